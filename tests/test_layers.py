@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "reconcile",
     },
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
-    "relay": {"model", "delivery", "runtime"},
+    "relay": {"model", "delivery", "postfix", "runtime"},
     "following": {"model", "git", "files"},
     "telemetry": {"model"},
     "cli": {
@@ -213,7 +213,15 @@ CLI = (
     {"command_line", "exit_status", "fast_exit", "commands", "commands.edit", "commands.postfix"},
     {"hints", "options", "profile_options", "session"},
     {"output", "lookup", "postfix_options"},
-    {"confirm", "connection_tests", "environment", "loop_runner", "stores"},
+    {
+        "confirm",
+        "connection_tests",
+        "environment",
+        "explain_message",
+        "loop_runner",
+        "relay_runner",
+        "stores",
+    },
     {"approval", "edit_session", "plan_source"},
     {"apply_plan"},
     {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name not in GROUPS}
@@ -224,9 +232,34 @@ CLI = (
     },
     {"main"},
 )
+EDIT = (
+    {"layout", "lines", "lock"},
+    {"style", "tree"},
+    {"rewrite", "references", "domains"},
+    {"documents"},
+    {"file_edit"},
+    {"proposal"},
+    {"placement", "edited_files", "write"},
+    {"inline_profile", "account_placement"},
+    {"declare"},
+    # One module for each edit.
+    {
+        "account",
+        "add_domain",
+        "add_profile",
+        "apply_to_all",
+        "delete_domain",
+        "delete_profile",
+        "extract_profile",
+        "rename_profile",
+        "set_default",
+        "set_route",
+        "sync",
+    },
+)
 LEVEL = {
     package: {module: level for level, modules in enumerate(levels) for module in modules}
-    for package, levels in (("store", STORE), ("cli", CLI))
+    for package, levels in (("store", STORE), ("cli", CLI), ("edit", EDIT))
 }
 # Modules that both databases may import. Neither database imports the other.
 DATABASE_SIDE = {"errors", "tables", "database", "translation", "url"}
@@ -293,6 +326,7 @@ def test_every_module_has_a_level(package: str) -> None:
         ("store", "migrations.versions.v0001_record", "from sendroute.store.tables import store"),
         ("cli", "commands.apply", "from sendroute.cli.commands.plan import options"),
         ("cli", "output", "def late():\n    from sendroute.cli.confirm import confirm"),
+        ("edit", "rename_profile", "from sendroute.edit.delete_profile import delete_profile"),
     ],
     ids=[
         "the writer imports the store",
@@ -303,6 +337,7 @@ def test_every_module_has_a_level(package: str) -> None:
         "a migration imports the current schema",
         "a command imports another",
         "the output imports the confirmation in a function",
+        "an edit imports another",
     ],
 )
 def test_an_upward_import_within_a_package_is_detected(

@@ -19,7 +19,18 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks use the server of the tests
 
-from goals import applying, cold, million, one_account, settled, startup, streaming, switching, warm
+from goals import (
+    applying,
+    cold,
+    million,
+    one_account,
+    relay,
+    settled,
+    startup,
+    streaming,
+    switching,
+    warm,
+)
 from lab import Lab
 from measuring import FailedRunError
 from table import Row, as_json, render
@@ -31,6 +42,7 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "4": switching.measure,  # and 5
     "7": million.measure,
     "8": startup.measure,
+    "9": relay.measure,  # and 6
     "12": one_account.measure,
     "13": streaming.measure,
     "15": applying.measure,

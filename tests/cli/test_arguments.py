@@ -153,6 +153,22 @@ def test_a_byte_order_mark_in_a_key_a_plan_or_a_lock_file_is_no_content(
     assert restored.status == 0, restored
 
 
+@pytest.mark.usefixtures("manifests")
+def test_a_byte_order_mark_in_a_policy_or_a_restored_lock_file_is_no_content(
+    sendroute: Program, store: Path
+) -> None:
+    work = store.parent
+    (work / "policy.yaml").write_bytes(BOM + b"type: object\nrequired: [nothing]\n")
+    checked = sendroute("validate", "manifests", "--policy", "policy.yaml")
+    assert (checked.status, "policy-violation" in checked.out) == (1, True), checked
+    assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", "a.lock").status == 0
+    (work / "b.lock").write_bytes(BOM + (work / "a.lock").read_bytes())
+    restored = sendroute("restore", "b.lock", "--auto-approve")
+    assert restored.status == 0, restored
+    refused = sendroute("init", "--from-backup", "b.lock", "--store", "sqlite:///other.db")
+    assert "If the file is a lock file" in refused.err
+
+
 def modules_of(name: str) -> Iterator[ModuleType]:
     module = import_module(f"sendroute.cli.commands.{name.replace('-', '_')}")
     if not hasattr(module, "COMMANDS"):

@@ -259,7 +259,7 @@ def test_init_with_an_empty_file_name_creates_no_store(
 # The key is lost too
 
 
-class Keyless(NamedTuple):
+class LostKey(NamedTuple):
     """A store from a backup whose key was lost. Two profiles and the managed relay sign in."""
 
     sendroute: Program
@@ -279,7 +279,7 @@ class Keyless(NamedTuple):
 
 
 @pytest.fixture
-def keyless(sendroute: Program, workdir: Path, lose: Lose) -> Keyless:
+def lost_key(sendroute: Program, workdir: Path, lose: Lose) -> LostKey:
     write_secret(workdir.parent / "secrets/acme/mailgun-smtp")
     profiles = profile("acme", "ses"), profile("acme", "mailgun", host="smtp.mg.example")
     write(workdir / "manifests/all.yaml", PLATFORM, account("acme"), *profiles)
@@ -291,53 +291,53 @@ def keyless(sendroute: Program, workdir: Path, lose: Lose) -> Keyless:
     key.rename(workdir / "old.key")
     created = sendroute("init", "--from-backup", "monday.db")
     assert "does not decrypt the backup's credentials" in created.out
-    return Keyless(sendroute, workdir.parent / "secrets")
+    return LostKey(sendroute, workdir.parent / "secrets")
 
 
-def test_with_all_secrets_every_credential_is_encrypted_again(keyless: Keyless) -> None:
-    planned = keyless.sendroute("plan", "manifests", "-o", "json")
+def test_with_all_secrets_every_credential_is_encrypted_again(lost_key: LostKey) -> None:
+    planned = lost_key.sendroute("plan", "manifests", "-o", "json")
     assert planned.status == 0
     assert json.loads(planned.out)["summary"]["update"] == 3
-    assert keyless.apply() == (0, [("credential-unreadable", "info")] * 3)
-    assert keyless.apply() == (0, [])
-    assert keyless.sendroute("plan", "manifests", "--detailed-exitcode").status == 0
+    assert lost_key.apply() == (0, [("credential-unreadable", "info")] * 3)
+    assert lost_key.apply() == (0, [])
+    assert lost_key.sendroute("plan", "manifests", "--detailed-exitcode").status == 0
 
 
 def test_without_some_secrets_the_others_are_encrypted_and_these_are_named(
-    keyless: Keyless,
+    lost_key: LostKey,
 ) -> None:
-    keyless.drop("acme/mailgun-smtp")
-    status, found = keyless.apply()
+    lost_key.drop("acme/mailgun-smtp")
+    status, found = lost_key.apply()
     assert status == 4
     assert sorted(found) == [("credential-unreadable", "info")] * 2 + [("secret-missing", "error")]
-    assert keyless.apply() == (4, [("secret-missing", "error")]), "until the secret is given"
-    write_secret(keyless.secrets / "acme/mailgun-smtp")
-    assert keyless.apply() == (0, [("credential-unreadable", "info")])
-    assert keyless.apply() == (0, [])
+    assert lost_key.apply() == (4, [("secret-missing", "error")]), "until the secret is given"
+    write_secret(lost_key.secrets / "acme/mailgun-smtp")
+    assert lost_key.apply() == (0, [("credential-unreadable", "info")])
+    assert lost_key.apply() == (0, [])
 
 
-def test_a_saved_plan_encrypts_again_what_it_showed(keyless: Keyless) -> None:
-    keyless.drop("acme/mailgun-smtp")
-    assert keyless.sendroute("plan", "manifests", "--out", "change.plan").status == 4
-    assert keyless.apply("change.plan")[0] == 4
-    assert keyless.apply() == (4, [("secret-missing", "error")])
+def test_a_saved_plan_encrypts_again_what_it_showed(lost_key: LostKey) -> None:
+    lost_key.drop("acme/mailgun-smtp")
+    assert lost_key.sendroute("plan", "manifests", "--out", "change.plan").status == 4
+    assert lost_key.apply("change.plan")[0] == 4
+    assert lost_key.apply() == (4, [("secret-missing", "error")])
 
 
-def test_without_any_secret_nothing_is_changed(keyless: Keyless) -> None:
-    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
-    before = keyless.sendroute("history", "-o", "json").out
-    assert keyless.apply() == (1, [("credential-unreadable", "error")])
-    assert keyless.apply("--secrets", "", "manifests")[0] == 1
-    assert keyless.sendroute("history", "-o", "json").out == before
+def test_without_any_secret_nothing_is_changed(lost_key: LostKey) -> None:
+    lost_key.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
+    before = lost_key.sendroute("history", "-o", "json").out
+    assert lost_key.apply() == (1, [("credential-unreadable", "error")])
+    assert lost_key.apply("--secrets", "", "manifests")[0] == 1
+    assert lost_key.sendroute("history", "-o", "json").out == before
 
 
 @pytest.mark.parametrize("drop", [False, True], ids=["no directory", "an empty directory"])
-def test_plan_without_any_secret_refuses_as_apply_does(keyless: Keyless, drop: bool) -> None:
+def test_plan_without_any_secret_refuses_as_apply_does(lost_key: LostKey, drop: bool) -> None:
     options = ["manifests"] if drop else ["manifests", "--secrets", ""]
     if drop:
-        keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
-    planned = keyless.sendroute("plan", *options, "-o", "json=plan.json")
-    status, items = keyless.apply(*options)
+        lost_key.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
+    planned = lost_key.sendroute("plan", *options, "-o", "json=plan.json")
+    status, items = lost_key.apply(*options)
     assert (planned.status, status) == (1, 1)
     report = json.loads(Path("plan.json").read_text())
     assert (
@@ -349,47 +349,47 @@ def test_plan_without_any_secret_refuses_as_apply_does(keyless: Keyless, drop: b
         == items
         == [("credential-unreadable", "error")]
     )
-    new = next(keyless.secrets.parent.rglob("sendroute.key"))
+    new = next(lost_key.secrets.parent.rglob("sendroute.key"))
     new.write_text(new.read_text() + Path("old.key").read_text())
-    assert keyless.sendroute("plan", *options).status == 0, "the old key opens them"
+    assert lost_key.sendroute("plan", *options).status == 0, "the old key decrypts them"
 
 
-def test_an_old_key_that_is_found_again_is_enough(keyless: Keyless) -> None:
-    new = next(keyless.secrets.parent.rglob("sendroute.key"))
+def test_an_old_key_that_is_found_again_is_enough(lost_key: LostKey) -> None:
+    new = next(lost_key.secrets.parent.rglob("sendroute.key"))
     new.write_text(new.read_text() + Path("old.key").read_text())
-    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
-    status, found = keyless.apply()
+    lost_key.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
+    status, found = lost_key.apply()
     assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
 
 
-def test_rekey_leaves_the_credentials_of_the_lost_key_and_names_them(keyless: Keyless) -> None:
-    new = next(keyless.secrets.parent.rglob("sendroute.key"))
-    before = keyless.sendroute("history", "-o", "json").out
-    refused = keyless.sendroute("rekey", "--key-file", str(new))
+def test_rekey_leaves_the_credentials_of_the_lost_key_and_names_them(lost_key: LostKey) -> None:
+    new = next(lost_key.secrets.parent.rglob("sendroute.key"))
+    before = lost_key.sendroute("history", "-o", "json").out
+    refused = lost_key.sendroute("rekey", "--key-file", str(new))
     assert (refused.status, "credential-unreadable" in refused.err) == (1, True), "all are lost"
-    assert keyless.sendroute("history", "-o", "json").out == before
-    keyless.drop("acme/mailgun-smtp")
-    assert keyless.apply()[0] == 4
+    assert lost_key.sendroute("history", "-o", "json").out == before
+    lost_key.drop("acme/mailgun-smtp")
+    assert lost_key.apply()[0] == 4
     keys = Path("keys")
     keys.write_text(Fernet.generate_key().decode() + "\n" + new.read_text())
-    partly = keyless.sendroute("rekey", "--key-file", str(keys))
+    partly = lost_key.sendroute("rekey", "--key-file", str(keys))
     assert (partly.status, "Re-encrypted 2 credentials" in partly.out) == (4, True), partly
     assert "of profile mailgun of account acme/acme (present) cannot be decrypted" in partly.err
     assert "of profile ses of account acme/acme (retired) cannot be decrypted" in partly.err
-    assert keyless.apply("--key-file", "keys", "manifests") == (4, [("secret-missing", "error")])
+    assert lost_key.apply("--key-file", "keys", "manifests") == (4, [("secret-missing", "error")])
     keys.write_text(keys.read_text() + "\n" + Path("old.key").read_text())
-    whole = keyless.sendroute("rekey", "--key-file", str(keys))
+    whole = lost_key.sendroute("rekey", "--key-file", str(keys))
     assert (whole.status, whole.err) == (0, ""), "nothing was lost"
     keys.write_text(keys.read_text().split()[0])
-    status, found = keyless.apply("--key-file", "keys", "manifests")
+    status, found = lost_key.apply("--key-file", "keys", "manifests")
     assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
 
 
-def test_a_wrong_key_is_still_refused(keyless: Keyless) -> None:
+def test_a_wrong_key_is_still_refused(lost_key: LostKey) -> None:
     """Once the credentials were encrypted again, another key is a mistake."""
-    assert keyless.apply()[0] == 0
+    assert lost_key.apply()[0] == 0
     Path("wrong.key").write_text(Fernet.generate_key().decode())
-    assert keyless.apply("--key-file", "wrong.key", "manifests") == (
+    assert lost_key.apply("--key-file", "wrong.key", "manifests") == (
         1,
         [("credential-unreadable", "error")],
     )

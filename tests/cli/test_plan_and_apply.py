@@ -397,7 +397,7 @@ def test_a_shadowed_route_returns_by_the_edit_that_every_command_names(
     assert "apply-all-wins" in [finding["code"] for finding in switched["findings"]]
     (shadow,) = json.loads(sendroute("status", "-o", "json").out)["shadowed"]
 
-    assert f"spec.overrides: {shadow['apply_all']}" in sendroute("plan", "manifests").out
+    assert shadow["apply_all"] in sendroute("plan", "manifests").out
     for command in (["explain", "old.example"], ["status"]):
         shown = " ".join(sendroute(*command).out.split())
         assert f"edit set-route old.example --unconfigured --overrides {shadow['apply_all']}" in (

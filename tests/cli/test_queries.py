@@ -245,6 +245,24 @@ def test_history_shows_from_and_to(sendroute: Program, store: Path) -> None:
     assert newest.endswith("profile ses  managed")
 
 
+def test_history_shows_which_other_fields_of_a_profile_changed(
+    sendroute: Program, store: Path
+) -> None:
+    path = store.parent / "manifests/acme.yaml"
+    before = path.read_text()
+    for limits in ("{perSecond: 5}", "{perSecond: 10, perDay: 1000}"):
+        path.write_text(before.replace("  port: 587\n", f"  port: 587\n  limits: {limits}\n", 1))
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    rows = list(csv.DictReader(sendroute("history", "acme/ses", "-o", "csv").out.splitlines()))
+    ends = [(row["from"].partition(", ")[2], row["to"].partition(", ")[2]) for row in rows]
+    assert ends == [
+        ("limits perSecond 5", "limits perSecond 10 perDay 1000"),
+        ("no limits", "limits perSecond 5"),
+        ("", ""),
+    ]
+    assert "limits perSecond 10" in sendroute("history", "acme/ses").out
+
+
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("name", ["acme/ses", "ses"])
 def test_history_of_a_profile(sendroute: Program, name: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.reconcile.saved_plan import is_saved_plan
+
 from .conftest import Program, account, domain, profile, write
 
 
@@ -187,6 +189,55 @@ def test_a_damaged_saved_plan_is_refused_and_nothing_is_applied(
     assert "No domains" in sendroute("routes").out
 
 
+BYTES: dict[str, Callable[[bytes], bytes]] = {
+    "cut in its first field": lambda data: data[:20],
+    "cut in its marker": lambda data: data[:26],
+    "cut behind its marker": lambda data: data[:60],
+    "cut in the middle": lambda data: data[: len(data) // 2],
+    "without its end": lambda data: data[:-2],
+    "with a changed first byte": lambda data: b"x" + data[1:],
+    "without its first bytes": lambda data: data[5:],
+    "with a changed marker": lambda data: data.replace(b"saved-plan", b"saved-plbn", 1),
+    "with a byte in its marker that is no text": lambda data: data[:15] + b"\xe9" + data[16:],
+    "with a byte that is no text": lambda data: data[:200] + b"\xe9" + data[201:],
+    "with NULs at its end": lambda data: data[:300] + bytes(len(data) - 300),
+    "saved as UTF-16": lambda data: data.decode().encode("utf-16"),
+    "saved as UTF-16, big-endian": lambda data: b"\xfe\xff" + data.decode().encode("utf-16-be"),
+    "with a byte-order mark, and cut": lambda data: b"\xef\xbb\xbf" + data[:40],
+    "pretty-printed and cut": lambda data: json.dumps(json.loads(data), indent=2).encode()[:900],
+}
+
+
+@pytest.mark.parametrize("case", BYTES)
+def test_damaged_bytes_are_recognised_as_a_saved_plan(
+    case: str, sendroute: Program, saved: Path
+) -> None:
+    saved.write_bytes(BYTES[case](saved.read_bytes()))
+    result = sendroute("apply", "change.plan")
+    assert result.status == 1, result
+    changed = case == "with a changed marker"  # it is well-formed
+    why = "was changed after it was saved" if changed else "is damaged"
+    assert f"The saved plan change.plan cannot be used: it {why}." in result.err
+    assert "Save the plan again" in result.err
+    assert "not-utf8" not in result.err
+    assert "No domains" in sendroute("routes").out
+
+
+NO_PLANS: dict[str, bytes] = {
+    "JSON": b'{"apiVersion": "v1", "kind": "ConfigMap"}',
+    "a lock file": b'{"format_version": "1.3", "lineage": "x", "revision": 1}',
+    "a report": b'{"format_version": "1.0", "findings": []}',
+    "the beginning of any object": b'{"f',
+    "nothing": b"",
+    "a manifest that mentions one": b"# a sendroute-saved-plan\nkind: ConfigMap\n",
+}
+
+
+@pytest.mark.parametrize("case", NO_PLANS)
+def test_other_files_are_not_taken_for_saved_plans(case: str) -> None:
+    assert not is_saved_plan(NO_PLANS[case])
+
+
 def test_a_reformatted_saved_plan_is_refused_and_not_read_as_manifests(
     sendroute: Program, saved: Path
 ) -> None:
@@ -297,3 +348,21 @@ def test_a_saved_plan_compares_a_stale_lock_file_again(
         Path("newer.lock").replace(lock)
     applied = sendroute("apply", "change.plan")
     assert (applied.status, "stale-lock" in applied.out) == (0, not fresh), applied
+
+
+def test_a_plan_saved_under_the_lock_file_of_another_store_stays_refused(
+    sendroute: Program, manifests: Path
+) -> None:
+    assert sendroute("--store", "sqlite:///first.db", "init").status == 0
+    lock = str(manifests / "sendroute.lock")
+    first = ("--store", "sqlite:///first.db", "apply", "manifests", "--auto-approve")
+    assert sendroute(*first, "--write-lock", lock).status == 0
+    assert sendroute("init", "--key-file", "sendroute.key").status == 0
+    planned = sendroute("plan", "manifests", "--out", "change.plan")
+    assert (planned.status, "store-empty" in planned.out) == (3, True)
+    Path(lock).unlink()
+    for _ in range(2):
+        applied = sendroute("apply", "change.plan")
+        assert (applied.status, "store-empty" in applied.out) == (3, True), applied
+    assert "No domains" in sendroute("routes").out
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0

@@ -378,7 +378,9 @@ def test_an_unknown_code_that_is_accepted_is_a_warning(sendroute: Program, manif
 
 
 LOCKS = {
-    "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "merge conflict"),
+    "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "has an unresolved merge conflict."),
+    "a mark that was forgotten": (' {\n=======\n "revision": 1}', 2, "merge conflict"),
+    "merge marks behind text": ('{"é": "\n>>>>>>> theirs\n', 2, "merge conflict"),
     "no JSON": ('{\n "lineage": x\n}\n', 2, "not well-formed JSON"),
     "a cut file": ('{\n "lineage": "\n', 2, "not well-formed JSON"),
     "no UTF-8": ('{\n "lineage": "\udce9"\n}\n', 2, "not "),

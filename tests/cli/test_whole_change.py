@@ -35,6 +35,9 @@ class Tenants:
         result = self._run(*arguments)
         return result.status, result.out + result.err
 
+    def run(self, *arguments: str) -> str:
+        return self._run(*arguments).out
+
     def holders(self, name: str) -> set[str]:
         """The account that has this domain in the store."""
         rows = json.loads(self._run("routes", "-o", "json").out)["domains"]
@@ -310,3 +313,40 @@ def test_confirmed_removals_and_moves_of_accounts_that_are_not_named_do_not_coun
     assert tenants.plan("--only", "t5/t5", *removed)[0] == 0
     status, text = tenants.plan("--only", "t5/t5", "--max-remove-percent", "20")
     assert (status, "3 of the 11 domains in the store, 1 of them" in text) == (3, True), text
+
+
+def test_what_is_said_of_the_domains_of_a_removed_account_is_so(tenants: Tenants) -> None:
+    more = ", remove: {confirm: {domains: 2}}"
+    tenants.declare("t0", "a.t0.example", more=more)
+    status, text = tenants.plan("-o", "json")
+    messages = [change["message"] for change in json.loads(text)["changes"]]
+    assert status == 0
+    assert "a.t0.example is removed with its account, t0, and can no longer send." in messages
+    assert "no longer in the manifests" not in text
+
+
+def test_a_suspended_domain_that_is_reassigned_is_not_called_unchanged(tenants: Tenants) -> None:
+    first = domain("t0", "a.t0.example").replace("spec:\n", "spec:\n  suspend: true\n")
+    write(Path("manifests/t0.yaml"), account("t0"), first, domain("t0", "b.t0.example"))
+    assert "a.t0.example is suspended and stays unchanged" in tenants.plan()[1]
+    platform = Path("manifests/platform.yaml")
+    platform.write_text(PLATFORM.replace("{name: pro, managed: true", "{name: pro, managed: false"))
+    text = tenants.plan("--max-change-percent", "100")[1]
+    assert "a.t0.example is suspended, but gets unconfigured" in text, text
+    assert "stays unchanged" not in text
+
+
+def test_overrides_of_the_first_apply_names_a_way_back_that_works(tenants: Tenants) -> None:
+    all_off = ", applyToAll: {id: halt, route: {unconfigured: {}}, confirm: {domains: 2}}"
+    kept = domain("new", "a.new.example", "{managed: {}}")
+    confirmed = kept.rstrip("\n") + "\n  overrides: halt\n"
+    path = Path("manifests/new.yaml")
+    for document, shadowed in ((confirmed, True), (kept, True), (confirmed, False)):
+        write(path, account("new", more=all_off), document)
+        assert tenants.apply()[0] == 0
+        text = tenants.run("explain", "a.new.example")
+        assert ("shadows the declared route" in text) == shadowed, text
+        early = shadowed and document is confirmed
+        assert ("no longer sets, and later sets again," in text) == early
+        status = tenants.run("status")
+        assert ("remove spec.overrides from the manifest and apply; then" in status) == early

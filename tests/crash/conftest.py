@@ -169,9 +169,9 @@ class Workspace:
         has_ended = {child.pid for child in self._children if child.status is not None}
         return [pid for pid, session in _sessions() if session in has_ended]
 
-    def check(self, *, opens: bool = True) -> list[RecordedChange]:
-        """Check the conditions that hold at any time. With ``opens``, each credential in use must
-        also equal the current secret."""
+    def check(self, *, decrypts: bool = True) -> list[RecordedChange]:
+        """Check the conditions that hold at any time. With ``decrypts``, each credential in use
+        must also equal the current secret."""
         if not is_postgres(self.url):
             self._check_file()
         changes = check(self.url)
@@ -180,8 +180,8 @@ class Workspace:
             for endpoint in store.endpoints():
                 assert endpoint.credential is not None, f"{endpoint.alias} has no credential"
                 credential = cipher.decrypt(endpoint.credential, endpoint.binding)
-                assert credential is not None, f"the credential of {endpoint.alias} does not open"
-                if opens and endpoint.retired is None and endpoint.profile:
+                assert credential is not None, f"the credential of {endpoint.alias} fails"
+                if decrypts and endpoint.retired is None and endpoint.profile:
                     path = (
                         self.home
                         / "secrets"

@@ -35,7 +35,7 @@ def test_killed_apply_loses_and_repeats_no_change(
         child.kill()
         workspace.wait_until_idle()
         interrupted += 0 < check_no_partial_account(workspace.current(), sequence) < len(ACCOUNTS)
-        workspace.check(opens=False)
+        workspace.check(decrypts=False)
         elapsed = run_apply(workspace, directory)
         duration = max(elapsed, 0.8 * duration)
         assert workspace.current() == sequence.after

@@ -129,6 +129,14 @@ def test_the_rows_of_a_domain_follow_its_route(
 
 def test_the_null_sender_takes_the_managed_relay() -> None:
     assert null_sender_row(ExplainFacts(9, PLATFORM, 3)) == DomainRow("<>", OK, "m0r3")
+    for managed in (PLATFORM.managed, None):
+        platform = Platform(managed, (), bounces=Relay("b.example", 25, Encryption.NONE))
+        assert null_sender_row(ExplainFacts(9, platform, 3)) == DomainRow("<>", OK, "b0r3")
+        explained = explain_null_sender(ExplainFacts(9, platform, 3)).as_document()
+        assert (explained["transport"], explained["host"]) == (
+            "sendroute-none:[b0r3]:25",
+            "b.example",
+        )
 
 
 def test_without_a_managed_relay_the_null_sender_is_refused() -> None:
@@ -173,3 +181,12 @@ def _facts(stored: StoredProfile | None) -> ExplainFacts:
     state = DomainState(through, Origin.DECLARED, through)
     row = RouteRow(ACME, "shop.example.com", state, datetime(2026, 11, 3, tzinfo=UTC), 9)
     return ExplainFacts(9, PLATFORM, 3, row, "pro", None, stored)
+
+
+def test_the_logins_of_a_domain_are_in_the_rows_of_both_its_forms() -> None:
+    route = DomainRoute("xn--bcher-kva.example", RouteKind.MANAGED, None, ("acme-app", "acme-crm"))
+    assert [(row.key, row.logins) for row in domain_rows(route, 1)] == [
+        ("xn--bcher-kva.example", "acme-app, acme-crm"),
+        ("bücher.example", "acme-app, acme-crm"),
+    ]
+    assert [row.logins for row in domain_rows(route._replace(logins=()), 1)] == [None, None]

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "examples" / "systemd"
 UNIT = (DIRECTORY / "sendroute-run.service").read_text()
@@ -153,14 +155,24 @@ def test_every_credential_of_the_unit_is_loaded() -> None:
     assert set(re.findall(r"%d/([\w-]+)", UNIT)) == loaded
 
 
-def test_systemd_analyze_accepts_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "exposure"),
+    [
+        (DIRECTORY / "sendroute-run.service", 20),
+        (ROOT / "examples" / "relay" / "sendroute-relay.service", 25),  # runs as root
+    ],
+)
+def test_systemd_analyze_accepts_the_unit(tmp_path: Path, file: Path, exposure: int) -> None:
     """If systemd is installed, check all option names and the exposure level."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         return
-    unit = tmp_path / "sendroute-run.service"
-    unit.write_text(UNIT.replace("/opt/sendroute/bin/sendroute", "/bin/true"))
-    for arguments in (["verify", "--man=no"], ["security", "--offline=true", "--threshold=20"]):
+    unit = tmp_path / file.name
+    unit.write_text(file.read_text().replace("/opt/sendroute/bin/sendroute", "/bin/true"))
+    for arguments in (
+        ["verify", "--man=no"],
+        ["security", "--offline=true", f"--threshold={exposure}"],
+    ):
         completed = subprocess.run(
             [analyze, *arguments, str(unit)],
             capture_output=True,

@@ -105,6 +105,17 @@ class TestSsh:
         signed(repository, keys / "ours")
         self.refused(follower)
 
+    @pytest.mark.parametrize("first_line", ["", "# ours\n"])
+    def test_a_byte_order_mark_in_the_file_of_signers_is_no_content(
+        self, follower: object, repository: Repository, keys: Path, first_line: str
+    ) -> None:
+        allowed = keys / "allowed"
+        allowed.write_bytes(f"\ufeff{first_line}{allowed.read_text()}".encode())
+        commit = signed(repository, keys / "ours")
+        assert self.accepted_commit(follower) == commit
+        signed(repository, keys / "theirs")
+        self.refused(follower)
+
     def test_an_expired_key_is_rejected(
         self, follower: object, repository: Repository, keys: Path
     ) -> None:

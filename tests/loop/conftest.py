@@ -89,13 +89,16 @@ def wait_until(read: Callable[[], T | None], description: str = "the condition")
 
 
 class LoopProcess:
-    """A running loop; ``lines`` are the log lines so far."""
+    """A running loop, or another command that runs until it is stopped; ``lines`` are the log lines
+    so far."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(
+        self, directory: Path, *arguments: str, command: str = "run", **variables: str
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sendroute", "run", *arguments, "--log-format", "json"],
+            [sys.executable, "-m", "sendroute", command, *arguments, "--log-format", "json"],
             cwd=directory,
-            env={**os.environ, "PYTHONPATH": SOURCE},
+            env={**os.environ, "PYTHONPATH": SOURCE, **variables},
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -144,7 +147,7 @@ class LoopProcess:
         try:
             status = self._process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the loop does not end: {self.all()}") from None
+            raise AssertionError(f"it does not end: {self.all()}") from None
         self._reader.join(DEADLINE)
         assert not self._other, self.all()
         return status

@@ -64,3 +64,32 @@ def test_accounts_that_moved_into_what_is_not_fetched_are_held_back(
     wait_until(lambda: "c.example" in workspace.domains(), "the change of the other account")
     assert "b.example" in workspace.domains()
     assert loop.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["sendroute.lock", "m/sendroute.lock"])
+@pytest.mark.parametrize(
+    "text",
+    ['{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}', "{\n<<<<<<< HEAD\n"],
+    ids=["another store", "merge marks"],
+)
+def test_a_lock_file_is_named_by_its_path_in_the_source(
+    workspace: Workspace, name: str, text: str
+) -> None:
+    top = workspace.directory / "up"
+    (top / "m").mkdir(parents=True)
+    replace(top / "m/platform.yaml", PLATFORM)
+    replace(top / "m/acme.yaml", account("acme", "a.example"))
+    replace(top / name, text)
+    git(top, "init", "-q", "-b", "main")
+    git(top, "add", "-A")
+    git(top, "commit", "-q", "-m", "one")
+    state = workspace.directory / "linked"
+    (workspace.directory / "state").mkdir()
+    state.symlink_to("state")
+    loop = workspace.start(
+        f"file://{top}", "--path", "m", "--poll", "200ms", "--state-dir", str(state)
+    )
+    line = loop.wait_for_log("sendroute.lock")
+    words = str(line).replace("'", " ").split()
+    assert any(word.partition(":")[0] == name for word in words), line
+    assert "/trees/" not in str(line)

@@ -270,7 +270,7 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
         ],
         [("credentials-need-hostname", "0", ("spec", "managed", "relay", "host"))],
     ),
-    "a relay for bounces with credentials without encryption, and an address": (
+    "a bounce relay with credentials without encryption, and an address": (
         [
             platform(
                 bounces={

@@ -99,6 +99,6 @@ def test_a_switch_is_written_as_the_hint_says(tmp_path: Path, value: str) -> Non
 
 
 @pytest.mark.parametrize("value", ["1234", "8.25"])
-def test_a_value_in_place_of_a_secrets_name_is_never_repeated(tmp_path: Path, value: str) -> None:
+def test_a_value_instead_of_a_secrets_name_is_never_repeated(tmp_path: Path, value: str) -> None:
     (wrong,) = errors(tmp_path / "a.yaml", "secret", value)
     assert value not in f"{wrong.message} {wrong.hint}"

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from sendroute.manifests.locate import positions, with_positions
+from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Files
+from sendroute.manifests.tree import raw_documents
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
 
@@ -101,3 +103,42 @@ def test_findings_are_sorted_and_unique() -> None:
     shown = [str(finding.position) for finding in located]
     assert shown == ["None", "a.yaml:1:1", "a.yaml:5:3", "b.yaml:1:1"]
     assert located[1].related == (Position("a.yaml", 2, 7),)
+
+
+DOMAIN = f"{DOCUMENT}  domain: a.example.com\n"
+HEALTHY = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+BROKEN = {
+    "our document": "apiVersion: sendroute.dev/v1alpha1\nkind: MailAccount\nspec: {\n",
+    "another program's document": 'kind: ConfigMap\ndata: "open\n',
+    "a document without a kind": "a: [1, 2\n",
+    "a List": "apiVersion: v1\nkind: List\nitems:\n- kind: [\n",
+    "a List whose first items are read": "kind: List\napiVersion: v1\nitems: [{a: 1}, {\n",
+    "a control character": "kind: X\ndata: \x01\n",
+    "merge marks": "<<<<<<< HEAD\nkind: X\n=======\nkind: Y\n>>>>>>> theirs\n",
+    "merge marks around a value": "kind: X\n<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n",
+    "only a comment": "# kind: X\n",
+    "nothing": "",
+    "text": "kind: X is no mapping: here\n",
+}
+
+
+@pytest.mark.parametrize("before", ["", HEALTHY, f"{DOMAIN}---\n{HEALTHY}"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("broken", BROKEN)
+def test_documents_behind_one_with_wrong_syntax_have_their_own_positions(
+    broken: str, mark: str, before: str
+) -> None:
+    """Those that reading numbers are those that are located, and those that a policy checks."""
+    parts = [part for part in (before, BROKEN[broken], DOMAIN, HEALTHY, DOMAIN) if part]
+    text = "---\n".join(parts)
+    Path("a.yaml").write_bytes((mark + text).encode())
+    tree = Files(["."])
+    reading = Reading(tree)
+    read = [where for _, where in reading.documents()]
+    expected = [
+        number for number, line in enumerate(text.splitlines(), 1) if "SendingDomain" in line
+    ]
+    position_of = positions(tree, [where.at("kind") for where in read])
+    assert [position_of[where.at("kind")].line for where in read] == expected
+    ours = [where for where, value in raw_documents(tree) if value["kind"] == "SendingDomain"]
+    assert ours == read

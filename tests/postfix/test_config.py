@@ -168,9 +168,21 @@ def test_clients_that_sign_in_are_compared_with_the_logins(
     install()
     assert "mismatch" not in postconf("-h", "smtpd_sender_restrictions")
     postconf("-e", "smtpd_sasl_auth_enable=yes")
-    install(replace=(*OURS, "smtpd_sender_restrictions"))
+    install(replace=(*OURS, "smtpd_sender_restrictions", "smtpd_data_restrictions"))
     restrictions = postconf("-h", "smtpd_sender_restrictions")
     assert restrictions.startswith("reject_known_sender_login_mismatch, check_sender_access")
+    data = postconf("-h", "smtpd_data_restrictions")
+    assert data.startswith("reject_known_sender_login_mismatch, permit_sasl_authenticated,")
+
+
+def test_a_domain_of_named_clients_is_closed_where_nobody_signs_in(
+    install: Install, postconf: Postconf
+) -> None:
+    install()
+    permitted, _, closed = postconf("-h", "smtpd_data_restrictions").strip().partition(", ")
+    assert permitted == "permit_sasl_authenticated"
+    assert closed.startswith("check_sender_access sqlite:")
+    assert closed.endswith("/senders-closed.cf")
 
 
 def test_a_service_that_asks_nobody_is_an_error(install: Install, postconf: Postconf) -> None:

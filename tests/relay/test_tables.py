@@ -136,6 +136,22 @@ def test_an_unchanged_domain_needs_no_reload(file: Written) -> None:
     assert file.write(whole) == 0
 
 
+def test_the_clients_of_a_domain_follow_each_revision(file: Written) -> None:
+    named = SHOP._replace(logins="app, crm")
+    file.write(revision(1, named, nexthops=(nexthop("p1r1"),)))
+    assert file.rows("senders") == {"shop.example": "app, crm"}
+    assert file.write(revision(2, SHOP._replace(logins="crm"))) == 0, "no reload is needed"
+    assert file.rows("senders") == {"shop.example": "crm"}
+    file.write(revision(3, SHOP))
+    assert file.rows("senders") == {}
+    file.write(revision(4, named))
+    file.write(revision(5, DomainRow("shop.example", None, None)))
+    assert file.rows("senders") == {}
+    file.write(revision(6, named))
+    file.write(revision(7, whole=True))
+    assert file.rows("senders") == {}
+
+
 def test_a_whole_revision_removes_what_it_does_not_list(file: Written) -> None:
     file.write(revision(1, SHOP, DomainRow("b.example", OK, "p2r1"), nexthops=(nexthop("p1r1"),)))
     assert file.write(revision(2, SHOP, nexthops=(nexthop("p1r1"),), whole=True)) == 1
@@ -249,3 +265,13 @@ def test_a_file_that_was_replaced_is_noticed(file: Written) -> None:
     assert file.tables.is_current()
     file.tables.path.rename(file.tables.path.with_name("moved"))
     assert not file.tables.is_current()
+
+
+def test_a_free_alias_is_deleted_with_its_secrets(file: Written) -> None:
+    file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"), nexthop("p2r1"))))
+    file.write(revision(2, SHOP._replace(alias="p2r1"), retired=("p1r1",)))
+    assert file.tables.retired() == {"p1r1": NOW}
+    file.tables.forget(["p1r1", "p2r1"])
+    assert file.rows("credentials") == {"p2r1": "user:p2r1"}, "only what is retired"
+    assert set(file.rows("tls_policy")) == {"[p2r1]:587"}
+    assert dict(file.tables.aliases()) == {"p2r1": "smtp.provider.example"}

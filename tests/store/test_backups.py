@@ -226,6 +226,27 @@ def _newer(path: Path) -> None:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
 
 
+def _endless_version(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = ?", ("9" * 5000,))
+
+
+def _two_versions(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("INSERT INTO alembic_version VALUES ('9999')")
+
+
+def _wrong_value(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        named = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
+        triggers = raw.execute(named).fetchall()
+        for name, _ in triggers:
+            raw.execute(f"DROP TRIGGER {name}")
+        raw.execute("UPDATE store SET created_at = 'abc'")
+        for _, trigger in triggers:
+            raw.execute(trigger)
+
+
 def _no_row(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         named = "SELECT sql FROM sqlite_schema WHERE name = 'store_never_deleted'"
@@ -271,6 +292,9 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a backup with dangling foreign keys": (_dangling, "store-failed"),
     "a backup without a store row": (_no_row, "store-failed"),
     "a backup of a newer version": (_newer, "store-version"),
+    "a backup of an endless version": (_endless_version, "wrong-store"),
+    "a backup of two versions": (_two_versions, "wrong-store"),
+    "a backup with a value of the wrong type": (_wrong_value, "store-failed"),
 }
 
 
@@ -283,6 +307,20 @@ def backup(tmp_path: Path, say: Any) -> Path:
     backup_store(f"sqlite:///{path}/s.db", tmp_path / "backup.db")
     shutil.rmtree(path)
     return tmp_path / "backup.db"
+
+
+@pytest.mark.parametrize("spoil", [_page, _wrong_value])
+def test_a_damaged_store_is_not_called_a_backup(
+    tmp_path: Path, say: Any, spoil: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "s.db"
+    with init_store(f"sqlite:///{path}", say.provenance) as made:
+        made.commit([say.start("d1.example", "d2.example")], None, say.provenance)
+    spoil(path)
+    with pytest.raises(ProblemError, match=r"The store .* is damaged") as caught:
+        backup_store(f"sqlite:///{path}", tmp_path / "backup.db")
+    assert code_of(caught) == "store-failed"
+    assert not (tmp_path / "backup.db").exists()
 
 
 @pytest.mark.parametrize(("spoil", "code"), BAD.values(), ids=BAD.keys())

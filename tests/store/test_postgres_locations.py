@@ -323,11 +323,13 @@ def test_a_foreign_function_in_the_schema_is_refused(postgres_url: str, say: Any
     assert refusal(lambda: init_store(postgres_url, say.provenance))[0] == "store-exists"
 
 
-def test_dates_are_read_in_any_date_style_of_the_database(postgres_url: str, say: Any) -> None:
+@pytest.mark.parametrize("setting", ["datestyle = 'SQL, DMY'", "quote_all_identifiers = on"])
+def test_settings_of_the_database_change_nothing(postgres_url: str, say: Any, setting: str) -> None:
+    init_store(postgres_url, say.provenance).close()
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         name = sql.Identifier(connection.info.dbname)
-        connection.execute(sql.SQL("ALTER DATABASE {} SET datestyle = 'SQL, DMY'").format(name))
-    with init_store(postgres_url, say.provenance) as store:
+        connection.execute(sql.SQL(f"ALTER DATABASE {{}} SET {setting}").format(name))
+    with open_store(postgres_url) as store:
         assert store.history()[0].at == say.provenance.at
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 from tests.store.conftest import Say
 from tests.store.raw import opened
 from tests.store.test_switching import filled
@@ -150,6 +151,35 @@ def test_a_new_plan_of_an_account_changes_no_domain(store: Store, say: Say, serv
     change = say.account(AccountState("nano"), AccountState("pro"))
     store.commit([say.plan(1, change)], None, say.provenance)
     assert update(store, served) == Update(False, 2, {}, {})
+
+
+def test_other_logins_of_an_account_bring_its_domains(
+    store: Store, say: Say, other: Say, served: Head
+) -> None:
+    store.commit([other.start("d.example")], None, say.provenance)
+    named = AccountState("nano", logins=("app", "crm"))
+    store.commit([say.plan(1, say.account(AccountState("nano"), named))], None, say.provenance)
+    at = store.head()
+    expected = {route.domain: route._replace(logins=("app", "crm")) for route in (A, B, C)}
+    changed = update(store, served)
+    assert changed.domains.pop("d.example").logins == ()
+    assert changed.domains == expected
+    assert update(store).domains["a.example"].logins == ("app", "crm")
+    moved = say.domain("a.example", state(via("ses")), None)
+    store.commit([say.plan(at.revision, moved)], None, say.provenance)
+    new = other.domain("a.example", None, state(UNCONFIGURED))
+    store.commit([other.plan(2, new)], None, say.provenance)
+    assert update(store, at).domains["a.example"].logins == (), "its new account names none"
+    open_again = say.account(named, AccountState("nano"))
+    store.commit([say.plan(at.revision + 1, open_again)], None, say.provenance)
+    assert {route.logins for route in update(store, at).domains.values()} == {()}
+
+
+def test_a_relay_for_bounces_signs_in_as_its_secret_says(store: Store, say: Say) -> None:
+    bounces = Relay("bounces.example", 587, Encryption.STARTTLS)
+    both = replace(PLATFORM, bounces=bounces)
+    store.commit([], say.platform_change(None, both), say.provenance)
+    assert update(store).endpoints == {"b0r1": (False, False), "m0r1": (True, False)}
 
 
 def test_a_whole_switch_is_in_the_update(store: Store, say: Say) -> None:

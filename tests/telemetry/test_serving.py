@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -118,6 +118,23 @@ def test_metrics_are_available_as_open_metrics(url: str, counts: CollectorRegist
     Counter("sendroute_reconciles", "Reconciles.", registry=counts).inc()
     _, text = fetch(f"{url}/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert "sendroute_reconciles" in {family.name for family in open_metrics(text)}
+
+
+def test_a_format_that_is_none_gets_the_plain_one(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, text = fetch(f"{url}/metrics", Accept="application/openmetrics-text;version=\xff")
+    assert status == 200
+    assert list(text_string_to_metric_families(text))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("page", ["/metrics", "/healthz", "/nothing"])
+def test_no_page_names_the_version_of_python(url: str, page: str) -> None:
+    client = http.client.HTTPConnection(urlsplit(url).netloc, timeout=LONG)
+    with closing(client):
+        client.request("GET", page)
+        assert client.getresponse().headers.get_all("Server") == ["sendroute"]
 
 
 def test_registries_are_independent() -> None:

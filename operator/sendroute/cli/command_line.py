@@ -9,11 +9,12 @@ from argparse import SUPPRESS
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from sendroute.model.numerals import decimal
 from sendroute.model.spelling import did_you_mean
 
 USAGE_STATUS = 64
 PREFIX = "SENDROUTE_"
-_WIDTH = 98
+_WIDTH, _NARROWEST = 98, 40
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -58,9 +59,9 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Formats help for 100 columns, so that it is the same on every terminal, in logs and docs."""
 
     def __init__(self, prog: str) -> None:
-        columns = os.environ.get("COLUMNS", "")
-        width = int(columns) if columns.isdecimal() and int(columns) >= 40 else _WIDTH
-        super().__init__(prog, max_help_position=28, width=min(width, _WIDTH))
+        columns = decimal(os.environ.get("COLUMNS", ""), _WIDTH) or 0
+        width = columns if columns >= _NARROWEST else _WIDTH
+        super().__init__(prog, max_help_position=28, width=width)
 
 
 class Parser(argparse.ArgumentParser):
@@ -201,10 +202,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def percent(text: str) -> int:
     """A whole number from 0 to 100."""
-    number = text.removesuffix("%")
-    if not number.isascii() or not number.isdecimal() or int(number) > 100:
+    number = decimal(text.removesuffix("%"), 100)
+    if number is None:
         raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from 0 to 100")
-    return int(number)
+    return number
 
 
 def seconds(text: str) -> float:
@@ -223,18 +224,18 @@ def seconds(text: str) -> float:
 def size(text: str) -> int:
     """A size with a unit, ``512MiB`` or ``1GiB``, in bytes; greater than 0."""
     units = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-    digits, unit = text[:-3], text[-3:]
-    known = unit in units and digits.isascii() and digits.isdecimal() and len(digits) < 10
-    if not known or not int(digits):
+    number, unit = decimal(text[:-3], 10**9 - 1), text[-3:]
+    if unit not in units or not number:
         raise argparse.ArgumentTypeError(f"`{text}` is not a size such as 512MiB or 1GiB")
-    return int(digits) * units[unit]
+    return number * units[unit]
 
 
 def count(text: str) -> int:
     """A whole number from 1."""
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) < 2**31:
+    number = decimal(text, 2**31 - 1)
+    if not number:
         raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from 1")
-    return int(text)
+    return number
 
 
 class OneOf:

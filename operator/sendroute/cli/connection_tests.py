@@ -2,28 +2,22 @@
 its manifest is written (``edit add-domain --test``)."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sendroute.cli.lookup import profiles_named
 from sendroute.cli.session import Session, Terminal
-from sendroute.model.codes import Code, finding
-from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.credential import Credential
+from sendroute.model.codes import finding
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
-from sendroute.model.problem import ProblemError
-from sendroute.model.records import StoredProfile
-from sendroute.model.secret import SecretProblem, binding_of
+from sendroute.model.secret import SecretProblem
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.record import EncryptedCredentials
-from sendroute.reconcile.secret_check import CheckedEndpoint, look_up, no_key
+from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
 from sendroute.reconcile.verifier import failure_advice, failure_code, failure_message
 from sendroute.reports.progress import progress
 from sendroute.runtime.factory import Factory, run_tests
+from sendroute.runtime.profile_tests import test_saved
 from sendroute.store.record import Store
-
-Credentials = Callable[[StoredProfile], Credential | SecretProblem | None]
-"""The credential of a saved profile, or why it is unavailable; None if it has none."""
 
 
 def tester_of(terminal: Terminal) -> Tester:
@@ -57,21 +51,9 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     with store.snapshot() as snapshot:
         platform = snapshot.read_accounts(()).platform
         encrypted = snapshot.encrypted({profile.account for profile in chosen})
-    credentials = _credentials(session, encrypted)
-    requests: dict[int, TestRequest] = {}
-    results: dict[int, TestResult] = {}
-    for profile in chosen:
-        answer = credentials(profile)
-        if isinstance(answer, SecretProblem):
-            results[profile.id] = _without_credential(profile, answer)
-        else:
-            requests[profile.id] = TestRequest(
-                profile.account, profile.name, profile.profile, answer
-            )
-    policy = ConnectionPolicy.of(platform)
-    tested = tester_of(session.terminal)(list(requests.values()), policy)
-    results |= zip(requests, tested, strict=True)
-    return [results[profile.id] for profile in chosen]
+    return test_saved(
+        Factory(session.settings), chosen, encrypted, platform, tester_of(session.terminal)
+    )
 
 
 def test_new_profile(
@@ -125,50 +107,3 @@ def test_new_profile(
             account=key,
         )
     ]
-
-
-def _credentials(session: Session, encrypted: EncryptedCredentials) -> Credentials:
-    """Credentials from the secrets if any are given, otherwise from the store."""
-    factory = Factory(session.settings)
-    secrets = factory.secrets()
-    if not secrets.given:
-        return _stored_credentials(factory, encrypted)
-
-    def given(stored: StoredProfile) -> Credential | SecretProblem | None:
-        profile = stored.profile
-        if stored.secret is None:
-            return None
-        return secrets.credential(stored.secret, profile.host, profile.port, profile.username)
-
-    return given
-
-
-def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> Credentials:
-    cipher = factory.cipher()
-
-    def stored(profile: StoredProfile) -> Credential | SecretProblem | None:
-        if profile.secret is None:
-            return None
-        if cipher is None:
-            raise ProblemError(no_key())
-        token = encrypted.get(profile.account, {}).get(profile.name)
-        if token is None:
-            return SecretProblem(
-                "secret-missing", "The store has no credential for the profile.", ""
-            )
-        binding = binding_of(profile.account, profile.name, profile.profile)
-        credential = cipher.decrypt(token, binding)
-        if credential is None:
-            message = "The given keys cannot decrypt the stored credential of the profile."
-            return SecretProblem("credential-unreadable", message, "")
-        return credential
-
-    return stored
-
-
-def _without_credential(profile: StoredProfile, problem: SecretProblem) -> TestResult:
-    """The result for a profile whose credential is unavailable. The detail says why."""
-    outcome = ConnectionOutcome.SECRET_MISSING
-    if problem.code == Code.SECRET_NOT_BOUND:
-        outcome = ConnectionOutcome.SECRET_NOT_BOUND
-    return TestResult(profile.account.namespace, profile.name, outcome, problem.message, 0.0)

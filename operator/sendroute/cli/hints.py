@@ -89,11 +89,18 @@ def leave_shadow(domain: str, state: DomainState) -> str:
     if declared is not None and declared.profile is not None:
         option += f" {shlex.quote(declared.profile)}"
     command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
-    apply_all = shlex.quote(state.shadow or "")
+    overrides = shlex.quote(f"--overrides={state.shadow}")  # an id may begin with a hyphen
+    if state.overrides == state.shadow:  # first seen in the change that ran the apply-all
+        command = f"remove spec.overrides from the manifest and apply; then {command}"
     return (
-        f"To return to {declared}: {command} --overrides {apply_all} PATH. To keep {state.route}:"
+        f"To return to {declared}: {command} {overrides} PATH. To keep {state.route}:"
         " sendroute sync PATH."
     )
+
+
+def _argument(text: str) -> str:
+    """A name or path as a shell and the parser of options read it."""
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def words(remedy: Remedy) -> str:
@@ -111,7 +118,7 @@ def words(remedy: Remedy) -> str:
             return _SETTINGS[setting]
         case Perform(task, subject):
             command, placeholder, *more = _TASKS[task]
-            shown = shlex.quote(subject) if subject else placeholder
+            shown = _argument(subject) if subject else placeholder
             return " ".join([command, shown, *more]).rstrip()
         case CheckOutSubmodules():
             return "git submodule update --init"

@@ -23,14 +23,12 @@ from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.tree_source import TreeSource
 from sendroute.manifests.tree import LoadedTree
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.finding import Finding
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import run_tests
 from sendroute.runtime.service import running
 from sendroute.runtime.source import source_of_follower
-from sendroute.runtime.transition_log import TransitionLog
 from sendroute.store.lock_guard import NAME as LOCK_FILE
 from sendroute.store.lock_guard import lock_file_candidates
 
@@ -116,11 +114,6 @@ def _source_name(shown: str, options: GitOptions) -> str:
     if options.path:
         parts.append(f"path {options.path}")
     return ", ".join(parts)
-
-
-def log_failure(findings: Sequence[Finding]) -> None:
-    """Log why the loop did not start, for a program that reads the log."""
-    TransitionLog("", logging.ERROR, with_hint).update(findings)
 
 
 def _read(session: Session, tree: FollowedTree) -> LoadedTree:

@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError, Namespace
 from typing import Any
 
 from sendroute.cli.command_line import Parser, one_of
+from sendroute.model.numerals import decimal
 from sendroute.model.providers import PROVIDERS, preset_meant_by
 
 _FIELDS = ("provider", "host", "port", "encryption", "secret")
@@ -59,6 +60,7 @@ def _provider(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
+    port = decimal(text, 65535)
+    if not port:
         raise ArgumentTypeError(f"`{text}` is not a port from 1 to 65535")
-    return int(text)
+    return port

@@ -7,13 +7,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO, assert_never
 
 from sendroute.cli.command_line import INPUT_FILE, STORE_URL, Parser, PathType, one_of
+from sendroute.model.numerals import decimal
 from sendroute.reports.text import PLAIN, WIDTH, Page
 from sendroute.runtime.settings import DEFAULT_STORE, Settings
 
 if TYPE_CHECKING:
     from sendroute.runtime.factory import Factory
 
-_NARROWEST = 40
+_NARROWEST, _WIDEST = 40, 10_000
 
 
 class Verbosity(IntEnum):
@@ -47,8 +48,7 @@ class Terminal(NamedTuple):
         """How to write text to a stream: as wide as a terminal, and otherwise as its content."""
         if stream is None or not is_terminal(stream):
             return PLAIN
-        given = os.environ.get("COLUMNS", "")
-        columns = int(given) if given.isascii() and given.isdecimal() else 0
+        columns = decimal(os.environ.get("COLUMNS", ""), _WIDEST) or 0
         with suppress(OSError):
             columns = columns or os.get_terminal_size(stream.fileno()).columns
         return Page(self.colours(stream), max(columns or WIDTH, _NARROWEST))

@@ -10,6 +10,7 @@ from sendroute.cli.command_line import stderr_line
 from sendroute.cli.options import Output
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.git.repository import find_repository
 from sendroute.model.change import Plan
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
@@ -74,7 +75,7 @@ def _key_lines(created: NewStore) -> Iterator[str]:
         )
     else:
         yield f"It uses the key in {key}: keep it separately from the store and its backups."
-    if created.is_keyless:
+    if created.has_undecryptable:
         yield (
             "It does not decrypt the backup's credentials: the next apply encrypts them again from"
             " their secrets. If you find the old key, add it below the new one."
@@ -88,12 +89,12 @@ def _ignore_in_git(key: Path) -> str | None:
     The key goes into the `.gitignore` beside it (https://git-scm.com/docs/gitignore).
     """
     directory = key.resolve().parent
-    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
+    if find_repository(str(directory)) is None:
         return None
     file = directory / ".gitignore"
     advice = f"{key} is in a git working tree: never commit it. Add /{key.name} to {file}."
     try:
-        text = file.read_text("utf-8") if os.path.lexists(file) else ""
+        text = file.read_text("utf-8-sig") if os.path.lexists(file) else ""
         if not {key.name, f"/{key.name}", f"*{key.suffix}"}.isdisjoint(text.splitlines()):
             return None
         if file.is_symlink():  # git does not follow it, and neither does Sendroute

@@ -2,17 +2,21 @@
 
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import NamedTuple, TypeVar
 
 from cryptography import x509
 from msgspec import Struct
 
 from sendroute.connection.failure import ConnectionTestError
+from sendroute.model.byte_order_mark import has_mark
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.smtp_client import SMTP_CLIENT
 
 MAX_NAMES = 5
+
+_T = TypeVar("_T")
 
 
 def trusted_context(ca_file: str | None) -> ssl.SSLContext:
@@ -31,6 +35,9 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
     context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if ca_file is not None:
         try:
+            with open(ca_file, "rb") as file:  # noqa: PTH123
+                if has_mark(file.read(3)):
+                    raise _unusable("begins with a byte-order mark, which Postfix does not accept")
             context.load_verify_locations(cafile=ca_file)
         except ssl.SSLError:
             raise _unusable("holds no certificate in PEM form") from None
@@ -95,6 +102,17 @@ _WEAK = (66, 67, 68)
 _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 
 
+class _Certificate(NamedTuple):
+    """What is read of a certificate; None or nothing for a part that cannot be read."""
+
+    issuer: x509.Name | None
+    subject: x509.Name | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    names: tuple[str, ...]
+    names_issuer: bool
+
+
 def rejection(code: int, host: str, chain: Chain) -> tuple[str, str | None]:
     """Describe why a certificate was rejected.
 
@@ -108,21 +126,21 @@ def rejection(code: int, host: str, chain: Chain) -> tuple[str, str | None]:
     """
     if code in _NO_ISSUER:
         return _without_issuer(chain)
-    return _rejection(code, host, _parsed(chain.certificate)), None
+    return _rejection(code, host, _read(chain.certificate)), None
 
 
 def _without_issuer(chain: Chain) -> tuple[str, str | None]:
     """Tell a server that leaves out its intermediate certificates from one whose authority is
     unknown. A certificate that names an address of its issuer's certificate (RFC 5280, section
     4.2.2.1) is from a public authority, which issues from intermediates only."""
-    leaf = _parsed(chain.certificate)
-    sent = [issuer.subject for issuer in map(_parsed, chain.issuers or ()) if issuer is not None]
+    leaf = _read(chain.certificate)
+    sent = [issuer.subject for issuer in map(_read, chain.issuers or ()) if issuer is not None]
     unknown = "The server's certificate is issued by an unknown authority"
     trust = "Add the authority to the platform's caFile, if you trust it."
-    if leaf is None or chain.issuers is None or leaf.issuer in sent:
+    if leaf is None or leaf.issuer is None or chain.issuers is None or leaf.issuer in sent:
         return f"{unknown}.", trust
     complete = "The server must send the intermediate certificates of its chain too"
-    if _names_issuer(leaf):
+    if leaf.names_issuer:
         return (
             "The server's certificate chain is incomplete: the server does not send the"
             " intermediate certificate that issued its certificate.",
@@ -134,16 +152,7 @@ def _without_issuer(chain: Chain) -> tuple[str, str | None]:
     )
 
 
-def _names_issuer(certificate: x509.Certificate) -> bool:
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
-    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
-        return False
-    issuer = x509.oid.AuthorityInformationAccessOID.CA_ISSUERS
-    return any(description.access_method == issuer for description in access.value)
-
-
-def _rejection(code: int, host: str, seen: x509.Certificate | None) -> str:
+def _rejection(code: int, host: str, seen: _Certificate | None) -> str:
     if code == _EXPIRED:
         return _wrong_date(seen, "expired")
     if code == _NOT_YET_VALID:
@@ -153,7 +162,7 @@ def _rejection(code: int, host: str, seen: x509.Certificate | None) -> str:
     if code == _SELF_SIGNED_IN_CHAIN:
         return "The server's certificate is issued by an unknown authority."
     if code in (_WRONG_NAME, _WRONG_ADDRESS):
-        names = f" but for {_shorten(_names(seen))}" if seen else ""
+        names = f" but for {_shorten(seen.names)}" if seen else ""
         return f"The server's certificate is not valid for {_harmless(host)}{names}."
     if code == _REVOKED:
         return "The server's certificate is revoked."
@@ -164,36 +173,58 @@ def _rejection(code: int, host: str, seen: x509.Certificate | None) -> str:
     return f"The server's certificate was rejected (OpenSSL verification error {code})."
 
 
-def _wrong_date(seen: x509.Certificate | None, fault: str) -> str:
+def _wrong_date(seen: _Certificate | None, fault: str) -> str:
     """The date is given only if the server's own certificate is out of date, not its issuer's."""
     now = datetime.now(UTC)
-    if seen is not None and fault == "expired" and seen.not_valid_after_utc < now:
-        return f"The server's certificate expired on {seen.not_valid_after_utc:%Y-%m-%d}."
-    if seen is not None and fault != "expired" and seen.not_valid_before_utc > now:
-        return f"The server's certificate is valid only from {seen.not_valid_before_utc:%Y-%m-%d}."
-    if seen is None:
+    if seen is None or seen.valid_from is None or seen.valid_until is None:
         return f"The server's certificate, or one in its chain, is {fault}."
+    if fault == "expired" and seen.valid_until < now:
+        return f"The server's certificate expired on {seen.valid_until:%Y-%m-%d}."
+    if fault != "expired" and seen.valid_from > now:
+        return f"The server's certificate is valid only from {seen.valid_from:%Y-%m-%d}."
     return f"A certificate in the chain of the server's certificate is {fault}."
 
 
-def _parsed(certificate: bytes | None) -> x509.Certificate | None:
-    try:
-        return x509.load_der_x509_certificate(certificate) if certificate else None
-    except ValueError:
+def _read(certificate: bytes | None) -> _Certificate | None:
+    """Read a certificate, which a hostile server may have written."""
+    seen = _part(lambda: x509.load_der_x509_certificate(certificate), None) if certificate else None
+    if seen is None:
         return None
+    return _Certificate(
+        _part(lambda: seen.issuer, None),
+        _part(lambda: seen.subject, None),
+        _part(lambda: seen.not_valid_before_utc, None),
+        _part(lambda: seen.not_valid_after_utc, None),
+        _part(lambda: _names(seen), ()),
+        _part(lambda: _names_issuer(seen), False),
+    )
 
 
-def _names(seen: x509.Certificate) -> list[str]:
+def _part(read: Callable[[], _T], otherwise: _T) -> _T:
+    """A part of a certificate, or what stands for it. The library reads a part when it is asked for
+    it, and has many errors for what it cannot read: ValueError, TypeError, InvalidVersion,
+    UnsupportedGeneralNameType."""
+    try:
+        return read()
+    except Exception:  # noqa: BLE001 - a certificate never ends a test
+        return otherwise
+
+
+def _names(seen: x509.Certificate) -> tuple[str, ...]:
     """The names that are verified: the alternative names, or the common name if there are none."""
     try:
         extension = seen.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         subject = seen.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        return [str(attribute.value) for attribute in subject]
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        return []
+        return tuple(str(attribute.value) for attribute in subject)
     addresses = extension.value.get_values_for_type(x509.IPAddress)
-    return extension.value.get_values_for_type(x509.DNSName) + [str(a) for a in addresses]
+    return (*extension.value.get_values_for_type(x509.DNSName), *map(str, addresses))
+
+
+def _names_issuer(seen: x509.Certificate) -> bool:
+    access = seen.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    issuer = x509.oid.AuthorityInformationAccessOID.CA_ISSUERS
+    return any(description.access_method == issuer for description in access.value)
 
 
 def _shorten(names: Iterable[str]) -> str:

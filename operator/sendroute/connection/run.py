@@ -1,6 +1,7 @@
 """Many tests at once, with a limit in total and a lower one for each host."""
 
 import asyncio
+import logging
 import math
 import ssl
 import time
@@ -18,6 +19,8 @@ from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, Test
 from sendroute.model.smtp_client import ehlo_name
 
 Progress = Callable[[TestResult], None]
+
+_log = logging.getLogger(__name__)
 
 
 def run_tests(
@@ -60,7 +63,7 @@ def run_tests(
         host = request.profile.host.removesuffix(".").lower()
         async with hosts[host], slots:  # the host first: waiting for it holds no slot
             if time.monotonic() < until:
-                result = await probe(request, environment, policy.timeout)
+                result = await _tested(request, environment, policy.timeout)
             else:
                 result = _not_tried(request, start_within)
         if progress is not None:
@@ -78,6 +81,21 @@ def run_tests(
         pass
     # A new exception: the context of the first leads to frames that hold credentials.
     raise KeyboardInterrupt
+
+
+async def _tested(request: TestRequest, environment: Environment, timeout: float) -> TestResult:
+    """Run one test. Whatever a server makes it do, the tests of all others go on."""
+    started = time.monotonic()
+    try:
+        return await probe(request, environment, timeout)
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not be a fault for all
+        _log.debug("A connection test failed.", exc_info=True)
+        detail = (
+            f"The test ended with {type(error).__name__}, a bug in Sendroute: please report it."
+        )
+        name, took = request.name, time.monotonic() - started
+        outcome = ConnectionOutcome.PROTOCOL_ERROR
+        return TestResult(request.account.namespace, name, outcome, detail, took)
 
 
 def _not_tried(request: TestRequest, start_within: float) -> TestResult:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sendroute.credentials.content import InvalidSecretError
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
+from sendroute.model.numerals import decimal
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -42,7 +44,7 @@ def allows(text: str, host: str, port: int) -> bool:
 
 def _entries(text: str) -> Iterator[Allowed]:
     """Entries are separated by commas and line breaks; a comment extends to the end of its line."""
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+    for number, line in enumerate(text.removeprefix(BYTE_ORDER_MARK).split("\n"), start=1):
         for part in _COMMENT.sub("", line).split(","):
             if entry := part.strip():
                 yield _entry(entry, number)
@@ -50,10 +52,11 @@ def _entries(text: str) -> Iterator[Allowed]:
 
 def _entry(text: str, number: int) -> Allowed:
     host, colon, port = text.partition(":")
-    if colon and not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+    only = decimal(port, 65535) if colon else None
+    if colon and not only:
         raise InvalidSecretError(f"has no port at the end of line {number}")
     try:
-        return Allowed(normalised(host), int(port) if colon else None)
+        return Allowed(normalised(host), only)
     except ValueError:
         raise InvalidSecretError(f"has no host name in line {number}") from None
 

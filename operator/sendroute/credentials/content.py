@@ -5,6 +5,7 @@ A reason concerns the whole value: it reveals neither its length nor a position 
 
 import unicodedata
 
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.credential import Credential
 
 MAX_BYTES = 64 * 1024
@@ -80,7 +81,7 @@ def _plausible(text: str) -> str:
         InvalidSecretError: it begins with a byte-order mark, is the envelope of an encrypted value,
             holds nothing that can be seen, or holds a control character.
     """
-    if text.startswith("\ufeff"):
+    if text.startswith(BYTE_ORDER_MARK):
         raise InvalidSecretError("begins with a byte-order mark, which some editors add")
     if _SOPS in text:  # a value, or a file in any format
         raise InvalidSecretError("is still encrypted by sops")

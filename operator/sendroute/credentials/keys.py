@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK, without_mark
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
@@ -30,7 +31,7 @@ def keys_in(text: str, source: str) -> Keys:
         ProblemError: it has no key or an invalid one (``invalid-value``); the message shows no part
             of it.
     """
-    keys = tuple(key for key in re.split(r"[\s,]+", text.removeprefix("\ufeff")) if key)
+    keys = tuple(key for key in re.split(r"[\s,]+", text.removeprefix(BYTE_ORDER_MARK)) if key)
     if not keys:
         raise _invalid(f"{source} contains no key")
     for number, key in enumerate(keys, start=1):
@@ -63,9 +64,9 @@ def keys_of_file(path: str) -> Keys:
                 remedy=Configure(Setting.KEY),
             )
         ) from error
-    # Some editors write a byte-order mark. Other non-ASCII bytes are replaced, so that the check
-    # below rejects them and no exception holds them.
-    return keys_in(content.removeprefix(b"\xef\xbb\xbf").decode("ascii", "replace"), path)
+    # Bytes that are not ASCII are replaced, so that the check rejects them and no exception holds
+    # them.
+    return keys_in(without_mark(content).decode("ascii", "replace"), path)
 
 
 def find_keys(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:

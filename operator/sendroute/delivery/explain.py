@@ -1,7 +1,7 @@
 """The route of mail from one sender, and the reason for it, from the store alone.
 
 The alias of a nexthop identifies one version of one profile, ``p42r7``, of the managed relay,
-``m0r3``, or of the relay for bounces, ``b0r3``. Postfix gets the same aliases.
+``m0r3``, or of the bounce relay, ``b0r3``. Postfix gets the same aliases.
 """
 
 from typing import Any, NamedTuple, assert_never
@@ -85,11 +85,12 @@ class Explanation(NamedTuple):
             "limits": self.limits,
             "logins": list(self.logins) if self.logins is not None else None,
             "reason": self.reason,
-            "change": _change(assignment) if assignment else None,
+            "change": change_document(assignment) if assignment else None,
         }
 
 
-def _change(assignment: HistoryEntry) -> dict[str, Any]:
+def change_document(assignment: HistoryEntry) -> dict[str, Any]:
+    """A change that the history has, in the documents of ``explain``."""
     return {
         "revision": assignment.revision,
         "time": rfc3339(assignment.at),
@@ -100,17 +101,17 @@ def _change(assignment: HistoryEntry) -> dict[str, Any]:
 
 
 def explain_null_sender(facts: ExplainFacts) -> Explanation:
-    """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the platform's relay for
-    bounces, else its managed relay; without both, mail of the null sender is refused."""
+    """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the platform's bounce
+    relay, else its managed relay; without both, mail of the null sender is refused."""
     platform = facts.platform
     if platform is not None and platform.bounces:
-        reason = "The null sender of bounces takes the platform's relay for bounces."
+        reason = "The null sender of bounces takes the platform's bounce relay."
         nexthop = _relay_nexthop(platform.bounces, BOUNCES_ID, facts)
         return Explanation("<>", None, None, None, nexthop, None, reason)
     managed = _managed_nexthop(facts)
     if managed is None:
         reason = (
-            "The null sender is refused with 5.7.1: the platform has neither a relay for bounces"
+            "The null sender is refused with 5.7.1: the platform has neither a bounce relay"
             " nor a managed relay."
         )
         return Explanation("<>", None, None, None, None, None, reason)
@@ -175,9 +176,12 @@ def _why(state: DomainState) -> str:
         case _:
             assert_never(state.origin)
     if state.is_shadowed:
+        again = (
+            "no longer sets, and later sets again," if state.overrides == state.shadow else "sets"
+        )
         why += (
-            f"; it shadows the declared route, {state.declared}, until the manifest sets"
-            f" spec.overrides: {state.shadow}, or declares another route"
+            f"; it shadows the declared route, {state.declared}, until the manifest {again}"
+            " spec.overrides to that id, or declares another route"
         )
     return why
 

@@ -45,12 +45,14 @@ NO_NULL_SENDER = "REJECT 5.7.1 This platform sends no bounces: it has no relay f
 
 
 class DomainRow(NamedTuple):
-    """One sender domain in ``access`` and ``transport``: the alias of its nexthop, None for no
-    route. ``access`` is None for a domain that is in no table."""
+    """One sender domain in ``access``, ``transport`` and ``senders``. ``alias`` is that of its
+    nexthop, None for no route; ``logins`` are the clients that may send as it, None for any.
+    ``access`` is None for a domain that is in no table."""
 
     key: str
     access: str | None
     alias: str | None
+    logins: str | None = None
 
 
 class NexthopRows(NamedTuple):
@@ -100,7 +102,8 @@ def domain_rows(route: DomainRoute, relay_version: int) -> Iterable[DomainRow]:
         A row for each key.
     """
     access, alias = _decided(route, relay_version)
-    return [DomainRow(key, access, alias) for key in domain_keys(route.domain)]
+    logins = ", ".join(route.logins) or None
+    return [DomainRow(key, access, alias, logins) for key in domain_keys(route.domain)]
 
 
 def _decided(route: DomainRoute, relay_version: int) -> tuple[str | None, str | None]:

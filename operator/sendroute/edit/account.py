@@ -1,6 +1,6 @@
 """``edit add-account``, ``edit set-plan`` and ``edit delete-account``."""
 
-from sendroute.edit.account_placement import position_of_account
+from sendroute.edit.account_placement import placement_of_account
 from sendroute.edit.declare import too_few_confirmed
 from sendroute.edit.documents import NewDocument
 from sendroute.edit.placement import check_document, document
@@ -40,7 +40,7 @@ def add_account(tree: EditTree, key: AccountKey, plan: str, file: str | None = N
                 account=key,
             )
         )
-    placement = position_of_account(tree, key, file)
+    placement = placement_of_account(tree, key, file)
     value = document("MailAccount", key.name, key, {"plan": plan}, tree, placement.model)
     check_document(key, value)
     proposal = Proposal(tree)

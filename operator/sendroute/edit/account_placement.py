@@ -11,7 +11,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
 
 
-def position_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
+def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
     """Find the place of a new MailAccount.
 
     If the tenant (the namespace) has an account already, its layout is followed; else that of the

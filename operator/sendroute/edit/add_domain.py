@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from sendroute.edit.declare import check_new_profile, check_profile
 from sendroute.edit.documents import NewDocument
-from sendroute.edit.placement import Sibling, check_document, document, position_among
+from sendroute.edit.domains import checked_name
+from sendroute.edit.placement import Sibling, check_document, document, placement_among
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.set_route import checked_name
 from sendroute.edit.tree import EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -53,7 +53,7 @@ def add_domain(
     account = tree.account(key)
     _check_free(tree, label, key)
     siblings = [Sibling(domain.where, domain.name) for domain in tree.domains_of(key)]
-    placement = position_among(tree, siblings, label, account.where, file)
+    placement = placement_among(tree, siblings, label, account.where, file)
     value = _document(tree, key, name, label, route, placement.model)
     check_document(key, value)
     proposal = Proposal(tree)

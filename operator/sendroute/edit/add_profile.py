@@ -4,8 +4,8 @@ from typing import Any
 
 from sendroute.edit.declare import check_new_profile
 from sendroute.edit.documents import NewDocument
-from sendroute.edit.extract_profile import check_name_free
-from sendroute.edit.placement import Sibling, check_document, document, position_among
+from sendroute.edit.inline_profile import check_name_free
+from sendroute.edit.placement import Sibling, check_document, document, placement_among
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import EditTree
 from sendroute.model.codes import Code
@@ -38,7 +38,7 @@ def add_profile(
         for profile in tree.profiles
         if profile.key == key and profile.domain is None
     ]
-    placement = position_among(tree, siblings, name, account.where, file)
+    placement = placement_among(tree, siblings, name, account.where, file)
     spec = {"account": key.name, **fields}
     value = document("SMTPProfile", name, key, spec, tree, placement.model)
     check_document(key, value)

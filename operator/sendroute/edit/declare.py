@@ -1,10 +1,11 @@
-"""Functions that several edits use: declare a domain's route, insert keys in their order, and warn
-of a confirmation that is too small."""
+"""Changes that several edits make: declare a domain's route, insert keys in their order, remove an
+apply-all; and what they check and warn of."""
 
 from typing import Any
 
-from sendroute.edit.extract_profile import extract
+from sendroute.edit.inline_profile import extract
 from sendroute.edit.proposal import Proposal
+from sendroute.edit.references import apply_all_route
 from sendroute.edit.tree import Account, Domain, EditTree, unknown_profile
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -86,7 +87,7 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
             finding(
                 "duplicate-profile",
                 f"Account {key.name} already has a profile {name}.",
-                hint="Choose another name. To use the profile that exists, route through it.",
+                hint=f"Choose another name. To use the existing one, route through profile {name}.",
                 where=profile.where,
                 account=key,
             )
@@ -105,3 +106,11 @@ def too_few_confirmed(confirmed: int, count: int, account: Account, subject: str
         account=account.key,
         severity=Severity.WARNING,
     )
+
+
+def remove_apply_all(proposal: Proposal, account: Account, why: str = "") -> None:
+    """Remove an account's ``applyToAll``. ``why`` continues the description of the change."""
+    del proposal.spec(account.where)["applyToAll"]
+    where = account.where.at("spec", "applyToAll")
+    name, route = account.key.name, apply_all_route(account)
+    proposal.describe(where, f"apply-all of account {name} to {route}: removed{why}")

@@ -1,10 +1,10 @@
 """``edit delete-domain``: remove a domain's document. A profile that it defines inline is kept."""
 
 from sendroute.edit.documents import can_follow
-from sendroute.edit.extract_profile import extract
+from sendroute.edit.domains import checked_name, find_domain
+from sendroute.edit.inline_profile import extract
 from sendroute.edit.placement import Placement
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.set_route import checked_name, find_domain
 from sendroute.edit.tree import Domain, EditedProfile, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey

@@ -3,16 +3,16 @@ route that replaces them; it is never guessed."""
 
 from enum import Enum
 
-from sendroute.edit.declare import check_profile
+from sendroute.edit.declare import check_profile, remove_apply_all
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.references import References, apply_all_route, fields_path
+from sendroute.edit.references import References, fields_path, undeclared_users
 from sendroute.edit.tree import Account, Domain, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Severity
+from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import DeleteProfile, Perform, Task
+from sendroute.model.remedy import DeleteProfile
 from sendroute.model.route import Route, via
 
 
@@ -74,7 +74,7 @@ def delete_profile(
         proposal.describe(
             profile.where.at("metadata", "name"), f"profile {name} of account {key.name}: deleted"
         )
-    proposal.notes.append(_note(profile))
+    proposal.notes.append(undeclared_users(profile))
     return proposal
 
 
@@ -123,14 +123,6 @@ def _replace_default(proposal: Proposal, account: Account, new: Route | None) ->
     proposal.describe(where, f"default of account {account.key.name}: {old} → {shown}")
 
 
-def remove_apply_all(proposal: Proposal, account: Account, why: str = "") -> None:
-    """Remove an account's ``applyToAll``. ``why`` continues the description of the change."""
-    del proposal.spec(account.where)["applyToAll"]
-    where = account.where.at("spec", "applyToAll")
-    name, route = account.key.name, apply_all_route(account)
-    proposal.describe(where, f"apply-all of account {name} to {route}: removed{why}")
-
-
 def _replace_in_profile(proposal: Proposal, profile: EditedProfile, new: Route | None) -> None:
     path = fields_path(profile)
     fields = proposal.value(profile.where)
@@ -144,15 +136,3 @@ def _replace_in_profile(proposal: Proposal, profile: EditedProfile, new: Route |
         shown = str(new)
     where = profile.where.at(*path, "onDelete", "reassignTo")
     proposal.describe(where, f"reassignTo of profile {profile.name}: → {shown}")
-
-
-def _note(profile: EditedProfile) -> Finding:
-    return finding(
-        "profile-deleted",
-        f"Domains of account {profile.key.name} that use profile {profile.name} without declaring"
-        " the profile are reassigned with the next change.",
-        hint="The plan lists the domains.",
-        remedy=Perform(Task.PLAN),
-        account=profile.key,
-        severity=Severity.INFO,
-    )

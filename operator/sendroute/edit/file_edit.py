@@ -7,12 +7,13 @@ from msgspec import Struct, ValidationError, field
 from yaml import YAMLError
 
 from sendroute.edit.documents import NewDocument, append, insert_after, remove_documents
-from sendroute.edit.layout import BOM, Layout
+from sendroute.edit.layout import Layout
 from sendroute.edit.lines import Splice, apply_splices
 from sendroute.edit.rewrite import SpliceError, rewrite, same
 from sendroute.edit.style import style_of
 from sendroute.manifests.headers import is_ours
 from sendroute.manifests.shapes import decode
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 
 
 class FileEdit(Struct):
@@ -58,7 +59,7 @@ def apply(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | None:
             return None
         values = _desired(values, edit)
         after = _verified(text, values, edit)
-    text = BOM + after.text if bom else after.text
+    text = BYTE_ORDER_MARK + after.text if bom else after.text
     if not reads_as(text, values):
         raise NotEditableError(_first(edit))
     return text
@@ -150,7 +151,7 @@ def reads_as(text: str, desired: list[Any]) -> bool:
     from sendroute.manifests.sources import Entry
 
     own_documents = {number: value for number, value in enumerate(desired) if is_ours(value)}
-    drafts = list(exact.drafts(text.removeprefix(BOM)))
+    drafts = list(exact.drafts(text.removeprefix(BYTE_ORDER_MARK)))
     for number, draft in enumerate(drafts):
         if not isinstance(draft, exact.Draft) or (number in own_documents and draft.faults):
             return False

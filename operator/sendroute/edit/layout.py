@@ -23,8 +23,6 @@ from sendroute.manifests.headers import is_list_of
 from sendroute.manifests.scalars import resolve
 from sendroute.manifests.syntax import Text
 
-BOM = "\ufeff"  # a file may begin with it; a layout's text does not contain it
-
 
 class LayoutNode:
     """A value as it is written: ``text[start:end]``, without comments or breaks after it.

@@ -49,7 +49,7 @@ class Placement(NamedTuple):
         proposal.add_file(self.file, fresh, style, json=is_json)
 
 
-def position_among(
+def placement_among(
     tree: EditTree,
     siblings: Sequence[Sibling],
     name: str,

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from sendroute.edit.documents import NewDocument, new_file
 from sendroute.edit.file_edit import FileEdit, NotEditableError, apply, reads_as
-from sendroute.edit.layout import BOM
 from sendroute.edit.rewrite import same
 from sendroute.edit.style import YamlStyle
 from sendroute.edit.tree import EditTree
+from sendroute.manifests.problems import problems
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
@@ -95,7 +96,8 @@ class Proposal:
             Every file that changes.
 
         Raises:
-            ProblemError: a change is impossible in place (``edit-by-hand``), with its position.
+            ProblemError: a new value is invalid, or a change is impossible in place
+                (``edit-by-hand``), with its position.
         """
         texts: dict[str, TextChange] = {}
         findings: list[Finding] = []
@@ -103,9 +105,12 @@ class Proposal:
             self._drop_unchanged(file, edit)
             if not (edit.values or edit.added or edit.removed):
                 continue
+            if wrong := list(_invalid(file, edit)):
+                findings += wrong
+                continue
             before = self.tree.text(file)
             try:
-                after = apply(self.tree.layout(file), edit, bom=before.startswith(BOM))
+                after = apply(self.tree.layout(file), edit, bom=before.startswith(BYTE_ORDER_MARK))
                 texts[file] = TextChange(before, after)
             except NotEditableError as error:
                 findings += self._by_hand(file, error)
@@ -141,6 +146,14 @@ class Proposal:
                 hint="Nothing was written. Make the change by hand.",
                 where=here if error.path else where,
             )
+
+
+def _invalid(file: str, edit: FileEdit) -> Iterator[Finding]:
+    """What is wrong with the new values of a file's documents."""
+    for ordinal, value in edit.values.items():
+        for problem in problems(value["kind"], value):
+            where = Where(file, ordinal, problem.path)
+            yield finding(problem.code, problem.message, hint=problem.hint, where=where)
 
 
 def unified(texts: Mapping[str, TextChange]) -> Iterator[str]:

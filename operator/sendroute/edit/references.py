@@ -6,7 +6,9 @@ from msgspec import UNSET
 
 from sendroute.edit.tree import Account, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
-from sendroute.model.finding import Where
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, via
 
 
@@ -56,3 +58,22 @@ def reassign_to(profile: EditedProfile) -> Route | None:
     """The route to which a profile's domains go if it is deleted; None if none is declared."""
     on_delete = profile.fields.on_delete
     return None if on_delete is UNSET else route_of(on_delete.reassign_to)
+
+
+def undeclared_users(profile: EditedProfile, why: str = "") -> Finding:
+    """The note that domains may use a profile that disappears without declaring it; only the store
+    knows them.
+
+    Args:
+        profile: the profile.
+        why: continues the sentence.
+    """
+    return finding(
+        "profile-deleted",
+        f"Domains of account {profile.key.name} that use profile {profile.name} without declaring"
+        f" it are reassigned with the next change{why}.",
+        hint="The plan lists the domains.",
+        remedy=Perform(Task.PLAN),
+        account=profile.key,
+        severity=Severity.INFO,
+    )

@@ -5,17 +5,13 @@ that uses the old one without declaring it would be reassigned; if the store is 
 domains declare the new one.
 """
 
-from sendroute.edit.declare import check_new_profile, declare
-from sendroute.edit.delete_profile import remove_apply_all
-from sendroute.edit.extract_profile import check_name_free
+from sendroute.edit.declare import check_new_profile, declare, remove_apply_all
+from sendroute.edit.inline_profile import check_name_free
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.references import References, fields_path
+from sendroute.edit.references import References, fields_path, undeclared_users
 from sendroute.edit.tree import EditedProfile, EditTree
-from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Severity
-from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import via
 
 
@@ -73,7 +69,7 @@ def rename_profile(
     if current is not None:
         _declare_users(proposal, references, new, current)
     elif not store_known:
-        proposal.notes.append(_note(profile))
+        proposal.notes.append(undeclared_users(profile, ", because no store was read"))
     return proposal
 
 
@@ -112,15 +108,3 @@ def _declare_users(
         state = current.domains.get(domain.name)
         if state is not None and state.route == references.route != domain.route:
             declare(proposal, domain, via(new))
-
-
-def _note(profile: EditedProfile) -> Finding:
-    return finding(
-        "profile-deleted",
-        f"Domains of account {profile.key.name} that use profile {profile.name} without declaring"
-        " it are reassigned with the next change, because no store was read.",
-        hint="The plan lists the domains.",
-        remedy=Perform(Task.PLAN),
-        account=profile.key,
-        severity=Severity.INFO,
-    )

@@ -6,12 +6,13 @@ from typing import NamedTuple, assert_never
 from msgspec import UNSET
 from yaml import YAMLError
 
-from sendroute.edit.layout import BOM, Document, Layout
+from sendroute.edit.layout import Document, Layout
 from sendroute.manifests import shapes
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.headers import account_of_document
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.manifests.profiles import route_of
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
@@ -148,7 +149,7 @@ class EditTree:
 
     def _laid_out(self, file: str) -> Layout:
         try:
-            layout = Layout(self.text(file).removeprefix(BOM))
+            layout = Layout(self.text(file).removeprefix(BYTE_ORDER_MARK))
         except YAMLError as error:
             raise ProblemError(changed_meanwhile(file)) from error
         except RecursionError as error:  # not one of our documents: those nest 32 levels at most

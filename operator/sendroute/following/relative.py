@@ -5,7 +5,8 @@ import os
 from msgspec.structs import replace
 
 from sendroute.model.desired import Desired
-from sendroute.model.finding import Finding, Locate, Position, Where
+from sendroute.model.finding import WHOLE_FILE, Finding, Locate, Position, Where
+from sendroute.model.remedy import Perform
 
 
 def locate_within(root: str | None, locate: Locate) -> Locate:
@@ -41,14 +42,44 @@ def desired_within(root: str | None, desired: Desired) -> Desired:
     """
     if root is None:
         return desired
-    findings = tuple(_finding_within(root, finding) for finding in desired.findings)
+    findings = tuple(finding_within(root, finding) for finding in desired.findings)
     return replace(desired, findings=findings)
 
 
-def _finding_within(root: str, finding: Finding) -> Finding:
-    position = finding.position and _relative(root, finding.position)
-    return replace(finding, message=finding.message.replace(f"{root}/", ""), position=position)
+def finding_within(root: str | None, finding: Finding) -> Finding:
+    """Make the names and the position of a finding relative.
+
+    Args:
+        root: the top of the checkout; None for a tree that is no checkout.
+        finding: the finding.
+
+    Returns:
+        The finding with relative names; the same one without a root.
+    """
+    if root is None:
+        return finding
+    position, where, remedy = finding.position, finding.where, finding.remedy
+    if where is not None and where.document == WHOLE_FILE:
+        where = replace(where, file=_without(root, where.file))
+    if isinstance(remedy, Perform) and remedy.subject is not None:
+        remedy = replace(remedy, subject=_without(root, remedy.subject))
+    return replace(
+        finding,
+        message=_without(root, finding.message),
+        hint=finding.hint and _without(root, finding.hint),
+        position=position and _relative(root, position),
+        where=where,
+        remedy=remedy,
+    )
+
+
+def _without(root: str, text: str) -> str:
+    """A text without the names of the checkout, which a lock file above the path is found under
+    with every link resolved."""
+    return text.replace(f"{root}/", "").replace(f"{os.path.realpath(root)}/", "")
 
 
 def _relative(root: str, position: Position) -> Position:
-    return replace(position, file=os.path.relpath(position.file, root))
+    top = os.path.realpath(root)
+    below_top = position.file.startswith(f"{top}/")
+    return replace(position, file=os.path.relpath(position.file, top if below_top else root))

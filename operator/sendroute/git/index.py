@@ -5,6 +5,7 @@ The format is gitformat-index(5). Only entries that a checkout may lack are retu
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -35,6 +36,41 @@ class IndexEntry(NamedTuple):
         return self.mode == _SUBMODULE
 
 
+# Prints the index: of each entry its tag, mode, blob, stage and path (git-ls-files(1)).
+LIST = ("ls-files", "-s", "-v", "-z")
+_LISTED = re.compile(r"(\S) ([0-7]{6}) ([0-9a-f]+) ([0-3])\t([^\0]+)\0")
+# The groups, blob and path, match only for a regular file (mode 100644 or 100755: no link, no
+# submodule) that is not in conflict (stage 0) and that git compares (tag H).
+_COMPARED = re.compile(r"(?:H 100[0-9]{3} ([0-9a-f]+) 0\t([^\0]+)|[^\0]*)\0")
+
+
+class ListedEntry(NamedTuple):
+    """An entry of the index, as :data:`LIST` prints it."""
+
+    tag: str
+    mode: str
+    blob: str
+    stage: str
+    path: str
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether git compares the file: false for the bits assume-unchanged and skip-worktree
+        (git-update-index(1)), and for a conflict."""
+        return self.tag == "H" and self.stage == "0"
+
+
+def listed_entries(printed: bytes) -> Iterator[ListedEntry]:
+    """The entries that :data:`LIST` printed."""
+    return map(ListedEntry._make, _LISTED.findall(os.fsdecode(printed)))
+
+
+def compared_files(printed: bytes) -> dict[str, str]:
+    """The blob by path of every regular file that git compares; at once, because a tree may have a
+    hundred thousand."""
+    return {path: blob for blob, path in _COMPARED.findall(os.fsdecode(printed))}
+
+
 def entries_to_check(repository: Repository) -> list[IndexEntry]:
     """Find the entries of the index that the checkout may lack on purpose.
 
@@ -63,10 +99,9 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
 def _listed(repository: Repository) -> list[IndexEntry]:
     """The same for an index in two files (git-update-index(1), --split-index), which only git
     reads."""
-    lines = os.fsdecode(repository.output(["ls-files", "-s", "-v", "-z"])).split("\0")[:-1]
     entries = [
-        IndexEntry(line[line.index("\t") + 1 :], int(line[2:8], 8), line[0] in "Ss")
-        for line in lines
+        IndexEntry(entry.path, int(entry.mode, 8), entry.tag in "Ss")
+        for entry in listed_entries(repository.output(LIST))
     ]
     return [entry for entry in entries if entry.left_out or entry.is_submodule]
 

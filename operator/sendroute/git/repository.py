@@ -10,7 +10,7 @@ for a repository.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sendroute.git.failures import NO_WORKING_TREE, GitFailedError
@@ -65,6 +65,33 @@ class Repository(NamedTuple):
 
         return start([*self._selection(), *arguments], self.top, piped=piped)
 
+    def usable_head(self) -> str | None:
+        """Have git check the repository, as :meth:`require_usable` does, and find its commit, with
+        one process.
+
+        Returns:
+            The commit that is checked out; None before the first one.
+
+        Raises:
+            GitFailedError: git refuses the repository, or is not installed.
+        """
+        from sendroute.git.process import output
+
+        try:
+            printed = output(["rev-parse", "--absolute-git-dir", "HEAD^{commit}"], self.top)
+        except GitFailedError as error:
+            if error.cause is not None or error.is_of_the_call:
+                raise
+            self.require_usable()
+            return self.head()
+        directory, commit = printed.removesuffix(b"\n").rsplit(b"\n", 1)
+        self._require_directory(directory)
+        return commit.decode()
+
+    def _require_directory(self, printed: bytes) -> None:
+        if os.path.realpath(os.fsdecode(printed)) != self.git_directory:
+            raise GitFailedError(NO_WORKING_TREE)
+
     def require_usable(self) -> None:
         """Have git check the repository: its owner (git-config(1), safe.directory), its format and
         the configuration.
@@ -76,8 +103,7 @@ class Repository(NamedTuple):
 
         # Only here git looks for the repository itself, because it checks the owner only then.
         printed = output(["rev-parse", "--absolute-git-dir"], self.top)
-        if os.path.realpath(os.fsdecode(printed.removesuffix(b"\n"))) != self.git_directory:
-            raise GitFailedError(NO_WORKING_TREE)
+        self._require_directory(printed.removesuffix(b"\n"))
 
     def _selection(self) -> list[str]:
         return [f"--git-dir={self.git_directory}", f"--work-tree={self.top}"]
@@ -116,6 +142,33 @@ def open_repository(path: str) -> Repository | None:
     if repository is not None:
         repository.require_usable()
     return repository
+
+
+class CheckedOut(NamedTuple):
+    """A repository that git accepts, and its commit; None before the first one."""
+
+    repository: Repository
+    commit: str | None
+
+
+def checked_out(path: str) -> CheckedOut | None:
+    """Find the repository of a path and the commit that is checked out.
+
+    Args:
+        path: a file or directory.
+
+    Returns:
+        Both; None if no ``.git`` is at the path or above it.
+
+    Raises:
+        GitFailedError: there is a repository, but git refuses it, or is not installed.
+    """
+    repository = find_repository(path)
+    return None if repository is None else CheckedOut(repository, repository.usable_head())
+
+
+FindCheckedOut = Callable[[str], CheckedOut | None]
+"""As :func:`checked_out`; callers that ask several times of one path pass one that remembers."""
 
 
 def submodule_at(directory: str) -> Repository | None:

@@ -2,11 +2,13 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from sendroute.git.failures import GitFailedError
 from sendroute.git.process import Git
+from sendroute.model.byte_order_mark import has_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -120,10 +122,10 @@ class _SshSignature(NamedTuple):
             return False
         # In local time, which every ssh-keygen reads.
         when = time.strftime("%Y%m%d%H%M%S", time.localtime(self.when))
-        with tempfile.NamedTemporaryFile() as file:
+        with tempfile.NamedTemporaryFile() as file, _signers_file(self.signers) as signers:
             file.write(self.signature)
             file.flush()
-            given = ["-s", file.name, "-f", self.signers, f"-Overify-time={when}"]
+            given = ["-s", file.name, "-f", signers, f"-Overify-time={when}"]
             listed = self._run("find-principals", *given)
             more = ["-n", "git", *(["-r", revoked] if revoked else [])]
             principals = (listed or b"").decode(errors="surrogateescape").splitlines()
@@ -139,6 +141,24 @@ class _SshSignature(NamedTuple):
             if error.is_of_the_call:
                 raise
             return None
+
+
+@contextmanager
+def _signers_file(path: str) -> Iterator[str]:
+    """The file of allowed signers, without a byte-order mark: ssh-keygen takes it for a part of the
+    first line."""
+    try:
+        with open(path, "rb") as given:
+            content = given.read() if has_mark(given.read(3)) else None
+    except OSError:
+        content = None  # ssh-keygen reports it
+    if content is None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        yield file.name
 
 
 def _unsigned(commit: str) -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.git.failures import GitFailedError
-from sendroute.git.repository import Repository, open_repository
+from sendroute.git.repository import FindCheckedOut, Repository, checked_out
 
 _NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -61,12 +61,13 @@ class TreeHistory(NamedTuple):
             return set()
 
 
-def tree_history(paths: Sequence[str]) -> TreeHistory | None:
+def tree_history(paths: Sequence[str], find: FindCheckedOut = checked_out) -> TreeHistory | None:
     """The history of the commit that manifests are at, whether they were changed since or not.
 
     Args:
         paths: files and directories; ``-`` (standard input) is ignored. The first that is in a
             repository counts.
+        find: finds the repository and the commit of a path.
 
     Returns:
         The history; None if none of the paths is in a repository that git can read.
@@ -75,12 +76,11 @@ def tree_history(paths: Sequence[str]) -> TreeHistory | None:
         if path == "-":
             continue
         try:
-            repository = open_repository(path)
-            head = repository.head() if repository is not None else None
+            checkout = find(path)
         except GitFailedError:
             continue
-        if repository is not None and head is not None:
-            return TreeHistory(head, _runner(repository))
+        if checkout is not None and checkout.commit is not None:
+            return TreeHistory(checkout.commit, _runner(checkout.repository))
     return None
 
 

@@ -2,24 +2,24 @@
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import new as new_hash
-from typing import NamedTuple
 
 from sendroute.git.failures import GitFailedError
+from sendroute.git.index import LIST, ListedEntry, compared_files, listed_entries
 from sendroute.git.process import Process
-from sendroute.git.repository import Repository, find_repository, open_repository, submodule_at
+from sendroute.git.repository import (
+    FindCheckedOut,
+    Repository,
+    checked_out,
+    find_repository,
+    submodule_at,
+)
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 
 # Files that git changes when it checks them out differ on disk from their blob (gitattributes(5));
 # line endings alone make no difference to YAML. They are never compared: git would run the filter.
 _UNFILTERED = "attr:!filter !ident !working-tree-encoding"
-# One entry of `git ls-files -s -v -z`: tag, mode, blob, stage and path.
-_ENTRY = re.compile(r"(\S) ([0-7]{6}) ([0-9a-f]+) ([0-3])\t([^\0]+)\0")
-# The groups, blob and path, match only for a regular file (mode 100644 or 100755: no link, no
-# submodule) that is not in conflict (stage 0) and that git compares (tag H).
-_LISTED = re.compile(r"(?:H 100[0-9]{3} ([0-9a-f]+) 0\t([^\0]+)|[^\0]*)\0")
 # A repository may be set to compare less, for speed or for unusual file systems (git-config(1)).
 _COMPARE_FULLY = ("-c", "core.checkStat=default", "-c", "core.trustctime=true")
 # git must not look into submodules: it would use their own configuration.
@@ -29,11 +29,12 @@ _LINK, _SUBMODULE = "120000", "160000"
 _log = logging.getLogger(__name__)
 
 
-def commit_of(paths: Sequence[str]) -> str | None:
+def commit_of(paths: Sequence[str], find: FindCheckedOut = checked_out) -> str | None:
     """Find the commit that manifests are at.
 
     Args:
         paths: files and directories; ``-`` is standard input.
+        find: finds the repository and the commit of a path.
 
     Returns:
         The commit of the first path that is in a repository. ``-dirty`` is appended if what
@@ -43,20 +44,20 @@ def commit_of(paths: Sequence[str]) -> str | None:
         reports no commit; a warning is logged if there is a repository.
     """
     given = [path for path in paths if path != "-"]
+    empty = None
     for path in given:
         try:
-            repository = open_repository(path)
-            head = repository.head() if repository is not None else None
+            checkout = find(path)
         except GitFailedError as error:
             reason = f"{error.cause.sentence}. {error.cause.hint}" if error.cause else "git failed."
             _log.warning("The commit is not recorded: %s", reason)
             return None
-        if repository is not None and head is not None:
-            is_exact = len(given) == len(paths) and _is_exact(repository, given)
-            return head if is_exact else f"{head}-dirty"
-    repositories = (find_repository(path) for path in given)
-    top = next((repository.top for repository in repositories if repository is not None), None)
-    if top is not None:
+        if checkout is not None and checkout.commit is not None:
+            is_exact = len(given) == len(paths) and _is_exact(checkout.repository, given)
+            return checkout.commit if is_exact else f"{checkout.commit}-dirty"
+        empty = empty or checkout
+    if empty is not None:
+        top = empty.repository.top
         _log.warning("The commit is not recorded: the repository %s has no commit yet.", top)
     return None
 
@@ -85,7 +86,7 @@ class UnchangedFiles:
             dirty, _ = changed.communicate()
         if listing.returncode or changed.returncode:
             return {}
-        blobs = {path: blob for blob, path in _LISTED.findall(os.fsdecode(listed))}
+        blobs = compared_files(listed)
         for path in os.fsdecode(dirty).split("\0"):
             blobs.pop(path, None)
         return blobs
@@ -93,19 +94,9 @@ class UnchangedFiles:
 
 def _start_comparison(repository: Repository, pathspec: str) -> tuple[Process, Process]:
     """Start to list the index, and which of its files seem to differ on disk."""
-    listing = repository.start(["ls-files", "-s", "-v", "-z", "--", pathspec])
+    listing = repository.start([*LIST, "--", pathspec])
     differ = ["diff-files", "--name-only", "--ignore-submodules=all", *_DIFF, "--", pathspec]
     return listing, repository.start([*_COMPARE_FULLY, *differ])
-
-
-class _Entry(NamedTuple):
-    """An entry of the index; ``is_compared`` is false for the bits assume-unchanged and
-    skip-worktree (git-update-index(1)), and for a conflict."""
-
-    path: str
-    mode: str
-    blob: str
-    is_compared: bool
 
 
 def _is_exact(repository: Repository, paths: Iterable[str]) -> bool:
@@ -158,11 +149,10 @@ def _is_exact_submodule(directory: str, commit: str) -> bool:
     repository = submodule_at(directory)
     if repository is None:
         return False
-    repository.require_usable()
-    return repository.head() == commit and _is_exact(repository, [directory])
+    return repository.usable_head() == commit and _is_exact(repository, [directory])
 
 
-def _has_content(path: str, entry: _Entry) -> bool:
+def _has_content(path: str, entry: ListedEntry) -> bool:
     """Whether a file on disk is that of the index, although git's cheaper comparison says that it
     may differ: it was copied, or only touched."""
     if os.path.islink(path) != (entry.mode == _LINK):
@@ -193,12 +183,11 @@ class _Part:
         self._is_directory = os.path.isdir(path)
         self._pathspec = [] if self._within == "." else [f":(literal){self._within}"]
 
-    def entries(self) -> Iterator[_Entry]:
+    def entries(self) -> Iterator[ListedEntry]:
         """The entries of the index that are read."""
-        listed = self._output("ls-files", "-s", "-v", "-z")
-        for tag, mode, blob, stage, path in _ENTRY.findall(os.fsdecode(listed)):
-            if self._is_read(path, mode):
-                yield _Entry(path, mode, blob, tag == "H" and stage == "0")
+        for entry in listed_entries(self._output(*LIST)):
+            if self._is_read(entry.path, entry.mode):
+                yield entry
 
     def has_other_files(self) -> bool:
         """Whether a file is read that is in no commit, ignored by git or not."""
@@ -233,7 +222,7 @@ class _Part:
         if listing.returncode or changed.returncode:
             raise GitFailedError(None)
         dirty = frozenset(os.fsdecode(names).split("\0"))
-        return {path: path in dirty for *_, path in _ENTRY.findall(os.fsdecode(listed))}
+        return {entry.path: entry.path in dirty for entry in listed_entries(listed)}
 
     def _output(self, *arguments: str) -> bytes:
         return self._repository.output([*arguments, "--", *self._pathspec])

@@ -33,7 +33,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, pending_counts
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.reconciler import PlanRequest, Reconciler, VerifierFor
+from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, VerifierFor
 from sendroute.reconcile.record import EncryptedCredentials, Record
 from sendroute.runtime.stop import Stop
 
@@ -105,10 +105,7 @@ def run_round(
     with options.stop.interruptible():
         statuses = store.account_statuses()
     for tree in trees.candidates():
-        before = trees.last_good.source.desired if trees.last_good is not None else None
-        edited = (
-            changed(before, tree.source.desired) if tree is not trees.last_good else frozenset()
-        )
+        edited = _edited(trees, tree)
         due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
             due_now = DueAccounts(due.accounts | edited)
@@ -120,24 +117,42 @@ def run_round(
             findings = planned.mismatch
             trees.reject(tree, findings)
             continue
-        _log.debug("Committing the plan of %d accounts.", len(planned.plan.accounts))
-        provenance = Provenance(datetime.now(UTC), options.actor, tree.source.commit)
-        applied = reconciler.commit(
-            planned,
-            provenance,
-            statuses=statuses,
-            should_stop=partial(_should_stop, options.stop, record),
-        )
-        if record.unavailable is not None:
-            raise record.unavailable
-        if applied.assessment is None:
-            raise ProblemError(*applied.unrecorded)
+        result, assessment = _commit(reconciler, record, planned, statuses, options)
         # Not earlier, because a failed round is repeated, with all changes.
         adopted = trees.adopt(tree)
-        result = applied.result
         drifted = {} if edited is None else _drifted(result, edited | statuses.keys())
-        return RoundResult(tree, adopted, due_now, statuses, result, applied.assessment, drifted)
+        return RoundResult(tree, adopted, due_now, statuses, result, assessment, drifted)
     return StoreMismatch(findings)
+
+
+def _edited(trees: TreeSource, tree: ReadTree) -> Set[AccountKey] | None:
+    """The accounts whose manifests changed since the last good tree; None for every account."""
+    if tree is trees.last_good:
+        return frozenset()
+    before = trees.last_good.source.desired if trees.last_good is not None else None
+    return changed(before, tree.source.desired)
+
+
+def _commit(
+    reconciler: Reconciler,
+    record: "_CountingRecord",
+    planned: Planned,
+    statuses: AccountStatuses,
+    options: RoundOptions,
+) -> tuple[Result, Assessment]:
+    """Commit a confirmed plan. Raises ProblemError if the store becomes unavailable."""
+    _log.debug("Committing the plan of %d accounts.", len(planned.plan.accounts))
+    applied = reconciler.commit(
+        planned,
+        Provenance(datetime.now(UTC), options.actor, planned.source.commit),
+        statuses=statuses,
+        should_stop=partial(_should_stop, options.stop, record),
+    )
+    if record.unavailable is not None:
+        raise record.unavailable
+    if applied.assessment is None:
+        raise ProblemError(*applied.unrecorded)
+    return applied.result, applied.assessment
 
 
 def _reconciler(record: Record, options: RoundOptions) -> Reconciler:

@@ -24,7 +24,15 @@ from yaml import (
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_misspelt, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, resolve, unambiguous
-from sendroute.manifests.syntax import Fault, Text, syntax_fault, too_deep
+from sendroute.manifests.syntax import (
+    Fault,
+    Text,
+    is_one_document,
+    merge_conflict,
+    pieces,
+    syntax_fault,
+    too_deep,
+)
 from sendroute.model.codes import Code
 from sendroute.model.finding import Path
 
@@ -117,6 +125,24 @@ def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
         yield stop.fault
     except yaml.YAMLError as error:
         yield syntax_fault(source, error)
+
+
+def numbered_drafts(text: str) -> Iterator[tuple[int, Draft]]:
+    """Yield every document of a file with its number, as reading the file numbers them.
+
+    Args:
+        text: the whole file, without a byte-order mark.
+    """
+    number = 0
+    for piece in pieces(text):
+        first = number
+        if merge_conflict(Text(*piece)) is None:
+            for draft in drafts(piece.text, piece.first_line):
+                if isinstance(draft, Draft):
+                    yield number, draft
+                    number += 1
+        if is_one_document(piece):
+            number = first + 1
 
 
 class _StopReading(Exception):  # noqa: N818  (not an error: the way out of the loop)

@@ -14,6 +14,7 @@ from msgspec import ValidationError
 from sendroute.manifests.headers import expand, is_list, is_misspelt, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 
@@ -94,11 +95,9 @@ def read(data: bytes) -> Parsed | None:
 def parse(data: bytes) -> list[Any] | None:
     """The documents of a file as plain values."""
     try:
-        text = data.decode()
+        text = without_mark(data).decode()
     except UnicodeDecodeError:
         return None
-    if text.startswith("\ufeff"):
-        text = text[1:]
     if is_json(text):
         document = _parse_json(text)
         if document is not None:

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from sendroute.manifests.exact import Draft, drafts
 from sendroute.manifests.sources import Tree
-from sendroute.manifests.syntax import Piece, pieces
+from sendroute.manifests.syntax import Piece, Text, is_one_document, merge_conflict, pieces
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.finding import Finding, Position, Where, located, sort_findings
 
-# A mapping in block style with a kind, and not a List: exactly one document.
-_KIND = re.compile(r"^kind:[ \t]", re.MULTILINE)
 # A marker alone on its line, then empty lines and comments, then the first key.
 _FIRST_KEY = re.compile(r"(?:---[ \t]*\n)?((?:[ \t]*(?:#[^\n]*)?\n)*)[A-Za-z]+:[ \t\n]")
 
@@ -67,15 +66,15 @@ def _in_file(data: bytes, requested: set[Where]) -> Iterator[tuple[Where, Positi
     by_document: dict[int, list[Where]] = {}
     for where in requested:
         by_document.setdefault(where.document, []).append(where)
-    text = data.decode(errors="replace").removeprefix("\ufeff")
+    text = without_mark(data).decode(errors="replace")
     ordinal = 0
     for piece in pieces(text):
-        if _is_one_document(piece):
+        if is_one_document(piece):
             here = by_document.pop(ordinal, None)
             if here is not None:
                 yield from _in_piece(piece, here)
             ordinal += 1
-        else:
+        elif merge_conflict(Text(*piece)) is None:
             for draft in drafts(piece.text, piece.first_line):
                 if isinstance(draft, Draft):
                     for where in by_document.pop(ordinal, ()):
@@ -83,15 +82,6 @@ def _in_file(data: bytes, requested: set[Where]) -> Iterator[tuple[Where, Positi
                     ordinal += 1
         if not by_document:
             return
-
-
-# Perhaps more than one document, in a text that could not be split, or line breaks that the split
-# ignores.
-_MAYBE_MORE = re.compile(r"List|^(?:%|\.\.\.)|\n---|[\r\x85\u2028\u2029]", re.MULTILINE)
-
-
-def _is_one_document(piece: Piece) -> bool:
-    return not _MAYBE_MORE.search(piece.text) and _KIND.search(piece.text) is not None
 
 
 def _in_piece(piece: Piece, requested: list[Where]) -> Iterator[tuple[Where, Position]]:

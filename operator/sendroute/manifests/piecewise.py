@@ -9,7 +9,15 @@ from sendroute.manifests.fast import Parsed, Problems
 from sendroute.manifests.headers import account_of_document, is_list, is_misspelt, is_ours
 from sendroute.manifests.shapes import Document, MailPlatform, decode
 from sendroute.manifests.sources import Entry
-from sendroute.manifests.syntax import Fault, Piece, Text, merge_conflict, pieces
+from sendroute.manifests.syntax import (
+    Fault,
+    Piece,
+    Text,
+    is_one_document,
+    merge_conflict,
+    pieces,
+)
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
@@ -26,12 +34,13 @@ def read_piecewise(entry: Entry, data: bytes) -> tuple[Parsed, Problems]:
         The documents without errors, and every problem of the others. A file that is not UTF-8 has
         no documents and one problem.
     """
+    data = without_mark(data)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         return Parsed([], 0), Problems([_not_utf8(entry, data, error.start)], False, {})
     reader = _Reader(entry)
-    for piece in pieces(text.removeprefix("\ufeff")):
+    for piece in pieces(text):
         reader.piece(piece)
     return reader.result()
 
@@ -49,6 +58,12 @@ class _Reader:
         self._platform_seen = False
 
     def piece(self, piece: Piece) -> None:
+        first = self._count
+        self._read(piece)
+        if is_one_document(piece):
+            self._count = first + 1
+
+    def _read(self, piece: Piece) -> None:
         conflict = merge_conflict(Text(*piece))
         if conflict is not None:
             self._findings.append(from_fault(conflict, self._entry.where()))

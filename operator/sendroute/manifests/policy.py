@@ -18,6 +18,7 @@ from referencing.exceptions import Unresolvable
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.remedy import Configure, Setting
@@ -85,7 +86,7 @@ def _load(file: str) -> Policy | Finding:
     try:
         with open(file, "rb") as stream:  # noqa: PTH123
             # Not the C parser: a deeply nested file overflows its stack.
-            schema = YAML(typ="safe", pure=True).load(stream)
+            schema = YAML(typ="safe", pure=True).load(without_mark(stream.read()))
     except OSError as error:
         reason = (error.strerror or "it is not a file").lower()
         return finding(

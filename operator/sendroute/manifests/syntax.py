@@ -10,6 +10,7 @@ from yaml.reader import ReaderError
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, is_json
 from sendroute.model.finding import Path
+from sendroute.model.merge_mark import conflict_in, merge_mark
 
 LineColumn = tuple[int, int]
 
@@ -99,7 +100,7 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
     if began is not None and _BEGAN_BEFORE.search(problem):
         mark = began
     position = source.position_in_text(mark) if mark is not None else (source.first_line, 1)
-    if _CONFLICT.match(source.line(position)):
+    if merge_mark(source.line(position), malformed=True) is not None:
         return _conflict_at(position)
     message = f"Invalid YAML: {problem}"
     if context and began is not None and source.position(began)[0] < position[0]:
@@ -129,24 +130,19 @@ def too_deep(position: LineColumn) -> Fault:
 
 # libyaml reports these at the end of the file, or on the line after the one to fix.
 _BEGAN_BEFORE = re.compile(r"could not find expected ':'|unexpected (?:end of|document)")
-_CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |\r?$)", re.MULTILINE)
-_SURE_CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>)(?: |\r?$)", re.MULTILINE)
 
 
 def merge_conflict(source: Text) -> Fault | None:
     """The fault for the marks that a merge leaves in a text; None if there are none. In YAML such
     a line may be a plain text of its own, and the document behind it seem to be another
     program's."""
-    if not _SURE_CONFLICT.search(source.written):
-        return None
-    first = _CONFLICT.search(source.written)
-    return _conflict_at(source.position_of(first.start() if first else 0))
+    offset = merge_mark(source.written)
+    return None if offset is None else _conflict_at(source.position_of(offset))
 
 
 def _conflict_at(position: LineColumn) -> Fault:
-    message = "The file has an unresolved merge conflict."
     hint = "Resolve the conflict, and remove its markers."
-    return Fault("yaml-syntax", (), position, message, hint)
+    return Fault("yaml-syntax", (), position, conflict_in("The file"), hint)
 
 
 def _unprintable(source: Text) -> Fault:
@@ -277,6 +273,20 @@ def pieces(text: str) -> Iterator[Piece]:
             line += _lines(part)
             start = boundary.start()
     yield Piece(text[start:], line)
+
+
+# A mapping in block style with a kind, and not a List.
+_KIND = re.compile(r"^kind:[ \t]", re.MULTILINE)
+# Perhaps more than one document, in a text that could not be split, or line breaks that the split
+# ignores.
+_MAYBE_MORE = re.compile(r"List|^(?:%|\.\.\.)|\n---|[\r\x85\u2028\u2029]", re.MULTILINE)
+
+
+def is_one_document(piece: Piece) -> bool:
+    """Whether a piece is exactly one document, seen without parsing it. It counts as one also if
+    its syntax is wrong, so that those behind it have the same numbers whether it is parsed or
+    not."""
+    return not _MAYBE_MORE.search(piece.text) and _KIND.search(piece.text) is not None
 
 
 def _lines(text: str) -> int:

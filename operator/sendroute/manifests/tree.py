@@ -7,6 +7,7 @@ from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.headers import is_ours
 from sendroute.manifests.read import Cache, Reading
 from sendroute.manifests.sources import Files, Tree
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.change import Plan
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Position, Where
@@ -117,16 +118,13 @@ def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
     Yields:
         The file and ordinal of each document, and the document as plain data.
     """
-    from sendroute.manifests.exact import Draft, drafts
-    from sendroute.manifests.syntax import pieces
+    from sendroute.manifests.exact import numbered_drafts
 
     entries, _ = files.entries()
     by_name = {entry.name: entry for entry in entries}
     for name, data in files.again(by_name):
-        text = data.decode("utf-8-sig", "replace")
-        read = (draft for piece in pieces(text) for draft in drafts(piece.text, piece.first_line))
-        documents = (draft for draft in read if isinstance(draft, Draft))
-        for ordinal, draft in enumerate(documents):
+        text = without_mark(data).decode(errors="replace")
+        for ordinal, draft in numbered_drafts(text):
             if is_ours(draft.node.value):
                 yield by_name[name].where(ordinal), draft.node.value
 

@@ -307,6 +307,14 @@ class Code(StrEnum):
         "Correct the name, or declare the domain and apply the manifests.",
         Trait.ABSENCE,
     )
+    UNKNOWN_MESSAGE = (
+        "unknown-message",
+        _ERROR,
+        _OPERATOR,
+        "The mail log has no line of the message.",
+        "The queue id is misspelled, the message is older than the log, or it was on another host.",
+        "Check the id, or read the log that has the message.",
+    )
     UNKNOWN_PLAN = (
         "unknown-plan",
         _ERROR,
@@ -633,6 +641,58 @@ class Code(StrEnum):
         "The address to listen on is unavailable.",
         "Another process listens there, or the host does not have this address.",
         "Choose another address, or stop the other process.",
+    )
+
+    # Relay
+
+    RELAY_RUNNING = (
+        "relay-running",
+        _ERROR,
+        _OPERATOR,
+        "Another agent keeps the tables in this directory.",
+        "The agent was started twice, or two Postfix instances share a directory.",
+        "Stop one agent, or give each Postfix its own directory.",
+    )
+    UNSAFE_DIRECTORY = (
+        "unsafe-directory",
+        _ERROR,
+        _OPERATOR,
+        "The directory of the tables belongs to another user.",
+        "The owner could replace the tables that Postfix reads, and with them every route.",
+        "Choose a directory of the user that runs the agent.",
+    )
+    TABLES_DAMAGED = (
+        "tables-damaged",
+        _WARN,
+        _ENVIRONMENT,
+        "The tables that Postfix reads were damaged or missing, and are built again.",
+        "A disk failed, or another program changed or deleted the file.",
+        "Nothing to do, if it happens once. Otherwise find what changes the file.",
+    )
+    TABLES_NOT_WRITTEN = (
+        "tables-not-written",
+        _ERROR,
+        _ENVIRONMENT,
+        "A new revision cannot be written to the tables, so the previous one is served.",
+        "The disk is full, another process locks the file, or its directory is not writable.",
+        "Fix the cause. The agent tries again.",
+        Trait.TRANSIENT,
+    )
+    CREDENTIAL_NOT_SERVED = (
+        "credential-not-served",
+        _WARN,
+        _OPERATOR,
+        "Mail of a profile waits, because its credential is missing or cannot be decrypted.",
+        "The key was lost or not given, or the store was created from a lock file.",
+        "Give the key, or apply the manifests again with the secrets.",
+    )
+    RELAY_UNKNOWN = (
+        "relay-unknown",
+        _ERROR,
+        _OPERATOR,
+        "The store knows no relay of this name.",
+        "The name is misspelled, or the relay is forgotten already.",
+        "Look up the names of the relays.",
     )
 
     # Postfix

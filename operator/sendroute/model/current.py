@@ -65,12 +65,12 @@ class CurrentAccount(Struct, frozen=True):
 class Current(Struct, frozen=True):
     """A whole store at one revision, read in one transaction.
 
-    ``keyless`` are the credentials, by owner and profile, of a store that was created from a backup
-    without its key: they may be encrypted again from their secrets.
+    ``undecryptable`` are the credentials, by owner and profile, of a store that was created from a
+    backup without its key: they may be encrypted again from their secrets.
     """
 
     lineage: str
     revision: int
     platform: Platform | None
     accounts: dict[AccountKey, CurrentAccount]
-    keyless: frozenset[tuple[Owner, str]] = frozenset()
+    undecryptable: frozenset[tuple[Owner, str]] = frozenset()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 RELAY_ID = 0
 """The managed relay in place of a profile's id; the ids of profiles begin with 1."""
 BOUNCES_ID = -1
-"""The relay for bounces in place of a profile's id."""
+"""The bounce relay in place of a profile's id."""
 
 # No leading zeros: an alias has one spelling, or two would name one destination.
 _PROFILE = re.compile(r"p([1-9][0-9]*)r([1-9][0-9]*)", re.ASCII)
@@ -15,8 +15,8 @@ _RELAY_IDS = {"m": RELAY_ID, "b": BOUNCES_ID}
 
 
 class Alias(NamedTuple):
-    """One revision of one profile, ``p42r7``, of the managed relay, ``m0r3``, or of the relay for
-    bounces, ``b0r3``.
+    """One revision of one profile, ``p42r7``, of the managed relay, ``m0r3``, or of the bounce
+    relay, ``b0r3``.
 
     ``profile`` is the store's id of the profile, :data:`RELAY_ID` for the managed relay and
     :data:`BOUNCES_ID` for that of bounces; ``version`` counts the revisions of it from 1. A queued

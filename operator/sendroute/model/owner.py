@@ -24,9 +24,9 @@ RELAY = "relay"
 """The managed relay's name among what the platform owns, as a profile's name is an account's."""
 
 BOUNCES = "bounces"
-"""The name of the relay for bounces among what the platform owns."""
+"""The name of the bounce relay among what the platform owns."""
 
-RELAY_TITLES = {RELAY: "the managed relay", BOUNCES: "the relay for bounces"}
+RELAY_TITLES = {RELAY: "the managed relay", BOUNCES: "the bounce relay"}
 """The platform's relays by name, as messages call them."""
 
 Owner = AccountKey | PlatformKey

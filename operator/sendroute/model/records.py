@@ -113,8 +113,8 @@ class ExplainFacts(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """One revision of a profile, of the managed relay (``profile`` is 0) or of the relay for
-    bounces (-1): the destination of its alias. ``credential`` is encrypted, and bound to this
+    """One revision of a profile, of the managed relay (``profile`` is 0) or of the bounce
+    relay (-1): the destination of its alias. ``credential`` is encrypted, and bound to this
     destination. ``made`` and ``retired`` are revisions of the store; ``retired`` is None while the
     endpoint is in use."""
 
@@ -133,11 +133,13 @@ class Endpoint(Struct, frozen=True):
 
 class DomainRoute(NamedTuple):
     """A sender domain as relays need it. ``kind`` is None if the store has it no longer;
-    ``profile`` is the id and the version of the profile that it is sent through."""
+    ``profile`` is the id and the version of the profile that it is sent through. ``logins`` are the
+    clients that may send as it; empty for any."""
 
     domain: str
     kind: RouteKind | None
     profile: tuple[int, int] | None = None
+    logins: tuple[str, ...] = ()
 
 
 class Rekeyed(Struct, frozen=True):

@@ -26,7 +26,16 @@ def number(count: int) -> str:
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:
-    """``1 error``, ``2 errors``."""
+    """Write a count with its noun.
+
+    Args:
+        count: the number.
+        singular: the noun for one.
+        plural: the noun for several; None if it only gets an s.
+
+    Returns:
+        ``1 error``, ``2 errors``.
+    """
     return f"{number(count)} {singular if count == 1 else plural or singular + 's'}"
 
 

@@ -1,10 +1,10 @@
 """One account's plan: the steps of a change, in their order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET
 
-from sendroute.model.change import AccountChange, AccountPlan, Action
+from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
@@ -18,6 +18,9 @@ from sendroute.planner.reassign import report_deletions
 from sendroute.planner.references import check_references
 
 _LISTED = 10
+
+
+_REROUTES = (Action.REASSIGN, Action.REROUTE)
 
 
 def plan_account(inputs: AccountInput) -> AccountPlan:
@@ -42,7 +45,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     domain_changes = plan_domains(inputs, context, switch.apply_all)
     account = _account_changes(inputs, default.state, switch.apply_all, count)
     findings = (
-        *_suspended(inputs),
+        *_suspended(inputs, domain_changes.changes),
         *referred,
         *_skipped_profiles(inputs, profiles),
         *report_deletions(inputs, domain_changes.reassigned_domains),
@@ -110,8 +113,8 @@ def _account_changes(
         )
     if apply_all is not None:
         sentences.append(
-            f"The apply-all {apply_all.id} switches {domains} domains of account {name} to"
-            f" {apply_all.route}."
+            f"The apply-all {apply_all.id} switches {domains}"
+            f" {'domain' if domains == 1 else 'domains'} of account {name} to {apply_all.route}."
         )
     yield AccountChange(
         inputs.key,
@@ -131,13 +134,23 @@ def _listed(logins: tuple[str, ...]) -> str:
     return ", ".join(logins[:_LISTED]) + (f" or {more} more" if more > 0 else "")
 
 
-def _suspended(inputs: AccountInput) -> Iterator[Finding]:
-    """Report every suspended object. It keeps its state in the store."""
+def _suspended(inputs: AccountInput, changes: Iterable[DomainChange]) -> Iterator[Finding]:
+    """Report every suspended object. It keeps its state in the store, except that a domain is
+    reassigned (step 5)."""
+    rerouted = {change.name: change.after for change in changes if change.action in _REROUTES}
     for name, profile in sorted(inputs.desired.profiles.items()):
         if profile.suspended and profile.inline_in is None:
             yield suspended_object(f"Profile {name}", profile.where, inputs.key)
     for domain in inputs.desired.domains:
-        if domain.suspended:
+        if domain.suspended and (after := rerouted.get(domain.domain)) is not None:
+            yield finding(
+                "suspended",
+                f"{domain.domain} is suspended, but gets {after.route}: its previous route is no"
+                " longer satisfiable.",
+                where=domain.where.at("spec", "suspend"),
+                account=inputs.key,
+            )
+        elif domain.suspended:
             yield suspended_object(domain.domain, domain.where, inputs.key)
 
 

@@ -135,13 +135,21 @@ def overruled(
         finding(
             "apply-all-wins",
             message,
-            hint=f"To return to {desired.route}, add spec.overrides: {requested.id} in a later"
-            " change. To keep the apply-all's route, write the assigned routes into the manifests.",
+            hint=f"To return to {desired.route}, {_later(desired, requested)}. To keep the"
+            " apply-all's route, write the assigned routes into the manifests.",
             remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
             account=inputs.key,
         ),
     )
+
+
+def _later(desired: DesiredDomain, requested: ApplyAll) -> str:
+    """A field that is first seen in the change that runs its apply-all does not count later."""
+    add = "add spec.overrides with this apply-all's id in a later change"
+    if desired.overrides != requested.id:
+        return add
+    return f"remove spec.overrides in the next change and {add}"
 
 
 def unknown_override(inputs: AccountInput, desired: DesiredDomain) -> Finding:

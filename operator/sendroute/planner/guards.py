@@ -80,10 +80,10 @@ class Guards(Struct, frozen=True):
 
 class ChangeSize(Struct, frozen=True):
     """What one change would do to the domains of an account, or of the store: ``counts`` of
-    ``domains``. ``held`` is the whole change that it is a part of, if that was held back before;
-    ``counts`` includes what was applied of it."""
+    ``domain_count``. ``held`` is the whole change that it is a part of, if that was held back
+    before; ``counts`` includes what was applied of it."""
 
-    domains: int
+    domain_count: int
     counts: DomainCounts
     held: WholeChange | None = None
 
@@ -182,7 +182,7 @@ class _Check(Struct, frozen=True):
         for removing in (True, False):
             size = self._largest(removing)
             if _count(self.account, removing) and self._exceeds(size, removing):
-                return size.held or WholeChange(size.domains)
+                return size.held or WholeChange(size.domain_count)
         return None
 
     def _largest(self, removing: bool) -> ChangeSize:
@@ -190,13 +190,13 @@ class _Check(Struct, frozen=True):
             self.sizes,
             key=lambda size: (
                 self._exceeds(size, removing),
-                _count(size, removing) / max(size.domains, 1),
+                _count(size, removing) / max(size.domain_count, 1),
             ),
         )
 
     def _exceeds(self, size: ChangeSize, removing: bool) -> bool:
         percent = self.guards.remove_percent if removing else self.guards.change_percent
-        return _exceeds(_count(size, removing), size.domains, percent)
+        return _exceeds(_count(size, removing), size.domain_count, percent)
 
     def account_removal(self, removed: int) -> Finding:
         confirmed = self.desired.remove if self.desired is not None else None
@@ -232,20 +232,22 @@ class _Check(Struct, frozen=True):
         kind = GuardLimit.REMOVALS if removing else GuardLimit.CHANGES
         hint = "If the change is intended, apply with a higher limit."
         if self._exceeds(self.account, removing):
-            message = f"{would} {count} of the {self.account.domains} domains of account {self.key}"
-            remedy = RaiseLimit(kind, _percent(count, self.account.domains))
+            message = (
+                f"{would} {count} of the {self.account.domain_count} domains of account {self.key}"
+            )
+            remedy = RaiseLimit(kind, _percent(count, self.account.domain_count))
             yield self._refusal(code, f"{message}; {limit}", hint, remedy)
-            if self.account.domains == largest.domains:
+            if self.account.domain_count == largest.domain_count:
                 return  # the store has no other domains
         if count and self._exceeds(largest, removing):
             if largest.held is not None:
                 would = f"With what was applied since it was held back, the change would {verb}"
             then = " that were in the store before it" if largest.held else " in the store"
             message = (
-                f"{would} {whole} of the {largest.domains} domains{then}, {count} of them"
+                f"{would} {whole} of the {largest.domain_count} domains{then}, {count} of them"
                 f" of account {self.key}"
             )
-            remedy = RaiseLimit(kind, _percent(whole, largest.domains))
+            remedy = RaiseLimit(kind, _percent(whole, largest.domain_count))
             yield self._refusal(code, f"{message}; {limit}", hint, remedy)
 
     def _refusal(self, code: str, message: str, hint: str, remedy: Remedy, *path: str) -> Finding:

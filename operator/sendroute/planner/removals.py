@@ -17,15 +17,25 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import Claims
 
+_NOT_DECLARED = "no longer in the manifests"
+
 
 def remove_domain(
-    key: AccountKey, name: str, current: DomainState, claims: Claims, where: Where | None
+    key: AccountKey,
+    name: str,
+    current: DomainState,
+    claims: Claims,
+    where: Where | None,
+    *,
+    with_account: bool = False,
 ) -> DomainChange:
+    """``with_account``: its account is removed; then a document of the domain may remain."""
     to = claims.outgoing.get(name)
-    if to is None:
-        reason, message = "removed", f"{name} is no longer in the manifests and can no longer send."
-    else:
+    if to is not None:
         reason, message = "moved", f"{name} moves from account {key} to account {to}."
+    else:
+        why = f"removed with its account, {key.name}," if with_account else _NOT_DECLARED
+        reason, message = "removed", f"{name} is {why} and can no longer send."
     return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
 
 
@@ -63,7 +73,7 @@ def remove_account(
         for name in sorted(current.profiles)
     ]
     changes += [
-        remove_domain(key, name, current.domains[name], claims, where)
+        remove_domain(key, name, current.domains[name], claims, where, with_account=True)
         for name in sorted(current.domains)
         if name not in claims.retained
     ]

@@ -11,7 +11,11 @@ from sendroute.postfix.installed import Postfix
 from sendroute.postfix.parameters import Match, Parameter, main_parameters
 from sendroute.postfix.services import Service, services
 
-_OF_SMTPD = ("smtpd_sender_restrictions", "smtpd_sender_login_maps")
+_OF_SMTPD = (
+    "smtpd_sender_restrictions",
+    "smtpd_data_restrictions",
+    "smtpd_sender_login_maps",
+)
 """What a service of smtpd must not set for itself."""
 
 

@@ -20,6 +20,7 @@ from sendroute.postfix.tables import (
     DATABASE,
     NULL_ACCESS,
     NULL_TRANSPORT,
+    SENDERS,
     TLS_POLICY,
     TRANSPORT,
     Table,
@@ -81,6 +82,29 @@ def check_tables(directory: str) -> list[Finding]:
         )
         for name in missing
     ]
+
+
+def check_sign_in(postfix: Postfix, directory: str) -> Iterator[Finding]:
+    """Whether clients can sign in, if accounts name the clients that may send as their domains.
+
+    Args:
+        postfix: the Postfix.
+        directory: the absolute path of the lookup tables.
+
+    Yields:
+        ``postfix-setting`` if nobody can send as these domains.
+    """
+    if postfix.signs_in:
+        return
+    with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
+        (count,) = database.execute(f"SELECT count(*) FROM {SENDERS.table}").fetchone()  # noqa: S608
+    if count:
+        yield finding(
+            "postfix-setting",
+            f"Postfix's smtpd_sasl_auth_enable is `no`, so nobody can send as the domains whose"
+            f" accounts name logins; {SENDERS.table} has {count} of them.",
+            hint="Let clients sign in: SASL_README of Postfix.",
+        )
 
 
 def compare(postfix: Postfix, directory: str, senders: Iterable[Sender]) -> Iterator[Finding]:

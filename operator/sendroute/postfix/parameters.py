@@ -110,6 +110,20 @@ def main_parameters(directory: str, *, signs_in: bool = True) -> tuple[Parameter
             Match.ENDS_WITH,
         ),
         Parameter(
+            "smtpd_data_restrictions",
+            ", ".join(
+                [
+                    *(("reject_known_sender_login_mismatch",) if signs_in else ()),
+                    "permit_sasl_authenticated",
+                    f"check_sender_access {tables.CLOSED_SENDERS.map(directory)}",
+                ]
+            ),
+            "Again after the route was looked up, so that a new domain is not open for a moment;"
+            " and for services without sign-in, which ignore the comparison with the logins:"
+            " postconf(5) smtpd_data_restrictions.",
+            Match.ENDS_WITH,
+        ),
+        Parameter(
             "smtpd_sender_login_maps",
             tables.SENDERS.map(directory),
             "Which signed-in clients own a domain: postconf(5) smtpd_sender_login_maps.",

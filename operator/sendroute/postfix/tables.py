@@ -13,12 +13,13 @@ ALIASES = "aliases"
 
 
 class Table(NamedTuple):
-    """One definition: ``name`` of its file, ``table`` of the database, and the key as SQL."""
+    """One definition: ``name`` of its file, ``table`` of the database, and key and value as SQL."""
 
     name: str
     table: str
     key: str
     why: str
+    value: str = "value"
 
     @property
     def file(self) -> str:
@@ -34,7 +35,7 @@ class Table(NamedTuple):
         lines = (
             f"# {self.why} sqlite_table(5).",
             f"dbpath = {directory}/{DATABASE}",
-            f"query = SELECT value FROM {self.table} WHERE {self.key}",  # noqa: S608 - our own
+            f"query = SELECT {self.value} FROM {self.table} WHERE {self.key}",  # noqa: S608 - our own
             "expansion_limit = 1",
         )
         return "\n".join(lines) + "\n"
@@ -53,8 +54,24 @@ NULL_TRANSPORT = Table(
 CREDENTIALS = Table("credentials", "credentials", _OF_KEY, "user:password, by alias.")
 TLS_POLICY = Table("tls-policy", "tls_policy", _OF_KEY, "The name to verify, by [alias]:port.")
 SENDERS = Table("senders", "senders", _OF_DOMAIN, "Logins that own a domain.")
+CLOSED_SENDERS = Table(
+    "senders-closed",
+    "senders",
+    _OF_DOMAIN,
+    "REJECT for a domain whose account names logins: for clients that are not signed in.",
+    "'REJECT 5.7.1 Only clients that sign in may send as this domain'",
+)
 
-TABLES = (ACCESS, NULL_ACCESS, TRANSPORT, NULL_TRANSPORT, CREDENTIALS, TLS_POLICY, SENDERS)
+TABLES = (
+    ACCESS,
+    NULL_ACCESS,
+    TRANSPORT,
+    NULL_TRANSPORT,
+    CREDENTIALS,
+    TLS_POLICY,
+    SENDERS,
+    CLOSED_SENDERS,
+)
 
 UNKNOWN_SENDERS = "unknown-senders"
 DELIVERY_STATUS = "delivery-status"

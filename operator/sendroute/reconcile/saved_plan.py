@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
@@ -30,7 +31,12 @@ from sendroute.reconcile.verifier import SavedInputs, decide
 
 FORMAT_VERSION = "1.3"
 _MARKER = "sendroute-saved-plan"
-_BOM = b"\xef\xbb\xbf"  # some editors write one
+# What a file begins with, without white space, and the fields that follow.
+_BEGINNING = f'{{"format":"{_MARKER}"'.encode()
+_MARKED = 2 * len(_BEGINNING)
+_SIGNS = (_MARKER.encode(), b'"format_version"', b'"checksum"', b'"lineage"', b'"decided"')
+_ENOUGH = 3  # a lock file has two of them
+_HEAD = 1024
 _LISTED = 5
 
 
@@ -372,9 +378,21 @@ def encode(saved: SavedPlan) -> str:
 
 
 def is_saved_plan(head: bytes) -> bool:
-    """Whether a file is a saved plan, valid or not, by its first bytes ``head``."""
-    head = head.removeprefix(_BOM)
-    return head.lstrip().startswith(b"{") and f'"{_MARKER}"'.encode() in head
+    """Whether a file is a saved plan, valid or not, by its first bytes ``head``. A damaged one must
+    not be read as manifests, so one sign that is left of its beginning is enough.
+
+    Args:
+        head: some hundred bytes. An editor may have saved them as UTF-16, cut them, or changed
+            some.
+    """
+    text = without_mark(head).lstrip(b"\xff\xfe").replace(b"\0", b"").lstrip()
+    compact = b"".join(text[:_HEAD].split())
+    if len(compact) < len(_BEGINNING):
+        return len(compact) > len(b'{"format"') and _BEGINNING.startswith(compact)
+    return (
+        f'"{_MARKER}"'.encode() in compact[:_MARKED]
+        or sum(sign in compact for sign in _SIGNS) >= _ENOUGH
+    )
 
 
 def decode(content: bytes, path: str) -> SavedPlan:
@@ -391,7 +409,7 @@ def decode(content: bytes, path: str) -> SavedPlan:
         ProblemError: it is damaged or was edited (``invalid-value``), or has another format
             (``unknown-version``).
     """
-    content = content.removeprefix(_BOM)
+    content = without_mark(content)
     try:
         version = msgspec.json.decode(content, type=_Version).format_version
         if version != FORMAT_VERSION:

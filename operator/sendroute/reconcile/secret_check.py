@@ -26,7 +26,7 @@ Rotated = Mapping[Owner, frozenset[str]]
 """Profiles whose secret has other content than when they were saved, by account."""
 
 
-Keyless = Collection[tuple[Owner, str]]
+Undecryptable = Collection[tuple[Owner, str]]
 """Credentials of a key that was lost, by owner and profile."""
 
 _LISTED = 5
@@ -128,7 +128,7 @@ def check_secrets(
     required: bool,
     saves: bool,
     shown: Rotated | None = None,
-    keyless: Keyless = frozenset(),
+    undecryptable: Undecryptable = frozenset(),
 ) -> SecretCheck:
     """Check the secrets of the endpoints against the stored credentials.
 
@@ -140,17 +140,17 @@ def check_secrets(
         required: whether a secret that does not exist counts as missing.
         saves: whether the plan will be applied; then a key is needed.
         shown: the rotated secrets that a saved plan has shown; then no others are searched for.
-        keyless: the credentials of a key that was lost when the store was created from a backup.
-            They are encrypted again from their secrets.
+        undecryptable: the credentials of a key that was lost when the store was created from a
+            backup. They are encrypted again from their secrets.
 
     Returns:
         The failed profiles, the rotated secrets and the findings.
 
     Raises:
         ProblemError: there is no key to encrypt with (``key-missing``), or none of the stored
-            credentials opens with the given keys (``credential-unreadable``).
+            credentials can be decrypted with the given keys (``credential-unreadable``).
     """
-    check = _Check(secrets, cipher, required or secrets.given, saves, shown, keyless)
+    check = _Check(secrets, cipher, required or secrets.given, saves, shown, undecryptable)
     return check.run(endpoints, encrypted)
 
 
@@ -164,14 +164,14 @@ class _Check:
         required: bool,
         saves: bool,
         shown: Rotated | None,
-        keyless: Keyless,
+        undecryptable: Undecryptable,
     ) -> None:
         self._secrets = secrets
         self._cipher = cipher
         self._required = required
         self._saves = saves
         self._shown = shown
-        self._keyless = keyless
+        self._undecryptable = undecryptable
         self._lost: list[tuple[CheckedEndpoint, SecretProblem]] = []
         self._failed: dict[Owner, dict[str, str]] = {}
         self._rotated: dict[Owner, frozenset[str]] = {}
@@ -182,17 +182,17 @@ class _Check:
     def run(
         self, endpoints: Iterator[CheckedEndpoint], encrypted: EncryptedCredentials
     ) -> SecretCheck:
-        opened, closed = 0, list[CheckedEndpoint]()
+        decrypted, undecrypted = 0, list[CheckedEndpoint]()
         for endpoint in endpoints:
             token = encrypted.get(endpoint.key, {}).get(endpoint.name)
             match self._decrypts(endpoint, token):
                 case True:
-                    opened += 1
+                    decrypted += 1
                 case False:
-                    closed.append(endpoint)
-        if not opened and not all(map(self._is_keyless, closed)):
-            raise ProblemError(_wrong_key(len(closed)))
-        if self._lost and not (opened or closed or self._rotated):
+                    undecrypted.append(endpoint)
+        if not decrypted and not all(map(self._is_undecryptable, undecrypted)):
+            raise ProblemError(_wrong_key(len(undecrypted)))
+        if self._lost and not (decrypted or undecrypted or self._rotated):
             lost = _lost_key([endpoint for endpoint, _ in self._lost])
             if self._required:
                 raise ProblemError(lost)
@@ -202,9 +202,9 @@ class _Check:
                 self._report_lost(endpoint, answer)
         if self._lacks_key:
             self._findings.setdefault(PLATFORM, []).append(no_key())
-        for endpoint in closed:
+        for endpoint in undecrypted:
             self._rotate(endpoint)
-            self._report_closed(endpoint)
+            self._report_undecrypted(endpoint)
         return SecretCheck(
             MappingProxyType({k: MappingProxyType(names) for k, names in self._failed.items()}),
             MappingProxyType(self._rotated),
@@ -221,7 +221,7 @@ class _Check:
         needs_test = endpoint.needs_test or rotated
         if endpoint.desired.secret is None:
             return None
-        if shown and not needs_test and not self._is_keyless(endpoint):
+        if shown and not needs_test and not self._is_undecryptable(endpoint):
             return None
         if not self._required:
             self._without_secrets(endpoint, token, needs_test)
@@ -265,12 +265,12 @@ class _Check:
         else:
             self._uncompared += 1
 
-    def _is_keyless(self, endpoint: CheckedEndpoint) -> bool:
-        return (endpoint.key, endpoint.name) in self._keyless
+    def _is_undecryptable(self, endpoint: CheckedEndpoint) -> bool:
+        return (endpoint.key, endpoint.name) in self._undecryptable
 
     def _is_lost(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
         """Whether the key of a stored credential was lost, and is not among the given keys."""
-        if token is None or self._cipher is None or not self._is_keyless(endpoint):
+        if token is None or self._cipher is None or not self._is_undecryptable(endpoint):
             return False
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
         return self._cipher.holds(token, binding, Credential("", "")) is None
@@ -328,8 +328,8 @@ class _Check:
             None,
         )
 
-    def _report_closed(self, endpoint: CheckedEndpoint) -> None:
-        if self._is_keyless(endpoint):
+    def _report_undecrypted(self, endpoint: CheckedEndpoint) -> None:
+        if self._is_undecryptable(endpoint):
             message = (
                 f"The stored credential of {endpoint.title} was encrypted with the lost key; it is"
                 " encrypted again from its secret."
@@ -409,10 +409,10 @@ def _lost_key(endpoints: Sequence[CheckedEndpoint]) -> Finding:
 
 
 def _wrong_key(count: int) -> Finding:
-    subject = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
+    subject = "The stored credential" if count == 1 else f"None of {count} stored credentials"
     return finding(
         "credential-unreadable",
-        f"{subject} {'not open' if count == 1 else 'opens'} with the given key.",
+        f"{subject} {'cannot' if count == 1 else 'can'} be decrypted with the given key.",
         hint="If the key is lost, create the store again from a backup or its lock file: then"
         " credentials are encrypted again from their secrets. Otherwise give the right key",
         remedy=Configure(Setting.KEY),

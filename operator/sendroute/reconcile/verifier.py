@@ -167,7 +167,7 @@ class Verifier(Struct, frozen=True):
             ProblemError: as :func:`~sendroute.reconcile.secret_check.check_secrets`.
         """
         cipher = self.cipher
-        if cipher is None and current.keyless:
+        if cipher is None and current.undecryptable:
             cipher = self.late_cipher()
         return check_secrets(
             self.secrets,
@@ -177,7 +177,7 @@ class Verifier(Struct, frozen=True):
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
-            keyless=current.keyless,
+            undecryptable=current.undecryptable,
         )
 
     def verify(

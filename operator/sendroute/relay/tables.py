@@ -52,8 +52,8 @@ CREATE TABLE served (
 )
 
 _STAGED = """
-CREATE TEMP TABLE IF NOT EXISTS staged (key TEXT PRIMARY KEY, access TEXT, alias TEXT)
-    WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS staged
+    (key TEXT PRIMARY KEY, access TEXT, alias TEXT, logins TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS listed (alias TEXT PRIMARY KEY) WITHOUT ROWID;
 DELETE FROM temp.staged; DELETE FROM temp.listed;
 """
@@ -173,6 +173,21 @@ class Tables:
         if not names.issuperset({*TABLES, "nexthop", "served"}):
             raise DamagedTablesError
 
+    def check_file(self) -> None:
+        """Check that Postfix can read the file. This agent keeps pages in memory, so damage on the
+        disk would be seen by others first.
+
+        Raises:
+            DamagedTablesError: it cannot be read.
+        """
+        with _damage():
+            other = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+            try:
+                for table in TABLES:
+                    other.execute(f"SELECT key, value FROM {table} LIMIT 1").fetchall()  # noqa: S608
+            finally:
+                other.close()
+
     def _one(self, statement: str, *values: Any) -> Any:
         row = self._connection.execute(statement, values).fetchone()
         return None if row is None else row[0]
@@ -209,6 +224,65 @@ class Tables:
             yield from self._connection.execute(
                 "SELECT alias, host FROM nexthop WHERE host IS NOT NULL ORDER BY alias"
             )
+
+    def retired(self) -> dict[str, float]:
+        """The retired aliases, with the time at which they were replaced."""
+        with _damage():
+            return dict(
+                self._connection.execute(
+                    "SELECT alias, retired FROM nexthop WHERE retired IS NOT NULL"
+                )
+            )
+
+    def nexthop_counts(self) -> dict[str, int]:
+        """The number of aliases in use, retired, and without their credential."""
+        with _damage():
+            row = self._connection.execute(
+                "SELECT count(*) FILTER (WHERE retired IS NULL AND transport IS NOT NULL),"
+                " count(*) FILTER (WHERE retired IS NOT NULL),"
+                " count(*) FILTER (WHERE retired IS NULL AND transport IS NULL) FROM nexthop"
+            ).fetchone()
+        return dict(zip(("in-use", "retired", "without-credential"), row or (), strict=True))
+
+    def forget(self, aliases: Iterable[str]) -> None:
+        """Delete retired aliases with their credentials and TLS policies. The alias file is written
+        afterwards."""
+        with _damage(), self._transaction():
+            for alias in aliases:
+                row = self._connection.execute(
+                    "DELETE FROM nexthop WHERE alias = ? AND retired IS NOT NULL"
+                    " RETURNING policy_key",
+                    (alias,),
+                ).fetchone()
+                if row is not None:
+                    self._forget_secrets(alias, row[0])
+
+    def _forget_secrets(self, alias: str, policy_key: str) -> None:
+        run = self._connection.execute
+        run("DELETE FROM credentials WHERE key = ?", (alias,))
+        run(
+            "DELETE FROM tls_policy WHERE key = ? AND key NOT IN (SELECT policy_key FROM nexthop)",
+            (policy_key,),
+        )
+
+    def withdraw_routes(self) -> None:
+        """Delete every route, and the revision, because the store was replaced by one in which an
+        alias has another destination. Mail waits until that store was read."""
+        with _damage(), self._transaction():
+            self._connection.execute("DELETE FROM transport; DELETE FROM served")
+
+    def withdraw_nexthops(self) -> None:
+        """Delete every nexthop. Call it after :meth:`withdraw_routes`, and when no mail takes one
+        any more."""
+        with _damage(), self._transaction():
+            self._connection.execute(
+                "DELETE FROM nexthop; DELETE FROM credentials; DELETE FROM tls_policy"
+            )
+
+    def set_reload(self, *, due: bool) -> None:
+        """Record whether Postfix must be reloaded for the revision in the file."""
+        with _damage(), self._transaction():
+            self._connection.execute("UPDATE served SET reload = ?", (int(due),))
 
     def unusable(self) -> list[str]:
         """The owners of nexthops in use whose credential is missing, in order."""
@@ -300,7 +374,7 @@ class Tables:
     def _stage(self, rows: Iterable[DomainRow]) -> None:
         remaining = iter(rows)
         while batch := list(islice(remaining, _BATCH)):
-            self._connection.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?)", batch)
+            self._connection.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?)", batch)
 
     def _count_rerouted(self, *, whole: bool) -> int:
         count: int = self._one(
@@ -317,22 +391,27 @@ class Tables:
     def _write_domains(self, *, whole: bool) -> None:
         run = self._connection.execute
         if whole:
-            for table in ("access", "transport"):
+            for table in ("access", "transport", "senders"):
                 run(f"DELETE FROM {table} WHERE key NOT IN (SELECT key FROM staged)")  # noqa: S608
-        run("DELETE FROM access WHERE key IN (SELECT key FROM staged WHERE access IS NULL)")
         run(
             "DELETE FROM transport WHERE key IN (SELECT key FROM staged LEFT JOIN nexthop"
             " USING (alias) WHERE transport IS NULL)"
-        )
-        run(
-            "INSERT INTO access SELECT key, access FROM staged WHERE access IS NOT NULL"
-            " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
         )
         run(
             "INSERT INTO transport SELECT key, transport FROM staged JOIN nexthop USING (alias)"
             " WHERE transport IS NOT NULL ON CONFLICT (key)"
             " DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
         )
+        for table, column in (("access", "access"), ("senders", "logins")):
+            run(
+                f"DELETE FROM {table} WHERE key IN"  # noqa: S608 - a table of ours
+                f" (SELECT key FROM staged WHERE staged.{column} IS NULL)"
+            )
+            run(
+                f"INSERT INTO {table} SELECT key, {column} FROM staged"  # noqa: S608
+                f" WHERE {column} IS NOT NULL ON CONFLICT (key)"
+                " DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

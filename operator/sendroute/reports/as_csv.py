@@ -9,7 +9,8 @@ from sendroute.reports.text import clean
 
 # A spreadsheet takes a cell that begins with one of these for a formula
 # (https://owasp.org/www-community/attacks/CSV_Injection).
-_FORMULA = ("=", "+", "-", "@")
+# Some locales have full-width forms of them.
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

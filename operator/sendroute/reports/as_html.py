@@ -126,7 +126,7 @@ def _counts(part: Part) -> str:
 def _shadowed(shadow: Shadowed) -> str:
     declares = f"{_code(shadow.domain)} declares {_code(str(shadow.declared))}"
     stays = f"it stays {_code(str(shadow.assigned))}"
-    until = f"until its manifest sets {_code(f'spec.overrides: {shadow.apply_all}')}"
+    until = f"until its manifest sets {_code('spec.overrides')} to that id"
     by = f"shadowed by apply-all {_code(shadow.apply_all)}"
     return f"<li>{declares}, {by}: {stays} {until}, or declares another route</li>"
 

@@ -145,8 +145,8 @@ def _omitted_line(count: int) -> str:
 def _shadow(shadow: Shadowed) -> str:
     return clean(
         f"{shadow.domain} declares {shadow.declared}, shadowed by apply-all"
-        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets spec.overrides:"
-        f" {shadow.apply_all}, or declares another route."
+        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets spec.overrides"
+        " to that id, or declares another route."
     )
 
 

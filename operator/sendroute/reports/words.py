@@ -78,7 +78,16 @@ def _done(report: Report) -> str:
 
 
 def holdings(accounts: int, profiles: int, domains: int) -> str:
-    """``2 accounts, 1 profile and 60 domains``."""
+    """Count what a store holds.
+
+    Args:
+        accounts: the number of accounts.
+        profiles: the number of profiles.
+        domains: the number of domains.
+
+    Returns:
+        ``2 accounts, 1 profile and 60 domains``.
+    """
     return (
         f"{counted(accounts, 'account')}, {counted(profiles, 'profile')}"
         f" and {counted(domains, 'domain')}"

@@ -1,15 +1,19 @@
 """Manifests that were read, as the source of a plan: with their commit, how it relates to those
 that were applied before, and the check of their lock files."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 from sendroute.following.follower import FollowedTree, Follower
-from sendroute.following.relative import desired_within, locate_within
+from sendroute.following.relative import desired_within, finding_within, locate_within
+from sendroute.git.repository import checked_out
 from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree
 from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+from sendroute.model.current import Current
+from sendroute.model.finding import Finding
+from sendroute.model.provenance import Head
 from sendroute.reconcile.reconciler import Mismatches, Source
 from sendroute.store.lock_guard import locks_of, mismatches
 
@@ -26,14 +30,15 @@ def source_of_paths(tree: LoadedTree, *, lock: str | None = None, records: bool 
         The source.
     """
     paths = tree.files.paths
+    find = cache(checked_out)
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
-        history = tree_history(paths) if applied or records else None
+        history = tree_history(paths, find) if applied or records else None
         return compare(history, applied) if history is not None else None
 
     return Source(
         tree.desired,
-        commit_of(paths) if records else None,
+        commit_of(paths, find) if records else None,
         tree.locate,
         lock_check(paths, lock),
         ancestry,
@@ -90,6 +95,12 @@ def lock_check(
         others: further lock files.
 
     Returns:
-        The check.
+        The check. What it says of files in a checkout is relative to its top.
     """
-    return partial(mismatches, locks_of(paths, written, top, others), written=written)
+    locks = locks_of(paths, written, top, others)
+
+    def check(current: Current, contains: Callable[[Head], bool]) -> Iterator[Finding]:
+        for item in mismatches(locks, current, contains, written=written):
+            yield finding_within(top, item)
+
+    return check

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sendroute.credentials.key_file import create_key, key_path
 from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Status
 from sendroute.reconcile.restore import SavedState
@@ -14,20 +15,20 @@ from sendroute.runtime.factory import Factory
 from sendroute.runtime.settings import Settings
 from sendroute.store import lockfile
 from sendroute.store.backups import damage_of_backup, open_backup
-from sendroute.store.create import Opens, init_store, require_no_store
+from sendroute.store.create import Decrypts, init_store, require_no_store
 from sendroute.store.record import Store
 
 
 class NewStore(NamedTuple):
     """A store that was created. ``key`` is the file or the variable that its key is in;
-    ``created_key``: the key was created too; ``is_keyless``: no given key opens the credentials
-    that came from a backup."""
+    ``created_key``: the key was created too; ``has_undecryptable``: no given key decrypts
+    the credentials that came from a backup."""
 
     location: str
     status: Status
     key: str
     created_key: bool
-    is_keyless: bool
+    has_undecryptable: bool
 
 
 def create_store(
@@ -70,12 +71,12 @@ def create_store(
             provenance,
             from_lock=lock,
             from_backup=backup,
-            opens=_opens(settings) if backup is not None else None,
+            decrypts=_decrypts(settings) if backup is not None else None,
             advance=advance,
         ) as store:
-            is_keyless = backup is not None and store.is_keyless()
+            has_undecryptable = backup is not None and store.has_undecryptable()
             used = given or str(key)
-            return NewStore(store.location, store.status(), used, creates_key, is_keyless)
+            return NewStore(store.location, store.status(), used, creates_key, has_undecryptable)
     except BaseException:
         if creates_key:
             key.unlink(missing_ok=True)
@@ -94,7 +95,7 @@ def _given_key(file: str | None) -> str | None:
     return None
 
 
-def _opens(settings: Settings) -> Opens:
+def _decrypts(settings: Settings) -> Decrypts:
     """Whether the given keys open a credential."""
     cipher = Factory(settings).cipher()
     return lambda token, binding: cipher is not None and cipher.decrypt(token, binding) is not None
@@ -106,7 +107,7 @@ def is_lock_file(path: Path) -> bool:
         if not path.is_file():  # reading a pipe would wait
             return False
         with path.open("rb") as file:
-            return file.read(64).lstrip().startswith(b"{")
+            return without_mark(file.read(64)).lstrip().startswith(b"{")
     except OSError:
         return False  # reported when it is opened as a backup
 

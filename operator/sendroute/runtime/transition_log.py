@@ -50,3 +50,8 @@ def finding_text(finding: Finding, locate: Locate = no_positions) -> str:
     position = located(finding, locate).position
     prefix = f"{position}: " if position is not None else ""
     return f"{prefix}{finding.message} {finding.hint or ''}".strip()
+
+
+def log_failure(findings: Iterable[Finding], advise: Advise) -> None:
+    """Log why a process did not start, for a program that reads the log."""
+    TransitionLog("", logging.ERROR, advise).update(findings)

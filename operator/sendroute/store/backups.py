@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import Code, finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Status
@@ -26,10 +27,11 @@ from sendroute.store.backend import open_database
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.database import Database
 from sendroute.store.errors import DamagedError, problem
+from sendroute.store.errors import damaged as damaged_store
 from sendroute.store.schema import require_our_schema, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import HEAD
-from sendroute.store.translation import translated_errors
+from sendroute.store.translation import rows_of, translated_errors
 from sendroute.store.url import APPLICATION_ID, BUSY_TIMEOUT, check_file, is_postgres, sqlite_path
 
 # Pages that are copied between two calls of `advance`: 16 MiB.
@@ -55,28 +57,36 @@ def backup_store(
             :func:`~sendroute.store.record.open_store`.
     """
     target = target.absolute()
-    with _opened_source(url, busy_timeout, advance) as copy_to:
+    with (
+        _opened_source(url, busy_timeout, advance) as (location, copy_to),
+        damage_of_store(location),
+    ):
         require_absent(target)
         with created_atomically(target) as temporary:
             copy_to(temporary)
-            with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
+            with (
+                closing(Sqlite(temporary, 0)) as copy,
+                translated_errors(location),
+                copy.reading() as connection,
+                rows_of(location),
+            ):
                 return queries.status(connection)
 
 
 @contextmanager
 def _opened_source(
     url: str, busy_timeout: float, advance: Advance
-) -> Iterator[Callable[[Path], None]]:
-    """A context with the open store, which is opened before any file is created. Yields a function
-    that copies the store to a path."""
+) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """A context with the open store, which is opened before any file is created. Yields its
+    location, and a function that copies it to a path."""
     if not is_postgres(url):
         path = sqlite_path(url)
         check_file(path)
-        yield lambda target: copy_file(path, target, busy_timeout, advance)
+        yield str(path), lambda target: copy_file(path, target, busy_timeout, advance)
         return
     with closing(open_database(url, busy_timeout)) as database:
         upgrade_schema(database)
-        yield lambda target: _copy_rows(database, target, advance)
+        yield database.location, lambda target: _copy_rows(database, target, advance)
 
 
 def _copy_rows(database: Database, target: Path, advance: Advance) -> None:
@@ -216,7 +226,7 @@ def _not_a_backup(path: Path) -> ProblemError:
         return problem("wrong-store", f"{path} is a directory, not a backup.", hint)
     if path.is_file():
         with path.open("rb") as file:
-            is_json = file.read(1) == b"{"
+            is_json = without_mark(file.read(64)).lstrip().startswith(b"{")
         if is_json:
             hint = "If the file is a lock file, create the store from the lock file."
             remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))
@@ -235,12 +245,15 @@ def check_integrity(connection: sqlite3.Connection, source: Path) -> None:
         raise damaged(source)
 
 
-def damaged(source: Path) -> ProblemError:
-    return problem(
-        "store-failed",
-        f"The backup {source} is damaged.",
-        "Nothing was created or changed. Use an older backup, or restore from the lock file.",
-        Perform(Task.RESTORE),
+def damaged(source: Path) -> DamagedError:
+    return DamagedError(
+        finding(
+            "store-failed",
+            f"The backup {source} is damaged.",
+            hint="Nothing was created or changed. Use an older backup, or restore from the lock"
+            " file.",
+            remedy=Perform(Task.RESTORE),
+        )
     )
 
 
@@ -251,6 +264,15 @@ def damage_of_backup(source: Path) -> Iterator[None]:
         yield
     except DamagedError as error:
         raise damaged(source) from error
+
+
+@contextmanager
+def damage_of_store(location: str) -> Iterator[None]:
+    """A context that reports damage of what a backup is made from as damage of the store."""
+    try:
+        yield
+    except DamagedError as error:
+        raise damaged_store(location) from error
 
 
 @contextmanager

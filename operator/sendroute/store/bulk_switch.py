@@ -45,12 +45,12 @@ class StateSwitch(Struct, frozen=True):
 
 
 class Switch(Struct, frozen=True):
-    """An apply-all that switches a number of ``domains``. ``entries`` has an entry for each state
+    """An apply-all that switches ``domain_count`` domains. ``entries`` has an entry for each state
     that these domains are in."""
 
     id: str
     route: Route
-    domains: int
+    domain_count: int
     entries: dict[DomainState, StateSwitch]
 
 
@@ -97,9 +97,12 @@ def switch(
     plan, although the account is fenced.
     """
     of_account = domain.c.account_id == number
-    if connection.execute(select(func.count()).where(of_account)).scalar_one() != planned.domains:
+    if (
+        connection.execute(select(func.count()).where(of_account)).scalar_one()
+        != planned.domain_count
+    ):
         return False
-    if _write_history(connection, key, of_account, planned, revision) != planned.domains:
+    if _write_history(connection, key, of_account, planned, revision) != planned.domain_count:
         raise stale(key)
     kind, profile = planned.route.kind.value, planned.route.profile
     is_same_route = and_(domain.c.kind == kind, domain.c.profile.is_not_distinct_from(profile))
@@ -115,7 +118,7 @@ def switch(
             changed=revision,
         )
     )
-    if connection.execute(switched_routes).rowcount != planned.domains:
+    if connection.execute(switched_routes).rowcount != planned.domain_count:
         raise stale(key)
     return True
 

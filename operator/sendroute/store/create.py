@@ -30,7 +30,7 @@ from sendroute.store.tables import store
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import BUSY_TIMEOUT, is_postgres, sqlite_path
 
-Opens = Callable[[str, SecretBinding], bool]
+Decrypts = Callable[[str, SecretBinding], bool]
 
 
 def init_store(
@@ -39,7 +39,7 @@ def init_store(
     *,
     from_lock: Path | None = None,
     from_backup: Path | None = None,
-    opens: Opens | None = None,
+    decrypts: Decrypts | None = None,
     busy_timeout: float = BUSY_TIMEOUT,
     advance: Advance = no_progress,
 ) -> Store:
@@ -54,8 +54,8 @@ def init_store(
         provenance: who creates it, and when.
         from_lock: the lock file; None for none.
         from_backup: the backup; None for none.
-        opens: whether the given keys open a credential of the backup. If they open none, the
-            history says so, and the credentials may be encrypted again from their secrets.
+        decrypts: whether the given keys decrypt a credential of the backup. If they decrypt none,
+            the history says so, and the credentials may be encrypted again from their secrets.
         busy_timeout: seconds to wait for another writer.
         advance: called with each number of copied rows.
 
@@ -79,11 +79,11 @@ def init_store(
         if from_backup is None:
             _create_database(url, fill, busy_timeout)
         else:
-            _database_from_backup(url, provenance, from_backup, opens, busy_timeout, advance)
+            _database_from_backup(url, provenance, from_backup, decrypts, busy_timeout, advance)
     elif from_backup is None:
         _create_file(url, fill, busy_timeout)
     else:
-        _file_from_backup(url, provenance, from_backup, opens, busy_timeout, advance)
+        _file_from_backup(url, provenance, from_backup, decrypts, busy_timeout, advance)
     return open_store(url, busy_timeout=busy_timeout)
 
 
@@ -124,7 +124,7 @@ def _file_from_backup(
     url: str,
     provenance: Provenance,
     backup: Path,
-    opens: Opens | None,
+    decrypts: Decrypts | None,
     busy: float,
     advance: Advance,
 ) -> None:
@@ -139,7 +139,7 @@ def _file_from_backup(
         with closing(Sqlite(temporary, busy, location=str(backup))) as database:
             upgrade_schema(database)
             database.write(
-                lambda connection: _record_restored(connection, provenance, backup, opens)
+                lambda connection: _record_restored(connection, provenance, backup, decrypts)
             )
 
 
@@ -147,7 +147,7 @@ def _database_from_backup(
     url: str,
     provenance: Provenance,
     backup: Path,
-    opens: Opens | None,
+    decrypts: Decrypts | None,
     busy: float,
     advance: Advance,
 ) -> None:
@@ -161,7 +161,7 @@ def _database_from_backup(
                 copy_all(rows, connection, advance)
             except (IntegrityError, DataError, ValueError) as error:
                 raise damaged(backup) from error
-        _record_restored(connection, provenance, backup, opens, commit_id)
+        _record_restored(connection, provenance, backup, decrypts, commit_id)
 
     with open_backup(backup, busy_timeout=busy) as source, damage_of_backup(backup):
         _create_database(url, fill, busy)
@@ -224,7 +224,7 @@ def _record_restored(
     connection: Connection,
     provenance: Provenance,
     source: Path,
-    opens: Opens | None,
+    decrypts: Decrypts | None,
     commit_id: str | None = None,
 ) -> None:
     try:
@@ -235,9 +235,9 @@ def _record_restored(
     now = revisions.begin(connection, provenance, commit_id)
     message = f"The store was created from the backup {source.name} of revision {before}."
     reason = "restored-from-backup"
-    if opens is not None and endpoints.opens_none(connection, opens):
+    if decrypts is not None and endpoints.decrypts_none(connection, decrypts):
         reason = endpoints.WITHOUT_KEY
-        message += " None of its credentials opened with the given key."
+        message += " None of its credentials could be decrypted with the given key."
     add_store_entry(connection, now, "create", reason, message)
     advance_ids(connection, now)
     revisions.end(connection, now)

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
 
 from sendroute.model.desired import AccountKey
-from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID
+from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID, Alias
 from sendroute.model.owner import (
     BOUNCES,
     PLATFORM,
@@ -146,16 +146,16 @@ WITHOUT_KEY = "restored-without-key"
 """The reason of the history entry of a store that was created from a backup without its key."""
 
 
-def opens_none(connection: Connection, opens: Callable[[str, SecretBinding], bool]) -> bool:
-    """Whether there are credentials in use, and none of them opens."""
+def decrypts_none(connection: Connection, decrypts: Callable[[str, SecretBinding], bool]) -> bool:
+    """Whether there are credentials in use, and none of them decrypts."""
     in_use = select(endpoint).where(
         endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
     )
     rows = connection.execute(in_use).all()
-    return bool(rows) and not any(opens(row.credential, _binding(row)) for row in rows)
+    return bool(rows) and not any(decrypts(row.credential, _binding(row)) for row in rows)
 
 
-def keyless(connection: Connection) -> frozenset[tuple[Owner, str]]:
+def undecryptable(connection: Connection) -> frozenset[tuple[Owner, str]]:
     """The credentials in use, by owner and profile, that came with a backup whose key was not
     given, and were not saved again since. A new version of a profile may have copied one."""
     entries = table_of_history.c
@@ -174,16 +174,22 @@ def keyless(connection: Connection) -> frozenset[tuple[Owner, str]]:
     return frozenset((owner_named(row.namespace, row.account), row.name) for row in rows)
 
 
-def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
-    """All endpoints, retired ones included, in the order of profile ids and versions."""
+def all_endpoints(
+    connection: Connection, only: Collection[Alias] | None = None
+) -> Iterator[Endpoint]:
+    """All endpoints, or those of some aliases, retired ones included, in the order of profile ids
+    and versions."""
     made, retired = revision.alias(), revision.alias()
-    rows = connection.execute(
+    statement = (
         select(endpoint, made.c.number.label("since"), retired.c.number.label("until"))
         .join_from(endpoint, made, endpoint.c.made == made.c.id)
         .outerjoin(retired, endpoint.c.retired == retired.c.id)
         .order_by(endpoint.c.profile, endpoint.c.version)
     )
-    for row in rows:
+    if only is not None:
+        columns = tuple_(endpoint.c.profile, endpoint.c.version)
+        statement = statement.where(columns.in_([tuple(alias) for alias in only]))
+    for row in connection.execute(statement):
         yield Endpoint(
             row.profile,
             row.version,
@@ -208,7 +214,7 @@ def rekey(
     (``credential-unreadable``).
     """
     count, left = 0, list[Endpoint]()
-    lost = keyless(connection)
+    lost = undecryptable(connection)
     for stored in list(all_endpoints(connection)):
         if stored.credential is None:
             continue

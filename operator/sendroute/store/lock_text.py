@@ -11,14 +11,14 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, whole_file
+from sendroute.model.merge_mark import conflict_in, merge_mark
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
 
-_BOM = b"\xef\xbb\xbf"  # some editors write one
-_CONFLICT = re.compile(rb"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |\r?$)", re.MULTILINE)
 _BYTE = re.compile(r"\(byte ([0-9]+)\)")
 _RESTORE = "Restore from git the version that Sendroute wrote."
 
@@ -50,7 +50,7 @@ def load(path: Location) -> bytes:
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            return file.read().removeprefix(_BOM)
+            return without_mark(file.read())
     except OSError as error:
         raise ProblemError(
             finding(
@@ -72,7 +72,8 @@ def parse(content: bytes, path: Location, form: type[_Type]) -> _Type:
         form: the type to read.
 
     Raises:
-        ProblemError: it is not a lock file (``invalid-value``), with the line if it is known.
+        ProblemError: it is not a lock file (``invalid-value``), or holds the marks of a merge
+            (``yaml-syntax``), with the line if it is known.
     """
     try:
         return msgspec.json.decode(content, type=form)
@@ -86,36 +87,35 @@ def contradictory(path: Location) -> Finding:
 
 
 def _fault(content: bytes, path: Location, error: Exception) -> Finding:
-    conflict = _CONFLICT.search(content)
+    text = content.decode(errors="replace")
+    conflict = merge_mark(text, malformed=True)
     if conflict is not None:
-        return replace(
-            _invalid(
-                path,
-                f"The lock file {path} has an unresolved merge conflict.",
-                "Keep the side with the higher revision, and remove the markers. Or remove the file"
-                " and write a new one with the next change",
-                Perform(Task.WRITE_LOCK_FILE, str(path)),
-            ),
-            position=_position(content, conflict.start(), path),
+        item = finding(
+            "yaml-syntax",
+            conflict_in(f"The lock file {path}"),
+            hint="Keep the side with the higher revision, and remove the markers. Or remove the"
+            " file and write a new one with the next change",
+            remedy=Perform(Task.WRITE_LOCK_FILE, str(path)),
+            where=whole_file(str(path)),
         )
+        return replace(item, position=_position(text[:conflict].encode(), path))
     try:
         content.decode()
     except UnicodeDecodeError as invalid:
         item = _invalid(path, f"The lock file {path} is not UTF-8 text.", _RESTORE)
-        return replace(item, position=_position(content, invalid.start, path))
+        return replace(item, position=_position(content[: invalid.start], path))
     if isinstance(error, msgspec.ValidationError):
         return contradictory(path)
     item = _invalid(path, f"The lock file {path} is not well-formed JSON.", _RESTORE)
     byte = _BYTE.search(str(error))
     offset = int(byte[1]) if byte else len(content.rstrip())
-    return replace(item, position=_position(content, offset, path))
+    return replace(item, position=_position(content[:offset], path))
 
 
-def _position(content: bytes, offset: int, path: Location) -> Position:
-    before = content[:offset]
+def _position(before: bytes, path: Location) -> Position:
     column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
     return Position(str(path), before.count(b"\n") + 1, column)
 
 
-def _invalid(path: Location, message: str, hint: str, remedy: Perform | None = None) -> Finding:
-    return finding("invalid-value", message, hint=hint, remedy=remedy, where=whole_file(str(path)))
+def _invalid(path: Location, message: str, hint: str) -> Finding:
+    return finding("invalid-value", message, hint=hint, where=whole_file(str(path)))

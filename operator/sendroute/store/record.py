@@ -11,7 +11,6 @@ from typing import Generic, Self, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
-from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.ancestry import AppliedCommit
@@ -20,6 +19,7 @@ from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.export import StoreExport
 from sendroute.model.followed_source import FollowedSource
+from sendroute.model.nexthop import Alias
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import (
@@ -57,7 +57,7 @@ from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
-from sendroute.store.translation import translated_errors
+from sendroute.store.translation import rows_of, translated_errors
 from sendroute.store.url import BUSY_TIMEOUT
 
 
@@ -141,12 +141,12 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with translated_errors(self.location), self._database.reading() as connection:
-            try:
-                yield connection
-            # An invalid time or route; a row that is missing, or there twice.
-            except (ValueError, KeyError, NoResultFound, MultipleResultsFound) as error:
-                raise damaged(self.location) from error
+        with (
+            translated_errors(self.location),
+            self._database.reading() as connection,
+            rows_of(self.location),
+        ):
+            yield connection
 
     @contextmanager
     def _streaming(self) -> Iterator[Connection]:
@@ -165,7 +165,8 @@ class Store:
         profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
             current = replace(
-                current_state.read(connection, None), keyless=endpoints.keyless(connection)
+                current_state.read(connection, None),
+                undecryptable=endpoints.undecryptable(connection),
             )
             return current, endpoints.encrypted(connection)
 
@@ -368,16 +369,16 @@ class Store:
                 commit_id=commit_id,
             )
 
-    def is_keyless(self) -> bool:
+    def has_undecryptable(self) -> bool:
         """Whether the store has credentials of a key that was not given when it was created from a
         backup."""
         with self._reading() as connection:
-            return bool(endpoints.keyless(connection))
+            return bool(endpoints.undecryptable(connection))
 
-    def endpoints(self) -> list[Endpoint]:
-        """Every revision of every destination, retired ones included."""
+    def endpoints(self, only: Collection[Alias] | None = None) -> list[Endpoint]:
+        """Every revision of every destination, or those of some aliases, retired ones included."""
         with self._reading() as connection:
-            return list(endpoints.all_endpoints(connection))
+            return list(endpoints.all_endpoints(connection, only))
 
     def rekey(
         self, encrypt: Callable[[str, SecretBinding], str | None], provenance: Provenance
@@ -533,7 +534,7 @@ class Store:
         Yields:
             What changed since then; everything if the store does not contain that revision.
         """
-        with self._reading() as connection:
+        with self._streaming() as connection:
             yield relays.update_since(connection, lineage, served)
 
     def report_relay(self, name: str, served: Head) -> bool:
@@ -592,7 +593,7 @@ class StoreSnapshot:
         """The current state of some accounts, with the lineage, the revision, the platform, and the
         credentials of a lost key."""
         current = current_state.read(self._connection, keys)
-        return replace(current, keyless=endpoints.keyless(self._connection))
+        return replace(current, undecryptable=endpoints.undecryptable(self._connection))
 
     def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
         """The state of these accounts; an account that is not in the store is left out."""

@@ -6,6 +6,7 @@ domains are found by the history, which an index orders by revision, and not by 
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -35,7 +36,7 @@ from sendroute.store import revisions
 from sendroute.store.bulk import insert_into, plain_rows
 from sendroute.store.errors import WrongValueError
 from sendroute.store.history import STORE_KIND
-from sendroute.store.states import member_of, platform_of, profile_of
+from sendroute.store.states import history_document, logins_of, member_of, platform_of, profile_of
 from sendroute.store.tables import (
     account,
     domain,
@@ -88,7 +89,7 @@ def update_since(connection: Connection, lineage: str | None, served: Head | Non
         False,
         facts,
         _endpoints(connection, facts.platform, touched),
-        _domains(connection, _changed_domains(ids)) if ids else (),
+        _domains(connection, _changed_domains(connection, ids)) if ids else (),
     )
 
 
@@ -122,18 +123,40 @@ _DOMAIN = (
     type_coerce(domain.c.kind, Text),
     type_coerce(profile.c.id, Integer),
     type_coerce(profile.c.version, Integer),
+    type_coerce(account.c.logins, Text),
 )
 _OF_PROFILE = and_(profile.c.account_id == domain.c.account_id, profile.c.name == domain.c.profile)
+_OF_HISTORY = and_(account.c.namespace == history.c.namespace, account.c.name == history.c.account)
 _ALL = (
     select(domain.c.name, *_DOMAIN)
     .join_from(domain, profile, _OF_PROFILE, isouter=True)
+    .join(account, account.c.id == domain.c.account_id, isouter=True)
     .order_by(domain.c.name)
 )
 
 
-def _changed_domains(ids: Collection[int]) -> Select[Any]:
-    """The domains that were changed, deleted, or are sent through a changed profile; some may be
-    there twice."""
+def _accounts_with_other_logins(connection: Connection, ids: Collection[int]) -> set[int]:
+    """The accounts whose logins changed. Other changes of an account concern no relay."""
+    entries = (
+        select(account.c.id, history.c.before, history.c.after)
+        .join_from(history, account, _OF_HISTORY)
+        .where(history.c.revision.in_(ids), history.c.kind == Kind.ACCOUNT.value)
+        .where(history.c.before.is_not(None), history.c.after.is_not(None))
+    )
+    return {
+        number
+        for number, before, after in connection.execute(entries)
+        if _submission(before) != _submission(after)
+    }
+
+
+def _submission(text: str) -> object:
+    return history_document(Kind.ACCOUNT.value, text).get("submission")
+
+
+def _changed_domains(connection: Connection, ids: Collection[int]) -> Select[Any]:
+    """The domains that were changed, deleted, are sent through a changed profile, or have other
+    logins; some may be there twice."""
     of_domain = select(history.c.name).where(
         history.c.revision.in_(ids), history.c.kind == Kind.DOMAIN.value
     )
@@ -145,18 +168,19 @@ def _changed_domains(ids: Collection[int]) -> Select[Any]:
     of_profile = (
         select(domain.c.name)
         .select_from(history)
-        .join(
-            account,
-            and_(account.c.namespace == history.c.namespace, account.c.name == history.c.account),
-        )
+        .join(account, _OF_HISTORY)
         .join(domain, and_(domain.c.account_id == account.c.id, domain.c.profile == history.c.name))
         .where(history.c.revision.in_(ids), history.c.kind == Kind.PROFILE.value)
     )
-    names = union_all(of_domain, of_switch, of_profile).subquery("names")
+    of_account = select(domain.c.name).where(
+        domain.c.account_id.in_(_accounts_with_other_logins(connection, ids))
+    )
+    names = union_all(of_domain, of_switch, of_profile, of_account).subquery("names")
     return (
         select(names.c.name, *_DOMAIN)
         .join_from(names, domain, domain.c.name == names.c.name, isouter=True)
         .join(profile, _OF_PROFILE, isouter=True)
+        .join(account, account.c.id == domain.c.account_id, isouter=True)
     )
 
 
@@ -167,11 +191,13 @@ _KINDS: dict[str | None, RouteKind | None] = {
 
 
 def _domains(connection: Connection, statement: Select[Any]) -> Iterator[DomainRoute]:
+    decode = lru_cache(1_000)(logins_of)  # domains of one account have the same logins
     for rows in plain_rows(connection, statement):
-        for name, kind, number, version in rows:
+        for name, kind, number, version, logins in rows:
             if kind not in _KINDS:
                 raise WrongValueError("not a RouteKind")
-            yield DomainRoute(name, _KINDS[kind], None if number is None else (number, version))
+            through = None if number is None else (number, version)
+            yield DomainRoute(name, _KINDS[kind], through, decode(logins) or ())
 
 
 _ENDPOINTS = select(

@@ -17,6 +17,7 @@ import msgspec
 from sqlalchemy import Connection, String, column, select, table
 from sqlalchemy.exc import DBAPIError
 
+from sendroute.model.numerals import decimal
 from sendroute.model.problem import ProblemError
 from sendroute.store.database import Database
 from sendroute.store.errors import not_ours, problem
@@ -34,6 +35,7 @@ _VERSION = select(column("version_num", String)).select_from(table("alembic_vers
 _VERSION_TABLE = "table alembic_version"
 _LISTED = 3
 _TRIES = 3
+_MAX_VERSION = 9999  # versions have four digits
 
 
 def upgrade_schema(database: Database) -> None:
@@ -88,10 +90,12 @@ def schema_version(database: Database, connection: Connection) -> str:
     expected = expected_objects(connection.dialect.name, HEAD)
     if present.get(_VERSION_TABLE) != expected[_VERSION_TABLE]:
         raise not_ours(database.location)
-    version = connection.execute(_VERSION).scalar()
-    if not isinstance(version, str) or not (version.isascii() and version.isdecimal()):
+    versions = connection.execute(_VERSION).scalars().all()
+    version = versions[0] if len(versions) == 1 else None
+    number = decimal(version, _MAX_VERSION) if isinstance(version, str) else None
+    if not isinstance(version, str) or number is None:
         raise not_ours(database.location)
-    if int(version) > int(HEAD):
+    if number > int(HEAD):
         raise problem(
             "store-version",
             f"The store {database.location} was written by a newer Sendroute.",

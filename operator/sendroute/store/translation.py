@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, NoResultFound
 
 from sendroute.model.problem import ProblemError
 from sendroute.store.errors import WrongValueError, damaged, problem
@@ -37,6 +37,16 @@ def translated_errors(location: str) -> Iterator[None]:
     except (msgspec.MsgspecError, UnicodeDecodeError, WrongValueError) as error:
         # A spec or another value that no version of Sendroute wrote, or a schema or SQLite message
         # that is not UTF-8.
+        raise damaged(location) from error
+
+
+@contextmanager
+def rows_of(location: str) -> Iterator[None]:
+    """A context that reads rows only: what fails in it is damage. An invalid time or route; a row
+    that is missing, or there twice."""
+    try:
+        yield
+    except (ValueError, KeyError, NoResultFound, MultipleResultsFound) as error:
         raise damaged(location) from error
 
 

@@ -1,7 +1,7 @@
 """``/metrics``, ``/healthz`` and ``/readyz`` as a WSGI application (PEP 3333)."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from sendroute.telemetry.health import Answer, Health
@@ -13,15 +13,14 @@ if TYPE_CHECKING:
 def application(health: Health, registry: "CollectorRegistry") -> WSGIApplication:
     """Create the WSGI application. Health pages answer 200 or 503 with one line of plain text;
     metrics have the format that the client requests; everything else is 404 or 405."""
-    from prometheus_client import make_wsgi_app
-
     pages: dict[str, WSGIApplication] = {
-        "/metrics": make_wsgi_app(registry),
+        "/metrics": _metrics_page(registry),
         "/healthz": _health_page(health.alive),
         "/readyz": _health_page(health.readiness),
     }
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        start = _named(start)
         method = environ["REQUEST_METHOD"]
         if method not in ("GET", "HEAD"):
             allowed = ("Allow", "GET, HEAD")
@@ -32,6 +31,31 @@ def application(health: Health, registry: "CollectorRegistry") -> WSGIApplicatio
 
     def missing(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         return _text(start, "404 Not Found", f"Not found. The pages are {', '.join(pages)}.")
+
+    return answer
+
+
+def _named(start: StartResponse) -> StartResponse:
+    """Names the server. Otherwise wsgiref gives its own version and that of Python."""
+
+    def named(status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Any:
+        return start(status, [*headers, ("Server", "sendroute")], error)
+
+    return named
+
+
+def _metrics_page(registry: "CollectorRegistry") -> WSGIApplication:
+    from prometheus_client import make_wsgi_app
+    from prometheus_client.exposition import choose_encoder
+
+    page: WSGIApplication = make_wsgi_app(registry)
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        try:
+            choose_encoder(environ.get("HTTP_ACCEPT", ""))
+        except (TypeError, ValueError):  # no version: the format that every client reads
+            environ = {**environ, "HTTP_ACCEPT": ""}
+        return page(environ, start)
 
     return answer
 

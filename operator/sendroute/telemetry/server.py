@@ -118,9 +118,6 @@ class _Handler(WSGIRequestHandler):
     def get_stderr(self) -> Any:
         return _Errors()
 
-    def version_string(self) -> str:
-        return "sendroute"
-
 
 class _Errors(io.TextIOBase):
     """Receives the error of a page that is answered with 500."""

@@ -1,12 +1,17 @@
-"""Show the route that mail from an address or a domain takes, and why.
+"""Show the route that mail from an address or a domain takes, or that a message took, and why.
 
 The sender is an envelope sender: user@domain, <user@domain>, a domain, or <> for the null sender
 of bounces. Internationalised domains may be written in both forms.
+
+With --message the route of one message is read from Postfix's log: which nexthop took it, the
+profile and its version, and since which commit, also if the profile was replaced since.
 
 examples:
   sendroute explain jane@shop.example.com
   sendroute explain bücher.example -o json
   sendroute explain '<>'
+  sendroute explain --message 4F2A81C0B7
+  journalctl -u 'postfix*' | sendroute explain --message 4F2A81C0B7 --log -
 """
 
 from argparse import Namespace
@@ -14,9 +19,10 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, PathType, UsageError
+from sendroute.cli.explain_message import LOG, as_text, explain_message, logged_message
 from sendroute.cli.hints import leave_shadow, with_hint
-from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.options import TABLES, Output, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
@@ -34,12 +40,25 @@ if TYPE_CHECKING:
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("sender", metavar="ADDRESS-or-DOMAIN", help="the envelope sender")
+    parser.add_argument(
+        "sender", metavar="ADDRESS-or-DOMAIN", nargs="?", help="the envelope sender"
+    )
+    parser.add_argument("--message", metavar="QUEUE-ID", help="the message with this queue id")
+    parser.add_argument(
+        "--log",
+        metavar="FILE",
+        type=PathType(),
+        help=f"Postfix's log, with --message; - is standard input (default {LOG})",
+    )
     output_option(parser, TABLES)
 
 
 def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
+    if (arguments.sender is None) == (arguments.message is None):
+        raise UsageError("Give either a sender or --message QUEUE-ID.")
+    if arguments.message is not None:
+        return _run_message(arguments, session, outputs)
     with session.factory.open_store() as store:
         answer = _explain(arguments.sender, store)
         is_read = bool(store.relays())
@@ -52,6 +71,24 @@ def run(arguments: Namespace, session: Session) -> int:
         if form == "json":
             return document([*answer.as_document().items(), ("pending", _pending(pending))])
         return chain(_text(answer, page, is_read=is_read), _notes(spelling, pending, others, page))
+
+    return present(session, outputs, show)
+
+
+def _run_message(arguments: Namespace, session: Session, outputs: list[Output]) -> int:
+    message = logged_message(arguments.message, arguments.log or LOG)
+    with session.factory.open_store() as store:
+        answer = explain_message(message, store)
+        now = None
+        if answer.domain is not None:
+            now = explain_domain(answer.domain, answer.domain, store.explain_facts(answer.domain))
+        elif message.sender == "":
+            now = explain_null_sender(store.explain_facts(""))
+
+    def show(form: str, page: Page) -> Iterable[str]:
+        if form == "json":
+            return document(answer.as_document().items())
+        return as_text(answer, now, page)
 
     return present(session, outputs, show)
 

@@ -10,7 +10,7 @@ examples:
 import argparse
 import re
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -140,11 +140,40 @@ def _csv_row(entry: HistoryEntry) -> tuple[str, ...]:
         entry.kind,
         entry.name,
         entry.action,
-        _brief(entry.kind, entry.before),
-        _brief(entry.kind, entry.after),
+        *_from_and_to(entry),
         entry.reason,
         entry.message,
     )
+
+
+def _from_and_to(entry: HistoryEntry) -> tuple[str, str]:
+    """What changed: the brief states, with the other fields of a profile that differ."""
+    before, after = _brief(entry.kind, entry.before), _brief(entry.kind, entry.after)
+    if entry.kind != Kind.PROFILE or entry.before is None or entry.after is None:
+        return before, after
+    differing = [
+        name
+        for name in sorted(entry.before.keys() | entry.after.keys())
+        if name not in _BRIEF and entry.before.get(name) != entry.after.get(name)
+    ]
+    pairs = [(entry.before, before), (entry.after, after)]
+    old, new = (", ".join([brief, *_fields(state, differing)]) for state, brief in pairs)
+    return old, new
+
+
+_BRIEF = frozenset({"host", "port", "encryption"})
+
+
+def _fields(state: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        value = state.get(name)
+        yield f"no {name}" if value is None else f"{name} {_words(value)}"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {_words(item)}".strip() for name, item in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _brief(kind: str, state: Mapping[str, Any] | None) -> str:
@@ -202,8 +231,7 @@ def _text(entries: Sequence[HistoryEntry], page: Page) -> Iterable[str]:
             (entry.source_commit or "-")[:12] + _dirty(entry),
             entry.action,
             f"{entry.kind} {entry.name}",
-            _brief(entry.kind, entry.before),
-            _brief(entry.kind, entry.after),
+            *_from_and_to(entry),
         )
         for entry in entries
     ]

@@ -11,7 +11,7 @@ A pattern has * for any characters, dots too, and ? for one.
 
 import fnmatch
 import re
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -38,10 +38,12 @@ from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
 from sendroute.reports.text import Page
 
+_LONGEST = 1_000
+
 
 def options(parser: Parser) -> None:
     parser.add_argument(
-        "domains", nargs="*", metavar="DOMAIN", help="only these domains, or patterns"
+        "domains", nargs="*", metavar="DOMAIN", type=_name, help="only these domains, or patterns"
     )
     parser.value(
         "--account", metavar="ACCOUNT", help="only of this account, NAME or NAMESPACE/NAME"
@@ -54,6 +56,13 @@ def options(parser: Parser) -> None:
         help="only with this origin: declared, default, apply-all or reassigned",
     )
     output_option(parser, ROWS)
+
+
+def _name(text: str) -> str:
+    """A domain or a pattern. A database has limits on the length of a pattern."""
+    if len(text) > _LONGEST:
+        raise ArgumentTypeError(f"a domain has at most 253 characters, and this has {len(text)}")
+    return text
 
 
 def run(arguments: Namespace, session: Session) -> int:

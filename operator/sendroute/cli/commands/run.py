@@ -21,10 +21,12 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, count, seconds, size
 from sendroute.cli.exit_status import of_findings
+from sendroute.cli.hints import with_hint
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
+from sendroute.runtime.transition_log import log_failure
 from sendroute.telemetry.listen import FORMS, host_and_port
 
 
@@ -112,7 +114,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.loop_runner import GitOptions, RunOptions, TreeLimits, log_failure, run_loop
+    from sendroute.cli.loop_runner import GitOptions, RunOptions, TreeLimits, run_loop
 
     start_logs(session, lasting=True)
     branch = GitOptions(
@@ -139,7 +141,7 @@ def run(arguments: Namespace, session: Session) -> int:
     except ProblemError as problem:
         if session.settings.log_format != "json":
             raise
-        log_failure(problem.findings)
+        log_failure(problem.findings, with_hint)
         return of_findings(problem.findings)
     return 0
 

@@ -29,11 +29,12 @@ from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.delivery.rollout import UNSEEN
 from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
-from sendroute.model.records import RouteRow, Status
+from sendroute.model.records import RelayRow, RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
@@ -101,6 +102,8 @@ def _document(
                 "revision": relay.revision,
                 "seen": rfc3339(relay.seen_at),
                 "behind": relay.revision < status.revision,
+                "behind_since": rfc3339(relay.behind_since) if relay.behind_since else None,
+                "live": relay.age < UNSEEN,
             }
             for relay in status.relays
         ],
@@ -211,7 +214,7 @@ def _relays_text(status: Status, page: Page) -> Iterable[str]:
             relay.name,
             str(relay.revision),
             to_minute(relay.seen_at),
-            "behind" if relay.revision < status.revision else "serves it",
+            _relay_state(relay),
         )
         for relay in status.relays
     ]
@@ -251,6 +254,13 @@ def _open(accounts: int) -> str:
         f"{subject} no logins (spec.submission.logins), so any authenticated client of a relay may"
         f" send as {'its' if accounts == 1 else 'their'} domains."
     )
+
+
+def _relay_state(relay: RelayRow) -> str:
+    state = "serves it"
+    if relay.behind_since is not None:
+        state = f"behind since {to_minute(relay.behind_since)}"
+    return state if relay.age < UNSEEN else f"{state}; not seen for more than {UNSEEN:.0f} s"
 
 
 def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[str]:

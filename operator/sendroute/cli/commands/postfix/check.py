@@ -24,7 +24,14 @@ from sendroute.model.finding import Finding
 from sendroute.model.records import ExplainFacts
 from sendroute.model.route import RouteKind
 from sendroute.postfix.changes import differences, findings_of
-from sendroute.postfix.check import Sender, check_running, check_tables, compare, surplus
+from sendroute.postfix.check import (
+    Sender,
+    check_running,
+    check_sign_in,
+    check_tables,
+    compare,
+    surplus,
+)
 from sendroute.postfix.files import absolute
 from sendroute.postfix.installed import Postfix
 from sendroute.reports.report import of_findings as report_of
@@ -55,6 +62,7 @@ def _differences(postfix: Postfix, directory: str, store: "Store") -> Iterator[F
     if missing := check_tables(directory):
         yield from missing
         return
+    yield from check_sign_in(postfix, directory)
     known: set[str] = set()
     answers = compare(postfix, directory, _noted(_senders(store), known))
     yield from islice(chain(answers, surplus(directory, known)), _SHOWN)

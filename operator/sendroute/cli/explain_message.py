@@ -1,0 +1,211 @@
+"""``explain --message``: the route that one message took, by Postfix's log and the store."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sendroute.delivery.explain import Explanation
+from sendroute.delivery.mail_log import QUEUE_ID, Delivery, LoggedMessage, find_message, moment_of
+from sendroute.delivery.message import MessageExplanation, UsedNexthop, assignment_of
+from sendroute.delivery.sender import NULL_SENDER, read_sender
+from sendroute.manifests.names import InvalidNameError, domain_name
+from sendroute.model.codes import finding
+from sendroute.model.nexthop import Alias
+from sendroute.model.problem import ProblemError
+from sendroute.model.records import Endpoint, HistoryEntry
+from sendroute.reports.table import pairs
+from sendroute.reports.text import Page, clean, wrap
+
+if TYPE_CHECKING:
+    from sendroute.store.record import Store
+
+LOG = "/var/log/mail.log"
+_SHOWN = 200
+"""Characters of a server's answer that are shown."""
+
+
+def logged_message(queue_id: str, log: str) -> LoggedMessage:
+    """Find a message in a log.
+
+    Args:
+        queue_id: the queue id, as Postfix logs it.
+        log: the path of the log; ``-`` is standard input.
+
+    Returns:
+        What the log says of the latest message with that id.
+
+    Raises:
+        ProblemError: the id is none (``invalid-value``), the log cannot be read (``unreadable``),
+            or does not have the message (``unknown-message``).
+    """
+    if QUEUE_ID.fullmatch(queue_id) is None:
+        raise ProblemError(
+            finding(
+                "invalid-value",
+                f"`{clean(queue_id)[:80]}` is not a queue id.",
+                hint="Write the id as Postfix logs it, for example 4F2A81C0B7.",
+            )
+        )
+    try:
+        with (
+            nullcontext(sys.stdin.buffer) if log == "-" else open(log, "rb") as file  # noqa: PTH123
+        ):
+            needle = queue_id.encode()
+            lines = (line.decode("utf-8", "replace") for line in file if needle in line)
+            message = find_message(lines, queue_id)
+    except OSError as error:
+        raise ProblemError(
+            finding(
+                "unreadable",
+                f"The mail log {log} cannot be read: {(error.strerror or str(error)).lower()}.",
+                hint="Give another log, or the journal by standard input.",
+            )
+        ) from error
+    if message is None:
+        where = "standard input" if log == "-" else log
+        raise ProblemError(
+            finding(
+                "unknown-message",
+                f"No line of Postfix in {where} has the queue id {queue_id}.",
+                hint="Read an older log, or that of the host which had the message.",
+            )
+        )
+    return message
+
+
+def explain_message(message: LoggedMessage, store: "Store") -> MessageExplanation:
+    """Explain the route of a message that the log has.
+
+    Args:
+        message: what the log says.
+        store: the store of the relay.
+
+    Returns:
+        Its deliveries and the nexthops that they used.
+    """
+    domain = _domain(message.sender)
+    entries = store.history(domain=domain) if domain is not None else []
+    now = datetime.now().astimezone()
+    aliases = {
+        delivery.alias: moment_of(delivery.time, now)
+        for delivery in message.deliveries
+        if delivery.alias is not None
+    }
+    known = {
+        Alias(endpoint.profile, endpoint.version): endpoint
+        for endpoint in store.endpoints(tuple(aliases))
+    }
+    nexthops = {
+        alias: UsedNexthop(
+            alias,
+            known[alias],
+            _made(store, known[alias]),
+            assignment_of(known[alias], entries, delivered),
+        )
+        for alias, delivered in aliases.items()
+        if alias in known
+    }
+    return MessageExplanation(message, domain, nexthops)
+
+
+def _domain(sender: str | None) -> str | None:
+    if not sender:
+        return None
+    try:
+        domain = read_sender(sender).domain
+        return domain_name(domain.removesuffix(".")) if domain is not None else None
+    except (ProblemError, InvalidNameError):
+        return None
+
+
+def _made(store: "Store", endpoint: Endpoint) -> HistoryEntry | None:
+    bound = endpoint.binding
+    entries = store.history(
+        owner=bound.owner, profile=(bound.namespace, bound.profile) if bound.namespace else None
+    )
+    same = (entry for entry in entries if entry.revision == endpoint.made)
+    kind = "SMTPProfile" if bound.namespace else "MailPlatform"
+    return next((entry for entry in same if entry.kind == kind), None)
+
+
+def as_text(answer: MessageExplanation, now: Explanation | None, page: Page) -> Iterator[str]:
+    """The answer for people. ``now`` is what mail from the sender takes at present."""
+    message = answer.message
+    sender = {"": NULL_SENDER, None: "not in the log"}.get(message.sender, message.sender)
+    lines = [("message", message.queue_id), ("sender", str(sender))]
+    if message.login is not None:
+        lines.append(("signed in as", message.login))
+    lines += [("to", _delivered(delivery)) for delivery in message.deliveries]
+    for used in answer.nexthops.values():
+        lines += _nexthop(used)
+    yield from pairs(lines, page)
+    for text in dict.fromkeys((*_notes(answer), *_now(answer, now))):
+        yield from (line + "\n" for line in wrap(clean(text), 0, columns=page.columns))
+
+
+def _delivered(delivery: Delivery) -> str:
+    by = delivery.relay or delivery.alias or "no relay"
+    times = f", {delivery.attempts} attempts" if delivery.attempts > 1 else ""
+    text = f"{delivery.recipient}: {delivery.status} by {by}, {delivery.time}{times}"
+    if delivery.status == "sent":
+        return text
+    return f"{text} ({delivery.dsn}: {delivery.answer[:_SHOWN]})"
+
+
+def _nexthop(used: UsedNexthop) -> Iterator[tuple[str, str]]:
+    bound, endpoint = used.endpoint.binding, used.endpoint
+    name = str(used.alias)
+    yield (
+        name,
+        f"{used.title}, version {used.alias.version}: {bound.host}:{bound.port},"
+        f" {bound.encryption}",
+    )
+    yield f"{name} since", _change(used.made) if used.made else f"revision {endpoint.made}"
+    if used.assignment is not None:
+        yield f"{name} because", f"{_change(used.assignment)}: {used.assignment.message}"
+    if endpoint.retired is not None:
+        yield f"{name} until", f"revision {endpoint.retired}"
+
+
+def _change(entry: HistoryEntry) -> str:
+    commit = f", commit {entry.source_commit}" if entry.source_commit else ""
+    return f"revision {entry.revision}, {entry.actor}{commit}"
+
+
+def _notes(answer: MessageExplanation) -> Iterator[str]:
+    message = answer.message
+    for delivery in message.deliveries:
+        if delivery.alias is not None and delivery.alias not in answer.nexthops:
+            yield (
+                f"Nexthop {delivery.alias} is not in this store: the relay follows another store,"
+                " or followed one before."
+            )
+        elif delivery.alias is None and delivery.relay is not None:
+            yield (
+                f"{delivery.relay} is no nexthop of Sendroute: the message was delivered before"
+                " this Postfix took its routes from Sendroute, or past them."
+            )
+    if not message.deliveries:
+        yield "The log has no delivery of it yet."
+    if message.notification is not None:
+        yield f"Postfix sent a notification to the sender as message {message.notification}."
+    if message.earlier:
+        yield (
+            "Postfix uses ids again: the log also has "
+            + ("an older message" if message.earlier == 1 else f"{message.earlier} older messages")
+            + " with this one."
+        )
+    if message.unread:
+        count = "1 line" if message.unread == 1 else f"{message.unread} lines"
+        yield f"{count} of it could not be read without doubt."
+
+
+def _now(answer: MessageExplanation, now: Explanation | None) -> Iterator[str]:
+    if now is None or not answer.message.deliveries:
+        return
+    alias = now.nexthop.alias if now.nexthop is not None else None
+    last = answer.message.deliveries[-1].alias
+    if str(last or "") != (alias or ""):
+        yield f"New mail: {now.reason}" + (f" Its nexthop is {alias}." if alias else "")

@@ -1,0 +1,96 @@
+"""Wires the relay's agent to the store, the keys, the tables and Postfix."""
+
+import logging
+import os
+import random
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sendroute.cli.hints import with_hint
+from sendroute.cli.session import Session
+from sendroute.model.problem import ProblemError
+from sendroute.postfix.installed import Postfix
+from sendroute.relay.agent import Agent, AgentOptions
+from sendroute.relay.directory import RelayDirectory
+from sendroute.relay.metrics import Metrics
+from sendroute.relay.protocols import Decrypt
+from sendroute.relay.server import LocalServer
+from sendroute.runtime.factory import Factory
+from sendroute.runtime.notify import notify_ready
+from sendroute.runtime.service import running
+
+_log = logging.getLogger(__name__)
+
+_BUSY = 5.0
+"""Seconds to wait for a store that another process writes. A stop must not be delayed."""
+_LONGEST = 900.0
+"""Seconds without a heartbeat after which the agent is not alive: it may read a large store."""
+
+
+class RelayOptions(NamedTuple):
+    """The options of ``relay``."""
+
+    directory: str
+    name: str
+    group: str
+    config: str | None
+    reloads: bool
+    listen: str
+
+
+def run_agent(session: Session, options: RelayOptions) -> None:
+    """Run the agent until SIGTERM or SIGINT.
+
+    Raises:
+        ProblemError: the directory or the address to listen on cannot be used.
+    """
+    os.umask(0o027)
+    directory = RelayDirectory(Path(options.directory), options.group)
+    with running(_LONGEST, lambda: None) as service, directory.locked():
+        server, reloads = _postfix(options)
+        if not directory.is_shared:
+            _log.warning(
+                "The group %s does not own %s, so only its owner can read the tables.",
+                options.group,
+                directory.path,
+            )
+        agent = Agent(
+            directory,
+            partial(session.factory.open_store, _BUSY),
+            partial(_keys, session.factory),
+            AgentOptions(options.name, server, reloads),
+            service.stop,
+            Metrics(service.metrics),
+            service.health,
+            random.random,
+            notify_ready,
+            with_hint,
+        )
+        _log.info("Relay %s keeps the tables in %s.", options.name, directory.path)
+        with service.serving(options.listen):
+            agent.run()
+
+
+def _postfix(options: RelayOptions) -> tuple[LocalServer | None, bool]:
+    """The Postfix of this machine, and whether to reload it. Warns of what this user, or a machine
+    without Postfix, cannot do."""
+    postfix = Postfix(options.config)
+    try:
+        _ = postfix.version
+    except ProblemError as problem:
+        _log.warning(
+            "%s Postfix is not reloaded, and no alias is ever deleted.", problem.findings[0].message
+        )
+        return None, False
+    if options.reloads and os.geteuid() != 0:
+        _log.warning(
+            "Only root may reload Postfix, so mail in its active queue keeps an old route until it"
+            " is tried again."
+        )
+        return LocalServer(postfix), False
+    return LocalServer(postfix), options.reloads
+
+
+def _keys(factory: Factory) -> tuple[object, Decrypt | None]:
+    return factory.keys(), factory.cipher()

@@ -1,0 +1,197 @@
+"""The directory that the agent shares with Postfix: its rights, its lock, and the alias file.
+
+It holds passwords. So only its owner may change it, and besides the owner only the group of Postfix
+may read it.
+"""
+
+import errno
+import fcntl
+import grp
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sendroute.model.codes import finding
+from sendroute.model.problem import ProblemError
+from sendroute.relay.tables import FILE_NAME
+
+ALIASES = "aliases"
+"""Lines of ``alias host``, for ``HOSTALIASES`` (gethostbyname(3))."""
+_LOCK = "agent.lock"
+_NEW = ".new"
+_LOG_SUFFIXES = ("-wal", "-shm")
+
+
+class RelayDirectory:
+    """The directory of one agent.
+
+    Args:
+        path: its path.
+        group: the name of the group of Postfix, which may read it. A group that does not exist here
+            is left out: a container may know the files by another name.
+    """
+
+    def __init__(self, path: Path, group: str) -> None:
+        self.path = path
+        self._group = _group_id(group)
+
+    @property
+    def tables(self) -> Path:
+        """The file that Postfix reads."""
+        return self.path / FILE_NAME
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Create the directory if it is missing, set its rights, and keep out other agents while
+        the block runs.
+
+        Raises:
+            ProblemError: ``unwritable`` if it cannot be used, ``unsafe-directory`` if others may
+                change it, ``relay-running`` if another agent uses it.
+        """
+        try:
+            self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._secure()
+            lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise self.unwritable(self.path, error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise self._running() from error
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def _secure(self) -> None:
+        """Only the owner and root decide what is in the directory, so no file in it is another's
+        trap."""
+        status = self.path.stat()
+        if status.st_uid not in (os.geteuid(), 0):
+            raise ProblemError(
+                finding(
+                    "unsafe-directory",
+                    f"The directory {self.path} belongs to another user, who could replace the"
+                    " tables that Postfix reads.",
+                    hint="Choose a directory of the user that runs the agent, or create one.",
+                )
+            )
+        if stat.S_IMODE(status.st_mode) != 0o750:
+            self.path.chmod(0o750)
+        for name in (FILE_NAME, ALIASES, *(FILE_NAME + suffix for suffix in _LOG_SUFFIXES)):
+            file = self.path / name
+            if file.is_symlink():
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(file))
+            if file.exists():
+                self._share(file)
+        self._give(self.path)
+
+    def _share(self, path: Path) -> None:
+        if stat.S_IMODE(path.stat().st_mode) != 0o640:
+            path.chmod(0o640)
+        self._give(path)
+
+    def _give(self, path: Path) -> None:
+        """Give a file to the group of Postfix. Only root, or a member of the group, may."""
+        if self._group is None or path.stat().st_gid == self._group:
+            return
+        try:
+            os.chown(path, -1, self._group)
+        except PermissionError:
+            return  # `is_shared` says it
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the group of Postfix may read the directory."""
+        return self._group is not None and self.path.stat().st_gid == self._group
+
+    def _running(self) -> ProblemError:
+        return ProblemError(
+            finding(
+                "relay-running",
+                f"Another agent keeps the tables in {self.path}.",
+                hint="Stop that agent, or choose another directory for a second Postfix.",
+            )
+        )
+
+    def unwritable(self, path: Path, error: OSError) -> ProblemError:
+        """The problem of a file or directory that cannot be written."""
+        reason = os.strerror(error.errno) if error.errno else "it cannot be written"
+        return ProblemError(
+            finding("unwritable", f"Cannot write {path}: {reason}.", hint="Fix the cause.")
+        )
+
+    def write_aliases(self, aliases: Iterable[tuple[str, str]]) -> None:
+        """Replace the alias file, completely or not at all.
+
+        Args:
+            aliases: each alias with its host.
+
+        Raises:
+            OSError: it cannot be written; the old file stays.
+        """
+        path = self.path / ALIASES
+        temporary = path.with_name(ALIASES + _NEW)
+        with self._created(temporary) as descriptor, os.fdopen(descriptor, "w", 1 << 16) as stream:
+            stream.writelines(f"{alias} {host}\n" for alias, host in aliases)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        self._sync()
+
+    def has_aliases(self, aliases: Iterable[tuple[str, str]]) -> bool:
+        """Whether the alias file holds exactly these aliases."""
+        try:
+            text = (self.path / ALIASES).read_text("ascii")
+        except (OSError, UnicodeDecodeError):
+            return False
+        return text == "".join(f"{alias} {host}\n" for alias, host in aliases)
+
+    @contextmanager
+    def new_tables(self) -> Iterator[Path]:
+        """An empty file, in which the tables are built. It replaces the tables when the block
+        succeeds. Postfix reads the old file until it opens the tables again."""
+        temporary = self.tables.with_name(FILE_NAME + _NEW)
+        with self._created(temporary) as descriptor:
+            os.close(descriptor)
+            yield temporary
+            # A log belongs to the file of its name, so that of the old file must go first.
+            for suffix in _LOG_SUFFIXES:
+                self.tables.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
+            temporary.replace(self.tables)
+            self._sync()
+
+    @contextmanager
+    def _created(self, path: Path) -> Iterator[int]:
+        """A new file that Postfix may read; it is deleted if the block fails."""
+        leftovers = (path, *(path.with_name(path.name + suffix) for suffix in _LOG_SUFFIXES))
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            os.fchmod(descriptor, 0o640)
+            self._give(path)
+            yield descriptor
+        except BaseException:
+            for leftover in leftovers:
+                leftover.unlink(missing_ok=True)
+            raise
+
+    def _sync(self) -> None:
+        directory = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _group_id(name: str) -> int | None:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
