@@ -9,7 +9,6 @@ from sendroute.edit.file_edit import FileEdit, NotEditableError, apply, reads_as
 from sendroute.edit.rewrite import same
 from sendroute.edit.style import YamlStyle
 from sendroute.edit.tree import EditTree
-from sendroute.manifests.problems import problems
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding, Where
@@ -150,6 +149,8 @@ class Proposal:
 
 def _invalid(file: str, edit: FileEdit) -> Iterator[Finding]:
     """What is wrong with the new values of a file's documents."""
+    from sendroute.manifests.problems import problems
+
     for ordinal, value in edit.values.items():
         for problem in problems(value["kind"], value):
             where = Where(file, ordinal, problem.path)
