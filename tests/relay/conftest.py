@@ -34,7 +34,7 @@ _PROGRAMS = {
     "postfix": 'if [ -s "$0.fails" ]; then cat "$0.fails" >&2; exit 1; fi\n'
     'date +%s.%N >> "$0.calls"\n',
     "postqueue": 'cat "$0.answer" 2>/dev/null\n',
-    "postconf": "echo 3.7.11\n",
+    "postconf": 'case "$*" in *queue_directory*) echo "$0.spool" ;; *) echo 3.7.11 ;; esac\n',
 }
 
 
@@ -65,6 +65,8 @@ class Site:
             program = self._programs / name
             program.write_text(f"#!/bin/sh\n{script}")
             program.chmod(0o755)
+        (self._programs / "postconf.spool" / "pid").mkdir(parents=True)
+        self.run_postfix(running=True)
         self._agents: list[LoopProcess] = []
         self.expected: dict[int, dict[str, str]] = {}
 
@@ -156,6 +158,11 @@ class Site:
     def reloads(self) -> list[float]:
         calls = self._programs / "postfix.calls"
         return [float(line) for line in calls.read_text().split()] if calls.exists() else []
+
+    def run_postfix(self, *, running: bool) -> None:
+        """Whether there is a process with the number in ``master.pid`` (master(8))."""
+        number = os.getpid() if running else 2**22 + 1  # above the largest (proc(5))
+        (self._programs / "postconf.spool" / "pid" / "master.pid").write_text(f"{number}\n")
 
     def fail_reloads(self, why: str) -> None:
         """What a reload fails with; empty if it succeeds."""

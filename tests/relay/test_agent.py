@@ -149,9 +149,10 @@ def test_a_postfix_that_does_not_run_needs_no_reload(small_site: Site) -> None:
     site.fill(site.create("a.example", via("one")))
     agent = site.start()
     site.wait_until_served(1)
-    site.fail_reloads("postfix/postfix-script: fatal: the Postfix mail system is not running")
+    site.run_postfix(running=False)
+    site.fail_reloads(" ")  # its message is in the log only
     site.wait_until_served(site.commit(site.reroute("a.example", via("one"), via("two"))))
-    assert not agent.logged("not running")
+    assert not agent.logged("exit status")
 
 
 def test_without_reloads_postfix_is_left_alone(small_site: Site) -> None:
