@@ -27,6 +27,7 @@ from sendroute.model.current import AccountState
 from sendroute.model.manifest_form import as_manifest
 from sendroute.store.states import (
     domain_state,
+    logins_of,
     maybe_route_of,
     platform_of,
     profile_of,
@@ -51,7 +52,7 @@ FROM domain d LEFT JOIN account a ON a.id = d.account_id
 LEFT JOIN revision since ON since.id = d.since
 LEFT JOIN revision changed ON changed.id = d.changed"""
 _ACCOUNTS = """\
-SELECT a.namespace, a.name, a.plan, a.default_kind, a.default_profile, r.number
+SELECT a.namespace, a.name, a.plan, a.default_kind, a.default_profile, a.logins, r.number
 FROM account a LEFT JOIN revision r ON r.id = a.revision"""
 _PROFILES = """\
 SELECT a.namespace, a.name, p.name, p.version, p.spec
@@ -260,9 +261,9 @@ def _check_domains(raw: Raw, replay: Replay) -> None:
 def _check_accounts(raw: Raw, replay: Replay) -> None:
     expected = replay.of("MailAccount")
     actual = {}
-    for namespace, name, plan, kind, profile, fence in _rows(raw, _ACCOUNTS):
+    for namespace, name, plan, kind, profile, logins, fence in _rows(raw, _ACCOUNTS):
         owner = (namespace, name)
-        state = as_manifest(AccountState(plan, maybe_route_of(kind, profile)))
+        state = as_manifest(AccountState(plan, maybe_route_of(kind, profile), logins_of(logins)))
         assert fence == replay.fences[owner], f"{owner} was last changed by {replay.fences[owner]}"
         actual[*owner, name] = state
     assert actual == {key: kept.document for key, kept in expected.items()}

@@ -299,3 +299,14 @@ def test_a_profile_of_an_account_with_other_errors_is_not_tested(
     assert ran.status == 1, ran
     assert "Traceback" not in ran.err
     assert files_of(tree) == before
+
+
+@pytest.mark.parametrize("name", ["SES_1", "a b", ".x"])
+def test_a_rename_to_an_invalid_name_says_what_a_name_is(
+    sendroute: Program, tree: Path, name: str
+) -> None:
+    before = files_of(tree)
+    ran = sendroute("edit", "rename-profile", "ses", name, "--account", "acme", "m")
+    assert (ran.status, files_of(tree)) == (1, before)
+    assert "edit-by-hand" not in ran.err
+    assert "metadata.name must be" in ran.err

@@ -87,6 +87,7 @@ platforms = every_field(
     plans=st.tuples(plans),
     allow_networks=st.just(()) | st.just(("10.0.0.0/8", "fd00::/8")),
     ca_file=st.none() | st.just("/etc/our-ca.pem"),
+    bounces=st.just(UNSET) | relays,
     helo_name=st.just(UNSET) | st.just("mail.example"),
     test_timeout=st.just(UNSET) | st.integers(1, 300),
 )
@@ -125,7 +126,12 @@ def store_of(
 @settings(max_examples=60, deadline=None)
 @given(
     platforms,
-    every_field(AccountState, plan=st.just("pro"), default=st.none() | routes),
+    every_field(
+        AccountState,
+        plan=st.just("pro"),
+        default=st.none() | routes,
+        logins=st.sampled_from([UNSET, ("acme-app", "acme-crm")]),
+    ),
     st.fixed_dictionaries(dict.fromkeys(PROFILES, profiles)),
     st.lists(domains, max_size=5),
 )
@@ -141,7 +147,7 @@ def test_an_export_compiles_to_what_the_store_held(
     assert desired.platform is not None
     assert desired.platform.platform == platform
     of_account = desired.accounts[ACME]
-    assert AccountState(of_account.plan, of_account.default) == account
+    assert AccountState(of_account.plan, of_account.default, of_account.logins) == account
     assert {name: each.profile for name, each in of_account.profiles.items()} == saved
     assert [(each.route, each.overrides) for each in of_account.domains] == [
         (state.declared, state.overrides) for state in states

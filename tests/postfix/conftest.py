@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from .programs import directories_cf, environment, owners_cf, program, root
+from .sending import Sending
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PLATFORM = """\
@@ -22,6 +24,21 @@ spec:
   plans:
   - {name: nano, managed: false}
 """
+
+
+@pytest.fixture(scope="module")
+def sending() -> Iterator[Sending]:
+    """A running platform. Each test has accounts of its own."""
+    # Not below pytest's own directory, which no other user may enter.
+    home = Path(tempfile.mkdtemp(prefix="sendroute-mail-"))
+    home.chmod(0o755)
+    platform = Sending(home)
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()
+        shutil.rmtree(home)
 
 
 @pytest.fixture

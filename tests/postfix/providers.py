@@ -1,6 +1,7 @@
 """Pretend providers: SMTP servers with certificates of their own that record what they receive."""
 
 import asyncio
+import re
 import ssl
 import threading
 from collections import Counter
@@ -24,6 +25,13 @@ class Received:
     user: str | None
     server_name: str | None
     content: str
+
+    @property
+    def queue_id(self) -> str:
+        """Its name in the queue of the Postfix that sent it (in its Received field)."""
+        match = re.search(r"with E?SMTP\w* id (\w+)", self.content)
+        assert match is not None, self.content
+        return match[1]
 
     @property
     def subject(self) -> str:
@@ -81,7 +89,7 @@ class Provider:
         secured = server.transport.get_extra_info("ssl_object")
         self.received.append(
             Received(
-                envelope.mail_from or "",
+                (envelope.mail_from or "").removeprefix("<>"),
                 tuple(envelope.rcpt_tos),
                 getattr(session, "user", None),
                 getattr(secured, "requested_name", None),

@@ -1,6 +1,9 @@
 """A private Postfix with a name server of its own, in namespaces that end with the tests."""
 
+import grp
+import json
 import os
+import pwd
 import random
 import re
 import shutil
@@ -12,6 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from sendroute.relay.tables import FILE_NAME as DATABASE
 
 from .programs import (
     NAMESPACE,
@@ -30,7 +35,7 @@ SMTP_PORT = 2525
 USUAL_SERVICES = """\
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
+qmgr unix n - n 1 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
@@ -52,6 +57,7 @@ _START = """\
 mount --bind "$1" /etc/resolv.conf
 "$2" --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts --addn-hosts="$3" \\
   --local=/#/ --bind-interfaces --listen-address="$4" --port=53 --keep-in-foreground &
+until [ -e "$6" ]; do sleep 0.02; done
 exec "$5" start-fg
 """
 
@@ -84,6 +90,7 @@ class MailServer:
         self.config = home / "etc"
         self.environment = environment(self.config)
         self._process: subprocess.Popen[bytes] | None = None
+        self._agent: subprocess.Popen[bytes] | None = None
         for name in ("etc", "spool", "data"):
             (home / name).mkdir()
         self.tables.mkdir(exist_ok=True)
@@ -112,11 +119,7 @@ class MailServer:
 
     def sendroute(self, *arguments: str) -> str:
         """Run the program with Postfix's programs in reach; its output."""
-        done = subprocess.run(
-            (*SENDROUTE, *arguments), env=self.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return self._run((*SENDROUTE, *arguments))
 
     def knows(self, hosts: Mapping[str, str]) -> None:
         """Have the name server answer for these hosts; before the start."""
@@ -124,34 +127,71 @@ class MailServer:
         (self.home / "hosts").write_text("".join(lines))
 
     def start(self) -> None:
+        """Start the name server. Postfix follows when the agent's tables are there, as the agent
+        starts first on every machine."""
         command = (
             *("sh", "-ec", _START, "start", str(self.home / "resolv.conf")),
             *(str(program("dnsmasq")), str(self.home / "hosts"), self._names),
-            str(program("postfix")),
+            *(str(program("postfix")), str(self.tables / DATABASE)),
         )
         with (self.home / "output").open("w") as output:
             self._process = subprocess.Popen(
                 (*NAMESPACE, *command), env=self.environment, stdout=output, stderr=output
             )
+        self.wait(lambda: self._first() is not None, "no namespace")
+
+    def start_agent(self, store: str, *options: str) -> None:
+        """Start the relay's agent beside Postfix, in its namespaces."""
+        directories = ("--dir", str(self.tables), "--postfix-config-dir", str(self.config))
+        group = grp.getgrgid(pwd.getpwnam(mail_owner()).pw_gid).gr_name
+        command = (*SENDROUTE, "relay", *directories, "--group", group, "--listen", "")
+        with (self.home / "agent.log").open("a") as log:
+            self._agent = subprocess.Popen(
+                self.inside(*command, "--name", "test", "--store", store, *options),
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def stop_agent(self) -> None:
+        """SIGTERM, as a service manager sends it."""
+        assert self._agent is not None
+        for child in _children(self._agent.pid):
+            os.kill(child, signal.SIGTERM)
+        self._agent.wait(20)
+        self._agent = None
+
+    def wait_until_it_accepts(self) -> None:
         self.wait(self._accepts, "Postfix accepts no connection")
 
     def stop(self) -> None:
         """End the first process of the namespace, and with it all others."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            number = self._process.pid
-            children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
-            for child in children:
-                os.kill(int(child), signal.SIGKILL)
+        first = self._first()
+        if first is not None:
+            os.kill(first, signal.SIGKILL)
         self._process.wait(10)
         self._process = None
+        if self._agent is not None:
+            self._agent.wait(10)
+
+    def _first(self) -> int | None:
+        """The number of the namespace's first process, as it is outside; None if it ended."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        return next(iter(_children(self._process.pid)), None)
+
+    def inside(self, *command: str) -> tuple[str, ...]:
+        """A command in the namespaces of the running Postfix: what it signals is there."""
+        return ("nsenter", "--target", str(self._first()), "--mount", "--pid", *command)
 
     def program(self, name: str, *arguments: str) -> str:
         """Run one of Postfix's programs; its output."""
-        done = subprocess.run(
-            (str(program(name)), *arguments), env=self.environment, capture_output=True, text=True
-        )
+        return self._run(self.inside(str(program(name)), *arguments))
+
+    def _run(self, command: tuple[str, ...]) -> str:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -177,6 +217,20 @@ class MailServer:
             if path.is_file()
         )
 
+    def wait_until_empty(self, seconds: float = 120) -> None:
+        """Wait until the queue is empty. A reload may leave a message that nobody looks at for a
+        minute, so deferred mail is tried at once."""
+        tried = 0.0
+
+        def is_empty() -> bool:
+            nonlocal tried
+            if time.monotonic() > tried + 1:
+                self.flush()
+                tried = time.monotonic()
+            return self.queued() == 0
+
+        self.wait(is_empty, "mail stays in the queue", seconds)
+
     def session(self) -> smtplib.SMTP:
         return smtplib.SMTP(self.address, SMTP_PORT, "client.example.test", timeout=60)
 
@@ -197,13 +251,34 @@ class MailServer:
             if self._process is not None:
                 ended = self._process.poll() is not None
                 assert not ended, (self.home / "output").read_text() + self.log[-4000:]
+            if self._agent is not None:
+                ended = self._agent.poll() is not None
+                assert not ended, (self.home / "agent.log").read_text()
             time.sleep(0.02)
+
+    def attempts(self, sender: str) -> list[str]:
+        """The log's lines about the deliveries of this sender's mail."""
+        text = self.log
+        ids = set(re.findall(rf"qmgr\[\d+\]: (\w+): from=<{re.escape(sender)}>, size", text))
+        return [
+            match[0] for match in re.finditer(r"(\w+): to=<.*status=.*", text) if match[1] in ids
+        ]
 
     def statuses(self, sender: str) -> list[str]:
         """The statuses of the deliveries of this sender's mail so far, as they were logged."""
-        text = self.log
-        ids = re.findall(rf"qmgr\[\d+\]: (\w+): from=<{re.escape(sender)}>, size", text)
-        return re.findall(rf"(?:{'|'.join(ids)}): to=.* status=(\w+)", text) if ids else []
+        lines = self.attempts(sender)
+        return [match[1] for line in lines if (match := re.search(r"status=(\w+)", line))]
+
+    def last_attempt(self, sender: str) -> str:
+        """The log's last line about a delivery of this sender's mail."""
+        return next(reversed(self.attempts(sender)), "")
+
+    def discard(self, sender: str) -> None:
+        """Delete this sender's queued mail."""
+        queue = map(json.loads, self.program("postqueue", "-j").splitlines())
+        ids = [message["queue_id"] for message in queue if message["sender"] == sender]
+        for number in ids:
+            self.program("postsuper", "-d", number)
 
     def _accepts(self) -> bool:
         try:
@@ -211,6 +286,14 @@ class MailServer:
                 return connected.recv(3) == b"220"
         except OSError:
             return False
+
+
+def _children(number: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{number}/task/{number}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]
 
 
 def send(session: smtplib.SMTP, sender: str, subject: str, recipient: str = "b@rcpt.test") -> None:

@@ -65,16 +65,7 @@ class Site:
         self._sign_in("acme-app", "acme-crm", "beta-app", "gamma-app")
         self.run("init")
         self.apply(*tenant("acme", "acme-app", "ACME-CRM"), *tenant("beta", "beta-app"))
-        with (home / "agent.log").open("w") as log:
-            self._agent = subprocess.Popen(
-                self._command(
-                    *("relay", "--no-reload", "--listen", "127.0.0.1:0"),
-                    *("--dir", str(self.server.tables), "--group", self._group()),
-                ),
-                env=self._variables(),
-                stdout=log,
-                stderr=log,
-            )
+        self.start_agent()
         try:
             self.server.knows({"nowhere.test": "127.0.0.2"})  # nothing listens there
             self.server.configure(self.url)
@@ -121,12 +112,12 @@ class Site:
     def _variables(self) -> dict[str, str]:
         return {**os.environ, "SENDROUTE_STORE": self.url}
 
-    def _command(self, *words: str) -> tuple[str, ...]:
+    def command(self, *words: str) -> tuple[str, ...]:
         return (sys.executable, "-m", "sendroute", *words)
 
     def run(self, *words: str) -> str:
         done = subprocess.run(
-            self._command(*words), env=self._variables(), capture_output=True, text=True
+            self.command(*words), env=self._variables(), capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -145,9 +136,24 @@ class Site:
 
         self.server.wait(is_served, f"the agent does not serve it: {self.home}/agent.log")
 
-    def stop(self) -> None:
+    def start_agent(self) -> None:
+        with (self.home / "agent.log").open("a") as log:
+            self._agent = subprocess.Popen(
+                self.command(
+                    *("relay", "--no-reload", "--listen", "127.0.0.1:0"),
+                    *("--dir", str(self.server.tables), "--group", self._group()),
+                ),
+                env=self._variables(),
+                stdout=log,
+                stderr=log,
+            )
+
+    def stop_agent(self) -> None:
         self._agent.terminate()
         self._agent.wait(20)
+
+    def stop(self) -> None:
+        self.stop_agent()
         self.server.stop()
 
     def submit(self, sender: str, login: str | None = None) -> tuple[int, str]:
@@ -175,6 +181,32 @@ def site() -> Iterator[Site]:
     finally:
         running.stop()
         shutil.rmtree(home)
+
+
+def check(site: Site) -> str:
+    """What ``postfix check`` says."""
+    words = ("postfix", "check", "--postfix-config-dir", str(site.server.config))
+    done = subprocess.run(
+        (*site.command(*words), "--dir", str(site.server.tables), "--store", site.url),
+        env=site.server.environment,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr
+
+
+def test_the_check_compares_the_clients_of_each_domain(site: Site) -> None:
+    site.serve()
+    assert "route-differs" not in check(site)
+    # Before the agent writes them, the tables have the logins of before.
+    site.stop_agent()
+    site.apply(*tenant("acme", "acme-app"), *tenant("beta", "beta-app"))
+    text = " ".join(check(site).split())
+    assert "acme.test has `ACME-CRM, acme-app` in Postfix's table senders" in text
+    assert "but the store says `acme-app`" in text
+    site.apply(*tenant("acme", "acme-app", "ACME-CRM"), *tenant("beta", "beta-app"))
+    site.start_agent()
+    site.serve()
 
 
 FORMS = ("x@{}", "x@{}.", "X+tag@{}", '"a@b"@{}', "{}!x", "x%{}", "@beta.test:x@{}")

@@ -31,10 +31,10 @@ PLATFORM_SPEC = Platform(Managed(None, "smtp.example", (), MANAGED_RELAY), plans
 
 # Reloads, and reads of the queue, as the agent runs them (postfix(1), postqueue(1), postconf(1)).
 _PROGRAMS = {
-    "postfix": 'if [ -e "$0.fails" ]; then echo "fatal: no" >&2; exit 1; fi\n'
+    "postfix": 'if [ -s "$0.fails" ]; then cat "$0.fails" >&2; exit 1; fi\n'
     'date +%s.%N >> "$0.calls"\n',
     "postqueue": 'cat "$0.answer" 2>/dev/null\n',
-    "postconf": "echo 3.7.11\n",
+    "postconf": 'case "$*" in *queue_directory*) echo "$0.spool" ;; *) echo 3.7.11 ;; esac\n',
 }
 
 
@@ -65,6 +65,8 @@ class Site:
             program = self._programs / name
             program.write_text(f"#!/bin/sh\n{script}")
             program.chmod(0o755)
+        (self._programs / "postconf.spool" / "pid").mkdir(parents=True)
+        self.run_postfix(running=True)
         self._agents: list[LoopProcess] = []
         self.expected: dict[int, dict[str, str]] = {}
 
@@ -157,9 +159,14 @@ class Site:
         calls = self._programs / "postfix.calls"
         return [float(line) for line in calls.read_text().split()] if calls.exists() else []
 
-    def fail_reloads(self, *, fail: bool) -> None:
-        marker = self._programs / "postfix.fails"
-        marker.touch() if fail else marker.unlink()
+    def run_postfix(self, *, running: bool) -> None:
+        """Whether there is a process with the number in ``master.pid`` (master(8))."""
+        number = os.getpid() if running else 2**22 + 1  # above the largest (proc(5))
+        (self._programs / "postconf.spool" / "pid" / "master.pid").write_text(f"{number}\n")
+
+    def fail_reloads(self, why: str) -> None:
+        """What a reload fails with; empty if it succeeds."""
+        (self._programs / "postfix.fails").write_text(why)
 
     def queue(self, *messages: str) -> None:
         (self._programs / "postqueue.answer").write_text("\n".join(messages))

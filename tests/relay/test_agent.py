@@ -1,14 +1,19 @@
 """The agent follows the store, keeps the tables at its revision, and reports what is served."""
 
+import grp
 import json
 import os
 import re
 import socket
+import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import pairwise
+from multiprocessing import Pipe
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 import pytest
@@ -115,11 +120,11 @@ def test_a_failed_reload_is_repeated_before_the_revision_is_reported(small_site:
     site.fill(site.create("a.example", via("one")))
     agent = site.start()
     site.wait_until_served(1)
-    site.fail_reloads(fail=True)
+    site.fail_reloads("fatal: no")
     last = site.commit(site.reroute("a.example", via("one"), via("two")))
     agent.wait_for_log("fatal: no")
     assert site.store.relays()[0].revision == 1
-    site.fail_reloads(fail=False)
+    site.fail_reloads("")
     site.wait_until_served(last)
     assert len(site.reloads()) == 1
 
@@ -129,14 +134,25 @@ def test_a_reload_that_was_due_is_done_after_a_kill(small_site: Site) -> None:
     site.fill(site.create("a.example", via("one")))
     agent = site.start()
     site.wait_until_served(1)
-    site.fail_reloads(fail=True)
+    site.fail_reloads("fatal: no")
     site.commit(site.reroute("a.example", via("one"), via("two")))
     agent.wait_for_log("fatal: no")
     agent.kill()
-    site.fail_reloads(fail=False)
+    site.fail_reloads("")
     site.start()
     site.wait_until_served(2)
     assert len(site.reloads()) == 1
+
+
+def test_a_postfix_that_does_not_run_needs_no_reload(small_site: Site) -> None:
+    site = small_site
+    site.fill(site.create("a.example", via("one")))
+    agent = site.start()
+    site.wait_until_served(1)
+    site.run_postfix(running=False)
+    site.fail_reloads(" ")  # its message is in the log only
+    site.wait_until_served(site.commit(site.reroute("a.example", via("one"), via("two"))))
+    assert not agent.logged("exit status")
 
 
 def test_without_reloads_postfix_is_left_alone(small_site: Site) -> None:
@@ -196,6 +212,50 @@ def test_the_files_belong_to_the_group_that_may_read_them(small_site: Site) -> N
     assert (site.tables / "agent.lock").group() == "root"
     assert (site.tables / "tables.sqlite-wal").group() == "mail"
     assert not agent.logged("so only its owner can read")
+
+
+def read_as_postfix(path: Path, group: int) -> list[tuple[str, str]]:
+    """Read the routes as a process of Postfix: another user, in the group, without waiting."""
+    receiver, sender = Pipe(duplex=False)
+    number = os.fork()
+    if number == 0:
+        try:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(65534)
+            with closing(sqlite3.connect(path, timeout=0)) as connection:
+                sender.send(connection.execute("SELECT key, value FROM transport").fetchall())
+        except BaseException as error:  # noqa: BLE001 - the parent raises it
+            sender.send(error)
+        os._exit(0)
+    sender.close()
+    answer = receiver.recv()
+    os.waitpid(number, 0)
+    if isinstance(answer, BaseException):
+        raise answer
+    return list(answer)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("end", ["runs", "was stopped", "was killed"])
+def test_postfix_reads_the_tables_without_the_right_to_write(small_site: Site, end: str) -> None:
+    site = small_site
+    with TemporaryDirectory() as directory:  # pytest's own is closed for other users
+        Path(directory).chmod(0o755)
+        site.tables = Path(directory) / "relay"
+        site.fill(site.create("a.example", via("one")))
+        agent = site.start("--group", "mail")
+        site.wait_until_served(1)
+        site.wait_until_served(site.commit(site.create("b.example", via("two"))))
+        if end == "was stopped":
+            assert agent.stop() == 0
+        elif end == "was killed":
+            agent.kill()
+        rows = dict(read_as_postfix(site.tables / "tables.sqlite", grp.getgrnam("mail").gr_gid))
+        assert (rows["a.example"], rows["b.example"]) == (ONE, TWO)
+        with pytest.raises(sqlite3.OperationalError):
+            read_as_postfix(site.tables / "tables.sqlite", 65534)
+        agent.kill()
 
 
 def test_two_agents_do_not_share_a_directory(small_site: Site) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Column
 
+from sendroute.manifests.export import manifests_of
 from sendroute.model.account_status import (
     AccountStatus,
     ReportedFinding,
@@ -102,6 +103,17 @@ def put(path: Path, table: str, column: str, value: object) -> None:
             raw.execute(sql)
 
 
+def read_routes(store: Store) -> None:
+    with store.route_stream() as routes:
+        list(routes)
+
+
+def read_export(store: Store) -> None:
+    with store.export_stream() as content:
+        for batch in manifests_of(content, lambda _finding: None):
+            list(batch.documents)
+
+
 def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
     """The code of each read that ends with a problem; every other exception passes through."""
     reads: tuple[Callable[[Store], object], ...] = (
@@ -125,6 +137,8 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
         lambda store: store.holders(["a.example"]),
         lambda store: store.changed_since(0),
         lambda store: store.rekey(lambda token, _binding: token, provenance),
+        read_routes,
+        read_export,
     )
     for read in (None, *reads):
         try:

@@ -87,7 +87,7 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
             finding(
                 "duplicate-profile",
                 f"Account {key.name} already has a profile {name}.",
-                hint=f"Route through profile {name}, or choose another name.",
+                hint=f"Choose another name. To use the existing one, route through profile {name}.",
                 where=profile.where,
                 account=key,
             )

@@ -95,13 +95,17 @@ class Proposal:
             Every file that changes.
 
         Raises:
-            ProblemError: a change is impossible in place (``edit-by-hand``), with its position.
+            ProblemError: a new value is invalid, or a change is impossible in place
+                (``edit-by-hand``), with its position.
         """
         texts: dict[str, TextChange] = {}
         findings: list[Finding] = []
         for file, edit in self._files.items():
             self._drop_unchanged(file, edit)
             if not (edit.values or edit.added or edit.removed):
+                continue
+            if wrong := list(_invalid(file, edit)):
+                findings += wrong
                 continue
             before = self.tree.text(file)
             try:
@@ -141,6 +145,16 @@ class Proposal:
                 hint="Nothing was written. Make the change by hand.",
                 where=here if error.path else where,
             )
+
+
+def _invalid(file: str, edit: FileEdit) -> Iterator[Finding]:
+    """What is wrong with the new values of a file's documents."""
+    from sendroute.manifests.problems import problems
+
+    for ordinal, value in edit.values.items():
+        for problem in problems(value["kind"], value):
+            where = Where(file, ordinal, problem.path)
+            yield finding(problem.code, problem.message, hint=problem.hint, where=where)
 
 
 def unified(texts: Mapping[str, TextChange]) -> Iterator[str]:

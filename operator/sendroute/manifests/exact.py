@@ -23,7 +23,7 @@ from yaml import (
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_misspelt, is_ours
-from sendroute.manifests.scalars import AMBIGUOUS, resolve
+from sendroute.manifests.scalars import AMBIGUOUS, resolve, unambiguous
 from sendroute.manifests.syntax import (
     Fault,
     Text,
@@ -416,8 +416,11 @@ class _Builder:
 
 
 def _quote_it(text: str) -> str:
-    quoted = f': "{text}"' if len(text) <= 40 else ""
-    return f"Quote a text{quoted}; write any other value as in YAML 1.2: true, false, 465."
+    """Both things that the author may mean, in the form that is read in one way only."""
+    if len(text) > 40:
+        return "Quote a text; write a number in decimal digits."
+    other = unambiguous(text)
+    return f'Write "{text}" for a text' + (f", {other}." if other else ".")
 
 
 _MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first

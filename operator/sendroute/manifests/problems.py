@@ -185,10 +185,10 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, written: str | Non
         case None:
             return "Set a value, or remove the field."
         case _ if written is None:
-            return _NEVER_WRITTEN
+            return _secret_hint(path, desired, value)
         case str() if isinstance(desired, inspect.IntType) and _is_number(desired, value):
             return f"Write it without quotes: {int(value)}."
-        case str() if isinstance(desired, inspect.BoolType):
+        case _ if isinstance(desired, inspect.BoolType):
             return "Write true or false, without quotes."
         case str() if path[-1] == "provider" and (preset := preset_meant_by(value)):
             return f"Did you mean {preset}?"
@@ -202,6 +202,14 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, written: str | Non
             return _slug_hint(desired, value) or _help(str(path[-1]), node)
         case _:
             return _help(str(path[-1]), node)
+
+
+def _secret_hint(path: Path, desired: inspect.Type, value: Any) -> str:
+    """A number or a truth value may be the name of a secret, which needs quotes."""
+    is_name = path[-1] == "name" and isinstance(desired, inspect.StrType)
+    if is_name and isinstance(value, bool | int | float):
+        return f"If it is the name of a secret, put it into quotes. {_NEVER_WRITTEN}"
+    return _NEVER_WRITTEN
 
 
 def _is_number(desired: inspect.IntType, text: str) -> bool:

@@ -145,7 +145,7 @@ def surplus(directory: str, known: Collection[str]) -> Iterator[Finding]:
         A finding for each (``route-differs``).
     """
     with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
-        for table in (ACCESS, TRANSPORT):
+        for table in (ACCESS, TRANSPORT, SENDERS):
             query = f"SELECT key FROM {table.table} ORDER BY key"  # noqa: S608 - our own name
             for (key,) in database.execute(query):
                 if key not in known:
@@ -171,6 +171,18 @@ def _compared(
         route = to.transport if to is not None else None
         if routes.get(key) != route:
             yield _differs(sender.key, transport, _shown(routes.get(key)), _shown(route))
+    if access is ACCESS:
+        yield from _compared_clients(postfix, directory, senders)
+
+
+def _compared_clients(postfix: Postfix, directory: str, senders: list[Sender]) -> Iterator[Finding]:
+    """A domain without its logins is open to every client."""
+    clients = postfix.look_up([sender.address for sender in senders], SENDERS.map(directory))
+    for sender in senders:
+        expected = ", ".join(sender.explanation.logins or ()) or None
+        answer = clients.get(sender.address)
+        if answer != expected:
+            yield _differs(sender.key, SENDERS, _shown(answer), _shown(expected))
 
 
 def _compared_nexthops(

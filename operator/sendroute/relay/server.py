@@ -7,7 +7,6 @@ from sendroute.postfix.installed import Postfix
 from sendroute.relay.queue import active_messages
 
 _log = logging.getLogger(__name__)
-_NOT_RUNNING = "the Postfix mail system is not running"
 
 
 class LocalServer:
@@ -21,15 +20,15 @@ class LocalServer:
         self._postfix = postfix
 
     def reload(self) -> None:
-        """Reload it (postfix(1)). One that does not run has no routes to forget.
+        """Reload it (postfix(1)). One that is not running has no routes to forget.
 
         Raises:
             ProblemError: it cannot be reloaded.
         """
         try:
             self._postfix.run("postfix", "reload")
-        except ProblemError as problem:
-            if not any(_NOT_RUNNING in item.message for item in problem.findings):
+        except ProblemError:
+            if Postfix(self._postfix.config).master is not None:  # it remembers routes
                 raise
 
     def active_messages(self) -> frozenset[str] | None:

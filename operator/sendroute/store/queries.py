@@ -61,6 +61,13 @@ def accounts(connection: Connection) -> list[AccountKey]:
     return [AccountKey(*row) for row in rows]
 
 
+def logins(connection: Connection) -> dict[AccountKey, tuple[str, ...]]:
+    """The logins of each account that names any."""
+    named = select(account.c.namespace, account.c.name, account.c.logins)
+    rows = connection.execute(named.where(account.c.logins.is_not(None)))
+    return {AccountKey(row.namespace, row.name): logins_of(row.logins) or () for row in rows}
+
+
 def all_routes(
     connection: Connection,
     chosen: RouteFilter = RouteFilter(),  # noqa: B008 - it is frozen

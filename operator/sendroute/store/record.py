@@ -422,6 +422,11 @@ class Store:
                 if history.history_of(connection, history.HistoryFilter(owner=key, limit=1))
             )
 
+    def logins(self) -> dict[AccountKey, tuple[str, ...]]:
+        """The logins of each account that names any."""
+        with self._reading() as connection:
+            return queries.logins(connection)
+
     def profiles(self) -> list[StoredProfile]:
         """The profiles, in the order of accounts and names."""
         with self._reading() as connection:

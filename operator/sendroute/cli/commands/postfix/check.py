@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from sendroute.cli.command_line import Parser
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import TABLES, output_option
@@ -80,6 +82,7 @@ def _senders(store: "Store") -> Iterator[Sender]:
     platform = store.explain_facts("")
     yield Sender("<>", explain_null_sender(platform))
     profiles = {(profile.account, profile.name): profile for profile in store.profiles()}
+    logins = store.logins()
     with store.route_stream() as stream:
         for row in stream.rows:
             is_profile = row.state.route.kind is RouteKind.PROFILE
@@ -91,5 +94,6 @@ def _senders(store: "Store") -> Iterator[Sender]:
                 platform.platform_version,
                 row=row,
                 profile=stored,
+                logins=logins.get(row.account, UNSET),
             )
             yield Sender(row.domain, explain_domain(row.domain, row.domain, facts))
