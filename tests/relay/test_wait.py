@@ -28,8 +28,8 @@ def write(site: Site, *domains: str) -> None:
 
 def apply_and_wait(site: Site, *options: str) -> tuple[int, str, float]:
     started = time.monotonic()
-    done = site.sendroute("apply", "m", "--auto-approve", "--wait", *options)
-    return done.returncode, done.stderr, time.monotonic() - started
+    done = site.sendroute("apply", "m", "--auto-approve", "--wait", "-q", *options)
+    return done.returncode, done.stdout + done.stderr, time.monotonic() - started
 
 
 def behind(site: Site) -> RelayRow:
