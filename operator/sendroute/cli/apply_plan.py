@@ -15,7 +15,7 @@ from sendroute.cli.options import GuardOptions
 from sendroute.cli.plan_source import PlanOptions, plan_paths, plan_saved, reconciler_of
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import wait_for_relays
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
 from sendroute.model.problem import ProblemError
@@ -127,7 +127,7 @@ def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
     behind += [
         f"Relay {name} was not seen for 60 seconds and is not waited for." for name in waited.unseen
     ]
-    findings = tuple(finding(Code.RELAY_BEHIND, message) for message in behind)
+    findings = tuple(finding("relay-behind", message) for message in behind)
     named = replace(result, relays_behind=(*waited.behind, *waited.unseen))
     return _with_findings(named, findings)
 
