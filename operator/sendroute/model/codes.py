@@ -615,7 +615,7 @@ class Code(StrEnum):
         _AUTHOR,
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
-        "Fix what was skipped; the next apply retries.",
+        "Fix what was skipped, then apply again.",
         Trait.SKIPPED,
     )
 
