@@ -6,11 +6,18 @@ from functools import cache
 
 from sendroute.following.follower import FollowedTree, Follower
 from sendroute.following.relative import desired_within, finding_within, locate_within
+from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import checked_out
 from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree
-from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+from sendroute.model.ancestry import (
+    Ancestry,
+    AppliedCommit,
+    CommitHistory,
+    compare,
+    unanswered,
+)
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding
 from sendroute.model.provenance import Head
@@ -33,8 +40,9 @@ def source_of_paths(tree: LoadedTree, *, lock: str | None = None, records: bool 
     find = cache(checked_out)
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
-        history = tree_history(paths, find) if applied or records else None
-        return compare(history, applied) if history is not None else None
+        if not applied and not records:
+            return None
+        return _ancestry(lambda: tree_history(paths, find), applied)
 
     return Source(
         tree.desired,
@@ -67,8 +75,7 @@ def source_of_follower(
     """
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
-        history = follower.history(followed, should_stop)
-        return compare(history, applied, signed=signed) if history is not None else None
+        return _ancestry(lambda: follower.history(followed, should_stop), applied, signed=signed)
 
     return Source(
         desired_within(followed.root, tree.desired),
@@ -77,6 +84,22 @@ def source_of_follower(
         lock_check([followed.path], top=followed.root),
         ancestry,
     )
+
+
+def _ancestry(
+    find: Callable[[], CommitHistory | None],
+    applied: Sequence[AppliedCommit],
+    *,
+    signed: bool = False,
+) -> Ancestry | None:
+    try:
+        history = find()
+    except GitFailedError as error:
+        cause = error.cause
+        if cause is None:
+            return unanswered(applied, "git failed", "Run git status there to see the reason.")
+        return unanswered(applied, cause.sentence, cause.hint)
+    return compare(history, applied, signed=signed) if history is not None else None
 
 
 def lock_check(
