@@ -104,7 +104,7 @@ def test_an_invalid_value_is_refused_with_one_sentence(spec: dict[str, Any], mes
         ("mailgun", "For profile mailgun, write defaultRoute: {profile: mailgun}."),
     ],
 )
-def test_a_word_in_place_of_a_route_gets_the_route_that_it_means(route: str, hint: str) -> None:
+def test_a_word_instead_of_a_route_gets_the_route_that_it_means(route: str, hint: str) -> None:
     problem = only_problem("MailAccount", {"plan": "pro", "defaultRoute": route})
     assert problem.hint == hint
 
