@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 # In CI no test with real mail is skipped.
-export SENDROUTE_TEST_REAL_MAIL := $(if $(CI),required)
+unit test-newest test-oldest: export REAL_MAIL_TESTS := $(if $(CI),required)
 # What the checker of words reads.
 WORDS = $(shell git ls-files operator docs examples tests README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
 LOCKED := tests/requirements/locked.txt

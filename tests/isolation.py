@@ -8,7 +8,9 @@ import os
 import signal
 from types import FrameType
 
-_VARIABLES = frozenset({"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"})
+_VARIABLES = frozenset(
+    {"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "REAL_MAIL_TESTS", "SHELL", "TMPDIR", "USER"}
+)
 _PREFIXES = ("HYPOTHESIS_", "PYTEST_", "SENDROUTE_TEST_")
 # Not in os.environ, but children inherit it: readline, which pytest imports, exports the size of
 # the terminal (readline(3), rl_change_environment).

@@ -35,7 +35,7 @@ BOM = b"\xef\xbb\xbf"
         "edit set-route X --managed manifests",
         "edit apply-to-all acme --managed --id X manifests",
         "edit add-domain a.example.com --account acme --new-profile X manifests",
-        "status X",
+        "rekey X",
         "X",
     ],
 )

@@ -419,13 +419,13 @@ def test_a_second_init_reports_the_store_and_leaves_its_key_alone(
     assert "--key-file" in refused.err
 
 
-def test_init_makes_git_ignore_the_key(sendroute: Program, workdir: Path) -> None:
+def test_init_makes_git_ignore_the_key_and_the_store(sendroute: Program, workdir: Path) -> None:
     git(workdir, "init", "-q")
     (workdir / ".gitignore").write_text("*.pyc")
     created = sendroute("init")
     assert "Added /sendroute.key to" in created.out
-    assert (workdir / ".gitignore").read_text() == "*.pyc\n/sendroute.key\n"
-    assert "sendroute.key" not in git(workdir, "status", "--porcelain", "-uall")
+    assert (workdir / ".gitignore").read_text() == "*.pyc\n/sendroute.key\n/sendroute.db*\n"
+    assert "sendroute." not in git(workdir, "status", "--porcelain", "-uall")
     (workdir / "sendroute.db").unlink()
     (workdir / "sendroute.key").unlink()
     assert "gitignore" not in sendroute("init").out

@@ -400,7 +400,7 @@ def test_a_shadowed_route_returns_by_the_edit_that_every_command_names(
     assert shadow["apply_all"] in sendroute("plan", "manifests").out
     for command in (["explain", "old.example"], ["status"]):
         shown = " ".join(sendroute(*command).out.split())
-        assert f"edit set-route old.example --unconfigured --overrides {shadow['apply_all']}" in (
+        assert f"edit set-route old.example --unconfigured --overrides={shadow['apply_all']}" in (
             shown
         )
 
@@ -456,7 +456,9 @@ def test_a_plan_without_secrets_says_which_profiles_it_cannot_judge(
     ]
     assert planned.status == 0
     assert len(notes) == 2
-    assert any("profile ses can be saved is not known here" in note for note in notes)
+    assert any(
+        "profile ses of account acme/acme can be saved is not known here" in note for note in notes
+    )
     assert any("the managed relay can be saved is not known here" in note for note in notes)
 
 

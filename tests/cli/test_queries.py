@@ -451,3 +451,9 @@ def test_init_from_a_lock_file_restores_all_routes(sendroute: Program, store: Pa
     assert {change["reason"] for change in plan["changes"]} == {"credentials-changed"}
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
+
+
+@pytest.mark.usefixtures("store")
+def test_status_names_a_path_that_does_not_exist(sendroute: Program) -> None:
+    answer = sendroute("status", "nowhere")
+    assert (answer.status, "unreadable" in answer.err, "nowhere" in answer.err) == (1, True, True)

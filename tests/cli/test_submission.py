@@ -166,6 +166,22 @@ def test_what_a_server_answered_reaches_no_terminal_unescaped(
     assert "\x1b" not in text
 
 
+def test_a_part_of_a_long_line_is_no_line_of_postfix(sendroute: Program, store: Path) -> None:
+    forged = "x" * 65_536 + delivery("p1r1[203.0.113.9]:587")
+    log = write(store.parent / "mail.log", forged)
+    assert sendroute("explain", "--message", ID, "--log", str(log)).status == 1
+    log.write_text(forged + delivery("m0r1[203.0.113.9]:587"))
+    assert [used["alias"] for used in message(sendroute, log)["nexthops"]] == ["m0r1"]
+
+
+@pytest.mark.parametrize("relay", ["p9999999999999999999r1", "p1r9999999999", "p1r1000"])
+def test_a_number_that_no_store_has_is_no_fault(
+    sendroute: Program, store: Path, relay: str
+) -> None:
+    log = write(store.parent / "mail.log", delivery(f"{relay}[203.0.113.9]:587"))
+    assert message(sendroute, log)["nexthops"] == []
+
+
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     ("queue_id", "content", "code"),

@@ -47,11 +47,11 @@ WRONG = {
         "sendroute --help",
     ),
     "a store URL in place of an argument": (
-        ("status", "postgresql://u:hun/ter2@db.example/x"),
+        ("rekey", "postgresql://u:hun/ter2@db.example/x"),
         "Unexpected argument `postgresql:…",
-        "status --help",
+        "rekey --help",
     ),
-    "an extra argument": (("status", "now"), "`now`", "status --help"),
+    "an extra argument": (("rekey", "now"), "`now`", "rekey --help"),
     "an unknown format": (("plan", "x", "-o", "jsn"), "`jsn`", "Did you mean `json`?"),
     "a format that the command does not have": (("routes", "-o", "sarif"), "`sarif`", "text, json"),
     "two formats on standard output": (

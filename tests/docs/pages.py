@@ -21,7 +21,7 @@ _COMMANDS_HEAD = """\
 
 Usage: `sendroute [OPTION…] COMMAND [ARGUMENT…]`. Results go to standard output; messages, logs and
 progress go to standard error. The options for all commands may come before or after the command.
-Every option has a variable; an option on the command line wins. A variable whose name begins with
+Most options have a variable; an option on the command line wins. A variable whose name begins with
 `SENDROUTE_` and that nothing reads is reported as a warning. This page is generated from the
 program: `sendroute COMMAND --help` prints the same.
 

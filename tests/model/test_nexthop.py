@@ -34,6 +34,9 @@ def test_an_alias_is_parsed_and_formatted(alias: Alias, text: str) -> None:
         "x42r7",
         "p42r7 ",
         "p4²r7",
+        "p1r" + "9" * 10,
+        "p" + "9" * 19 + "r1",
+        "p" + "9" * 5000 + "r1",
     ],
 )
 def test_an_invalid_alias_is_refused(text: str) -> None:

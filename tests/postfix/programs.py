@@ -67,7 +67,7 @@ def real_mail() -> pytest.MarkDecorator:
     """The mark of tests that start Postfix. In CI they fail where it cannot start; elsewhere they
     are skipped, and say so."""
     reason = why_not()
-    if reason is not None and os.environ.get("SENDROUTE_TEST_REAL_MAIL") == "required":
+    if reason is not None and os.environ.get("REAL_MAIL_TESTS") == "required":
         pytest.fail(f"NO REAL MAIL: {reason}")
     return pytest.mark.skipif(reason is not None, reason=f"NO REAL MAIL: {reason}")
 

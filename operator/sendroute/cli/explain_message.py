@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from sendroute.delivery.explain import Explanation
 from sendroute.delivery.mail_log import QUEUE_ID, Delivery, LoggedMessage, find_message, moment_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sendroute.store.record import Store
 
 LOG = "/var/log/mail.log"
+_LONGEST = 65_536
 _SHOWN = 200
 """Characters of a server's answer that are shown."""
 
@@ -53,7 +54,7 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
             nullcontext(sys.stdin.buffer) if log == "-" else open(log, "rb") as file  # noqa: PTH123
         ):
             needle = queue_id.encode()
-            lines = (line.decode("utf-8", "replace") for line in file if needle in line)
+            lines = (line.decode("utf-8", "replace") for line in _lines(file) if needle in line)
             message = find_message(lines, queue_id)
     except OSError as error:
         raise ProblemError(
@@ -73,6 +74,17 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
             )
         )
     return message
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a log, without those that are too long for Postfix: no part of one may pass for
+    a line of its own."""
+    is_rest = False
+    while piece := file.readline(_LONGEST):
+        is_part = len(piece) == _LONGEST and not piece.endswith(b"\n")
+        if not is_part and not is_rest:
+            yield piece
+        is_rest = is_part
 
 
 def explain_message(message: LoggedMessage, store: "Store") -> MessageExplanation:

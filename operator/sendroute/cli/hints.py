@@ -23,6 +23,7 @@ from sendroute.model.remedy import (
     Remedy,
     ReplaceSetting,
     Setting,
+    ShowRoutes,
     Task,
 )
 
@@ -56,7 +57,6 @@ _TASKS: dict[Task, tuple[str, ...]] = {
     Task.SAVE_PLAN: ("sendroute plan PATH --out", "FILE"),
     Task.TEST_CONNECTIONS: ("sendroute plan --test-connections", "PATH"),
     Task.SYNC: ("sendroute sync", "PATH"),
-    Task.SHOW_ROUTES: ("sendroute routes --profile", "NAME"),
     Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN", "--account ACCOUNT PATH"),
     Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN", "--profile NAME PATH"),
 }
@@ -128,6 +128,8 @@ def words(remedy: Remedy) -> str:
         case ExtractProfile(namespace, account, profile):
             command = f"sendroute edit extract-profile {profile} --account {namespace}/{account}"
             return f"{command} PATH"
+        case ShowRoutes(namespace, account, profile):
+            return f"sendroute routes --account {namespace}/{account} --profile {profile}"
         case ReplaceSetting(name):
             return f"sendroute postfix config --dir DIR --install --replace {name}"
         case _:

@@ -48,7 +48,7 @@ examples:
 """
 
 _EPILOG = """\
-Every option has a variable: SENDROUTE_STORE for --store, and so on. Unknown ones are reported.
+Most options have a variable: SENDROUTE_STORE for --store, and so on. Unknown ones are reported.
 Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-exitcode),
 3 refused, 4 applied in part, 64 wrong usage.
 

@@ -23,6 +23,7 @@ from sendroute.runtime import stores
 from sendroute.runtime.actor import actor
 from sendroute.runtime.stores import NewStore, is_lock_file, saved_state
 from sendroute.store.record import Store
+from sendroute.store.url import is_postgres, sqlite_path
 
 
 def create_store(session: Session, *, lock: Path | None = None, backup: Path | None = None) -> int:
@@ -32,10 +33,10 @@ def create_store(session: Session, *, lock: Path | None = None, backup: Path | N
         created = stores.create_store(
             session.settings, provenance, lock=lock, backup=backup, advance=advance
         )
-    ignored = _ignore_in_git(Path(created.key)) if created.created_key else None
+    ignored = list(_ignored(session, created))
     if session.terminal.quiet:
-        if ignored is not None:  # no file of the user is changed silently
-            stderr_line(clean(ignored))
+        for line in ignored:  # no file of the user is changed silently
+            stderr_line(clean(line))
         return 0
     status = created.status
     lines = [f"Created the store {created.location}, lineage {status.lineage}."]
@@ -43,8 +44,7 @@ def create_store(session: Session, *, lock: Path | None = None, backup: Path | N
         content = holdings(status.accounts, status.profiles, status.domains)
         lines.append(f"It is at revision {status.revision}, with {content}.")
     lines += _key_lines(created)
-    if ignored is not None:
-        lines.append(ignored)
+    lines += ignored
     return present(session, [Output("text", None)], lambda *_: _text(lines))
 
 
@@ -82,26 +82,40 @@ def _key_lines(created: NewStore) -> Iterator[str]:
         )
 
 
-def _ignore_in_git(key: Path) -> str | None:
-    """Make git ignore a new key. Returns what was done; None if the key is in no working tree, or
-    is ignored already.
+def _ignored(session: Session, created: NewStore) -> Iterator[str]:
+    """Make git ignore what was created, and say what was done: the key is a secret, and git would
+    put back an older copy of a store with each checkout."""
+    if created.created_key:
+        key = Path(created.key)
+        yield from _ignore_in_git(key, f"/{key.name}", "the key")
+    if not is_postgres(session.settings.store):
+        store = sqlite_path(session.settings.store)
+        yield from _ignore_in_git(store, f"/{store.name}*", "the store")
 
-    The key goes into the `.gitignore` beside it (https://git-scm.com/docs/gitignore).
+
+def _ignore_in_git(path: Path, pattern: str, what: str) -> Iterator[str]:
+    """Make git ignore a new file. Yields what was done; nothing if the file is in no working tree,
+    or is ignored already.
+
+    The pattern goes into the `.gitignore` beside it (https://git-scm.com/docs/gitignore).
     """
-    directory = key.resolve().parent
+    directory = path.resolve().parent
     if find_repository(str(directory)) is None:
-        return None
+        return
     file = directory / ".gitignore"
-    advice = f"{key} is in a git working tree: never commit it. Add /{key.name} to {file}."
+    advice = f"{path} is in a git working tree: never commit it. Add {pattern} to {file}."
     try:
         text = file.read_text("utf-8-sig") if os.path.lexists(file) else ""
-        if not {key.name, f"/{key.name}", f"*{key.suffix}"}.isdisjoint(text.splitlines()):
-            return None
+        ignoring = {pattern, path.name, f"/{path.name}", f"*{path.suffix}", f"*{path.suffix}*"}
+        if not ignoring.isdisjoint(text.splitlines()):
+            return
         if file.is_symlink():  # git does not follow it, and neither does Sendroute
-            return advice
+            yield advice
+            return
         gap = "\n" if text and not text.endswith("\n") else ""
         with file.open("a", encoding="utf-8") as stream:
-            stream.write(f"{gap}/{key.name}\n")
+            stream.write(f"{gap}{pattern}\n")
     except (OSError, UnicodeDecodeError):
-        return advice
-    return f"Added /{key.name} to {file}, so that git does not commit the key."
+        yield advice
+        return
+    yield f"Added {pattern} to {file}, so that git does not commit {what}."

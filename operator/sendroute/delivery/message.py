@@ -111,7 +111,7 @@ def assignment_of(
     """
     assignments = [entry for entry in entries if _assigns(entry, endpoint)]
     for entry in assignments:
-        if delivered is None or entry.at <= delivered + _ONE_SECOND:
+        if delivered is None or entry.at - _ONE_SECOND <= delivered:
             return entry
     return assignments[-1] if assignments else None
 

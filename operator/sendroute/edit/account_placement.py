@@ -7,8 +7,10 @@ from itertools import chain
 
 from sendroute.edit.placement import Placement, behind
 from sendroute.edit.tree import Account, Domain, EditedProfile, EditTree
+from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
+from sendroute.model.problem import ProblemError
 
 
 def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
@@ -27,7 +29,8 @@ def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = Non
         The place.
 
     Raises:
-        ProblemError: the file of the account to follow has errors, or changed.
+        ProblemError: there are no manifests, or the file of the account to follow has errors or
+            changed.
     """
     accounts = sorted(
         (
@@ -42,6 +45,14 @@ def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = Non
     model = accounts[0].where if accounts else None
     if file is not None:
         return Placement(file, None, file not in tree.files, model)
+    if model is None and not tree.files:
+        raise ProblemError(
+            finding(
+                "no-platform",
+                "There are no manifests yet, and the first of them is the MailPlatform.",
+                hint="Add the MailPlatform named default, which defines the service plans.",
+            )
+        )
     if model is None:
         file = min(tree.files - tree.broken, default="")
         own_file = _in_own_file(tree, key, [posixpath.dirname(file)], None)

@@ -101,7 +101,7 @@ def too_few_confirmed(confirmed: int, count: int, account: Account, subject: str
         "confirmation-exceeded",
         f"Account {account.key.name} has {count} domains, but only {confirmed} are confirmed, so"
         f" {subject} would be refused.",
-        hint="Omit the confirmed number to confirm them all.",
+        hint="To confirm them all, repeat the command without the number.",
         where=account.where.at("spec"),
         account=account.key,
         severity=Severity.WARNING,

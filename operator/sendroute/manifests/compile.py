@@ -34,7 +34,7 @@ from sendroute.model.desired import (
 )
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.profile import SenderAuthorization
-from sendroute.model.remedy import Perform, Task
+from sendroute.model.remedy import ShowRoutes
 from sendroute.model.route import Route, interned_route
 from sendroute.model.secret import PLATFORM_NAMESPACE
 
@@ -505,7 +505,7 @@ def _unused(draft: _Draft) -> list[Finding]:
             f"Nothing in the manifests routes to profile {name} of account {draft.key.name}.",
             hint="Before you remove the profile, check that no domain uses it because of an earlier"
             " default or apply-all.",
-            remedy=Perform(Task.SHOW_ROUTES, name),
+            remedy=ShowRoutes(draft.key.namespace, draft.key.name, name),
             where=draft.name_positions[name],
             account=draft.key,
         )

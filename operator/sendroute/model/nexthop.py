@@ -9,8 +9,8 @@ BOUNCES_ID = -1
 """The bounce relay in place of a profile's id."""
 
 # No leading zeros: an alias has one spelling, or two would name one destination.
-_PROFILE = re.compile(r"p([1-9][0-9]*)r([1-9][0-9]*)", re.ASCII)
-_RELAY = re.compile(r"([mb])0r([1-9][0-9]*)", re.ASCII)
+_PROFILE = re.compile(r"p([1-9][0-9]{0,18})r([1-9][0-9]{0,9})", re.ASCII)
+_RELAY = re.compile(r"([mb])0r([1-9][0-9]{0,9})", re.ASCII)
 _RELAY_IDS = {"m": RELAY_ID, "b": BOUNCES_ID}
 
 
@@ -45,8 +45,11 @@ class Alias(NamedTuple):
         Raises:
             ValueError: the text is not an alias.
         """
+        alias = None
         if match := _PROFILE.fullmatch(text):
-            return cls(int(match[1]), int(match[2]))
-        if match := _RELAY.fullmatch(text):
-            return cls(_RELAY_IDS[match[1]], int(match[2]))
+            alias = cls(int(match[1]), int(match[2]))
+        elif match := _RELAY.fullmatch(text):
+            alias = cls(_RELAY_IDS[match[1]], int(match[2]))
+        if alias is not None and alias.profile < 2**63 and alias.version < 2**31:
+            return alias  # both fit their columns
         raise ValueError(f"{ascii(text)[:80]} is not an alias of a nexthop")

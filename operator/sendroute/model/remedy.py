@@ -49,7 +49,6 @@ class Task(StrEnum):
     SAVE_PLAN = "save-plan"
     TEST_CONNECTIONS = "test-connections"
     SYNC = "sync"
-    SHOW_ROUTES = "show-routes"
     ADD_DOMAIN = "add-domain"
     SET_ROUTE = "set-route"
 
@@ -87,7 +86,7 @@ class Configure(Struct, frozen=True, tag="configure"):
 
 class Perform(Struct, frozen=True, tag="perform"):
     """Do a task. ``subject`` is what it is about, None if anything is: a path for a restore and a
-    validation, a profile's name for the routes, a domain for an edit."""
+    validation, a domain for an edit."""
 
     task: Task
     subject: str | None = None
@@ -113,6 +112,14 @@ class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
     profile: str
 
 
+class ShowRoutes(Struct, frozen=True, tag="show-routes"):
+    """Show the domains that are sent through a profile."""
+
+    namespace: str
+    account: str
+    profile: str
+
+
 class ReplaceSetting(Struct, frozen=True, tag="replace-setting"):
     """Replace what a user set in another program's configuration. ``name`` is that program's name
     of the setting."""
@@ -130,5 +137,6 @@ Remedy = (
     | CheckOutSubmodules
     | DeleteProfile
     | ExtractProfile
+    | ShowRoutes
     | ReplaceSetting
 )

@@ -13,7 +13,7 @@ import msgspec
 from sendroute.model.change import AccountChange, Action, Change, PlatformChange, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.manifest_form import as_manifest
-from sendroute.reports.report import Part, Report
+from sendroute.reports.report import ONLY_FINDS, Part, Report
 
 FORMAT_VERSION = "1.0"
 
@@ -29,7 +29,7 @@ def chunks(report: Report) -> Iterator[str]:
 
 def _members(report: Report) -> Iterator[Member]:
     yield "format_version", FORMAT_VERSION
-    if report.command == "validate":
+    if report.command in ONLY_FINDS:
         yield "summary", _problems(report)
         yield "findings", map(_finding, report.findings)
         return

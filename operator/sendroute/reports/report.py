@@ -51,9 +51,14 @@ class StoreHeader(Struct, frozen=True):
     revision: int
 
 
+ONLY_FINDS = {"validate": "Validation", "sync": "Sync", "postfix check": "Check"}
+"""The commands that only find problems, and the noun of each."""
+
+
 class Report(Struct, frozen=True):
-    """A report. ``command`` is validate, plan, apply or restore. ``parts`` are sorted by account,
-    ``findings`` (those of accounts too) by position. ``strict``: warnings fail the command."""
+    """A report. ``command`` is plan, apply, restore, or one that only finds. ``parts`` are sorted
+    by account, ``findings`` (those of accounts too) by position. ``strict``: warnings fail the
+    command."""
 
     command: str
     findings: tuple[Finding, ...]
@@ -115,19 +120,24 @@ class Report(Struct, frozen=True):
 
 
 def of_findings(
-    findings: Iterable[Finding], *, strict: bool = False, locate: Locate = no_positions
+    findings: Iterable[Finding],
+    *,
+    command: str = "validate",
+    strict: bool = False,
+    locate: Locate = no_positions,
 ) -> Report:
-    """Build the report of a validation.
+    """Build the report of a command that finds problems, and changes and plans nothing.
 
     Args:
         findings: every finding.
+        command: the command, one of :data:`ONLY_FINDS`.
         strict: warnings fail the command.
         locate: finds the positions of findings.
 
     Returns:
         The report, without changes.
     """
-    return Report("validate", _with_positions(findings, locate), strict=strict, locate=locate)
+    return Report(command, _with_positions(findings, locate), strict=strict, locate=locate)
 
 
 def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:

@@ -7,7 +7,7 @@ from sendroute.model.change import Action, Kind
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import Outcome
 from sendroute.model.words import NOUNS, actions_done, actions_planned, counted, number
-from sendroute.reports.report import Part, Report
+from sendroute.reports.report import ONLY_FINDS, Part, Report
 
 _OUTCOMES = {
     Outcome.COMMITTED: "committed",
@@ -55,8 +55,8 @@ def severities(counts: Counter[Severity]) -> str:
 def totals(report: Report) -> str:
     """The last line of a report, and the first line of a comment on a pull request."""
     problems = severities(Counter(finding.severity for finding in report.listed()))
-    if report.command == "validate":
-        return f"Validation: {problems or 'no problems found'}."
+    if report.command in ONLY_FINDS:
+        return f"{ONLY_FINDS[report.command]}: {problems or 'no problems found'}."
     if report.command == "plan":
         counts = Counter(change.action for change, _ in report.changes())
         changes = actions_planned(counts) or "nothing to do"

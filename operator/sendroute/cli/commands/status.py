@@ -16,6 +16,7 @@ examples:
   sendroute status -o json
 """
 
+import os
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -30,10 +31,12 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN
+from sendroute.manifests.sources import unreadable
 from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
+from sendroute.model.problem import ProblemError
 from sendroute.model.records import RelayRow, RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
@@ -61,6 +64,9 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
+    absent = [path for path in arguments.paths if not os.path.lexists(path)]
+    if absent:
+        raise ProblemError(*(unreadable(path, "there is no such file") for path in absent))
     with session.factory.open_store() as store:
         status = store.status()
         account_statuses = list(store.account_statuses().values())

@@ -67,5 +67,5 @@ def _check(arguments: Namespace, session: Session, edit: "EditSession", proposal
     files = dict.fromkeys(change.where.file for change in proposal.changes if change.where)
     findings += edit.not_written(files)
     findings = edit.with_positions([*findings, *proposal.notes, *edit.unread])
-    written = present_report(session, arguments, report_of(findings))
+    written = present_report(session, arguments, report_of(findings, command="sync"))
     return worst(of_findings(findings), written)

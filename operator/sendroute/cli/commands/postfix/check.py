@@ -54,7 +54,8 @@ def run(arguments: Namespace, session: Session) -> int:
     postfix = Postfix(arguments.postfix_config_dir)
     with session.factory.open_store() as store:
         findings = list(_differences(postfix, directory, store))
-    return worst(present_report(session, arguments, report_of(findings)), of_findings(findings))
+    report = report_of(findings, command="postfix check")
+    return worst(present_report(session, arguments, report), of_findings(findings))
 
 
 def _differences(postfix: Postfix, directory: str, store: "Store") -> Iterator[Finding]:
