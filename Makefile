@@ -15,7 +15,7 @@ RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --extra dev --py
   --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-newest test-oldest lock postgresql postfix bench schemas docs clean
+.PHONY: help demo demo-mail test lint types unit test-newest test-oldest lock postgresql postfix bench schemas docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,9 @@ $(VENV)/ready: pyproject.toml $(LOCKED)
 
 demo: $(VENV)/ready  ## a first plan, apply, routes, explain, then a change and its plan
 	@PATH="$(abspath $(BIN)):$$PATH" sh examples/quickstart/demo.sh
+
+demo-mail: $(VENV)/ready postfix  ## real mail through a private Postfix to pretend providers; needs root
+	@$(BIN)/python -m tests.postfix.demo
 
 test: lint types unit  ## all that CI runs
 

@@ -461,3 +461,43 @@ def test_an_unusable_rotated_secret_is_a_warning(saved: Shop) -> None:
     saved.set_secret("right")
     (saved.secret / "allowed-hosts").write_text("elsewhere.example\n")
     assert codes(saved.plan()) == {"secret-not-compared": "warning"}
+
+
+@pytest.fixture
+def relative(shop: Shop, workdir: Path) -> Shop:
+    """The platform names its caFile relative to its manifest."""
+    shop.provider.ca_file.rename(workdir / "ca.pem")
+    manifest = shop.manifests / "all.yaml"
+    manifest.write_text(manifest.read_text().replace(str(shop.provider.ca_file), "../ca.pem"))
+    return shop
+
+
+def test_a_saved_plan_reads_the_ca_file_of_its_manifest_in_any_directory(
+    relative: Shop, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relative.plan("--out", "change.plan")
+    elsewhere = workdir / "another/directory"
+    elsewhere.mkdir(parents=True)
+    (workdir / "another/ca.pem").write_text("an authority that nobody chose")
+    monkeypatch.chdir(elsewhere)
+    store = f"sqlite:///{workdir}/sendroute.db"
+    result = relative.sendroute("--store", store, "apply", f"{workdir}/change.plan")
+    assert result.status == 0, result
+    assert relative.provider.offered_passwords == ["right"]
+
+
+def test_a_test_of_saved_profiles_uses_the_platform_of_the_given_manifests(relative: Shop) -> None:
+    relative.apply()
+    assert relative.test("--all", "--manifests", "manifests").status == 0
+    without = relative.test("ses")
+    assert without.status == 1
+    assert "Correct the caFile of the MailPlatform, or the file at ../ca.pem." in " ".join(
+        without.out.split()
+    )
+    assert "Check the host" not in without.out
+
+
+def test_a_test_with_manifests_without_a_platform_fails(saved: Shop) -> None:
+    write(saved.manifests / "all.yaml", account("acme"))
+    result = saved.test("ses", "--manifests", "manifests")
+    assert (result.status, "no-platform" in result.err) == (1, True)

@@ -9,6 +9,7 @@ from sendroute.model.remedy import (
     Approve,
     CheckOutSubmodules,
     Configure,
+    GenerateKey,
     GuardLimit,
     Perform,
     RaiseLimit,
@@ -23,12 +24,13 @@ REMEDIES = [
     *map(Configure, Setting),
     *map(Perform, Task),
     CheckOutSubmodules(),
+    GenerateKey(),
 ]
 
 
 @pytest.mark.parametrize("remedy", REMEDIES, ids=str)
 def test_every_remedy_has_an_option_or_a_command(remedy: Remedy) -> None:
-    assert words(remedy).startswith(("--", "sendroute ", "git "))
+    assert words(remedy).startswith(("--", "sendroute ", "git ", "openssl "))
 
 
 def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None:

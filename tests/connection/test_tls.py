@@ -545,6 +545,7 @@ def test_an_unreadable_ca_file_fails(
     result = check(server.port, "tls", ca_file=str(path))
     assert result.outcome == "tls-failed"
     assert "caFile" in result.detail
+    assert result.advice == f"Correct the caFile of the MailPlatform, or the file at {path}."
     assert reason in result.detail
     assert not server.talks
     assert check(server.port, "none", ca_file=str(path)).outcome == "ok"

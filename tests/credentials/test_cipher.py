@@ -1,5 +1,6 @@
 """A encrypted credential can be decrypted only with its key and for its profile."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -88,6 +89,13 @@ def test_a_token_hides_the_value_and_its_length() -> None:
 def test_keys_are_separated_by_lines_or_commas() -> None:
     assert keys_in(f"{KEY}\n{OTHER_KEY}\n", "k") == (KEY, OTHER_KEY)
     assert keys_in(f" {KEY}, {OTHER_KEY},", "k") == (KEY, OTHER_KEY)
+
+
+def test_a_key_in_standard_base64_is_the_same_key() -> None:
+    content = b"\xfb\xff\xbf" * 10 + b"\xfb\xff"  # has both letters in which the two forms differ
+    standard = base64.b64encode(content).decode()
+    assert {"+", "/"} <= set(standard)
+    assert keys_in(standard, "k") == (base64.urlsafe_b64encode(content).decode(),)
 
 
 @pytest.mark.parametrize(

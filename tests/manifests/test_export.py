@@ -150,8 +150,15 @@ def test_an_export_compiles_to_what_the_store_held(
     assert AccountState(of_account.plan, of_account.default, of_account.logins) == account
     assert {name: each.profile for name, each in of_account.profiles.items()} == saved
     assert [(each.route, each.overrides) for each in of_account.domains] == [
-        (state.declared, state.overrides) for state in states
+        (_exported_route(account, state), state.overrides) for state in states
     ]
+
+
+def _exported_route(account: AccountState, state: DomainState) -> Route | None:
+    """The declared route. If there is none, the assigned one unless a new domain gets that."""
+    of_new_domain = MANAGED if account.default is None else account.default
+    undeclared = None if state.route == of_new_domain else state.route
+    return state.declared or undeclared
 
 
 def test_an_export_names_the_domains_that_another_store_would_route_differently() -> None:
@@ -166,7 +173,33 @@ def test_an_export_names_the_domains_that_another_store_would_route_differently(
         DomainState(via("ses"), Origin.DEFAULT),
         DomainState(via("ses"), Origin.DECLARED, via("ses")),
     )
-    _, (found,) = exported(store)
+    documents, (declared, found) = exported(store)
     assert (found.code, found.severity) == ("out-of-sync", "info")
-    assert "2 domains of account acme/acme" in found.message
-    assert "d0.example, d1.example." in found.message
+    assert "1 domain of account acme/acme" in found.message
+    assert "d0.example." in found.message
+    assert (declared.code, declared.severity) == ("route-now-declared", "info")
+    assert "1 domain of account acme/acme" in declared.message
+    assert "d1.example." in declared.message
+    routes = [item["spec"].get("route") for item in documents if item["kind"] == "SendingDomain"]
+    ses_form = {"profile": "ses"}
+    assert routes == [ses_form, {"unconfigured": {}}, None, ses_form]
+
+
+def test_an_export_declares_the_assigned_route_instead_of_one_that_is_unavailable() -> None:
+    platform = Platform(None, (ServicePlan("pro", managed=False),))
+    ses = Profile("smtp.ses.example", 587, Encryption.STARTTLS)
+    store = store_of(
+        platform,
+        AccountState("pro", None),
+        {"ses": ses},
+        DomainState(via("ses"), Origin.REASSIGNED, via("deleted")),
+        DomainState(MANAGED, Origin.REASSIGNED),  # unavailable too
+    )
+    documents, found = exported(store)
+    assert [item.code for item in found] == [
+        "profile-deleted",
+        "route-now-declared",
+        "out-of-sync",
+    ]
+    routes = [item["spec"].get("route") for item in documents if item["kind"] == "SendingDomain"]
+    assert routes == [{"profile": "ses"}, None]

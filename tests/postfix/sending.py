@@ -136,6 +136,12 @@ class Sending:
         with closing(sqlite3.connect(path, uri=True)) as tables:
             yield tables
 
+    @contextmanager
+    def writable_tables(self) -> Iterator[sqlite3.Connection]:
+        """The tables of an agent that is stopped, to damage them."""
+        with closing(sqlite3.connect(self.server.tables / DATABASE)) as tables, tables:
+            yield tables
+
     def transport(self, name: str) -> str | None:
         """The row of a domain in the agent's tables."""
         with self._tables() as tables:

@@ -103,7 +103,8 @@ class MailServer:
         (self.config / "main.cf").write_text(
             f"compatibility_level = 3.6\nmyhostname = {NAME}\nmynetworks = 127.0.0.0/8\n"
             f"import_environment = {PASSED_ON}\ninet_interfaces = loopback-only\n"
-            "alias_maps =\nalias_database =\n"
+            # A relayhost has no effect on mail with a route.
+            "relayhost = [relayhost.test]\nalias_maps =\nalias_database =\n"
             # Deferred mail is tried again after a second, and not after minutes.
             "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 2s\n"
             "transport_retry_time = 1s\nbounce_queue_lifetime = 1d\n"

@@ -256,7 +256,7 @@ def test_rekey_changes_nothing_if_a_credential_in_use_cannot_be_decrypted(
 ) -> None:
     change(started, say, say.ses, "second")
     before = started.endpoints()
-    with pytest.raises(ProblemError, match="acme/ses cannot be decrypted"):
+    with pytest.raises(ProblemError, match="profile ses of account acme/acme cannot be decrypted"):
         started.rekey(lambda t, _: t.upper() if t in readable else None, say.provenance)
     assert (started.endpoints(), started.read().revision) == (before, 2)
 

@@ -114,6 +114,12 @@ def read_export(store: Store) -> None:
             list(batch.documents)
 
 
+def read_relay_update(store: Store) -> None:
+    with store.relay_update(None, None) as update:
+        list(update.endpoints)
+        list(update.domains)
+
+
 def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
     """The code of each read that ends with a problem; every other exception passes through."""
     reads: tuple[Callable[[Store], object], ...] = (
@@ -128,7 +134,6 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
         Store.status,
         Store.relays,
         Store.history,
-        Store.is_keyless,
         Store.followed_sources,
         Store.applied_commits,
         lambda store: store.history(domain="a.example"),

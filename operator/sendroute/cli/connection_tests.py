@@ -4,12 +4,13 @@ its manifest is written (``edit add-domain --test``)."""
 import sys
 from collections.abc import Sequence
 
-from sendroute.cli.lookup import profiles_named
+from sendroute.cli.lookup import profiles_named, read_tree
 from sendroute.cli.session import Session, Terminal
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.finding import Finding
+from sendroute.model.desired import AccountKey, Desired, DesiredPlatform
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.problem import ProblemError
 from sendroute.model.secret import SecretProblem
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
@@ -32,27 +33,50 @@ def tester_of(terminal: Terminal) -> Tester:
     return test
 
 
-def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[TestResult]:
+def test_profiles(
+    store: Store, session: Session, names: Sequence[str], manifests: Sequence[str] | None
+) -> list[TestResult]:
     """Test saved profiles.
 
     Args:
         store: the store that holds them.
         session: settings and terminal.
         names: ``NAME`` or ``NAMESPACE/NAME``; all profiles if empty.
+        manifests: the paths whose MailPlatform is used; None for that of the store.
 
     Returns:
         The results in the order of namespaces and names.
 
     Raises:
-        ProblemError: a name is unknown or ambiguous.
+        ProblemError: a name is unknown or ambiguous, or the manifests have no valid MailPlatform.
     """
+    declared = _declared_platform(session, manifests) if manifests else None
     profiles = store.profiles()
     chosen = profiles_named(names, profiles) if names else profiles
     with store.snapshot() as snapshot:
         platform = snapshot.read_accounts(()).platform
         encrypted = snapshot.encrypted({profile.account for profile in chosen})
+    policy = ConnectionPolicy.of(platform)
+    if declared is not None:
+        policy = ConnectionPolicy.of(declared.platform, declared.where.file)
     return test_saved(
-        Factory(session.settings), chosen, encrypted, platform, tester_of(session.terminal)
+        Factory(session.settings), chosen, encrypted, policy, tester_of(session.terminal)
+    )
+
+
+def _declared_platform(session: Session, paths: Sequence[str]) -> DesiredPlatform:
+    tree = read_tree(paths, session)
+    if tree.desired.platform is None:
+        errors = [item for item in tree.desired.findings if item.severity is Severity.ERROR]
+        raise ProblemError(*(errors or [_no_platform(paths)]))
+    return tree.desired.platform
+
+
+def _no_platform(paths: Sequence[str]) -> Finding:
+    return finding(
+        Code.NO_PLATFORM,
+        f"No MailPlatform is in {', '.join(paths)}.",
+        hint="Add the file of the platform, or omit --manifests.",
     )
 
 

@@ -17,6 +17,7 @@ from sendroute.model.remedy import (
     ConfirmRemoval,
     DeleteProfile,
     ExtractProfile,
+    GenerateKey,
     GuardLimit,
     Perform,
     RaiseLimit,
@@ -122,6 +123,8 @@ def words(remedy: Remedy) -> str:
             return " ".join([command, shown, *more]).rstrip()
         case CheckOutSubmodules():
             return "git submodule update --init"
+        case GenerateKey():
+            return "openssl rand -base64 32"
         case DeleteProfile(namespace, account, profile):
             command = f"sendroute edit delete-profile {profile} --account {namespace}/{account}"
             return f"{command} --undeclare PATH"

@@ -37,12 +37,16 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
         try:
             with open(ca_file, "rb") as file:  # noqa: PTH123
                 if has_mark(file.read(3)):
-                    raise _unusable("begins with a byte-order mark, which Postfix does not accept")
+                    raise _unusable(
+                        ca_file, "begins with a byte-order mark, which Postfix does not accept"
+                    )
             context.load_verify_locations(cafile=ca_file)
         except ssl.SSLError:
-            raise _unusable("holds no certificate in PEM form") from None
+            raise _unusable(ca_file, "holds no certificate in PEM form") from None
         except OSError as error:
-            raise _unusable(f"cannot be read ({error.strerror or 'input/output error'})") from None
+            raise _unusable(
+                ca_file, f"cannot be read ({error.strerror or 'input/output error'})"
+            ) from None
     return context
 
 
@@ -240,8 +244,9 @@ def _harmless(name: str) -> str:
     return name[:253] if re.fullmatch(r"[A-Za-z0-9_.:*-]+", name[:253]) else ""
 
 
-def _unusable(why: str) -> ConnectionTestError:
+def _unusable(ca_file: str, why: str) -> ConnectionTestError:
     return ConnectionTestError(
         ConnectionOutcome.TLS_FAILED,
         f"The platform's caFile (spec.connectionTest) {why}, so certificates cannot be verified.",
+        advice=f"Correct the caFile of the MailPlatform, or the file at {ca_file}.",
     )

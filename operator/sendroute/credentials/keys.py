@@ -7,12 +7,14 @@ from pathlib import Path
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK, without_mark
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import Configure, Setting
+from sendroute.model.remedy import Configure, GenerateKey, Setting
 
 VARIABLE = "SENDROUTE_KEY"
 _MAX_BYTES = 64 * 1024
-# URL-safe base64 of 32 bytes, https://github.com/fernet/spec/blob/master/Spec.md
-_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+# Base64 of 32 bytes: URL-safe, https://github.com/fernet/spec/blob/master/Spec.md, or as most
+# programs write it.
+_KEY = re.compile(r"[A-Za-z0-9_+/-]{43}=")
+_URL_SAFE = str.maketrans("+/", "-_")
 
 Keys = tuple[str, ...]
 
@@ -25,7 +27,8 @@ def keys_in(text: str, source: str) -> Keys:
         source: the name of its source, for messages.
 
     Returns:
-        The keys in order, at least one. The first one encrypts, and each of them decrypts.
+        The keys in order, at least one, as URL-safe base64. The first one encrypts, and each of
+        them decrypts.
 
     Raises:
         ProblemError: it has no key or an invalid one (``invalid-value``); the message shows no part
@@ -37,7 +40,7 @@ def keys_in(text: str, source: str) -> Keys:
     for number, key in enumerate(keys, start=1):
         if not _KEY.fullmatch(key):
             raise _invalid(f"Key {number} of {source} is invalid")
-    return keys
+    return tuple(key.translate(_URL_SAFE) for key in keys)
 
 
 def keys_of_file(path: str) -> Keys:
@@ -95,7 +98,7 @@ def _invalid(message: str) -> ProblemError:
         finding(
             "invalid-value",
             f"{message}.",
-            hint="A key is the URL-safe base64 of 32 random bytes. If none is given, creating a "
-            "store creates one.",
+            hint="A key is the base64 of 32 random bytes. To generate one.",
+            remedy=GenerateKey(),
         )
     )

@@ -25,7 +25,6 @@ from typing import NamedTuple
 from sendroute.delivery.explain import Nexthop, explain_null_sender
 from sendroute.model.credential import Credential
 from sendroute.model.nexthop import RELAY_ID, Alias
-from sendroute.model.owner import PLATFORM
 from sendroute.model.profile import Encryption
 from sendroute.model.records import DomainRoute, Endpoint, ExplainFacts
 from sendroute.model.route import RouteKind
@@ -151,19 +150,13 @@ def nexthop_rows(
     usable = credential if signs_in else None
     return NexthopRows(
         nexthop.alias,
-        _owner(bound),
+        bound.title,
         None if nexthop.site != nexthop.alias else bound.host.removesuffix("."),
         None if signs_in and credential is None else nexthop.transport,
         f"{usable.username}:{usable.password}" if usable is not None else None,
         nexthop.destination,
         tls_policy_value(bound),
     )
-
-
-def _owner(bound: SecretBinding) -> str:
-    if bound.owner is PLATFORM:
-        return bound.title
-    return f"profile {bound.profile} of account {bound.owner}"
 
 
 def tls_policy_value(bound: SecretBinding) -> str | None:

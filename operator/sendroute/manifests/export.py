@@ -1,4 +1,5 @@
-"""The content of a store as manifests. A plan of them against that store is empty."""
+"""The content of a store as manifests. Applied to that store or to an empty one, they give every
+domain the route that it has, unless a finding reports another one."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -34,13 +35,15 @@ def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Itera
     and domains, in the order of their names.
 
     A declared route that is no longer available (its profile was deleted, or the plan no longer
-    offers managed) is left out, because a manifest with it would be refused. What an apply-all or a
-    reassignment assigned is in no manifest: another store would start with the declared route.
+    offers managed) is left out, because a manifest with it would be refused. A domain without a
+    declared route whose assigned route is not the one of a new domain gets its assigned route as
+    the declared one, because another store would give it the route of a new domain. A declared
+    route is kept, also if an apply-all assigned another one.
 
     Args:
         store: what the store declares. It is read while the batches are read.
         report: called with a finding for each route that is left out, and for each account whose
-            domains would have other routes in another store.
+            domains get their assigned routes declared, or would have other routes in another store.
 
     Yields:
         The documents of the platform, then of each account.
@@ -70,7 +73,8 @@ class _Exporter:
         # A million domains declare few routes, so equal routes are one value.
         self.forms: dict[Route, Document] = {}
         self.default = plan.plan_default if plan is not None else UNCONFIGURED
-        self.elsewhere = _Elsewhere()
+        self.declared = _DomainNames()
+        self.elsewhere = _DomainNames()
 
     def documents(self) -> Iterator[Document]:
         yield self._account()
@@ -78,8 +82,10 @@ class _Exporter:
             yield self._profile(name, profile)
         for name, state in self.account.domains:
             yield self._domain(name, state)
+        if self.declared.count:
+            self.report(_now_declared(self.account.key, self.declared))
         if self.elsewhere.count:
-            self.report(self.elsewhere.finding(self.account.key))
+            self.report(_elsewhere(self.account.key, self.elsewhere))
 
     def _account(self) -> Document:
         state = self.account.state
@@ -109,16 +115,23 @@ class _Exporter:
         spec: Document = {"account": self.account.key.name, "domain": name}
         declared, elsewhere = state.declared, self.default
         if self._can_declare(declared, f"The declared route of {name}"):
-            form = self.forms.get(declared)
-            if form is None:
-                form = self.forms[declared] = declared.as_manifest()
-            spec["route"] = form
+            spec["route"] = self._form(declared)
             if state.overrides is not None:
                 spec["overrides"] = state.overrides
             elsewhere = declared
+        elif state.route != self.default and self._is_available(state.route):
+            spec["route"] = self._form(state.route)
+            self.declared.add(name)
+            elsewhere = state.route
         if elsewhere != state.route:
             self.elsewhere.add(name)
         return self._document("SendingDomain", self._object_name(name), spec)
+
+    def _form(self, route: Route) -> Document:
+        form = self.forms.get(route)
+        if form is None:
+            form = self.forms[route] = route.as_manifest()
+        return form
 
     def _object_name(self, domain: str) -> str:
         """Unique in the namespace, and the same in every export."""
@@ -134,18 +147,21 @@ class _Exporter:
         """Whether a manifest with this route would be valid. Reports a route that is left out."""
         if route is None:
             return False
-        is_unavailable = {
-            RouteKind.UNCONFIGURED: False,
-            RouteKind.MANAGED: self.plan is None or not self.plan.managed,
-            RouteKind.PROFILE: route.profile not in self.account.profiles,
-        }[route.kind]
-        if is_unavailable:
+        is_available = self._is_available(route)
+        if not is_available:
             self.report(_left_out(self.account.key, subject, route))
-        return not is_unavailable
+        return is_available
+
+    def _is_available(self, route: Route) -> bool:
+        return {
+            RouteKind.UNCONFIGURED: True,
+            RouteKind.MANAGED: self.plan is not None and self.plan.managed,
+            RouteKind.PROFILE: route.profile in self.account.profiles,
+        }[route.kind]
 
 
-class _Elsewhere:
-    """Counts the domains of an account that would have another route in another store."""
+class _DomainNames:
+    """Counts domains of an account, and keeps the first names."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -156,21 +172,37 @@ class _Elsewhere:
         if self.count <= _NAMED:
             self._first.append(name)
 
-    def finding(self, key: AccountKey) -> Finding:
-        names = ", ".join(self._first)
-        if self.count > len(self._first):
-            names += f" and {self.count - len(self._first)} more"
-        domains = "1 domain" if self.count == 1 else f"{self.count} domains"
-        return finding(
-            "out-of-sync",
-            f"Applied to another store, these manifests would give {domains} of account {key}"
-            f" another route than the assigned one: {names}.",
-            hint="Manifests hold what is declared. To copy a store with its assigned routes, back"
-            " it up. To declare the assigned routes, write them into the manifests.",
-            remedy=Perform(Task.SYNC),
-            account=key,
-            severity=Severity.INFO,
-        )
+    @property
+    def number(self) -> str:
+        return "1 domain" if self.count == 1 else f"{self.count} domains"
+
+    def __str__(self) -> str:
+        more = self.count - len(self._first)
+        return ", ".join(self._first) + (f" and {more} more" if more else "")
+
+
+def _now_declared(key: AccountKey, domains: _DomainNames) -> Finding:
+    return finding(
+        "route-now-declared",
+        f"The manifests declare the assigned route of {domains.number} of account {key}, whose"
+        f" manifests declared none: {domains}.",
+        hint="Otherwise another store would give these domains the route of a new domain. In this"
+        " store they keep their route.",
+        account=key,
+    )
+
+
+def _elsewhere(key: AccountKey, domains: _DomainNames) -> Finding:
+    return finding(
+        "out-of-sync",
+        f"Applied to another store, these manifests would give {domains.number} of account {key}"
+        f" another route than the assigned one: {domains}.",
+        hint="Manifests hold what is declared. To copy a store with its assigned routes, back"
+        " it up. To declare the assigned routes, write them into the manifests.",
+        remedy=Perform(Task.SYNC),
+        account=key,
+        severity=Severity.INFO,
+    )
 
 
 def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:

@@ -164,7 +164,9 @@ class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
         FilePath | UnsetType,
         says(
             "A PEM file of certificate authorities to trust, in addition to the system's. A "
-            "relative path is relative to this manifest.",
+            "relative path is relative to this manifest, also for a saved plan. A later "
+            "test of saved profiles reads it relative to the working directory, unless it is given "
+            "the manifests.",
             "/etc/ssl/our-ca.pem",
         ),
     ] = UNSET

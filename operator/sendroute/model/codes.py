@@ -186,6 +186,17 @@ class Code(StrEnum):
         "An apply-all or a reassignment changed the route after the manifest was written.",
         "Write the assigned route into the manifest, or edit it to the route you want.",
     )
+    ROUTE_NOW_DECLARED = (
+        "route-now-declared",
+        _INFO,
+        _AUTHOR,
+        "An export declares an assigned route that no manifest declared.",
+        "The domain has another route than a new domain would get: the default changed after it"
+        " was created, an apply-all or a reassignment assigned it, or its declared profile was"
+        " deleted.",
+        "No action is needed. Remove spec.route from an exported manifest to give the domain the"
+        " route of a new domain in another store.",
+    )
     UNKNOWN_KIND = (
         "unknown-kind",
         _ERROR,

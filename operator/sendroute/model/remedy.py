@@ -96,6 +96,10 @@ class CheckOutSubmodules(Struct, frozen=True, tag="check-out-submodules"):
     """Have git check out the submodules of a repository."""
 
 
+class GenerateKey(Struct, frozen=True, tag="generate-key"):
+    """Generate a key that encrypts credentials."""
+
+
 class DeleteProfile(Struct, frozen=True, tag="delete-profile"):
     """Delete a profile from the manifests, and declare no route where it was declared."""
 
@@ -135,6 +139,7 @@ Remedy = (
     | Configure
     | Perform
     | CheckOutSubmodules
+    | GenerateKey
     | DeleteProfile
     | ExtractProfile
     | ShowRoutes

@@ -208,7 +208,7 @@ class Postfix:
     def environment(self, name: str) -> str | None:
         """A variable of the running Postfix, as the processes of its master have it; None without
         it, and if it cannot be read."""
-        for child in _children(self.master or 0):
+        for child in _queue_managers(self.master or 0):
             try:
                 content = Path(f"/proc/{child}/environ").read_bytes()
             except OSError:
@@ -218,13 +218,15 @@ class Postfix:
         return None
 
 
-def _children(parent: int) -> Iterator[str]:
+def _queue_managers(master: int) -> Iterator[str]:
+    """The process ids of the children of a master that are its queue manager, qmgr(8). In a
+    container the first process may have other children."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            name, _, rest = stat.read_text().rpartition(")")
         except OSError:
             continue
-        if fields[1] == str(parent):
+        if rest.split()[1] == str(master) and name.endswith("(qmgr"):
             yield stat.parent.name
 
 

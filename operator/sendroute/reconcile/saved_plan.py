@@ -6,6 +6,7 @@ is the same. It contains only names of secrets, never their values.
 """
 
 import hashlib
+import posixpath
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -29,7 +30,7 @@ from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import SavedInputs, decide
 
-FORMAT_VERSION = "1.3"
+FORMAT_VERSION = "1.4"
 _MARKER = "sendroute-saved-plan"
 # What a file begins with, without white space, and the fields that follow.
 _BEGINNING = f'{{"format":"{_MARKER}"'.encode()
@@ -103,7 +104,8 @@ class SavedPlan(Struct, frozen=True):
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
     damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
     belongs to the manifests; such a plan is refused. ``pending`` is what the guards count of the
-    accounts that the plan leaves out.
+    accounts that the plan leaves out. ``manifest`` is the absolute path of the platform's manifest:
+    the same relative caFile is read wherever the plan is applied.
     """
 
     format: str
@@ -127,13 +129,15 @@ class SavedPlan(Struct, frozen=True):
     mismatch: tuple[SavedFinding, ...] = ()
     ancestry: Ancestry | None = None
     pending: tuple[tuple[AccountKey, DomainCounts], ...] = ()
+    manifest: str = ""
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
-        changed, by account and name."""
+        changed, by account and name; and the platform's manifest."""
         return SavedInputs(
             {owner_named(*owner): names for owner, names in self.failed},
             {owner_named(*owner): frozenset(names) for owner, names in self.rotated},
+            self.manifest,
         )
 
     def desired(self) -> Desired:
@@ -196,18 +200,19 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
     return frozenset(reported | claiming | holding)
 
 
-def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
+def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
     """Convert a plan to the form in which it is saved.
 
     Args:
         planned: the plan, and what it was made from.
         report: the plan as JSON.
+        directory: the working directory, to which the paths of the manifests are relative.
 
     Returns:
         The saved form, without a checksum: only the accounts and findings that the plan concerns.
     """
     plan, desired, verified = planned.plan, planned.tree.desired, planned.verified
-    guards = planned.scope.guards
+    guards, platform = planned.scope.guards, desired.platform
     accounts = concerned(plan, desired, planned.current)
     only = accounts if planned.scope.only is None else planned.scope.only
     return SavedPlan(
@@ -225,7 +230,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         ),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
-        platform=desired.platform,
+        platform=platform,
         accounts=tuple(
             account for key, account in sorted(desired.accounts.items()) if key in accounts
         ),
@@ -250,6 +255,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         mismatch=tuple(_saved(located(item, planned.tree.locate)) for item in planned.mismatch),
         ancestry=planned.scope.ancestry,
         pending=tuple(sorted(planned.scope.pending.items())),
+        manifest=posixpath.join(directory, platform.where.file if platform is not None else ""),
     )
 
 

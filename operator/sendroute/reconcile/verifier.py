@@ -82,10 +82,12 @@ class PlanScope(Struct, frozen=True):
 
 class SavedInputs(Struct, frozen=True):
     """The failed profiles and rotated secrets with which a saved plan was made. It is applied with
-    the same ones, and with what fails now."""
+    the same ones, and with what fails now. ``manifest`` is the absolute path of the platform's
+    manifest, to which a relative caFile is relative."""
 
     failed: Failed
     rotated: Rotated
+    manifest: str
 
 
 class VerifiedPlan(Struct, frozen=True):
@@ -216,9 +218,7 @@ class Verifier(Struct, frozen=True):
                 reported = self._with_findings(plan, desired, secrets, tests, due)
                 reported = without_accepted(reported, desired)
                 return VerifiedPlan(reported, failed, secrets, tests, len(due))
-            declared = desired.platform
-            manifest = declared.where.file if declared is not None else ""
-            policy = ConnectionPolicy.of(_platform_after(plan, current), manifest)
+            policy = ConnectionPolicy.of(_platform_after(plan, current), self._manifest(desired))
             results = zip(due, tester(due, policy), strict=True)
             tests = MappingProxyType({**tests, **dict(results)})
 
@@ -254,6 +254,12 @@ class Verifier(Struct, frozen=True):
             elif endpoint.desired.secret is not None:
                 raise LookupError(f"{endpoint.title} was planned without its credential")
         return encrypted
+
+    def _manifest(self, desired: Desired) -> str:
+        """The platform's manifest, to which a relative caFile is relative."""
+        if self.shown is not None:
+            return self.shown.manifest
+        return desired.platform.where.file if desired.platform is not None else ""
 
     def _failed(self, secrets: SecretCheck, desired: Desired, tests: Tests) -> Failed:
         failed = {key: dict(names) for key, names in secrets.failed.items()}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from sendroute.model.codes import Code
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
-from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
@@ -23,7 +22,7 @@ def test_saved(
     factory: Factory,
     profiles: Sequence[StoredProfile],
     encrypted: EncryptedCredentials,
-    platform: Platform | None,
+    policy: ConnectionPolicy,
     tester: Tester,
 ) -> list[TestResult]:
     """Test the connections of saved profiles.
@@ -32,7 +31,7 @@ def test_saved(
         factory: builds the secrets and the cipher.
         profiles: the profiles.
         encrypted: their stored credentials.
-        platform: decides which addresses may be reached; None for public ones only.
+        policy: which addresses may be reached, and which authorities are trusted.
         tester: tests connections.
 
     Returns:
@@ -52,7 +51,7 @@ def test_saved(
             requests[profile.id] = TestRequest(
                 profile.account, profile.name, profile.profile, answer
             )
-    tested = tester(list(requests.values()), ConnectionPolicy.of(platform))
+    tested = tester(list(requests.values()), policy)
     results |= zip(requests, tested, strict=True)
     return [results[profile.id] for profile in profiles]
 

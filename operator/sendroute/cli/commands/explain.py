@@ -98,7 +98,8 @@ def _explain(text: str, store: "Store") -> Explanation:
     if sender.domain is None:
         return explain_null_sender(store.explain_facts(""))
     try:
-        domain = domain_name(sender.domain)
+        # Postfix ignores one dot at the end (trivial-rewrite(8)).
+        domain = domain_name(sender.domain.removesuffix("."))
     except InvalidNameError:  # no manifest can declare it, so no account has it
         domain = sender.domain.lower()
     return explain_domain(sender.address, domain, store.explain_facts(domain))

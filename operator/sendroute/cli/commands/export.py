@@ -1,8 +1,12 @@
-"""Write the store's content as manifests. A plan of them against the store is empty.
+"""Write the store's content as manifests.
+
+They change no route of this store. Applied to an empty store, they give every domain the same
+route again: a domain without a declared route gets its assigned route declared if a new domain
+would get another one. Each route that would differ in another store is reported.
 
 examples:
   sendroute export > manifests.yaml
-  sendroute export --dir manifests/         one file per account; the directory must be empty
+  sendroute export --dir manifests/         the directory must be empty
   sendroute export -o json                  as a kind: List
 """
 
@@ -30,7 +34,7 @@ def options(parser: Parser) -> None:
         "--dir",
         metavar="DIR",
         type=DIRECTORY,
-        help="write one file per account into this directory",
+        help="write one file per account into this directory: NAMESPACE/ACCOUNT.yaml",
     )
     output_option(parser, _FORMS)
 

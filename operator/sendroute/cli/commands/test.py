@@ -1,19 +1,21 @@
 """Test the connection of saved profiles: DNS, TLS with certificate check, sign-in. Sends no mail.
 
 If secrets are given (--secrets, or variables), they are used, as by apply; otherwise the
-credentials in the store. The exit status is 1 if a profile does not pass.
+credentials in the store. With --manifests, the MailPlatform of these manifests is used, and a
+relative caFile is relative to its manifest; otherwise the store's, and a relative caFile is
+relative to the working directory. The exit status is 1 if a profile does not pass.
 
 examples:
   sendroute test ses
   sendroute test acme/ses beta/mailgun -o json
-  sendroute test --all
+  sendroute test --all --manifests manifests/
 """
 
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.command_line import MANIFESTS, Parser, UsageError
 from sendroute.cli.exit_status import ExitStatus
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, worst
@@ -29,6 +31,13 @@ def options(parser: Parser) -> None:
         "profiles", nargs="*", metavar="PROFILE", help="NAME or NAMESPACE/NAME of a saved profile"
     )
     parser.switch("--all", help="test every saved profile")
+    parser.value(
+        "--manifests",
+        metavar="PATH",
+        type=MANIFESTS,
+        action="append",
+        help="use the MailPlatform of these manifests, not the store's; may be repeated",
+    )
     output_option(parser, TABLES)
 
 
@@ -39,7 +48,7 @@ def run(arguments: Namespace, session: Session) -> int:
         raise UsageError("Specify the profiles to test, or --all.")
     outputs = outputs_of(arguments)
     with session.factory.open_store() as store:
-        results = test_profiles(store, session, arguments.profiles)
+        results = test_profiles(store, session, arguments.profiles, arguments.manifests)
 
     def show(form: str, page: Page) -> Iterable[str]:
         if form == "json":

@@ -22,6 +22,7 @@ from sendroute.cli.output import present_report, worst
 from sendroute.cli.postfix_options import postfix_options
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import explain_domain, explain_null_sender
+from sendroute.delivery.lookup_tables import domain_keys
 from sendroute.model.finding import Finding
 from sendroute.model.records import ExplainFacts
 from sendroute.model.route import RouteKind
@@ -96,4 +97,6 @@ def _senders(store: "Store") -> Iterator[Sender]:
                 profile=stored,
                 logins=logins.get(row.account, UNSET),
             )
-            yield Sender(row.domain, explain_domain(row.domain, row.domain, facts))
+            explanation = explain_domain(row.domain, row.domain, facts)
+            for key in domain_keys(row.domain):
+                yield Sender(key, explanation)
