@@ -1,6 +1,7 @@
 """A tree that lacks a commit which was applied before takes nothing back."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,23 @@ def test_a_saved_plan_keeps_whether_an_older_tree_is_allowed(
     assert sendroute("apply", "allowed.plan").status == 0
     assert diverged.domains() == ["anna.example", "base.example"]
     assert diverged.plan("bert").status == 3, "the commit of the saved plan is remembered"
+
+
+@pytest.mark.parametrize("broken", ["owner", "program", "damage"])
+def test_a_repository_that_git_cannot_read_is_not_taken_for_newer(
+    diverged: Clones, workdir: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Of another owner, as in many containers; without git; with a damaged repository."""
+    if broken == "owner":
+        for path in (workdir / "anna", *(workdir / "anna").rglob("*")):
+            os.chown(path, 65534, 65534, follow_symlinks=False)
+    elif broken == "program":
+        monkeypatch.setenv("PATH", str(workdir))
+    else:
+        (workdir / "anna/.git/HEAD").write_text("nothing\n")
+    planned = diverged.plan("anna")
+    assert (planned.status, "older-tree" in planned.out) == (3, True)
+    assert diverged.apply("anna").status == 3
+    assert "bert.example" in diverged.domains()
+    assert diverged.apply("anna", "--allow-older-tree").status == 0
+    assert diverged.domains() == ["anna.example", "base.example"]

@@ -310,12 +310,16 @@ def test_wait_ends_when_relays_have_the_revision_or_time_is_up(
     started = time.monotonic()
     result = sendroute("apply", "manifests", "--wait", "--wait-timeout", "50", "-o", "json")
     assert (result.status, json.loads(result.out)["relays_behind"]) == (4, ["mx2"])
-    assert "not seen for 60 seconds" in result.err
+    (behind,) = json.loads(result.out)["findings"]
+    assert (behind["code"], "not seen for 60 seconds" in behind["message"]) == (
+        "relay-behind",
+        True,
+    )
     assert time.monotonic() - started < 20, "an unseen relay is not waited for"
     register(store, "mx3", 1, seconds_ago=1)
     register(store, "\x1b[31mred", 1, seconds_ago=3600)
     result = sendroute(*arguments)
-    assert "\x1b" not in result.err
+    assert "\x1b" not in result.out + result.err
     with closing(sqlite3.connect(store)) as raw, raw:
         raw.execute("DELETE FROM relay WHERE name LIKE '%red'")
     result = sendroute(*arguments)

@@ -15,6 +15,7 @@ from sendroute.cli.options import GuardOptions
 from sendroute.cli.plan_source import PlanOptions, plan_paths, plan_saved, reconciler_of
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import wait_for_relays
+from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
 from sendroute.model.problem import ProblemError
@@ -120,11 +121,15 @@ def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
         return _with_findings(result, problem.findings)
     if not waited.relays:
         _log.warning("No relay reads this store yet, so there is none to wait for.")
-    for name in waited.unseen:
-        _log.warning("Relay %s was not seen for 60 seconds and is not waited for.", name)
-    for name in waited.behind:
-        _log.warning("Relay %s does not serve revision %d yet.", name, result.revision)
-    return replace(result, relays_behind=(*waited.behind, *waited.unseen))
+    behind = [
+        f"Relay {name} does not serve revision {result.revision} yet." for name in waited.behind
+    ]
+    behind += [
+        f"Relay {name} was not seen for 60 seconds and is not waited for." for name in waited.unseen
+    ]
+    findings = tuple(finding("relay-behind", message) for message in behind)
+    named = replace(result, relays_behind=(*waited.behind, *waited.unseen))
+    return _with_findings(named, findings)
 
 
 def _with_findings(result: Result, findings: tuple[Finding, ...]) -> Result:

@@ -70,17 +70,24 @@ def tree_history(paths: Sequence[str], find: FindCheckedOut = checked_out) -> Tr
         find: finds the repository and the commit of a path.
 
     Returns:
-        The history; None if none of the paths is in a repository that git can read.
+        The history; None if none of the paths is in a repository with a commit.
+
+    Raises:
+        GitFailedError: git cannot read the repository of a path, and no other path has one.
     """
+    failure = None
     for path in paths:
         if path == "-":
             continue
         try:
             checkout = find(path)
-        except GitFailedError:
+        except GitFailedError as error:
+            failure = failure or error
             continue
         if checkout is not None and checkout.commit is not None:
             return TreeHistory(checkout.commit, _runner(checkout.repository))
+    if failure is not None:
+        raise failure
     return None
 
 

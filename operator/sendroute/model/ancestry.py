@@ -23,6 +23,10 @@ class Ancestry(Struct, frozen=True):
     ``contained`` are part of its history, ``missing`` are not: the tree is older, or its history
     was rewritten. Of those in ``unknown`` a shallow clone does not tell. Commits of another
     repository are in none of them. ``signed``: only signed commits are accepted.
+
+    ``unanswered`` is why git cannot be asked about a working tree, a clause, and ``to_answer`` what
+    to do about it. Then the tree's commit is empty, and every commit counts as missing: what is
+    unknown is not taken for newer.
     """
 
     tree: AppliedCommit
@@ -30,6 +34,8 @@ class Ancestry(Struct, frozen=True):
     missing: tuple[AppliedCommit, ...] = ()
     unknown: tuple[AppliedCommit, ...] = ()
     signed: bool = False
+    unanswered: str | None = None
+    to_answer: str = ""
 
     @property
     def compared(self) -> tuple[AppliedCommit, ...]:
@@ -44,6 +50,14 @@ AncestryOf = Callable[[Sequence[AppliedCommit]], Ancestry | None]
 def no_ancestry(_applied: Sequence[AppliedCommit]) -> Ancestry | None:
     """For a tree outside git."""
     return None
+
+
+def unanswered(applied: Sequence[AppliedCommit], reason: str, hint: str) -> Ancestry | None:
+    """The ancestry of a working tree whose repository git cannot read; None if nothing was applied
+    from a commit yet."""
+    if not applied:
+        return None
+    return Ancestry(AppliedCommit(""), missing=tuple(applied), unanswered=reason, to_answer=hint)
 
 
 class CommitHistory(Protocol):

@@ -615,7 +615,7 @@ class Code(StrEnum):
         _AUTHOR,
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
-        "Fix what was skipped; Sendroute then retries.",
+        "Fix what was skipped, then apply again.",
         Trait.SKIPPED,
     )
 
@@ -696,6 +696,14 @@ class Code(StrEnum):
         "Mail of a profile waits, because its credential is missing or cannot be decrypted.",
         "The key was lost or not given, or the store was created from a lock file.",
         "Give the key, or apply the manifests again with the secrets.",
+    )
+    RELAY_BEHIND = (
+        "relay-behind",
+        _WARN,
+        _OPERATOR,
+        "A relay does not serve the revision yet that was waited for.",
+        "Its agent is busy, stopped, or cannot write its tables.",
+        "Read the log of the relay's agent. Forget a relay that is gone for good.",
     )
     RELAY_UNKNOWN = (
         "relay-unknown",

@@ -17,7 +17,7 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
 from sendroute.planner.removals import remove_domain
 
-_AGAIN = "Fix the profile; Sendroute then retries."
+_AGAIN = "Fix the profile, then apply again."
 _BOTH = "Sendroute retries when both accounts can change."
 
 

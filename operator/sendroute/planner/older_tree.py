@@ -119,19 +119,30 @@ def _effect(change: ObjectChange) -> str | None:
 def _refusal(
     ancestry: Ancestry, guards: Guards, effect: str, key: AccountKey | None, where: Where | None
 ) -> Finding:
-    hint = (
-        "Use a checkout that contains that commit: fetch, then merge or rebase. If the older state"
-        " is intended, "
-    )
+    if ancestry.unanswered is None:
+        hint = "Use a checkout that contains that commit: fetch, then merge or rebase."
+    else:
+        hint = ancestry.to_answer
+    hint += " If the older state is intended, "
     remedy: Remedy
     if guards.approved is not None and key is not None:
         hint, remedy = f"{hint}approve it.", Approve(*key)
     else:
         hint, remedy = f"{hint}allow it.", AllowOlderTree()
+    last = _short(ancestry.missing[0])
+    if ancestry.unanswered is None:
+        message = (
+            f"Commit {_short(ancestry.tree)} would {effect}, and it does not contain commit {last},"
+            " which was applied last from this repository."
+        )
+    else:
+        message = (
+            f"The manifests would {effect}, and git cannot say whether they contain commit {last},"
+            f" which was applied last: {ancestry.unanswered}."
+        )
     return finding(
         "older-tree",
-        f"Commit {_short(ancestry.tree)} would {effect}, and it does not contain commit"
-        f" {_short(ancestry.missing[0])}, which was applied last from this repository.",
+        message,
         hint=hint,
         remedy=remedy,
         where=where,

@@ -103,7 +103,7 @@ def keep_account(
     problem = finding(
         "dependency-skipped",
         message,
-        hint="Decide which account gets that domain; Sendroute then retries.",
+        hint="Decide which account gets that domain, then apply again.",
         where=where,
         account=key,
     )

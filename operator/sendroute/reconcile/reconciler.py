@@ -275,7 +275,7 @@ class Reconciler(Struct, frozen=True):
             The findings if the store cannot be written.
         """
         ancestry, scope = planned.scope.ancestry, planned.scope
-        if ancestry is None or ancestry.compared == (ancestry.tree,):
+        if ancestry is None or ancestry.unanswered or ancestry.compared == (ancestry.tree,):
             return ()
         if ancestry.missing and not scope.guards.allow_older_tree:
             held_back = any(item.code == Code.OLDER_TREE for item in planned.plan.all_findings)

@@ -45,8 +45,6 @@ def lines(report: Report) -> Iterator[str]:
     if report.store is not None:
         revision = number(report.store.revision)
         yield f"<p>Store {_code(report.store.lineage)}, revision {revision}.</p>"
-    if report.relays_behind:
-        yield f"<p>Not served yet by {', '.join(map(_code, report.relays_behind))}.</p>"
     if report.findings:
         yield "<h2>Findings</h2>"
         yield "<ul>"

@@ -67,15 +67,12 @@ def _fitting(piece: MarkdownPiece, room: int) -> str | None:
 
 
 def _pieces(report: Report) -> Iterator[MarkdownPiece]:
-    if report.relays_behind:
-        behind = ", ".join(map(code, report.relays_behind))
-        yield MarkdownPiece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
     for finding in report.listed():
         yield MarkdownPiece("finding", partial(_finding, finding))
     if report.platform is not None:
         yield MarkdownPiece("platform", partial(_platform, report.platform))
     for part in report.parts:
-        if part.changes or part.outcome not in (None, Outcome.UNCHANGED):
+        if part.changes or part.stopped or part.outcome not in (None, Outcome.UNCHANGED):
             yield MarkdownPiece("account", partial(_part, part), partial(_part_in_short, part))
     for part in report.parts:
         if part.shadowed:

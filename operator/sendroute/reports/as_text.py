@@ -80,9 +80,6 @@ def _lines(whole: Report, page: Page, already: Report | None) -> Iterator[str]:
         yield from finding_lines(finding, page)
     if report.findings:
         yield ""
-    if report.relays_behind:
-        behind = ", ".join(map(clean, report.relays_behind))
-        yield from wrap(f"Not served yet by {behind}.", 0, columns=page.columns)
     for line in wrap(totals(whole), 0, columns=page.columns):
         yield paint(line, TextStyle.BOLD, page.colour)
 

@@ -6,11 +6,18 @@ from functools import cache
 
 from sendroute.following.follower import Follower, Snapshot
 from sendroute.following.relative import desired_within, finding_within, locate_within
+from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import checked_out
 from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree
-from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+from sendroute.model.ancestry import (
+    Ancestry,
+    AppliedCommit,
+    CommitHistory,
+    compare,
+    unanswered,
+)
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding
 from sendroute.model.provenance import Head
@@ -35,8 +42,9 @@ def tree_of_paths(
     find = cache(checked_out)
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
-        history = tree_history(paths, find) if applied or records else None
-        return compare(history, applied) if history is not None else None
+        if not applied and not records:
+            return None
+        return _ancestry(lambda: tree_history(paths, find), applied)
 
     return DesiredTree(
         loaded.desired,
@@ -69,8 +77,7 @@ def tree_of_snapshot(
     """
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
-        history = follower.history(snapshot, should_stop)
-        return compare(history, applied, signed=signed) if history is not None else None
+        return _ancestry(lambda: follower.history(snapshot, should_stop), applied, signed=signed)
 
     return DesiredTree(
         desired_within(snapshot.root, loaded.desired),
@@ -79,6 +86,22 @@ def tree_of_snapshot(
         lock_check([snapshot.path], top=snapshot.root),
         ancestry,
     )
+
+
+def _ancestry(
+    find: Callable[[], CommitHistory | None],
+    applied: Sequence[AppliedCommit],
+    *,
+    signed: bool = False,
+) -> Ancestry | None:
+    try:
+        history = find()
+    except GitFailedError as error:
+        cause = error.cause
+        if cause is None:
+            return unanswered(applied, "git failed", "Run git status there to see the reason.")
+        return unanswered(applied, cause.sentence, cause.hint)
+    return compare(history, applied, signed=signed) if history is not None else None
 
 
 def lock_check(

@@ -15,10 +15,10 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from sendroute.cli.command_line import INPUT_FILE, Parser
+from sendroute.cli.command_line import INPUT_FILE, Parser, UsageError
 from sendroute.cli.confirm import RESTORE, confirm_plan, shown_plan
 from sendroute.cli.exit_status import of_result
-from sendroute.cli.options import REPORTS, output_option
+from sendroute.cli.options import REPORTS, output_option, outputs_of
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
 from sendroute.reports.report import of_result as report_of
@@ -37,6 +37,8 @@ def run(arguments: Namespace, session: Session) -> int:
     path = Path(arguments.file)
     store = session.factory.store_if_exists()
     if store is None:
+        if {output.form for output in outputs_of(arguments)} != {"text"}:
+            raise UsageError("There is no store yet, so -o has nothing to report on.")
         return create_from(session, path)
     confirm = partial(confirm_plan, session, RESTORE, approved=arguments.auto_approve)
     with store:
