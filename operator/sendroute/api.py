@@ -23,8 +23,8 @@ from sendroute.model.spelling import did_you_mean
 from sendroute.planner.guards import Guards
 from sendroute.planner.offline import check_tree
 from sendroute.reconcile.reconciler import PlanRequest, Reconciler
+from sendroute.runtime.desired_tree import tree_of_paths
 from sendroute.runtime.factory import verifier_without_secrets
-from sendroute.runtime.source import source_of_paths
 from sendroute.store import record
 from sendroute.store.record import Store
 from sendroute.store.url import BUSY_TIMEOUT
@@ -138,7 +138,7 @@ def plan(
     removed = store.removed_accounts(guards.remove_accounts - tree.desired.mentioned)
     _require_known(named - removed, tree.desired, store)
     reconciler = Reconciler(store, verifier_without_secrets)
-    planned = reconciler.plan(source_of_paths(tree), PlanRequest(guards, keys)).plan
+    planned = reconciler.plan(tree_of_paths(tree), PlanRequest(guards, keys)).plan
     accounts = tuple(
         replace(account, findings=tuple(with_positions(tree.files, account.findings)))
         if account.findings

@@ -154,6 +154,14 @@ def test_a_refused_edit_writes_nothing(case: str, sendroute: Program, tree: Path
     assert files_of(tree) == before
 
 
+def test_a_path_that_does_not_exist_is_the_only_problem(sendroute: Program, tree: Path) -> None:
+    assert tree.is_dir()
+    ran = sendroute("edit", "set-route", "shop.example", "--managed", "missing")
+    assert ran.status == 1
+    assert "no such file" in ran.err
+    assert "unknown-domain" not in ran.err
+
+
 WRONG = {
     "no edit": ((), "usage:"),
     "a mistyped edit": (("set-rute", "x", "m"), "Did you mean `set-route`?"),

@@ -1,9 +1,10 @@
-"""git is started only by one module and in a defined environment."""
+"""git is started by one module only, and in a defined environment."""
 
 import ast
 import os
 import stat
 from pathlib import Path
+from typing import cast, get_args
 
 import pytest
 
@@ -15,6 +16,7 @@ from sendroute.git.failures import (
     GitFailedError,
 )
 from sendroute.git.process import Git, ProcessLimits, StoppedError, output
+from sendroute.postfix.installed import Postfix, Program
 
 PACKAGE = Path(__file__).parents[2] / "operator/sendroute"
 STARTING_MODULES = {
@@ -59,13 +61,27 @@ def starts_programs(source: str) -> bool:
     return bool(functions or names & STARTING_MODULES)
 
 
-def test_no_other_module_starts_git() -> None:
+def test_one_module_starts_git_and_one_other_starts_the_programs_of_postfix() -> None:
     modules = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if starts_programs(path.read_text())
     }
-    assert modules == {"git/process.py"}
+    assert modules == {"git/process.py", "postfix/installed.py"}
+    assert set(get_args(Program)) == {"postconf", "postfix", "postmap", "postqueue"}
+
+
+def test_only_programs_of_postfix_are_started_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    git = tmp_path / "git"
+    git.write_text(f'#!/bin/sh\ntouch "{started}"\n')
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(ValueError, match="git is no program of Postfix"):
+        Postfix(None).run(cast(Program, "git"))
+    assert not started.exists()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from sendroute.manifests.problems import problems
+from sendroute.manifests.problems import problems, unambiguous
 from sendroute.manifests.wording import Problem
+from sendroute.model.finding import Path
 
 ACCOUNT = {"account": "acme"}
 
@@ -93,6 +94,44 @@ def test_an_invalid_value_is_refused_with_one_sentence(spec: dict[str, Any], mes
     assert problem.message.startswith(message)
     assert problem.message.endswith(".")
     assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("route", "hint"),
+    [
+        ("managed", "Write defaultRoute: {managed: {}}."),
+        ("Unconfigured", "Write defaultRoute: {unconfigured: {}}."),
+        ("mailgun", "For profile mailgun, write defaultRoute: {profile: mailgun}."),
+    ],
+)
+def test_a_word_instead_of_a_route_gets_the_route_that_it_means(route: str, hint: str) -> None:
+    problem = only_problem("MailAccount", {"plan": "pro", "defaultRoute": route})
+    assert problem.hint == hint
+
+
+def test_an_empty_required_field_is_to_be_set() -> None:
+    empty = only_problem("MailAccount", {"plan": None})
+    assert empty.hint == (
+        "Set a value. The name of a service plan in the MailPlatform. For example: plan: pro"
+    )
+    optional = only_problem("MailAccount", {"plan": "pro", "suspend": None})
+    assert optional.hint == "Set a value, or remove the field."
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "text", "hint"),
+    [
+        ("SMTPProfile", ("spec", "port"), "0465", "Write 465."),
+        ("SMTPProfile", ("spec", "limits", "perDay"), "50_000", "Write 50000."),
+        ("SMTPProfile", ("spec", "suspend"), "off", "Write false."),
+        ("SMTPProfile", ("spec", "port"), "on", None),
+        ("SMTPProfile", ("spec", "account"), "0465", None),
+    ],
+)
+def test_an_ambiguous_scalar_has_the_meaning_of_its_field(
+    kind: str, path: Path, text: str, hint: str | None
+) -> None:
+    assert unambiguous(kind, path, text) == hint
 
 
 def test_a_platform_has_no_namespace() -> None:

@@ -11,7 +11,7 @@ from sendroute.manifests.cache import GitCache
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.read import Reading
 from sendroute.manifests.revision import Revision
-from sendroute.manifests.sources import Files, Tree
+from sendroute.manifests.sources import Files, ManifestSource
 from sendroute.model.problem import ProblemError
 
 DOMAIN = """\
@@ -58,17 +58,17 @@ def commit() -> None:
     git("commit", "-q", "-m", "x")
 
 
-def domains(tree: Tree, cache: GitCache | None = None) -> list[str]:
+def domains(source: ManifestSource, cache: GitCache | None = None) -> list[str]:
     """The content of each file; without a given cache, with an empty cache that is not written."""
-    reading = Reading(tree)
+    reading = Reading(source)
     contents = reading.contents(cache or GitCache([]))
     documents = [f"{entry.name} {row}" for entry, content in contents for row in content.in_order()]
     codes = [f"{f.where.file} {f.code}" for f in reading.findings if f.where]
     return [*documents, *codes, f"{reading.complete} {reading.foreign} {sorted(reading.stopped)}"]
 
 
-def names(tree: Tree) -> list[str]:
-    entries, _ = tree.entries()
+def names(source: ManifestSource) -> list[str]:
+    entries, _ = source.entries()
     return [entry.name for entry in entries]
 
 

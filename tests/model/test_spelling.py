@@ -11,6 +11,17 @@ from sendroute.model.spelling import did_you_mean
         pytest.param("mailgnu", ["ses", "mailgun"], "mailgun", id="two letters exchanged"),
         pytest.param("defaultroute", ["defaultRoute"], "defaultRoute", id="case differs"),
         pytest.param("zzz", ["ses", "mailgun"], None, id="nothing is near"),
+        pytest.param("--strictt", ["--store", "--test"], None, id="only the dashes are alike"),
+        pytest.param("--strictt", ["--store", "--strict"], "--strict", id="a letter too many"),
+        pytest.param("--onyl", ["--only", "--out"], "--only", id="an option"),
+        pytest.param("nope.example", ["g3.example"], None, id="only the ending is alike"),
+        pytest.param("shpo.example", ["shop.example", "so.example"], "shop.example", id="a domain"),
+        pytest.param("A_B_REAL_MAIL", ["A_B_INSTALL"], None, id="only the beginning is alike"),
+        pytest.param("A_B_STOR", ["A_B_INSTALL", "A_B_STORE"], "A_B_STORE", id="a variable"),
+        pytest.param("set-rute", ["set-route", "set-default"], "set-route", id="a command"),
+        pytest.param("hostname", ["host", "port"], "host", id="a longer word"),
+        pytest.param("confidentialtest", ["connectiontest"], None, id="too many edits"),
+        pytest.param("a-3", ["a-1"], None, id="the only letter differs"),
         pytest.param("ses", [], None, id="nothing is known"),
     ],
 )
@@ -21,5 +32,7 @@ def test_the_nearest_known_name_is_suggested(
 
 
 def test_the_order_of_known_names_does_not_matter() -> None:
-    known = ["acme-1", "acme-2", "ACME-1"]
-    assert did_you_mean("acme-3", known) == did_you_mean("acme-3", reversed(known))
+    known = ["acme-10", "acme-20", "ACME-10"]
+    nearest = did_you_mean("acme-30", known)
+    assert nearest is not None
+    assert nearest == did_you_mean("acme-30", reversed(known))

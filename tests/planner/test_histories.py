@@ -93,7 +93,7 @@ def moments(history: list[Step]) -> Iterator[Moment]:
             remove_accounts=step.removals,
             held={
                 (key.namespace, key.name): naive.Size(
-                    whole.domains, whole.applied.removed, whole.applied.rerouted
+                    whole.domain_count, whole.applied.removed, whole.applied.rerouted
                 )
                 for key, whole in held.items()
             },
@@ -120,7 +120,7 @@ def still_held(before: dict[AccountKey, WholeChange], plan: Plan) -> dict[Accoun
     applied = total(a.counts for a in plan.accounts if a.key in before and not a.stopped)
     held = {a.key: a.whole or before.get(a.key) for a in plan.accounts if a.stopped}
     return {
-        key: WholeChange(whole.domains, total((whole.applied, applied)))
+        key: WholeChange(whole.domain_count, total((whole.applied, applied)))
         for key, whole in held.items()
         if whole is not None
     }
@@ -350,7 +350,7 @@ def test_the_plan_of_an_account_does_not_depend_on_unrelated_accounts(history: l
                 as_desired(alone),
                 current,
                 frozenset([AccountKey(*key)]),
-                OtherAccounts(domains=len(domains_of_others(now, key, stored_only=True))),
+                OtherAccounts(domain_count=len(domains_of_others(now, key, stored_only=True))),
                 failed=now.failed,
                 rotated=now.rotated,
                 guards=now.guards,

@@ -73,7 +73,7 @@ def planned(now: Moment, selection: Selection, current: Current) -> Plan:
         desired,
         some,
         keys,
-        replace(selection.others, domains=stored - of_keys),
+        replace(selection.others, domain_count=stored - of_keys),
         failed=now.failed,
         rotated=now.rotated,
         guards=now.guards,

@@ -7,7 +7,7 @@ import pytest
 
 from sendroute.model.change import AccountPlan
 from sendroute.model.desired import Desired
-from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
+from sendroute.reconcile.reconciler import DesiredTree, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import Verifier
 from sendroute.store.create import init_store
 from sendroute.store.record import Store
@@ -29,8 +29,8 @@ def verifier() -> Verifier:
     return Verifier(NoSecrets(), None)  # type: ignore[arg-type]
 
 
-def source(desired: Desired) -> Source:
-    return Source(desired, None, lambda _where: None)
+def source(desired: Desired) -> DesiredTree:
+    return DesiredTree(desired, None, lambda _where: None)
 
 
 class SomeAccountsOnly:

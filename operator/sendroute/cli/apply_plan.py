@@ -77,10 +77,10 @@ def apply_planned(
     signal did."""
 
     def confirm(planned: Planned) -> Finding | None:
-        locate = planned.source.locate
+        locate = planned.tree.locate
         return confirm_plan(session, APPLY, planned.plan, approved=options.approved, locate=locate)
 
-    provenance = Provenance(datetime.now(UTC), actor(), planned.source.commit)
+    provenance = Provenance(datetime.now(UTC), actor(), planned.tree.commit)
     reconciler = reconciler_of(store, session, saves=True)
     planned, refused = reconciler.confirmed(planned, confirm)
     if refused is not None:

@@ -98,10 +98,13 @@ class EditSession:
     @contextmanager
     def adds_positions(self) -> Iterator[None]:
         """A context that adds positions to problems. If a name is unknown, it also adds the
-        findings about unreadable files, which may define it."""
+        findings about unreadable files, which may define it; and these alone if nothing was
+        read."""
         try:
             yield
         except ProblemError as problem:
+            if not self._paths and self._reading.findings:
+                raise ProblemError(*self._reading.findings) from problem
             reading_findings: Iterable[Finding] = ()
             if any(has_trait(finding.code, Trait.ABSENCE) for finding in problem.findings):
                 reading_findings = self._reading.findings

@@ -11,7 +11,7 @@ from sendroute.cli.hints import with_hint
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
-from sendroute.following.follower import FollowedTree
+from sendroute.following.follower import Snapshot
 from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
@@ -19,16 +19,16 @@ from sendroute.git.process import end_all
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
+from sendroute.loop.served_trees import ServedTrees
 from sendroute.loop.source_record import SourceRecord
-from sendroute.loop.tree_source import TreeSource
 from sendroute.manifests.tree import LoadedTree
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.reconciler import Source
+from sendroute.reconcile.reconciler import DesiredTree
 from sendroute.runtime.actor import actor
+from sendroute.runtime.desired_tree import tree_of_snapshot
 from sendroute.runtime.factory import run_tests
 from sendroute.runtime.service import running
-from sendroute.runtime.source import source_of_follower
 from sendroute.store.lock_guard import NAME as LOCK_FILE
 from sendroute.store.lock_guard import lock_file_candidates
 
@@ -74,17 +74,17 @@ def run_loop(session: Session, options: RunOptions) -> None:
             follow(options.source, options.branch, options.state_dir, _locks, [LOCK_FILE])
         ) as follower,
     ):
-        source_of = partial(
-            source_of_follower,
+        tree_of = partial(
+            tree_of_snapshot,
             follower,
             signed=options.branch.verify_signatures,
             should_stop=service.stop.is_set,
         )
 
-        def read(followed: FollowedTree) -> Source:
-            return source_of(followed, _read(session, followed))
+        def read(snapshot: Snapshot) -> DesiredTree:
+            return tree_of(snapshot, _read(session, snapshot))
 
-        trees = TreeSource(follower, read, service.stop)
+        trees = ServedTrees(follower, read, service.stop)
         factory = session.factory
         verifier_for = partial(factory.verifier, saves=True)
         round_options = RoundOptions(verifier_for, _test, options.guards, actor(), service.stop)
@@ -116,8 +116,8 @@ def _source_name(shown: str, options: GitOptions) -> str:
     return ", ".join(parts)
 
 
-def _read(session: Session, tree: FollowedTree) -> LoadedTree:
-    return read_tree([tree.path], session, parallel=False, submodules=tree.submodules)
+def _read(session: Session, snapshot: Snapshot) -> LoadedTree:
+    return read_tree([snapshot.path], session, parallel=False, submodules=snapshot.submodules)
 
 
 def _locks(path: str) -> list[str]:

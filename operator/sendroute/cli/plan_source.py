@@ -30,7 +30,7 @@ from sendroute.reconcile.verifier import SavedInputs
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
-from sendroute.runtime.source import lock_check, source_of_paths
+from sendroute.runtime.desired_tree import lock_check, tree_of_paths
 from sendroute.store.record import Store
 
 
@@ -67,19 +67,19 @@ def plan_paths(
     Raises:
         ProblemError: an account is unknown, or the store, the secrets or a key is unusable.
     """
-    tree = read_tree(paths, session, cached=True)
+    loaded = read_tree(paths, session, cached=True)
     only = None
     to_remove = options.guards.remove_accounts
     if options.only or to_remove:
-        known = tree.desired.mentioned.union(store.accounts())
+        known = loaded.desired.mentioned.union(store.accounts())
         known |= store.removed_accounts(to_remove - known)
         accounts_named(sorted(map(str, to_remove)), known)
         only = accounts_named(options.only, known) if options.only else None
     request = PlanRequest(options.guards, only)
-    source = source_of_paths(tree, lock=options.lock, records=options.records)
+    tree = tree_of_paths(loaded, lock=options.lock, records=options.records)
     reconciler = reconciler_of(store, session, saves=options.saves)
-    planned = reconciler.plan(source, request, test=options.test)
-    tree.locate.expect(locations_of(planned.plan))
+    planned = reconciler.plan(tree, request, test=options.test)
+    loaded.locate.expect(locations_of(planned.plan))
     return planned
 
 
@@ -121,7 +121,7 @@ def _lock_of(item: SavedFinding) -> str | None:
 def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:
     """Write a plan into a file. It names secrets, but holds none. Returns the findings if it cannot
     be written, because the plan is shown in any case."""
-    report = of_plan(planned.plan, locate=planned.source.locate)
+    report = of_plan(planned.plan, locate=planned.tree.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)), str(Path.cwd()))
     try:
         write(path, [encode(saved)], subject="The saved plan", mode=0o600)

@@ -13,8 +13,8 @@ from sendroute.model.problem import ProblemError
 
 
 class EditedFiles:
-    """A :class:`~sendroute.manifests.sources.Tree` in which some files have other texts. All others
-    are listed and read again, so that what changed meanwhile counts.
+    """A :class:`~sendroute.manifests.sources.ManifestSource` in which some files have other
+    texts. All others are listed and read again, so that what changed meanwhile counts.
 
     Args:
         files: the tree on disk.

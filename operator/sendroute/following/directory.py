@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOENT, ENOTDIR
 
-from sendroute.following.follower import FollowedTree, StoppedError
+from sendroute.following.follower import Snapshot, StoppedError
 from sendroute.following.walk import PathStatus, status_of, walk
 from sendroute.git.tree_history import tree_history
 from sendroute.model.ancestry import CommitHistory
@@ -45,33 +45,33 @@ class Directory:
     def shown(self) -> str:
         return self._path
 
-    def poll(self, should_stop: Callable[[], bool]) -> FollowedTree:
+    def poll(self, should_stop: Callable[[], bool]) -> Snapshot:
         fingerprint, newest = self._fingerprint(should_stop)
         remaining = newest + _TICK_NS - time.time_ns()
         if 0 < remaining <= _TICK_NS:
             # Only once, because a file may be written continuously.
             time.sleep(remaining / 1e9)
             fingerprint, _ = self._fingerprint(should_stop)
-        return FollowedTree(self._path, None, fingerprint)
+        return Snapshot(self._path, None, fingerprint)
 
-    def unchanged(self, tree: FollowedTree) -> bool:
+    def unchanged(self, snapshot: Snapshot) -> bool:
         try:
             fingerprint, _ = self._fingerprint(lambda: False)
         except ProblemError:
             return False
-        return fingerprint == tree.fingerprint
+        return fingerprint == snapshot.fingerprint
 
     def history(
         self,
-        tree: FollowedTree,
+        snapshot: Snapshot,
         should_stop: Callable[[], bool],  # noqa: ARG002
     ) -> CommitHistory | None:
-        return tree_history([tree.path])
+        return tree_history([snapshot.path])
 
-    def remember(self, tree: FollowedTree) -> None:
+    def remember(self, snapshot: Snapshot) -> None:
         """A directory has only its current state."""
 
-    def last_good(self, should_stop: Callable[[], bool]) -> FollowedTree | None:  # noqa: ARG002
+    def last_good(self, should_stop: Callable[[], bool]) -> Snapshot | None:  # noqa: ARG002
         return None
 
     def close(self) -> None:

@@ -9,14 +9,14 @@ from sendroute.git.process import StoppedError as StoppedError
 from sendroute.model.ancestry import CommitHistory
 
 
-class FollowedTree(Struct, frozen=True):
-    """One state of the source.
+class Snapshot(Struct, frozen=True):
+    """One state of a source, from which a tree can be read.
 
     ``path`` is the directory or file of manifests to read. ``commit`` is the commit that it was
-    checked out from; None for a directory. Two trees of one follower have the same ``fingerprint``
-    exactly if nothing changed between them. File names are shown relative to ``root``, the top of a
-    checkout; None for a directory, whose names are shown as they are. ``submodules`` are empty
-    directories in it: what they hold is not known.
+    checked out from; None for a directory. Two snapshots of one follower have the same
+    ``fingerprint`` exactly if nothing changed between them. File names are shown relative to
+    ``root``, the top of a checkout; None for a directory, whose names are shown as they are.
+    ``submodules`` are empty directories in it: what they hold is not known.
     """
 
     path: str
@@ -36,7 +36,7 @@ class Follower(Protocol):
         """The source as it is logged: without the user of a URL, which may be a token."""
         ...
 
-    def poll(self, should_stop: Callable[[], bool]) -> FollowedTree:
+    def poll(self, should_stop: Callable[[], bool]) -> Snapshot:
         """Get the newest state of the source.
 
         Args:
@@ -47,27 +47,27 @@ class Follower(Protocol):
 
         Raises:
             ProblemError: the source is unavailable (``source-unreachable``) or the commit is not
-                signed as required (``unsigned-commit``). Earlier trees stay as they are.
+                signed as required (``unsigned-commit``). Earlier snapshots stay as they are.
             StoppedError: ``should_stop()`` became true; raised promptly.
         """
         ...
 
-    def unchanged(self, tree: FollowedTree) -> bool:
-        """Check, after a tree was read, that the source did not change meanwhile.
+    def unchanged(self, snapshot: Snapshot) -> bool:
+        """Check, after a snapshot was read, that the source did not change meanwhile.
 
         Args:
-            tree: the tree that was read.
+            snapshot: the snapshot that was read.
 
         Returns:
             False if it changed, or is unavailable: poll and read again.
         """
         ...
 
-    def history(self, tree: FollowedTree, should_stop: Callable[[], bool]) -> CommitHistory | None:
-        """Get the history of a tree's commit. A question about it may fetch more of the history.
+    def history(self, snapshot: Snapshot, should_stop: Callable[[], bool]) -> CommitHistory | None:
+        """Get the history of a snapshot's commit. A question about it may fetch more of it.
 
         Args:
-            tree: a tree of this follower.
+            snapshot: a snapshot of this follower.
             should_stop: checked while a question waits.
 
         Returns:
@@ -75,29 +75,29 @@ class Follower(Protocol):
         """
         ...
 
-    def remember(self, tree: FollowedTree) -> None:
-        """Remember a tree as the last good one.
+    def remember(self, snapshot: Snapshot) -> None:
+        """Remember a snapshot as the last good one.
 
-        The newest tree and the one remembered last stay readable; any other may be removed by the
-        next call of the follower. A directory cannot remember: it has only its current state.
+        The newest snapshot and the one remembered last stay readable; any other may be removed by
+        the next call of the follower. A directory cannot remember: it has only its current state.
 
         Args:
-            tree: a tree of this follower.
+            snapshot: a snapshot of this follower.
 
         Raises:
             ProblemError: the state directory cannot be written (``unwritable``).
         """
         ...
 
-    def last_good(self, should_stop: Callable[[], bool]) -> FollowedTree | None:
-        """Get the tree that was remembered last, by this follower or, with a permanent state
+    def last_good(self, should_stop: Callable[[], bool]) -> Snapshot | None:
+        """Get the snapshot that was remembered last, by this follower or, with a permanent state
         directory, by an earlier process.
 
         Args:
             should_stop: checked while the call waits.
 
         Returns:
-            The tree; None if there is none.
+            The snapshot; None if there is none.
 
         Raises:
             ProblemError, StoppedError: as for :meth:`poll`.

@@ -14,7 +14,7 @@ from msgspec import Struct
 from sendroute.following.address import Address
 from sendroute.following.checkout import checkout
 from sendroute.following.first_seen import FirstSeen
-from sendroute.following.follower import FollowedTree
+from sendroute.following.follower import Snapshot
 from sendroute.following.selection import CommitTree, TreeLimits
 from sendroute.following.state import State, cannot_use, remove
 from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, GitFailedError, too_old
@@ -98,8 +98,8 @@ class Branch:
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
         self._first_seen = FirstSeen(self._state.first_seen)
-        self._newest: FollowedTree | None = None
-        self._remembered: FollowedTree | None = None
+        self._newest: Snapshot | None = None
+        self._remembered: Snapshot | None = None
         self._new_enough = False
         self._contained: dict[tuple[str, str], bool] = {}  # whether the first contains the second
 
@@ -107,23 +107,23 @@ class Branch:
     def shown(self) -> str:
         return self._address.shown
 
-    def poll(self, should_stop: Callable[[], bool]) -> FollowedTree:
+    def poll(self, should_stop: Callable[[], bool]) -> Snapshot:
         with self._reported_errors():
             self._require_git(should_stop)
             listed = self._remote_commit(should_stop)
             if self._newest is None or self._newest.commit != listed or not _exists(self._newest):
-                self._newest = self._tree_or_refetch(
+                self._newest = self._snapshot_or_refetch(
                     self._fetched_commit(listed, should_stop), should_stop
                 )
                 self._tidy(should_stop)
             return self._newest
 
-    def unchanged(self, tree: FollowedTree) -> bool:
+    def unchanged(self, snapshot: Snapshot) -> bool:
         """A checkout does not change, but another process may remove it."""
-        return _exists(tree)
+        return _exists(snapshot)
 
-    def history(self, tree: FollowedTree, should_stop: Callable[[], bool]) -> CommitHistory | None:
-        if tree.commit is None:
+    def history(self, snapshot: Snapshot, should_stop: Callable[[], bool]) -> CommitHistory | None:
+        if snapshot.commit is None:
             return None
 
         def run(arguments: Sequence[str]) -> bytes | None:
@@ -134,7 +134,7 @@ class Branch:
                     raise
                 return None
 
-        return _BranchHistory(self, TreeHistory(tree.commit, run), should_stop)
+        return _BranchHistory(self, TreeHistory(snapshot.commit, run), should_stop)
 
     def contains(self, history: TreeHistory, earlier: str, should_stop: Callable[[], bool]) -> bool:
         """Whether a commit of the branch contains an earlier one. More of the history is fetched
@@ -156,19 +156,19 @@ class Branch:
         arguments = [f"--git-dir={self._state.repository}", *_FETCH, f"--depth={depth}"]
         self._git.run([*arguments, "--", self._address.url, refs], should_stop)
 
-    def remember(self, tree: FollowedTree) -> None:
-        if tree.commit is not None and tree != self._remembered:
+    def remember(self, snapshot: Snapshot) -> None:
+        if snapshot.commit is not None and snapshot != self._remembered:
             with self._reported_errors():
                 self._state.unlock()
-                self._local("update-ref", f"{self._refs}/good", tree.commit)
-            self._remembered = tree
+                self._local("update-ref", f"{self._refs}/good", snapshot.commit)
+            self._remembered = snapshot
 
-    def last_good(self, should_stop: Callable[[], bool]) -> FollowedTree | None:
+    def last_good(self, should_stop: Callable[[], bool]) -> Snapshot | None:
         if self._remembered is None or not _exists(self._remembered):
             with self._reported_errors():
                 self._require_git(should_stop)
                 commit = self._commit("good", should_stop)
-                self._remembered = None if commit is None else self._tree(commit, should_stop)
+                self._remembered = None if commit is None else self._snapshot(commit, should_stop)
         return self._remembered
 
     def close(self) -> None:
@@ -268,19 +268,19 @@ class Branch:
             remove(new)
         return commit
 
-    def _tree_or_refetch(self, commit: str, should_stop: Callable[[], bool]) -> FollowedTree:
+    def _snapshot_or_refetch(self, commit: str, should_stop: Callable[[], bool]) -> Snapshot:
         """If the local repository lacks objects of the commit, fetch it again."""
         try:
-            return self._tree(commit, should_stop)
+            return self._snapshot(commit, should_stop)
         except GitFailedError as error:
             if error.cause is not None:
                 raise
         try:
-            return self._tree(self._renew(commit, should_stop), should_stop)
+            return self._snapshot(self._renew(commit, should_stop), should_stop)
         except GitFailedError as error:
             raise GitFailedError(error.cause or NO_CHECKOUT) from error
 
-    def _tree(self, commit: str, should_stop: Callable[[], bool]) -> FollowedTree:
+    def _snapshot(self, commit: str, should_stop: Callable[[], bool]) -> Snapshot:
         options = self._options
         if options.verify_signatures:
             kept = {self._commit(name, should_stop) for name in ("tip", "good")}
@@ -289,11 +289,13 @@ class Branch:
             verify_signature(self._git, signed, options.allowed_signers, should_stop)
         tree = CommitTree(self._git, self._state.repository, commit, options.tree, should_stop)
         top, path, submodules = checkout(self._state, tree, options.path, self._names_above)
-        return FollowedTree(str(path), commit, commit, str(top), tuple(map(str, submodules)))
+        return Snapshot(str(path), commit, commit, str(top), tuple(map(str, submodules)))
 
     def _tidy(self, should_stop: Callable[[], bool]) -> None:
         """Remove unused checkouts and, from time to time, unreachable objects."""
-        current = {tree.commit for tree in (self._newest, self._remembered) if tree is not None}
+        current = {
+            snapshot.commit for snapshot in (self._newest, self._remembered) if snapshot is not None
+        }
         for directory in self._state.trees.iterdir():
             if directory.name not in current:
                 remove(directory)
@@ -362,5 +364,5 @@ class _BranchHistory(NamedTuple):
         return self.here.first_commit()
 
 
-def _exists(tree: FollowedTree) -> bool:
-    return Path(tree.path).exists()
+def _exists(snapshot: Snapshot) -> bool:
+    return Path(snapshot.path).exists()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sendroute.loop.rounds import RoundResult
-from sendroute.loop.tree_source import ReadTree
+from sendroute.loop.served_trees import Candidate
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.finding import Severity
 from sendroute.model.owner import PLATFORM, Owner
@@ -36,23 +36,23 @@ class EventLog:
         self._tree_errors: frozenset[str] = frozenset()
         self._statuses: dict[Owner, AccountStatus] = {}
 
-    def serving(self, loaded: ReadTree) -> None:
-        desired = loaded.source.desired
+    def serving(self, served: Candidate) -> None:
+        desired = served.tree.desired
         domains = sum(len(account.domains) for account in desired.accounts.values())
-        at = f"commit {loaded.source.commit}" if loaded.source.commit else "the directory"
+        at = f"commit {served.tree.commit}" if served.tree.commit else "the directory"
         _log.info(
             "Serving %s: %s, %s.",
             at,
             counted(len(desired.accounts), "account"),
             counted(domains, "domain"),
-            extra={"commit": loaded.source.commit},
+            extra={"commit": served.tree.commit},
         )
 
     def round_completed(
         self, round_result: RoundResult, statuses: Mapping[Owner, AccountStatus]
     ) -> None:
         """Log what a round changed. ``statuses`` are those of all accounts after the round."""
-        commit = round_result.tree.source.commit
+        commit = round_result.served.tree.commit
         for key, count in round_result.drifted.items():
             _log.warning(
                 "Account %s had drifted: repaired with %s.",
@@ -80,7 +80,7 @@ class EventLog:
 
     def _log_tree_errors(self, round_result: RoundResult, commit: str | None) -> None:
         """Errors that belong to no account, for example of a file that cannot be read."""
-        locate = round_result.tree.source.locate
+        locate = round_result.served.tree.locate
         codes = {
             finding_text(self._advise(finding), locate): finding.code
             for finding in round_result.result.plan.findings

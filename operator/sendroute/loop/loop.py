@@ -15,9 +15,9 @@ from sendroute.loop.poller import SourcePoller
 from sendroute.loop.protocols import Health, Open
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
 from sendroute.loop.schedule import DueAccounts, Schedule
+from sendroute.loop.served_trees import Candidate, ServedTrees
 from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.store_changes import StoreChanges
-from sendroute.loop.tree_source import ReadTree, TreeSource
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
@@ -45,7 +45,7 @@ class Loop:
 
     def __init__(
         self,
-        trees: TreeSource,
+        trees: ServedTrees,
         open_store: Open,
         options: RoundOptions,
         intervals: PollIntervals,
@@ -65,7 +65,7 @@ class Loop:
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
         self._store = StoreHandle(open_store, self._wakeups.put, random)
         self._changes = StoreChanges()
-        self._served: ReadTree | None = None
+        self._served: Candidate | None = None
         self._source = source
         self._write_failed = False  # only a round shows whether the store can be written again
 
@@ -162,8 +162,8 @@ class Loop:
         self, round_result: RoundResult, statuses: dict[Owner, AccountStatus], duration: float
     ) -> None:
         self._event_log.round.update(())
-        if round_result.tree is not self._served:
-            self._serve(round_result.tree, remember=round_result.adopted)
+        if round_result.served is not self._served:
+            self._serve(round_result.served, remember=round_result.adopted)
         self._schedule.round_succeeded(
             round_result.due, round_result.states, time.monotonic(), duration=duration
         )
@@ -175,7 +175,7 @@ class Loop:
         self._metrics.statuses(statuses.values(), is_newest=is_newest, now=time.time())
         self._wakeups.put()  # another process may have written in the meantime
 
-    def _serve(self, loaded: ReadTree, *, remember: bool) -> None:
+    def _serve(self, loaded: Candidate, *, remember: bool) -> None:
         self._served = loaded
         self._event_log.serving(loaded)
         self._metrics.serving(loaded)
@@ -205,7 +205,7 @@ class Loop:
         are none."""
         if not self._store.is_up and time.monotonic() < self._store.retry_at:
             return
-        served = self._served.source.desired.accounts if self._served is not None else ()
+        served = self._served.tree.desired.accounts if self._served is not None else ()
         try:
             with self._options.stop.interruptible():
                 store = self._store.get()

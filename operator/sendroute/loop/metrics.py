@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Count
 
 from sendroute.loop.rounds import RoundResult
-from sendroute.loop.tree_source import ReadTree
+from sendroute.loop.served_trees import Candidate
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.outcome import Outcome
 from sendroute.model.owner import PLATFORM, Owner, owner_named
@@ -104,13 +104,13 @@ class Metrics:
         """Report whether the newest tree is served."""
         self._tree.set(good)
 
-    def serving(self, loaded: ReadTree) -> None:
+    def serving(self, served: Candidate) -> None:
         """Report the tree that is served."""
-        desired = loaded.source.desired
+        desired = served.tree.desired
         self._accounts.set(len(desired.accounts))
         self._domains.set(sum(len(account.domains) for account in desired.accounts.values()))
         self._commit.clear()
-        self._commit.labels(loaded.source.commit or "").set(1)
+        self._commit.labels(served.tree.commit or "").set(1)
 
     def store(self, *, up: bool) -> None:
         """Report whether the store answers."""

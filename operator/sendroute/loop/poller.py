@@ -3,7 +3,7 @@ a tree could be read only in part."""
 
 import time
 
-from sendroute.loop.tree_source import TreeSource
+from sendroute.loop.served_trees import ServedTrees
 from sendroute.runtime.backoff import FIRST, Random, backoff
 
 
@@ -11,7 +11,7 @@ class SourcePoller:
     """``due_at`` is when :meth:`poll` is to be called next, on the clock of ``time.monotonic``."""
 
     def __init__(
-        self, trees: TreeSource, interval: float, poll_interval: float, random: Random
+        self, trees: ServedTrees, interval: float, poll_interval: float, random: Random
     ) -> None:
         self._trees = trees
         self._interval = interval
@@ -31,7 +31,7 @@ class SourcePoller:
 
         Returns:
             Whether there is a tree that was not reconciled yet. A source that is unreachable raises
-            nothing: it is a fault of the tree source.
+            nothing: it is a fault of the served trees.
         """
         started = time.monotonic()
         reread = started >= self._reread_at

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.schedule import DueAccounts, RoundState
-from sendroute.loop.tree_source import ReadTree, TreeSource, changed
+from sendroute.loop.served_trees import Candidate, ServedTrees, changed
 from sendroute.model.change import (
     AccountChange,
     AccountPlan,
@@ -59,7 +59,7 @@ class RoundResult(Struct, frozen=True):
     counts the changes of each account whose manifests and platform had not changed.
     """
 
-    tree: ReadTree
+    served: Candidate
     adopted: bool
     due: DueAccounts
     before: AccountStatuses
@@ -83,7 +83,7 @@ class StoreMismatch(Struct, frozen=True):
 
 
 def run_round(
-    store: LoopStore, trees: TreeSource, due: DueAccounts, options: RoundOptions
+    store: LoopStore, trees: ServedTrees, due: DueAccounts, options: RoundOptions
 ) -> RoundResult | StoreMismatch:
     """Reconcile what is due with the newest tree that belongs to the store.
 
@@ -104,33 +104,33 @@ def run_round(
         due = DueAccounts(None)  # a change of the platform concerns every account
     with options.stop.interruptible():
         statuses = store.account_statuses()
-    for tree in trees.candidates():
-        edited = _edited(trees, tree)
+    for candidate in trees.candidates():
+        edited = _edited(trees, candidate)
         due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
             due_now = DueAccounts(due.accounts | edited)
         record = _CountingRecord(store)
         reconciler = _reconciler(record, options)
-        planned = reconciler.plan(tree.source, _request(due_now, statuses, options.guards))
+        planned = reconciler.plan(candidate.tree, _request(due_now, statuses, options.guards))
         planned, refused = reconciler.confirmed(planned)
         if refused is not None:
             findings = planned.mismatch
-            trees.reject(tree, findings)
+            trees.reject(candidate, findings)
             continue
         result, assessment = _commit(reconciler, record, planned, statuses, options)
         # Not earlier, because a failed round is repeated, with all changes.
-        adopted = trees.adopt(tree)
+        adopted = trees.adopt(candidate)
         drifted = {} if edited is None else _drifted(result, edited | statuses.keys())
-        return RoundResult(tree, adopted, due_now, statuses, result, assessment, drifted)
+        return RoundResult(candidate, adopted, due_now, statuses, result, assessment, drifted)
     return StoreMismatch(findings)
 
 
-def _edited(trees: TreeSource, tree: ReadTree) -> Set[AccountKey] | None:
+def _edited(trees: ServedTrees, candidate: Candidate) -> Set[AccountKey] | None:
     """The accounts whose manifests changed since the last good tree; None for every account."""
-    if tree is trees.last_good:
+    if candidate is trees.last_good:
         return frozenset()
-    before = trees.last_good.source.desired if trees.last_good is not None else None
-    return changed(before, tree.source.desired)
+    before = trees.last_good.tree.desired if trees.last_good is not None else None
+    return changed(before, candidate.tree.desired)
 
 
 def _commit(
@@ -144,7 +144,7 @@ def _commit(
     _log.debug("Committing the plan of %d accounts.", len(planned.plan.accounts))
     applied = reconciler.commit(
         planned,
-        Provenance(datetime.now(UTC), options.actor, planned.source.commit),
+        Provenance(datetime.now(UTC), options.actor, planned.tree.commit),
         statuses=statuses,
         should_stop=partial(_should_stop, options.stop, record),
     )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec.structs import replace
 
 from sendroute.loop.protocols import LoopStore
-from sendroute.loop.tree_source import ReadTree
+from sendroute.loop.served_trees import Candidate
 from sendroute.model.account_status import ReportedFinding, reported
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
@@ -26,10 +26,10 @@ class SourceRecord:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._tree: ReadTree | None = None
+        self._served: Candidate | None = None
         self._written: FollowedSource | None = None
 
-    def update(self, store: LoopStore, served: ReadTree | None, faults: Sequence[Finding]) -> None:
+    def update(self, store: LoopStore, served: Candidate | None, faults: Sequence[Finding]) -> None:
         """Record what is served, if that changed, and every minute that the loop runs. Nothing is
         written into a store to which the tree does not belong.
 
@@ -49,16 +49,16 @@ class SourceRecord:
         after = replace(before, faults=shown, faulty_since=before.faulty_since or now)
         if not shown:
             after = replace(after, faulty_since=None)
-        if served is not None and served is not self._tree:
-            commit = served.source.commit
-            is_same = self._tree is None and commit is not None and commit == before.commit
+        if served is not None and served is not self._served:
+            commit = served.tree.commit
+            is_same = self._served is None and commit is not None and commit == before.commit
             since = before.since if is_same else now
             after = replace(after, commit=commit, since=since)
         seen = before.seen_at if self._written is not None else None
         if after != self._written or seen is None or now - seen >= _SEEN:
             after = replace(after, seen_at=now)
             store.write_followed_source(after)
-        self._written, self._tree = after, served
+        self._written, self._served = after, served
 
     def _stored(self, store: LoopStore) -> FollowedSource:
         """What an earlier process recorded: a restart does not begin to serve again."""

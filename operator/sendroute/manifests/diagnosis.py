@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.manifests.exact import Draft, shown, written
+from sendroute.manifests.exact import Draft, scalar_text, shown, written
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_misspelt, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
@@ -63,6 +63,8 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     ):
         account = None
     account_known = account is not None or (paths == () and not wrong_header)
+    if not wrong_header:
+        faults = [_with_type(fault, draft) for fault in faults]
     findings = [_from_fault(fault, where, account) for fault in faults]
     for problem in problems:
         position = draft.position(problem.path, problem.of_key)
@@ -103,6 +105,18 @@ def _is_ours_to_read(path: Path) -> bool:
             return True
         case _:
             return False
+
+
+def _with_type(fault: Fault, draft: Draft) -> Fault:
+    """An ambiguous scalar's hint is what to write in its field."""
+    from sendroute.manifests.problems import unambiguous
+
+    kind = draft.node.value.get("kind")
+    if fault.code != Code.AMBIGUOUS_SCALAR or kind not in KINDS:
+        return fault
+    text = scalar_text(draft, fault.path)
+    hint = unambiguous(kind, fault.path, text)
+    return fault._replace(hint=hint) if hint else fault
 
 
 def _of_shape(value: dict[str, Any], draft: Draft) -> list[Problem]:

@@ -23,7 +23,7 @@ from yaml import (
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_misspelt, is_ours
-from sendroute.manifests.scalars import AMBIGUOUS, resolve, unambiguous
+from sendroute.manifests.scalars import AMBIGUOUS, meaning, resolve
 from sendroute.manifests.syntax import (
     Fault,
     Text,
@@ -89,6 +89,14 @@ class Draft(NamedTuple):
             else:
                 return node.position
         return position if of_key else node.position
+
+
+def scalar_text(draft: Draft, path: Path) -> str:
+    """The text of the scalar at a path that the document has."""
+    node = draft.node
+    for step in path:
+        node = node.items[step]
+    return node.written or str(node.value)
 
 
 def written(draft: Draft, path: Path) -> str | None:
@@ -419,8 +427,14 @@ def _quote_it(text: str) -> str:
     """Both things that the author may mean, in the form that is read in one way only."""
     if len(text) > 40:
         return "Quote a text; write a number in decimal digits."
-    other = unambiguous(text)
-    return f'Write "{text}" for a text' + (f", {other}." if other else ".")
+    match meaning(text):
+        case bool(value):
+            other = ", true to switch on." if value else ", false to switch off."
+        case int(value):
+            other = f", {value} for a number."
+        case _:
+            other = "."
+    return f'Write "{text}" for a text{other}'
 
 
 _MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from sendroute.manifests.exact import Draft, drafts
-from sendroute.manifests.sources import Tree
+from sendroute.manifests.sources import ManifestSource
 from sendroute.manifests.syntax import Piece, Text, is_one_document, merge_conflict, pieces
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.finding import Finding, Position, Where, located, sort_findings
@@ -17,11 +17,11 @@ from sendroute.model.finding import Finding, Position, Where, located, sort_find
 _FIRST_KEY = re.compile(r"(?:---[ \t]*\n)?((?:[ \t]*(?:#[^\n]*)?\n)*)[A-Za-z]+:[ \t\n]")
 
 
-def positions(tree: Tree, locations: Iterable[Where]) -> dict[Where, Position]:
+def positions(source: ManifestSource, locations: Iterable[Where]) -> dict[Where, Position]:
     """Find the positions of values. Each file is read at most once.
 
     Args:
-        tree: the tree that the values were read from.
+        source: what the values were read from.
         locations: the values.
 
     Returns:
@@ -34,23 +34,23 @@ def positions(tree: Tree, locations: Iterable[Where]) -> dict[Where, Position]:
     position_of = {
         where: Position(where.file) for requested in by_file.values() for where in requested
     }
-    for name, data in tree.again(sorted(by_file)):
+    for name, data in source.again(sorted(by_file)):
         position_of.update(_in_file(data, by_file[name]))
     return position_of
 
 
-def with_positions(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
+def with_positions(source: ManifestSource, findings: Iterable[Finding]) -> list[Finding]:
     """Find the positions of findings that have none yet.
 
     Args:
-        tree: the tree that the findings are about.
+        source: what the findings are about.
         findings: the findings, in any order.
 
     Returns:
         The findings without repetitions, in the order of :func:`sort_findings`.
     """
     findings = list(findings)
-    position_of = positions(tree, _unknown(findings))
+    position_of = positions(source, _unknown(findings))
     return sort_findings(dict.fromkeys(located(finding, position_of.get) for finding in findings))
 
 

@@ -27,7 +27,7 @@ from typing import NoReturn
 import msgspec
 
 from sendroute.manifests.content import Content, FileResult, read_file
-from sendroute.manifests.sources import Entry, Tree
+from sendroute.manifests.sources import Entry, ManifestSource
 
 MOST_WORKERS = 4
 """More workers need much memory and save little time, because the parent compiles the results."""
@@ -55,15 +55,17 @@ def available_workers() -> int:
     return max(1, min(cores, MOST_WORKERS))
 
 
-def read_in_parallel(tree: Tree, entries: list[Entry], workers: int) -> Iterator[FileResult]:
+def read_in_parallel(
+    source: ManifestSource, entries: list[Entry], workers: int
+) -> Iterator[FileResult]:
     """Yield the result of each entry, in order.
 
     Args:
-        tree: where the entries are loaded from, each by any process.
+        source: where the entries are loaded from, each by any process.
         entries: what to read; standard input is not among them.
         workers: how many processes read, this one included.
     """
-    pool = _Pool(tree, entries)
+    pool = _Pool(source, entries)
     try:
         pool.start(workers - 1)
         yield from pool.results()
@@ -94,8 +96,8 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, tree: Tree, entries: list[Entry]) -> None:
-        self._tree = tree
+    def __init__(self, source: ManifestSource, entries: list[Entry]) -> None:
+        self._source = source
         size = -(-len(entries) // _MOST_CHUNKS)
         self._chunks = [entries[at : at + size] for at in range(0, len(entries), size)]
         self._tickets: int | None = None
@@ -189,7 +191,7 @@ class _Pool:
 
     def _read(self, number: int) -> Iterator[FileResult]:
         chunk = self._chunks[number]
-        for entry, data in zip(chunk, self._tree.load(chunk), strict=True):
+        for entry, data in zip(chunk, self._source.load(chunk), strict=True):
             yield read_file(entry, data)
 
     def _receive(self, seconds: float) -> bool:

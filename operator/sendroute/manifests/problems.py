@@ -8,8 +8,10 @@ from msgspec import inspect
 from pydantic import ValidationError
 
 from sendroute.manifests import models
+from sendroute.manifests.fields import Empty, OneOf
 from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import InvalidNameError, domain_name, host
+from sendroute.manifests.scalars import meaning
 from sendroute.manifests.shapes import with_integers
 from sendroute.manifests.wording import Problem, dotted, shown
 from sendroute.model.finding import Path
@@ -171,17 +173,27 @@ def _invalid(kind: str, path: Path, value: Any, written: str | None) -> Problem:
         path,
         False,
         message,
-        _invalid_hint(path, node, value, None if secret else as_written),
+        _invalid_hint(
+            path,
+            node,
+            value,
+            None if secret else as_written,
+            required=_is_required(kind, path),
+        ),
     )
 
 
-def _invalid_hint(path: Path, node: inspect.Type, value: Any, written: str | None) -> str | None:
+def _invalid_hint(
+    path: Path, node: inspect.Type, value: Any, written: str | None, *, required: bool
+) -> str | None:
     """``written`` is the value as the author wrote it; None for one that may be a secret."""
     desired = bare(node)
     choices = _choices(desired)
     if isinstance(desired, inspect.AnyType) or not path:
         return None
     match value:
+        case None if required:
+            return f"Set a value. {_help(str(path[-1]), node) or ''}".rstrip()
         case None:
             return "Set a value, or remove the field."
         case _ if written is None:
@@ -192,6 +204,8 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, written: str | Non
             return "Write true or false, without quotes."
         case str() if path[-1] == "provider" and (preset := preset_meant_by(value)):
             return f"Did you mean {preset}?"
+        case str() if hint := _one_of_hint(str(path[-1]), desired, value):
+            return hint
         case str() if choices and (near := did_you_mean(value, choices)):
             return f"Did you mean {near}?"
         case bool() | int() | float() if isinstance(desired, inspect.StrType):
@@ -202,6 +216,47 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, written: str | Non
             return _slug_hint(desired, value) or _help(str(path[-1]), node)
         case _:
             return _help(str(path[-1]), node)
+
+
+def unambiguous(kind: str, path: Path, text: str) -> str | None:
+    """What to write for an ambiguous scalar in a field of a document.
+
+    Args:
+        kind: the kind of the document.
+        path: the field.
+        text: the scalar as it is written.
+
+    Returns:
+        A sentence; None if the type of the field does not decide it.
+    """
+    value = meaning(text)
+    match bare(_at(kind, path)), value:
+        case inspect.BoolType(), bool():
+            return f"Write {str(value).lower()}."
+        case inspect.IntType(), int() if not isinstance(value, bool):
+            return f"Write {value}."
+        case _:
+            return None
+
+
+def _one_of_hint(name: str, desired: inspect.Type, value: str) -> str | None:
+    """A word in place of a mapping with exactly one field: the mapping that it seems to mean."""
+    if not isinstance(desired, inspect.StructType) or not issubclass(desired.cls, OneOf):
+        return None
+    fields = {field.encode_name: bare(field.type) for field in desired.fields}
+    words = [
+        key
+        for key, node in fields.items()
+        if isinstance(node, inspect.StructType) and node.cls is Empty
+    ]
+    near = did_you_mean(value, words)
+    if near is not None:
+        return f"Write {name}: {{{near}: {{}}}}."
+    profile = fields.get("profile")
+    is_name = isinstance(profile, inspect.StrType) and re.search(profile.pattern or "", value)
+    if is_name and value not in fields and len(value) <= 63:
+        return f"For profile {value}, write {name}: {{profile: {value}}}."
+    return None
 
 
 def _secret_hint(path: Path, desired: inspect.Type, value: Any) -> str:
@@ -323,6 +378,13 @@ def _at(kind: str, path: Path) -> inspect.Type:
             case _:
                 node = inspect.AnyType()
     return node
+
+
+def _is_required(kind: str, path: Path) -> bool:
+    parent = bare(_at(kind, path[:-1]))
+    return isinstance(parent, inspect.StructType) and any(
+        field.required for field in parent.fields if field.encode_name == path[-1]
+    )
 
 
 def _is_field_like(key: str | int) -> bool:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sendroute.manifests.content import Content, FileResult, read_file
 from sendroute.manifests.shapes import Document
-from sendroute.manifests.sources import STDIN, Entry, Tree
+from sendroute.manifests.sources import STDIN, Entry, ManifestSource
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
@@ -49,15 +49,15 @@ class Reading:
         files: how many files the tree has.
     """
 
-    def __init__(self, tree: Tree, *, workers: int | None = 1) -> None:
+    def __init__(self, source: ManifestSource, *, workers: int | None = 1) -> None:
         """
         Args:
-            tree: the files to read.
+            source: the files to read.
             workers: how many processes may read at once, this one included; None for as many as
                 the machine has cores. More than one is only for a tree of files and for a process
                 with a single thread; see :mod:`sendroute.manifests.parallel`.
         """
-        self._tree = tree
+        self._source = source
         self._workers = workers
         self.findings: list[Finding] = []
         self.complete = True
@@ -83,7 +83,7 @@ class Reading:
     def _contents(
         self, cache: Cache | None, *, as_documents: bool
     ) -> Generator[tuple[Entry, Content], None, None]:
-        entries, findings = self._tree.entries()
+        entries, findings = self._source.entries()
         self._add_unreadable(findings)
         self.files = len(entries)
         known = cache.known(entries) if cache else [None] * len(entries)
@@ -108,7 +108,7 @@ class Reading:
     def _read(self, entries: list[Entry], *, as_documents: bool) -> Iterator[FileResult]:
         """Read the entries in order, with several processes if there is enough work."""
         size = 0
-        for number, data in enumerate(self._tree.load(entries), start=1):
+        for number, data in enumerate(self._source.load(entries), start=1):
             yield read_file(entries[number - 1], data, as_documents=as_documents)
             size += len(data) if isinstance(data, bytes) else 0
             remaining = len(entries) - number
@@ -123,7 +123,7 @@ class Reading:
 
                 self._workers = self._workers or available_workers()
                 if self._workers > 1:
-                    yield from read_in_parallel(self._tree, entries[number:], self._workers)
+                    yield from read_in_parallel(self._source, entries[number:], self._workers)
                     return
 
     def _add_problems(self, result: FileResult) -> None:

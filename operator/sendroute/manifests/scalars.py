@@ -59,14 +59,13 @@ def resolve(text: str) -> Scalar:
     return text
 
 
-def unambiguous(text: str) -> str | None:
-    """How a number or a truth value is written that an ambiguous scalar seems to mean, as the end
-    of a sentence; None if it cannot be either, such as ``1:30``."""
+def meaning(text: str) -> bool | int | None:
+    """The number or truth value that an ambiguous scalar seems to mean; None if it cannot be
+    either, such as ``1:30``."""
     if text in AMBIGUOUS_WORDS:
-        return "true to switch on" if text.lower() in ("y", "yes", "on") else "false to switch off"
+        return text.lower() in ("y", "yes", "on")
     plain = text.replace("_", "")
     try:
-        number = int(plain, 0 if re.match("[-+]?0[xXbBoO]", plain) else 10)
+        return int(plain, 0 if re.match("[-+]?0[xXbBoO]", plain) else 10)
     except ValueError:
         return None
-    return f"{number} for a number"

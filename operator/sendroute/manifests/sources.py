@@ -41,7 +41,7 @@ class Entry(NamedTuple):
         return Where(self.name, document, (), False, self.outside)
 
 
-class Tree(Protocol):
+class ManifestSource(Protocol):
     """A source of manifests. It is listed once and loaded in that order; some files are loaded
     again to find the lines of findings."""
 

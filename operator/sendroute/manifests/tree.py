@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.headers import is_ours
 from sendroute.manifests.read import Cache, Reading
-from sendroute.manifests.sources import Files, Tree
+from sendroute.manifests.sources import Files, ManifestSource
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.change import Plan
 from sendroute.model.desired import Desired
@@ -20,8 +20,8 @@ class Locator:
     Call it with a ``Where`` to get its position, or None if it is in no file of the tree.
     """
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+    def __init__(self, source: ManifestSource) -> None:
+        self._source = source
         self._expected: dict[str, list[Where]] = {}
         self._known: dict[Where, Position] = {}
 
@@ -35,7 +35,9 @@ class Locator:
         if where not in self._known:
             from sendroute.manifests.locate import positions
 
-            self._known.update(positions(self._tree, {where, *self._expected.get(where.file, ())}))
+            self._known.update(
+                positions(self._source, {where, *self._expected.get(where.file, ())})
+            )
         return self._known.get(where)
 
 

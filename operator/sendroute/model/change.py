@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
@@ -119,7 +119,7 @@ class WholeChange(Struct, frozen=True, omit_defaults=True):
     """A whole change of which a part is held back: the number of domains in the store before it,
     and what the guards count of the part that was approved, or let through, and applied since."""
 
-    domains: int
+    domain_count: int = field(name="domains")  # its name in the store
     applied: DomainCounts = DomainCounts()
 
 

@@ -35,7 +35,7 @@ class RanApplyAll(Struct, frozen=True, gc=False):
     the account was removed."""
 
     route: Route
-    domains: int
+    domain_count: int = field(name="domains")  # its name in digests and files
 
 
 class AccountState(Struct, frozen=True, gc=False):

@@ -198,11 +198,11 @@ class Status(Struct, frozen=True):
 
 
 class RestorePoint(Struct, frozen=True):
-    """An earlier state to restore. ``head`` is its revision, ``source`` the name of the file that
+    """An earlier state to restore. ``head`` is its revision, ``file`` the name of the file that
     holds it. ``apply_alls`` ran before it and are unknown to this store. The changes were planned
     on the store's revision ``planned_on``."""
 
     head: Head
-    source: str
+    file: str
     apply_alls: Mapping[AccountKey, Mapping[str, RanApplyAll]]
     planned_on: int

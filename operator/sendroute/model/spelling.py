@@ -1,8 +1,12 @@
 """Names that were probably misspelled."""
 
+import re
 from collections.abc import Iterable
 
 _LONGEST = 253  # a domain name's length; the comparison's time grows with the square of it
+_CANDIDATES = 8
+_MOST_EDITS = 3
+_WORDS = re.compile(r"[^-_./ ]+|[-_./ ]")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -20,8 +24,32 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # only needed for an error
 
     by_lower = {candidate.lower(): candidate for candidate in sorted(known)}
-    near = get_close_matches(name[:_LONGEST].lower(), by_lower, n=1)
-    return by_lower[near[0]] if near else None
+    word = name[:_LONGEST].lower()
+    # difflib finds candidates fast, but alike beginnings or endings are enough for it.
+    near = get_close_matches(word, by_lower, n=_CANDIDATES)
+    likely = [candidate for candidate in near if _is_likely(word, candidate)]
+    return by_lower[likely[0]] if likely else None
+
+
+def _is_likely(name: str, known: str) -> bool:
+    """Whether a name may be a misspelling of another: about one edit in three characters, or a part
+    of the word. Only the words that differ count: all options begin with ``--``, and many domains
+    end alike."""
+    left, right = _differing(_WORDS.findall(name), _WORDS.findall(known))
+    shorter, longer = sorted((left, right), key=len)
+    if longer.startswith(shorter) and len(longer) <= 2 * len(shorter):
+        return True
+    most = min(max(1, len(longer) // 3), _MOST_EDITS)
+    return distance(left, right, most) <= min(most, len(longer) - 1)
+
+
+def _differing(left: list[str], right: list[str]) -> tuple[str, str]:
+    """Two names without the words at their beginning and end that are the same."""
+    while left and right and left[0] == right[0]:
+        left, right = left[1:], right[1:]
+    while left and right and left[-1] == right[-1]:
+        left, right = left[:-1], right[:-1]
+    return "".join(left), "".join(right)
 
 
 def distance(left: str, right: str, most: int) -> int:

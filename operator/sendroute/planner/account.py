@@ -9,6 +9,7 @@ from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.words import counted
 from sendroute.planner.apply_all import decide_apply_all
 from sendroute.planner.default import Default, decide_default
 from sendroute.planner.domain_changes import count_after, plan_domains, still_used
@@ -86,10 +87,12 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
 
 
 def _account_changes(
-    inputs: AccountInput, state: AccountState, apply_all: ApplyAll | None, domains: int
+    inputs: AccountInput, state: AccountState, apply_all: ApplyAll | None, domain_count: int
 ) -> Iterator[AccountChange]:
     before = inputs.current.state
-    ran = (apply_all.id, RanApplyAll(apply_all.route, domains)) if apply_all is not None else None
+    ran = None
+    if apply_all is not None:
+        ran = (apply_all.id, RanApplyAll(apply_all.route, domain_count))
     if before == state and ran is None:
         return
     name = inputs.key.name
@@ -113,8 +116,8 @@ def _account_changes(
         )
     if apply_all is not None:
         sentences.append(
-            f"The apply-all {apply_all.id} switches {domains}"
-            f" {'domain' if domains == 1 else 'domains'} of account {name} to {apply_all.route}."
+            f"The apply-all {apply_all.id} switches"
+            f" {counted(domain_count, 'domain')} of account {name} to {apply_all.route}."
         )
     yield AccountChange(
         inputs.key,

@@ -32,14 +32,14 @@ class Move(Struct, frozen=True, order=True):
     """A domain that leaves its holder for the only account that declares it."""
 
     domain: str
-    source: AccountKey
-    target: AccountKey
+    holder: AccountKey
+    claimant: AccountKey
 
     @property
     def is_within_tenant(self) -> bool:
-        """Whether both accounts are in one namespace. Only then does the source keep the domain if
-        the target cannot take it."""
-        return self.source.namespace == self.target.namespace
+        """Whether both accounts are in one namespace. Only then does the holder keep the domain
+        if the claimant cannot take it."""
+        return self.holder.namespace == self.claimant.namespace
 
 
 class OtherAccounts(Struct, frozen=True):
@@ -48,14 +48,14 @@ class OtherAccounts(Struct, frozen=True):
 
     ``declared``: by domain, the accounts that declare it once. ``contested``: by domain, the
     accounts that declare it twice, so that neither declaration counts. ``holders``: the account
-    that holds each domain in the store. ``domains`` is the number of domains in the store that no
-    account of the plan holds.
+    that holds each domain in the store. ``domain_count`` is the number of domains in the store
+    that no account of the plan holds.
     """
 
     declared: Mapping[str, Mapping[AccountKey, DesiredDomain]] = field(default_factory=dict)
     contested: Mapping[str, AbstractSet[AccountKey]] = field(default_factory=dict)
     holders: Mapping[str, AccountKey] = field(default_factory=dict)
-    domains: int = 0
+    domain_count: int = 0
 
 
 NO_OTHERS = OtherAccounts()
@@ -108,7 +108,7 @@ class ClaimIndex:
         domains: Iterable[str],
         planned: Collection[AccountKey],
         holders: Mapping[str, AccountKey],
-        number: int,
+        domain_count: int,
     ) -> OtherAccounts:
         """What a plan must know of the accounts outside it.
 
@@ -116,7 +116,7 @@ class ClaimIndex:
             domains: those of :func:`open_domains`.
             planned: the accounts of the plan.
             holders: the account that holds each of these domains in the store.
-            number: the number of domains in the store that no account of the plan holds.
+            domain_count: the number of domains in the store that no account of the plan holds.
 
         Returns:
             The claims of the other accounts on ``domains``, and the number.
@@ -135,7 +135,7 @@ class ClaimIndex:
             for desired in account.domains:
                 if desired.domain in names:
                     declared.setdefault(desired.domain, {})[key] = desired
-        return OtherAccounts(declared, contested, holders, number)
+        return OtherAccounts(declared, contested, holders, domain_count)
 
 
 def _declared_names(account: DesiredAccount) -> Iterable[str]:
@@ -160,13 +160,13 @@ class DomainConflicts(Struct, frozen=True):
     def all_moves(self) -> Iterable[Move]:
         """Each move once, in the order of accounts and domains."""
         for key, moves in sorted(self.moves.items()):
-            yield from (move for move in moves if move.source == key)
+            yield from (move for move in moves if move.holder == key)
 
     def involving(self, accounts: Iterable[AccountKey]) -> frozenset[AccountKey]:
         """The accounts at the other end of a move from or to one of these."""
         ends = frozenset(accounts)
         moves = (move for key in ends for move in self.moves.get(key, ()))
-        return frozenset(key for move in moves for key in (move.source, move.target)) - ends
+        return frozenset(key for move in moves for key in (move.holder, move.claimant)) - ends
 
     def claims_of(
         self, key: AccountKey, immovable: frozenset[AccountKey], blocked: frozenset[Move]
@@ -176,7 +176,7 @@ class DomainConflicts(Struct, frozen=True):
         Args:
             key: the account.
             immovable: accounts that do not change, so that nothing leaves or reaches them.
-            blocked: moves that their target does not accept, so that the source retains the domain.
+            blocked: moves that the claimant does not accept, so that the holder retains the domain.
 
         Returns:
             The claims of the account, as the input of its plan.
@@ -185,18 +185,18 @@ class DomainConflicts(Struct, frozen=True):
         retained = set(self.retained.get(key, ()))
         waiting, unmoved, outgoing, incoming = {}, {}, {}, {}
         for move in self.moves.get(key, ()):
-            waits = move.source in immovable or move.target in immovable
-            if move.source == key:
+            waits = move.holder in immovable or move.claimant in immovable
+            if move.holder == key:
                 if not (waits or move in blocked):
-                    outgoing[move.domain] = move.target
+                    outgoing[move.domain] = move.claimant
                 elif move.is_within_tenant:
                     retained.add(move.domain)
-                    unmoved[move.domain] = move.target
+                    unmoved[move.domain] = move.claimant
             elif waits:
                 denied.add(move.domain)
-                waiting[move.domain] = move.source
+                waiting[move.domain] = move.holder
             else:
-                incoming[move.domain] = move.source
+                incoming[move.domain] = move.holder
         return Claims(frozenset(denied), frozenset(retained), waiting, unmoved, outgoing, incoming)
 
 
@@ -324,9 +324,9 @@ class _Decisions:
     def _retain(self, domain: str, holder: AccountKey) -> None:
         self.retained.setdefault(holder, set()).add(domain)
 
-    def _move(self, domain: str, holder: AccountKey, target: AccountKey) -> None:
-        for key in (holder, target):
-            self.moves.setdefault(key, []).append(Move(domain, holder, target))
+    def _move(self, domain: str, holder: AccountKey, claimant: AccountKey) -> None:
+        for key in (holder, claimant):
+            self.moves.setdefault(key, []).append(Move(domain, holder, claimant))
 
     def _deny(
         self, claims: _Claims, holder: AccountKey | None, declared: Where | None = None

@@ -152,10 +152,10 @@ def _plan_undeclared_domains(
         if requested is not None:
             state = switched(current.declared, current.overrides, requested)
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
-        if (target := inputs.claims.unmoved.get(name)) is not None:
+        if (claimant := inputs.claims.unmoved.get(name)) is not None:
             message = waiting_message(
                 name,
-                f"account {target}, which cannot take it now",
+                f"account {claimant}, which cannot take it now",
                 f"still in account {inputs.key}",
             )
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
@@ -181,7 +181,7 @@ def _record_domain(
     is_reassigned = state is not decided
     if is_reassigned and decided.route.profile is not None:
         domain_changes.reassigned_domains.setdefault(decided.route.profile, []).append(name)
-    source = inputs.claims.incoming.get(name) if current is None else None
+    holder = inputs.claims.incoming.get(name) if current is None else None
     domain_changes.changes.append(
         DomainChange(
             inputs.key,
@@ -190,8 +190,8 @@ def _record_domain(
             current,
             state,
             _reason(current, state),
-            f"{name} moves from account {source} to account {inputs.key}."
-            if source
+            f"{name} moves from account {holder} to account {inputs.key}."
+            if holder
             else _message(name, current, state, is_reassigned),
             where.at("spec", "route"),
         )
@@ -259,9 +259,9 @@ def _report_waiting_move(
     inputs: AccountInput, desired: DesiredDomain, domain_changes: DomainChanges
 ) -> None:
     """Report a move that must wait as a skip. A conflict has its own finding."""
-    source = inputs.claims.waiting.get(desired.domain)
-    if source is not None and not desired.suspended:
-        thing = f"account {source}, which holds it and cannot change now"
+    holder = inputs.claims.waiting.get(desired.domain)
+    if holder is not None and not desired.suspended:
+        thing = f"account {holder}, which holds it and cannot change now"
         _skip_declared_domain(inputs, desired, None, None, (thing, _BOTH), domain_changes)
 
 

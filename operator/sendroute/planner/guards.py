@@ -28,6 +28,7 @@ from sendroute.model.desired import AccountKey, DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import Approve, ConfirmRemoval, GuardLimit, RaiseLimit, Remedy
 from sendroute.model.route import Origin
+from sendroute.model.words import counted
 
 FROM_DOMAINS = 10
 
@@ -115,7 +116,7 @@ def count_domains(
 def check_guards(
     plan: AccountPlan,
     desired: DesiredAccount | None,
-    domains: int,
+    domain_count: int,
     sizes: Collection[ChangeSize],
     guards: Guards,
 ) -> Refusals:
@@ -124,7 +125,7 @@ def check_guards(
     Args:
         plan: the plan.
         desired: its manifests; None if there are none.
-        domains: the number of its domains before the change.
+        domain_count: the number of its domains before the change.
         sizes: what the change would do to the whole store, by each measure.
         guards: the limits.
 
@@ -133,7 +134,7 @@ def check_guards(
     """
     tally = _tally(plan)
     counts = _unconfirmed(plan.key, tally, desired, guards)
-    check = _Check(plan.key, desired, ChangeSize(domains, counts), sizes, guards)
+    check = _Check(plan.key, desired, ChangeSize(domain_count, counts), sizes, guards)
     refusals = []
     if tally.removes_account and counts.removed:
         refusals.append(check.account_removal(counts.removed))
@@ -143,20 +144,22 @@ def check_guards(
 
 
 def whole_sizes(
-    domains: int, counts: DomainCounts, held: Iterable[WholeChange]
+    domain_count: int, counts: DomainCounts, held: Iterable[WholeChange]
 ) -> tuple[ChangeSize, ...]:
     """Measure a whole change.
 
     Args:
-        domains: the number of domains in the store.
+        domain_count: the number of domains in the store.
         counts: what the guards count of the change.
         held: the changes that were held back before, of which a part is in this one.
 
     Returns:
         The size now, and as a part of each of the earlier changes.
     """
-    earlier = (ChangeSize(whole.domains, total((counts, whole.applied)), whole) for whole in held)
-    return ChangeSize(domains, counts), *earlier
+    earlier = (
+        ChangeSize(whole.domain_count, total((counts, whole.applied)), whole) for whole in held
+    )
+    return ChangeSize(domain_count, counts), *earlier
 
 
 def total(counts: Iterable[DomainCounts]) -> DomainCounts:
@@ -200,7 +203,7 @@ class _Check(Struct, frozen=True):
 
     def account_removal(self, removed: int) -> Finding:
         confirmed = self.desired.remove if self.desired is not None else None
-        number = f"{removed} domain{'' if removed == 1 else 's'}"
+        number = counted(removed, "domain")
         if confirmed is None:
             message = (
                 f"Account {self.key} is no longer in the manifests; applying them would remove it"
@@ -212,8 +215,8 @@ class _Check(Struct, frozen=True):
             )
         else:
             message = (
-                f"The removal of account {self.key} is confirmed for {confirmed} domains, but it"
-                f" would remove {number}."
+                f"The removal of account {self.key} is confirmed for"
+                f" {counted(confirmed, 'domain')}, but it would remove {number}."
             )
             hint = (
                 f"To remove all of them, set confirm: {{domains: {removed}}}, or confirm the"
@@ -263,13 +266,13 @@ def _count(change: ChangeSize, removing: bool) -> int:
     return change.counts.removed if removing else change.counts.rerouted
 
 
-def _exceeds(count: int, domains: int, percent: int) -> bool:
-    return domains >= FROM_DOMAINS and count * 100 > percent * domains
+def _exceeds(count: int, domain_count: int, percent: int) -> bool:
+    return domain_count >= FROM_DOMAINS and count * 100 > percent * domain_count
 
 
-def _percent(count: int, domains: int) -> int:
+def _percent(count: int, domain_count: int) -> int:
     """The lowest limit that lets this share through; all are counted, so at most 100."""
-    return min(100, -(-count * 100 // domains))
+    return min(100, -(-count * 100 // domain_count))
 
 
 class _Tally(NamedTuple):

@@ -93,7 +93,8 @@ def plan_accounts(
             failed=failed,
             rotated=rotated,
             guards=guards,
-            domains=others.domains + sum(len(account.domains) for account in stored.values()),
+            domain_count=others.domain_count
+            + sum(len(account.domains) for account in stored.values()),
             pending={} if only is None else _without(pending, only),
             held=held,
             ancestry=ancestry,

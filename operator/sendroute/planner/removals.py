@@ -87,8 +87,8 @@ def keep_account(
     of its namespace claims the domain, and cannot take it now."""
     key, where = current.key, desired.where if desired is not None else None
     name = min(claims.retained)
-    target = claims.unmoved.get(name)
-    why = f"account {target} cannot take it now" if target else "several manifests claim it"
+    claimant = claims.unmoved.get(name)
+    why = f"account {claimant} cannot take it now" if claimant else "several manifests claim it"
     message = f"Account {key} is not removed yet: its domain {name} cannot leave it, because {why}."
     skip = AccountChange(
         key,

@@ -49,7 +49,7 @@ Groups = tuple[tuple[AccountKey, ...], ...]
 class PlanContext(Struct, frozen=True):
     """What the plan of an account depends on besides its manifests and its state in the store.
 
-    ``domains`` is the number of domains in the store, ``pending`` what the guards count of the
+    ``domain_count`` is the number of domains in the store, ``pending`` what the guards count of the
     accounts outside the plan; ``held`` are the changes that were held back before.
     """
 
@@ -60,20 +60,20 @@ class PlanContext(Struct, frozen=True):
     failed: Mapping[Owner, Mapping[str, str]]
     rotated: Mapping[Owner, frozenset[str]]
     guards: Guards
-    domains: int
+    domain_count: int
     pending: Pending
     held: HeldChanges
     ancestry: Ancestry | None
 
 
 class Blocked(Struct, frozen=True):
-    """``accounts`` are not changed; ``moves`` are not accepted by their target."""
+    """``accounts`` are not changed; ``moves`` are not accepted by their claimant."""
 
     accounts: frozenset[AccountKey]
     moves: frozenset[Move] = frozenset()
 
     def stops(self, move: Move) -> bool:
-        return not self.accounts.isdisjoint((move.source, move.target)) or move in self.moves
+        return not self.accounts.isdisjoint((move.holder, move.claimant)) or move in self.moves
 
 
 def plan_in_rounds(
@@ -121,7 +121,7 @@ def _settled(
         if (stopped, moves) == (blocked.accounts, blocked.moves):
             return blocked, settled
         affected = context.conflicts.involving(stopped - blocked.accounts)
-        affected |= {move.source for move in moves - blocked.moves}
+        affected |= {move.holder for move in moves - blocked.moves}
         blocked = Blocked(stopped, moves)
         for key in affected & settled.keys() - stopped:
             settled[key] = _account_plan(context, key, blocked)
@@ -144,7 +144,7 @@ def _whole_sizes(context: PlanContext, counts: Pending) -> tuple[ChangeSize, ...
     """What the manifests would do to the whole store, by each measure."""
     counted = {**counts, **context.pending}
     held = dict.fromkeys(context.held[key] for key in sorted(counted) if key in context.held)
-    return whole_sizes(context.domains, total(counted.values()), held)
+    return whole_sizes(context.domain_count, total(counted.values()), held)
 
 
 def _with_counts(plan: AccountPlan, counts: DomainCounts | None) -> AccountPlan:
@@ -184,16 +184,16 @@ def _moves_not_accepted(
     moves = [move for move in context.conflicts.all_moves() if not blocked.stops(move)]
     created = {
         key: {change.name for change in plans[key].changes if change.action is Action.CREATE}
-        for key in {move.target for move in moves}
+        for key in {move.claimant for move in moves}
     }
-    return frozenset(move for move in moves if move.domain not in created[move.target])
+    return frozenset(move for move in moves if move.domain not in created[move.claimant])
 
 
 def _unchanged_accounts(
     context: PlanContext, chosen: Iterable[AccountKey]
 ) -> frozenset[AccountKey]:
     """Accounts that do not change, whatever their plan would be: suspended and stopped accounts,
-    and accounts outside the plan that are the source or the target of a move."""
+    and accounts outside the plan that are the holder or the claimant in a move."""
     desired, planned = context.desired, frozenset(chosen)
     accounts = ((key, desired.accounts.get(key)) for key in planned)
     suspended = {key for key, account in accounts if account is not None and account.suspended}
@@ -299,8 +299,8 @@ def _check_guards(
     if not plan.changes:
         return plan
     where = desired.where if desired is not None else None
-    domains = len(_current(context.current, plan.key).domains)
-    checked = check_guards(plan, desired, domains, sizes, context.guards)
+    domain_count = len(_current(context.current, plan.key).domains)
+    checked = check_guards(plan, desired, domain_count, sizes, context.guards)
     refusals = (
         *checked.findings,
         *check_older_tree(plan.key, plan.changes, context.ancestry, context.guards, where),
@@ -318,8 +318,8 @@ def _groups(moves: Iterable[Move], blocked: Blocked) -> Groups:
         if blocked.stops(move):
             continue
         merged = {
-            *group_of.get(move.source, {move.source}),
-            *group_of.get(move.target, {move.target}),
+            *group_of.get(move.holder, {move.holder}),
+            *group_of.get(move.claimant, {move.claimant}),
         }
         for key in merged:
             group_of[key] = merged

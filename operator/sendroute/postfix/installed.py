@@ -10,11 +10,15 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, get_args
 
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.smtp_client import SMTP_CLIENT
+
+Program = Literal["postconf", "postfix", "postmap", "postqueue"]
+"""The programs that are started: no other may be (postfix(1))."""
 
 OLDEST = (3, 5)
 _PROGRAMS = "/usr/sbin:/usr/local/sbin"
@@ -34,7 +38,7 @@ class Postfix:
     def __init__(self, config: str | None) -> None:
         self.config = config
 
-    def run(self, program: str, *arguments: str, text: str | None = None) -> str:
+    def run(self, program: Program, *arguments: str, text: str | None = None) -> str:
         """Run one of Postfix's programs.
 
         Args:
@@ -47,7 +51,10 @@ class Postfix:
 
         Raises:
             ProblemError: it is missing (``postfix-missing``), or it failed (``postfix-failed``).
+            ValueError: it is no program of Postfix.
         """
+        if program not in get_args(Program):
+            raise ValueError(f"{program} is no program of Postfix")
         path = os.pathsep.join((os.environ.get("PATH", ""), _PROGRAMS))
         executable = shutil.which(program, path=path)
         if executable is None:

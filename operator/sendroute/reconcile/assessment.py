@@ -208,7 +208,7 @@ def _with_whole_changes(
         if whole is None and isinstance(key, AccountKey) and key not in written:
             whole = held.get(key)
         if whole is not None:
-            whole = WholeChange(whole.domains, total((whole.applied, applied)))
+            whole = WholeChange(whole.domain_count, total((whole.applied, applied)))
             kept[key] = replace(status, report=replace(status.report, whole=whole))
     return kept
 

@@ -1,6 +1,6 @@
 """The one sequence of every front end: plan, verify, commit, record the account statuses.
 
-A front end passes the source, the store and its adapters, and calls :meth:`Reconciler.plan`,
+A front end passes the tree, the store and its adapters, and calls :meth:`Reconciler.plan`,
 :meth:`Reconciler.confirmed` and :meth:`Reconciler.commit` in this order. Preview and execution use
 the same decision: the planned changes are committed, except those whose connection test fails in
 between.
@@ -45,11 +45,11 @@ Confirm = Callable[["Planned"], Finding | None]
 
 
 def no_mismatches(_current: Current, _contains: Contains) -> Iterable[Finding]:
-    """For a source without lock files."""
+    """For a tree without lock files."""
     return ()
 
 
-class Source:
+class DesiredTree:
     """The desired state, its commit, the positions of its values, the check of its lock files, and
     how its commit relates to others."""
 
@@ -92,7 +92,7 @@ class Planned(Struct, frozen=True):
     their lock files.
     """
 
-    source: Source
+    tree: DesiredTree
     scope: PlanScope
     verifier: Verifier
     current: Current
@@ -147,15 +147,15 @@ class Reconciler(Struct, frozen=True):
     tester: Tester | None = None
     interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
 
-    def plan(self, source: Source, request: PlanRequest, *, test: bool = False) -> Planned:
-        """Read the store and plan what applying the source would change.
+    def plan(self, tree: DesiredTree, request: PlanRequest, *, test: bool = False) -> Planned:
+        """Read the store and plan what applying the tree would change.
 
         The cost of planning some accounts depends only on these accounts, unless it must be found
         out what the manifests would remove and reroute in the others: see
         :func:`~sendroute.planner.whole_change.count_others`.
 
         Args:
-            source: the manifests.
+            tree: the manifests.
             request: the guards and the accounts.
             test: also test the connections of the profiles that would be saved.
 
@@ -166,21 +166,21 @@ class Reconciler(Struct, frozen=True):
             ProblemError: the store, the secrets or a key cannot be used.
         """
         with self.interruptible():
-            scope, current, encrypted = self._read(source, request)
+            scope, current, encrypted = self._read(tree, request)
             verifier = self.verifier_for()
             tester = self.tester if test else None
-            verified = verifier.verify(source.desired, current, encrypted, scope, tester=tester)
-            mismatch = tuple(source.mismatches(current, self.store.contains))
-        return Planned(source, scope, verifier, current, encrypted, verified, mismatch)
+            verified = verifier.verify(tree.desired, current, encrypted, scope, tester=tester)
+            mismatch = tuple(tree.mismatches(current, self.store.contains))
+        return Planned(tree, scope, verifier, current, encrypted, verified, mismatch)
 
     def _read(
-        self, source: Source, request: PlanRequest
+        self, tree: DesiredTree, request: PlanRequest
     ) -> tuple[PlanScope, Current, EncryptedCredentials]:
         """The scope of the request, and its accounts at one revision of the store. The commits
         applied last, and what was held back, are read before: what is recorded later belongs to a
         later change."""
         held = held_changes(self.store.account_statuses())
-        ancestry = source.ancestry(self.store.applied_commits())
+        ancestry = tree.ancestry(self.store.applied_commits())
         if request.only is None:
             return PlanScope(
                 request.guards, held=held, ancestry=ancestry
@@ -188,8 +188,8 @@ class Reconciler(Struct, frozen=True):
         with self.store.snapshot() as snapshot:
             selection = select(
                 request.only,
-                source.desired.accounts,
-                source.claims,
+                tree.desired.accounts,
+                tree.claims,
                 snapshot,
                 linked=request.linked,
             )
@@ -198,10 +198,10 @@ class Reconciler(Struct, frozen=True):
             pending = request.pending
             if pending is None:
                 pending = count_others(
-                    source.desired,
+                    tree.desired,
                     current,
                     selection,
-                    source.claims,
+                    tree.claims,
                     snapshot,
                     guards=request.guards,
                     ancestry=ancestry,
@@ -293,7 +293,7 @@ class Reconciler(Struct, frozen=True):
             return planned
         with self.interruptible():
             verified = planned.verifier.verify(
-                planned.source.desired,
+                planned.tree.desired,
                 planned.current,
                 planned.encrypted,
                 planned.scope,
@@ -307,9 +307,9 @@ class Reconciler(Struct, frozen=True):
         request = PlanRequest(
             planned.scope.guards, planned.scope.only, pending=planned.scope.pending
         )
-        scope, current, encrypted = self._read(planned.source, request)
+        scope, current, encrypted = self._read(planned.tree, request)
         verified = planned.verifier.verify(
-            planned.source.desired,
+            planned.tree.desired,
             current,
             encrypted,
             scope,
@@ -330,8 +330,8 @@ class Reconciler(Struct, frozen=True):
                 self.store.account_statuses() if statuses is None else statuses,
                 planned.scope.only,
                 datetime.now(UTC),
-                planned.source.commit,
-                planned.source.locate,
+                planned.tree.commit,
+                planned.tree.locate,
                 planned.scope.held,
             )
             self.store.write_account_statuses(assessment.written, assessment.cleared)

@@ -33,7 +33,7 @@ class SavedState(NamedTuple):
     """A state of the store as a file holds it. ``encrypted`` are its credentials: none if the file
     is a lock file."""
 
-    source: Path
+    file: Path
     current: Current
     encrypted: EncryptedCredentials
     head: Head
@@ -108,7 +108,7 @@ def restore(
     revision = store.restore(
         planned.plan.accounts,
         planned.plan.platform,
-        RestorePoint(saved.head, saved.source.name, planned.apply_alls, now.revision),
+        RestorePoint(saved.head, saved.file.name, planned.apply_alls, now.revision),
         provenance,
         credentials_to_restore(planned.plan, saved.encrypted),
     )
@@ -134,7 +134,7 @@ def _result(
 def _wrong_store(now: Current, saved: SavedState) -> Finding:
     return finding(
         "wrong-store",
-        f"{saved.source} belongs to the store {saved.current.lineage}, but the given store is"
+        f"{saved.file} belongs to the store {saved.current.lineage}, but the given store is"
         f" {now.lineage}.",
         hint="A missing store is created from the file. Specify the store that the file belongs"
         " to.",

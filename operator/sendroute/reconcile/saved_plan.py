@@ -27,7 +27,7 @@ from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.applied_plan import History, applied_revisions
-from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
+from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import SavedInputs, decide
 
 FORMAT_VERSION = "1.4"
@@ -211,7 +211,7 @@ def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
     Returns:
         The saved form, without a checksum: only the accounts and findings that the plan concerns.
     """
-    plan, desired, verified = planned.plan, planned.source.desired, planned.verified
+    plan, desired, verified = planned.plan, planned.tree.desired, planned.verified
     guards, platform = planned.scope.guards, desired.platform
     accounts = concerned(plan, desired, planned.current)
     only = accounts if planned.scope.only is None else planned.scope.only
@@ -220,7 +220,7 @@ def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
         format_version=FORMAT_VERSION,
         checksum="",
         lineage=plan.lineage,
-        commit=planned.source.commit,
+        commit=planned.tree.commit,
         decided=decided_by(plan),
         limits=SavedLimits(
             guards.change_percent,
@@ -239,7 +239,7 @@ def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
         ),
         stopped=tuple(sorted(desired.stopped & accounts)),
         complete=desired.complete,
-        findings=tuple(_saved(located(item, planned.source.locate)) for item in desired.findings),
+        findings=tuple(_saved(located(item, planned.tree.locate)) for item in desired.findings),
         accepted=tuple(
             (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
         ),
@@ -252,7 +252,7 @@ def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
                 for owner, names in verified.secrets.rotated.items()
             )
         ),
-        mismatch=tuple(_saved(located(item, planned.source.locate)) for item in planned.mismatch),
+        mismatch=tuple(_saved(located(item, planned.tree.locate)) for item in planned.mismatch),
         ancestry=planned.scope.ancestry,
         pending=tuple(sorted(planned.scope.pending.items())),
         manifest=posixpath.join(directory, platform.where.file if platform is not None else ""),
@@ -292,7 +292,7 @@ def plan_again(
         saved: the saved plan.
         path: its file, for findings.
         guards: the guards that apply now.
-        mismatches: compares lock files with the store, see :class:`Source`.
+        mismatches: compares lock files with the store, see :class:`DesiredTree`.
         history: reads the store's history.
 
     Returns:
@@ -306,13 +306,13 @@ def plan_again(
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
-    source = Source(
+    tree = DesiredTree(
         saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
     )
     request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
-    planned = reconciler.plan(source, request)
+    planned = reconciler.plan(tree, request)
     same = decide(
-        source.desired,
+        tree.desired,
         planned.current,
         planned.scope,
         failed=saved.shown().failed,

@@ -96,7 +96,7 @@ def _change(change: Change, report: Report) -> dict[str, Any]:
         document["apply_all"] = {
             "id": apply_all,
             "route": ran.route.as_manifest(),
-            "domains": ran.domains,
+            "domains": ran.domain_count,
         }
     return document
 

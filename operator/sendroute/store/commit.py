@@ -297,7 +297,7 @@ def _record_apply_all(connection: Connection, write: AccountWrite) -> None:
             account_id=write.account_id,
             kind=ran.route.kind.value,
             profile=ran.route.profile,
-            domains=ran.domains,
+            domains=ran.domain_count,
             revision=write.revision,
         )
     )

@@ -171,7 +171,7 @@ def lock_of(connection: Connection) -> Lock:
                     for name, state in sorted(account.domains.items())
                 },
                 {
-                    ran_id: LockApplyAll(ran.route.as_manifest(), ran.domains)
+                    ran_id: LockApplyAll(ran.route.as_manifest(), ran.domain_count)
                     for ran_id, ran in sorted(account.completed_apply_alls.items())
                 },
                 account.state.logins if account.state else UNSET,

@@ -66,7 +66,7 @@ def restore(
         for write in writes:
             _relink_apply_alls(connection, write.key, write.account_id, write.shadows)
         commit.write_accounts(connection, writes, encrypted)
-    message = f"The store was restored to {point.source}, revision {point.head.revision}."
+    message = f"The store was restored to {point.file}, revision {point.head.revision}."
     add_store_entry(connection, now, "update", "restored", message)
     if diverged:
         advance_ids(connection, now)
@@ -217,7 +217,7 @@ def _apply_all_row(
         "account_id": account_id,
         "kind": kind,
         "profile": name,
-        "domains": ran.domains,
+        "domains": ran.domain_count,
         "revision": now,
     }
 

@@ -78,7 +78,7 @@ def run(arguments: Namespace, session: Session) -> int:
         planned, result, ended = apply_paths(
             session, arguments.paths, arguments.only, limits.guards(), options
         )
-    locate = planned.source.locate
+    locate = planned.tree.locate
     shown = shown_plan(planned.plan, approved=options.approved, locate=locate)
     written = present_report(session, arguments, report_of(result, locate=locate), shown)
     retain(planned, result)

@@ -61,7 +61,7 @@ def run(arguments: Namespace, session: Session) -> int:
     lost = save_plan(arguments.out, planned) if arguments.out else ()
     plan = planned.plan
     plan = replace(plan, findings=(*plan.findings, *lost)) if lost else plan
-    report = report_of(plan, locate=planned.source.locate)
+    report = report_of(plan, locate=planned.tree.locate)
     written = present_report(session, arguments, report)
     retain(planned, report)
     status = of_plan(plan, detailed=arguments.detailed_exitcode)

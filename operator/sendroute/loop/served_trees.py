@@ -3,27 +3,27 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sendroute.following.follower import FollowedTree, Follower
+from sendroute.following.follower import Follower, Snapshot
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.problem import ProblemError
-from sendroute.reconcile.reconciler import Source
+from sendroute.reconcile.reconciler import DesiredTree
 from sendroute.runtime.stop import Stop
 
-Read = Callable[[FollowedTree], Source]
+Read = Callable[[Snapshot], DesiredTree]
 
 _READ_ATTEMPTS = 5
 
 
-class ReadTree(NamedTuple):
-    """A tree, and what was read from it."""
+class Candidate(NamedTuple):
+    """A tree that may be served, and the snapshot of the source that it was read from."""
 
-    tree: FollowedTree
-    source: Source
+    snapshot: Snapshot
+    tree: DesiredTree
 
 
-class TreeSource:
+class ServedTrees:
     """``last_good`` is the tree that is served, None while there is none."""
 
     def __init__(self, follower: Follower, read: Read, stop: Stop) -> None:
@@ -31,12 +31,12 @@ class TreeSource:
         self._read = read
         self._stop = stop
         self._fingerprint: str | None = None
-        self._newest: ReadTree | None = None
+        self._newest: Candidate | None = None
         self._unreachable: tuple[Finding, ...] = ()
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
         self._read_errors: frozenset[Finding] = frozenset()
-        self.last_good: ReadTree | None = None
+        self.last_good: Candidate | None = None
 
     @property
     def fault(self) -> tuple[Finding, ...]:
@@ -82,20 +82,20 @@ class TreeSource:
             is_new = self._load_last_good()
         return is_new
 
-    def candidates(self) -> Iterator[ReadTree]:
+    def candidates(self) -> Iterator[Candidate]:
         """The trees that may be reconciled, the newest first."""
         if self._newest is not None:
             yield self._newest
         if self.last_good is not None:
             yield self.last_good
 
-    def adopt(self, loaded: ReadTree) -> bool:
+    def adopt(self, candidate: Candidate) -> bool:
         """Serve this tree from now on. Returns whether it is another tree than before."""
-        if self._newest is None or self._newest is loaded:
+        if self._newest is None or self._newest is candidate:
             self._mismatch = ()
-        if loaded is not self._newest:
+        if candidate is not self._newest:
             return False
-        self._newest, self.last_good = None, loaded
+        self._newest, self.last_good = None, candidate
         return True
 
     def remember(self) -> None:
@@ -105,35 +105,35 @@ class TreeSource:
             ProblemError: the state directory cannot be written.
         """
         if self.last_good is not None:
-            self._follower.remember(self.last_good.tree)
+            self._follower.remember(self.last_good.snapshot)
 
-    def reject(self, loaded: ReadTree, mismatch: tuple[Finding, ...]) -> None:
+    def reject(self, candidate: Candidate, mismatch: tuple[Finding, ...]) -> None:
         """Reject a tree that contradicts the store. It stays a candidate, because the store may be
         fixed. ``mismatch`` are the findings about it."""
-        if self._newest is None or self._newest is loaded:
+        if self._newest is None or self._newest is candidate:
             self._mismatch = mismatch
 
     def _poll(self, reread: bool) -> bool:
-        tree = self._follower.poll(self._stop.is_set)
-        same = tree.fingerprint == self._fingerprint
+        snapshot = self._follower.poll(self._stop.is_set)
+        same = snapshot.fingerprint == self._fingerprint
         if same and not reread:
             return False
-        tree, source = self._read_consistently(tree)
-        before, self._read_errors = self._read_errors, _read_errors(source)
-        if same and tree.fingerprint == self._fingerprint and before == self._read_errors:
+        snapshot, tree = self._read_consistently(snapshot)
+        before, self._read_errors = self._read_errors, _read_errors(tree)
+        if same and snapshot.fingerprint == self._fingerprint and before == self._read_errors:
             return False
-        self._fingerprint = tree.fingerprint
-        self._unfit = faults(source)
-        self._newest = None if self._unfit else ReadTree(tree, source)
+        self._fingerprint = snapshot.fingerprint
+        self._unfit = faults(tree)
+        self._newest = None if self._unfit else Candidate(snapshot, tree)
         return not self._unfit
 
-    def _read_consistently(self, tree: FollowedTree) -> tuple[FollowedTree, Source]:
+    def _read_consistently(self, snapshot: Snapshot) -> tuple[Snapshot, DesiredTree]:
         for _ in range(_READ_ATTEMPTS):
             with self._stop.interruptible():
-                source = self._read(tree)
-            if self._follower.unchanged(tree):
-                return tree, source
-            tree = self._follower.poll(self._stop.is_set)
+                tree = self._read(snapshot)
+            if self._follower.unchanged(snapshot):
+                return snapshot, tree
+            snapshot = self._follower.poll(self._stop.is_set)
         raise ProblemError(
             finding(
                 "source-unreachable",
@@ -146,33 +146,33 @@ class TreeSource:
     def _load_last_good(self) -> bool:
         """Load, after a start, the tree that was served before, if the follower remembers one."""
         try:
-            tree = self._follower.last_good(self._stop.is_set)
-            if tree is None:
+            snapshot = self._follower.last_good(self._stop.is_set)
+            if snapshot is None:
                 return False
             with self._stop.interruptible():
-                source = self._read(tree)
+                tree = self._read(snapshot)
         except ProblemError:
             return False  # the fault of the newest tree is reported
-        if faults(source):
+        if faults(tree):
             return False
-        self.last_good = ReadTree(tree, source)
+        self.last_good = Candidate(snapshot, tree)
         return True
 
 
-def _read_errors(source: Source) -> frozenset[Finding]:
+def _read_errors(tree: DesiredTree) -> frozenset[Finding]:
     return frozenset(
-        error for error in source.desired.findings if has_trait(error.code, Trait.REREAD)
+        error for error in tree.desired.findings if has_trait(error.code, Trait.REREAD)
     )
 
 
-def faults(source: Source) -> tuple[Finding, ...]:
+def faults(tree: DesiredTree) -> tuple[Finding, ...]:
     """Why nothing of a tree may be applied: it has no readable platform. The findings carry their
     positions, because the files may be gone soon."""
-    if source.desired.platform is not None:
+    if tree.desired.platform is not None:
         return ()
     return tuple(
-        located(error, source.locate)
-        for error in source.desired.findings
+        located(error, tree.locate)
+        for error in tree.desired.findings
         if error.account is None and error.severity is Severity.ERROR
     )
 

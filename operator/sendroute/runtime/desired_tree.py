@@ -1,10 +1,10 @@
-"""Manifests that were read, as the source of a plan: with their commit, how it relates to those
+"""A tree as a plan needs it: with their commit, how it relates to those
 that were applied before, and the check of their lock files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
-from sendroute.following.follower import FollowedTree, Follower
+from sendroute.following.follower import Follower, Snapshot
 from sendroute.following.relative import desired_within, finding_within, locate_within
 from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import checked_out
@@ -21,22 +21,24 @@ from sendroute.model.ancestry import (
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding
 from sendroute.model.provenance import Head
-from sendroute.reconcile.reconciler import Mismatches, Source
+from sendroute.reconcile.reconciler import DesiredTree, Mismatches
 from sendroute.store.lock_guard import locks_of, mismatches
 
 
-def source_of_paths(tree: LoadedTree, *, lock: str | None = None, records: bool = False) -> Source:
-    """Build the source of a plan from files and directories.
+def tree_of_paths(
+    loaded: LoadedTree, *, lock: str | None = None, records: bool = False
+) -> DesiredTree:
+    """Build the tree of a plan from files and directories.
 
     Args:
-        tree: the manifests as read.
+        loaded: the manifests as read.
         lock: the lock file that an apply will write, if it exists already.
         records: the plan may be applied, so the commit is needed; git must then examine the tree.
 
     Returns:
-        The source.
+        The tree.
     """
-    paths = tree.files.paths
+    paths = loaded.files.paths
     find = cache(checked_out)
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
@@ -44,44 +46,44 @@ def source_of_paths(tree: LoadedTree, *, lock: str | None = None, records: bool 
             return None
         return _ancestry(lambda: tree_history(paths, find), applied)
 
-    return Source(
-        tree.desired,
+    return DesiredTree(
+        loaded.desired,
         commit_of(paths, find) if records else None,
-        tree.locate,
+        loaded.locate,
         lock_check(paths, lock),
         ancestry,
     )
 
 
-def source_of_follower(
+def tree_of_snapshot(
     follower: Follower,
-    followed: FollowedTree,
-    tree: LoadedTree,
+    snapshot: Snapshot,
+    loaded: LoadedTree,
     *,
     signed: bool,
     should_stop: Callable[[], bool],
-) -> Source:
-    """Build the source of a plan from a tree that is followed.
+) -> DesiredTree:
+    """Build the tree of a plan from a snapshot of a followed source.
 
     Args:
-        follower: what follows it.
-        followed: the tree, as the follower found it.
-        tree: its manifests as read.
+        follower: what follows the source.
+        snapshot: the snapshot, as the follower found it.
+        loaded: its manifests as read.
         signed: whether only signed commits are accepted.
         should_stop: checked while git is asked about the commit.
 
     Returns:
-        The source. Positions are relative to the top of the checkout.
+        The tree. Positions are relative to the top of the checkout.
     """
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
-        return _ancestry(lambda: follower.history(followed, should_stop), applied, signed=signed)
+        return _ancestry(lambda: follower.history(snapshot, should_stop), applied, signed=signed)
 
-    return Source(
-        desired_within(followed.root, tree.desired),
-        followed.commit or commit_of([followed.path]),
-        locate_within(followed.root, tree.locate),
-        lock_check([followed.path], top=followed.root),
+    return DesiredTree(
+        desired_within(snapshot.root, loaded.desired),
+        snapshot.commit or commit_of([snapshot.path]),
+        locate_within(snapshot.root, loaded.locate),
+        lock_check([snapshot.path], top=snapshot.root),
         ancestry,
     )
 
