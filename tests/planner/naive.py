@@ -492,7 +492,8 @@ def is_stopped(
         # `account-not-empty`." An account that no document defines is an error too
         # (`unknown-account`).
         verdict.unchanged = True
-        verdict.require(*(("account-not-empty", "unknown-account") if stored else ()))
+        # In an incomplete tree its MailAccount may be unreadable: it is held back.
+        verdict.require(*(("account-not-empty", "unknown-account", "held-back") if stored else ()))
         verdict.must = verdict.must if stored else [{"unknown-account"}]
         verdict.may |= EVERYTHING
         return True

@@ -123,6 +123,19 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
     return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
 
 
+def maybe_unread(current: CurrentAccount) -> AccountPlan:
+    """Hold back an account whose MailAccount document is not in what was read of the tree, while
+    other documents of it are: most likely it is in the part that is unreadable."""
+    problem = finding(
+        "held-back",
+        f"Account {current.key} is unchanged: part of the tree is unreadable, and its MailAccount"
+        " is not in the rest.",
+        hint="Fix the unreadable part: it may define the account.",
+        account=current.key,
+    )
+    return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
+
+
 def unknown_account(
     key: AccountKey, orphans: list[Orphan], known: Collection[AccountKey]
 ) -> AccountPlan:

@@ -33,7 +33,13 @@ from sendroute.planner.guards import (
 )
 from sendroute.planner.inputs import AccountInput
 from sendroute.planner.older_tree import check_older_tree
-from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
+from sendroute.planner.removals import (
+    keep_account,
+    maybe_unread,
+    not_empty,
+    remove_account,
+    unknown_account,
+)
 from sendroute.planner.stopped import check_stopped
 
 Groups = tuple[tuple[AccountKey, ...], ...]
@@ -227,6 +233,8 @@ def _undefined(context: PlanContext, current: CurrentAccount, blocked: Blocked) 
     orphans = context.desired.orphans.get(current.key)
     if orphans and current.state is None:
         return unknown_account(current.key, orphans, context.desired.accounts.keys())
+    if orphans and not context.desired.complete:
+        return maybe_unread(current)
     if orphans:
         return not_empty(current, orphans)
     return _removed(context, None, current, blocked)

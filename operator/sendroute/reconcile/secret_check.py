@@ -298,7 +298,8 @@ class _Check:
             severity = Severity.WARNING
         elif self._secrets.given:
             code = "secret-not-compared"
-            message = f"{answer.message} {endpoint.title.capitalize()} keeps the saved credential."
+            keeps = f"{endpoint.title.capitalize()} keeps signing in with the saved credential."
+            message = f"{answer.message} {keeps}"
             # A secret that exists but is unusable is most likely a rotation that went wrong.
             severity = Severity.WARNING if answer.code != Code.SECRET_MISSING else None
         else:
