@@ -103,9 +103,7 @@ def test_the_null_sender_uses_the_managed_relay(sendroute: Program) -> None:
     assert explanation["host"] == "relay.internal.example"
 
 
-@pytest.mark.parametrize(
-    "sender", ["x@nobody.example", "x@[192.0.2.1]", "localhost", "x@shop.example.com."]
-)
+@pytest.mark.parametrize("sender", ["x@nobody.example", "x@[192.0.2.1]", "localhost"])
 @pytest.mark.usefixtures("store")
 def test_explain_shows_that_an_unknown_domain_is_rejected(sendroute: Program, sender: str) -> None:
     explanation = explain(sendroute, sender)

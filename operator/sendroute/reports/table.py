@@ -1,5 +1,6 @@
 """Tables of text with aligned columns. Nothing is cut: in a pipe or a file a table is as wide as
-its content, and at a terminal its cells are wrapped. Every cell is cleaned."""
+its content, and at a terminal its cells are wrapped. At a narrow terminal, where wrapping would
+split words, each row is a block with a line for each cell. Every cell is cleaned."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -9,6 +10,7 @@ from sendroute.reports.text import PLAIN, Page, TextStyle, clean, fold, pad, pai
 
 _GAP = 2
 _NARROWEST = 6
+_NARROW_PAGE = 80
 _RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION", "DOMAIN", "ROUTE"})
 """Columns that are wrapped last, because half a time is useless, and users search for domains and
 routes."""
@@ -61,7 +63,7 @@ class Columns:
 
         Yields:
             The heads, then each row, with their line breaks. A row of wrapped cells has several
-            lines.
+            lines. If each row is a block, the heads are in the rows, and the first text is empty.
         """
         shown = [
             index
@@ -71,6 +73,10 @@ class Columns:
         heads = [self._heads[index] for index in shown]
         widths = [max(width(self._heads[index]), self._widths[index]) for index in shown]
         if page.columns is not None:
+            if page.columns < _NARROW_PAGE and not _fits(widths, page.columns):
+                yield ""
+                yield from _blocks(heads, ([row[index] for index in shown] for row in rows), page)
+                return
             room = page.columns - _GAP * (len(heads) - 1)
             _narrow(widths, [index for index, head in enumerate(heads) if head not in _RIGID], room)
             _narrow(widths, range(len(heads)), room)
@@ -85,6 +91,24 @@ def _measured(cell: str) -> tuple[str, int]:
     """The cell cleaned, and the columns that it takes. Most cells of a long table are repeated."""
     cleaned = clean(cell)
     return cleaned, width(cleaned)
+
+
+def _fits(widths: Sequence[int], columns: int) -> bool:
+    return sum(widths) + _GAP * (len(widths) - 1) <= columns
+
+
+def _blocks(heads: Sequence[str], rows: Iterable[Sequence[str]], page: Page) -> Iterator[str]:
+    """A block for each row: a line for each cell that is not empty, below an empty line."""
+    indent = max(map(width, heads)) + _GAP
+    room = (page.columns or 0) - indent
+    for number, row in enumerate(rows):
+        lines = ["\n"] if number else []
+        for head, cell in zip(heads, row, strict=True):
+            for index, part in enumerate(fold(clean(cell), room) if cell else ()):
+                name = "" if index else paint(head, TextStyle.BOLD, page.colour)
+                gap = " " * (indent - (0 if index else width(head)))
+                lines.append(f"{name}{gap}{part}".rstrip() + "\n")
+        yield "".join(lines)
 
 
 def _narrow(widths: list[int], yielding: Sequence[int], room: int) -> None:
