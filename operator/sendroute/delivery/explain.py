@@ -102,7 +102,14 @@ def change_document(assignment: HistoryEntry) -> dict[str, Any]:
 
 def explain_null_sender(facts: ExplainFacts) -> Explanation:
     """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the platform's bounce
-    relay, else its managed relay; without both, mail of the null sender is refused."""
+    relay, else its managed relay. Without both, its mail is refused (rules: relay).
+
+    Args:
+        facts: the platform, and the endpoints of the store.
+
+    Returns:
+        The explanation; without a nexthop, its reason is the refusal.
+    """
     platform = facts.platform
     if platform is not None and platform.bounces:
         reason = "The null sender of bounces takes the platform's bounce relay."

@@ -119,7 +119,14 @@ def _decided(route: DomainRoute, relay_version: int) -> tuple[str | None, str | 
 
 def null_sender_row(facts: ExplainFacts) -> DomainRow:
     """The row of the null sender of bounces, decided as
-    :func:`~sendroute.delivery.explain.explain_null_sender` explains it."""
+    :func:`~sendroute.delivery.explain.explain_null_sender` explains it.
+
+    Args:
+        facts: the platform, and the endpoints of the store.
+
+    Returns:
+        The row, which refuses the null sender if it has no nexthop.
+    """
     nexthop = explain_null_sender(facts).nexthop
     if nexthop is None:
         return DomainRow(NULL_SENDER_KEY, NO_NULL_SENDER, None)

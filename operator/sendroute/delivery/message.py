@@ -2,7 +2,7 @@
 and what the store's history says of the nexthop.
 
 A nexthop's alias names one version of one profile forever, so the log's ``relay=p42r7`` leads to
-the profile, the revision and the commit, also after the profile was replaced or deleted.
+the profile, the revision and the commit, also after the profile was replaced or removed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -142,7 +142,7 @@ def _not_applied(account: Account) -> Finding:
     return finding(
         "account-not-empty",
         f"The removal of account {account.key.name} is written, but not applied yet.",
-        hint="Apply it, then delete the account again to remove its documents.",
+        hint="Apply it, then delete the account again to delete its documents.",
         remedy=Perform(Task.PLAN),
         where=account.where.at("spec", "remove"),
         account=account.key,

@@ -16,7 +16,7 @@ from sendroute.model.route import Route
 
 def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
     """Declare a domain's route. A profile that its document defines inline is kept, in a separate
-    document: another route does not delete a profile.
+    document: another route does not remove a profile.
 
     Raises:
         ProblemError: the profile cannot get a separate document.

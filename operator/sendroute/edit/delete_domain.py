@@ -1,4 +1,4 @@
-"""``edit delete-domain``: remove a domain's document. A profile that it defines inline is kept."""
+"""``edit delete-domain``: delete a domain's document. A profile that it defines inline is kept."""
 
 from sendroute.edit.documents import can_follow
 from sendroute.edit.domains import checked_name, find_domain

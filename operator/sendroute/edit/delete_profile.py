@@ -1,4 +1,4 @@
-"""``edit delete-profile``: remove a definition and every reference to it. The user chooses the
+"""``edit delete-profile``: delete a definition and every reference to it. The user chooses the
 route that replaces them; it is never guessed."""
 
 from enum import Enum

@@ -55,7 +55,7 @@ def apply_all_route(account: Account) -> Route | None:
 
 
 def reassign_to(profile: EditedProfile) -> Route | None:
-    """The route to which a profile's domains go if it is deleted; None if none is declared."""
+    """The route to which a profile's domains go if it is removed; None if none is declared."""
     on_delete = profile.fields.on_delete
     return None if on_delete is UNSET else route_of(on_delete.reassign_to)
 

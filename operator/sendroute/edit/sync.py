@@ -63,7 +63,7 @@ def _reason_to_keep(tree: EditTree, domain: Domain, state: DomainState) -> Findi
             "unknown-profile",
             f"The manifest of {domain.name} keeps its declared route: the assigned profile"
             f" {profile} is not defined in the given manifests.",
-            hint="Add the file that defines the profile, or apply the profile's deletion first.",
+            hint="Add the file that defines the profile, or apply the profile's removal first.",
             where=where,
             account=domain.key,
             severity=Severity.WARNING,

@@ -101,6 +101,9 @@ def is_part(target: str, top: str) -> bool:
     Args:
         target: the path.
         top: the real path of the directory.
+
+    Returns:
+        Whether it belongs to it; the directory itself does.
     """
     if target == top:
         return True

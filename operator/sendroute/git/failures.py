@@ -263,5 +263,12 @@ def timed_out(timeout: float) -> Cause:
 
 
 def too_old(version: str) -> Cause:
-    """The cause for a git that is older than Sendroute needs."""
+    """The cause for a git that is older than Sendroute needs.
+
+    Args:
+        version: the version of the git that is installed.
+
+    Returns:
+        The cause, with the oldest version that works in its hint.
+    """
     return Cause(f"git {version} is too old", "Install git, version 2.34 or newer.")

@@ -1,5 +1,5 @@
 """What the checkout of a directory lacks on purpose: submodules, and what a sparse checkout left
-out. What these hold is unknown, and must not seem to be deleted."""
+out. What these hold is unknown, and must not seem to be removed."""
 
 import os
 from collections.abc import Iterator

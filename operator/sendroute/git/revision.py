@@ -61,7 +61,17 @@ def list_tree(commit: str, repository: Repository) -> list[TreeEntry]:
 
 
 def parse_entry(line: bytes) -> TreeEntry:
-    """Parse a line of ``git ls-tree -l -z``."""
+    """Parse a line of ``git ls-tree -l -z`` (git-ls-tree(1), OUTPUT FORMAT).
+
+    Args:
+        line: the line, without its NUL.
+
+    Returns:
+        The entry; its size is None for what is no blob.
+
+    Raises:
+        ValueError: the line has another form.
+    """
     facts, _, path = os.fsdecode(line).partition("\t")
     mode, kind, blob, size = facts.split()
     return TreeEntry(mode, kind, blob, int(size) if size.isdigit() else None, path)

@@ -40,7 +40,7 @@ class LoopStore(Record, WatchedStore, Protocol):
 
     def changed_since(self, revision: int) -> dict[AccountKey, int]:
         """The accounts that were changed after ``revision``, with the last revision that changed
-        each. Deleted accounts are left out."""
+        each. Removed accounts are left out."""
         ...
 
     def followed_sources(self) -> tuple[FollowedSource, ...]:

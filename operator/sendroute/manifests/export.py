@@ -34,7 +34,7 @@ def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Itera
     """Write what a store declares as manifests: the platform, then each account with its profiles
     and domains, in the order of their names.
 
-    A declared route that is no longer available (its profile was deleted, or the plan no longer
+    A declared route that is no longer available (its profile was removed, or the plan no longer
     offers managed) is left out, because a manifest with it would be refused. A domain without a
     declared route whose assigned route is not the one of a new domain gets its assigned route as
     the declared one, because another store would give it the route of a new domain. A declared
@@ -206,11 +206,11 @@ def _elsewhere(key: AccountKey, domains: _DomainNames) -> Finding:
 
 
 def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:
-    is_deleted = route.kind is RouteKind.PROFILE
+    is_removed = route.kind is RouteKind.PROFILE
     plan_fault = "the account's service plan does not offer managed sending"
-    why = "the profile was deleted" if is_deleted else plan_fault
+    why = "the profile was removed" if is_removed else plan_fault
     return finding(
-        "profile-deleted" if is_deleted else "managed-not-in-plan",
+        "profile-deleted" if is_removed else "managed-not-in-plan",
         f"{subject}, {route}, is left out: {why}.",
         hint="The store keeps the assigned routes.",
         account=key,

@@ -170,7 +170,7 @@ class ProviderLimitsShape(Shape, frozen=True, kw_only=True):
 
 
 class OnDelete(Shape, frozen=True, kw_only=True):
-    """What happens to a profile's domains when the profile is deleted."""
+    """What happens to a profile's domains when the profile is removed."""
 
     reassign_to: Annotated[
         RouteShape | UnsetType,
@@ -260,7 +260,7 @@ class ProfileFields(Shape, frozen=True, kw_only=True):
     on_delete: Annotated[
         OnDelete | UnsetType,
         says(
-            "What happens to the profile's domains when it is deleted.",
+            "What happens to the profile's domains when it is removed.",
             {"reassignTo": {"managed": {}}},
         ),
     ] = UNSET

@@ -24,7 +24,7 @@ from sendroute.model.problem import ProblemError
 
 _LINK, _SUBMODULE = "120000", "160000"  # the modes of a link and a submodule (git-fast-import(1))
 _MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
-_NOT_KNOWN = "What the revision declares there is not compared: the deletion of a profile or a plan\
+_NOT_KNOWN = "What the revision declares there is not compared: the removal of a profile or a plan\
  that is declared there is an error, and not a warning."
 
 

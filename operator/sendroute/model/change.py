@@ -29,6 +29,7 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    """A removal (docs/glossary.md): the object leaves the store."""
     REROUTE = "reroute"
     REASSIGN = "reassign"
     SKIP = "skip"
@@ -42,7 +43,7 @@ _State = TypeVar("_State", AccountState, Profile, DomainState)
 
 class _AccountsChange(Struct, Generic[_State], frozen=True):
     """What the changes of an account's objects have in common. ``before`` is None for a new
-    object, ``after`` for a deleted one; both are None for a new object that is skipped. ``reason``
+    object, ``after`` for a removed one; both are None for a new object that is skipped. ``reason``
     is one stable word, ``message`` a sentence."""
 
     account: AccountKey
@@ -79,7 +80,7 @@ class DomainChange(_AccountsChange[DomainState], frozen=True):
 
 
 class PlatformChange(Struct, frozen=True):
-    """A platform is never deleted: ``after`` is None only while a new one is skipped."""
+    """A platform is never removed: ``after`` is None only while a new one is skipped."""
 
     kind: ClassVar[Kind] = Kind.PLATFORM
     name: ClassVar[str] = "default"

@@ -193,7 +193,7 @@ class Code(StrEnum):
         "An export declares an assigned route that no manifest declared.",
         "The domain has another route than a new domain would get: the default changed after it"
         " was created, an apply-all or a reassignment assigned it, or its declared profile was"
-        " deleted.",
+        " removed.",
         "No action is needed. Remove spec.route from an exported manifest to give the domain the"
         " route of a new domain in another store.",
     )
@@ -401,7 +401,7 @@ class Code(StrEnum):
         _WARN,
         _AUTHOR,
         "A profile that is still referenced is gone.",
-        "The profile was deleted while a route, a default or a reassignTo refers to it.",
+        "The profile was removed while a route, a default or a reassignTo refers to it.",
         "Declare another route, or the profile again.",
         Trait.PROFILE_REFERENCE,
     )
@@ -410,7 +410,7 @@ class Code(StrEnum):
         _WARN,
         _AUTHOR,
         "The declared default is not available; new domains start on the plan default.",
-        "The default is a deleted profile, or managed on a service plan without it.",
+        "The default is a removed profile, or managed on a service plan without it.",
         "Declare a default that the account can use.",
     )
     APPLY_ALL_WINS = (

@@ -47,7 +47,14 @@ WHOLE_FILE = -1
 
 
 def whole_file(path: str) -> Where:
-    """A file as a whole, such as a lock file or a report: a finding about it has no line."""
+    """Point at a file as a whole, such as a lock file or a report: a finding about it has no line.
+
+    Args:
+        path: the path of the file, as it is shown.
+
+    Returns:
+        The place, for ``Finding.where``.
+    """
     return Where(path, WHOLE_FILE)
 
 

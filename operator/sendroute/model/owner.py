@@ -33,19 +33,40 @@ Owner = AccountKey | PlatformKey
 
 
 def owner_names(owner: Owner) -> tuple[str, str]:
-    """``(namespace, name)``, the form of an owner in the store, in saved plans and in encrypted
-    credentials: two empty strings for the platform. Owners are sorted by it, so the platform comes
-    first."""
+    """Get the form that an owner has in the store, in saved plans and in encrypted credentials.
+    Owners are sorted by it, so the platform comes first.
+
+    Args:
+        owner: an account, or the platform.
+
+    Returns:
+        ``(namespace, name)``: two empty strings for the platform.
+    """
     return ("", "") if owner is PLATFORM else owner
 
 
 def owner_named(namespace: str, name: str) -> Owner:
-    """The owner of a pair that :func:`owner_names` returned; the platform for two empty strings."""
+    """Get the owner that :func:`owner_names` wrote.
+
+    Args:
+        namespace: the namespace of the account, empty for the platform.
+        name: its name, empty for the platform.
+
+    Returns:
+        The account, or the platform for two empty strings.
+    """
     return AccountKey(namespace, name) if namespace or name else PLATFORM
 
 
 def relays_of(platform: Platform | None) -> dict[str, Relay]:
-    """The relays of a platform by their names; none without a platform."""
+    """Get the relays of a platform.
+
+    Args:
+        platform: the platform; None for none.
+
+    Returns:
+        The relays by the names that messages use; empty without a platform.
+    """
     relays: dict[str, Relay] = {}
     if platform is not None and platform.managed is not None:
         relays[RELAY] = platform.managed.relay

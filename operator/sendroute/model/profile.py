@@ -37,7 +37,7 @@ class ProviderLimits(Struct, frozen=True, gc=False):
 class Profile(Struct, frozen=True):
     """``secret`` is the name of a secret in the account's namespace with the keys username and
     password; no value of it is held here. ``username`` is set by a preset whose provider has one
-    username for everybody. ``reassign_to`` is where its domains go if the profile is deleted."""
+    username for everybody. ``reassign_to`` is where its domains go if the profile is removed."""
 
     host: str
     port: int

@@ -68,7 +68,14 @@ _via: dict[str, Route] = {}
 
 
 def via(profile: str) -> Route:
-    """The route through a profile: one object per name, because a million domains share few."""
+    """Get the route through a profile: one object per name, because a million domains share few.
+
+    Args:
+        profile: the name of the profile.
+
+    Returns:
+        The route.
+    """
     route = _via.get(profile)
     if route is None:
         route = _via[profile] = Route(RouteKind.PROFILE, profile)

@@ -24,12 +24,27 @@ def waiting_message(domain: str, thing: str, consequence: str) -> str:
 
 
 def waits_for(domain: str, shared: str) -> str:
-    """The sentence about one domain, from what those about many have in common."""
+    """Write the sentence about one domain that waits.
+
+    Args:
+        domain: the domain.
+        shared: what the sentences about all domains that wait for the same thing share.
+
+    Returns:
+        The sentence, which :func:`shared_wait` recognises.
+    """
     return f"{domain}{_VERB}{shared}"
 
 
 def shared_by_all(message: str) -> str:
-    """What the sentence about many domains says without them."""
+    """Get what a sentence about many waiting domains says without them.
+
+    Args:
+        message: a sentence about many domains.
+
+    Returns:
+        Its shared part, as :func:`waits_for` takes it.
+    """
     return message.partition(_PLURAL)[2]
 
 
@@ -65,7 +80,13 @@ def waiting_together(messages: Iterable[str]) -> dict[str, Waiting]:
 
 
 def shared_wait(message: str) -> str | None:
-    """What the sentence about a waiting domain says without the domain; None for any other
-    sentence."""
+    """Get what a sentence about one waiting domain says without the domain.
+
+    Args:
+        message: any sentence of a finding.
+
+    Returns:
+        Its shared part; None for a sentence that is not about a waiting domain.
+    """
     domain, verb, shared = message.partition(_VERB)
     return shared if verb and " " not in domain else None

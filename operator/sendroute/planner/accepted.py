@@ -15,6 +15,9 @@ def without_accepted(plan: Plan, desired: Desired) -> Plan:
     Args:
         plan: the plan, with all its findings.
         desired: the manifests that it was made from.
+
+    Returns:
+        The plan without them.
     """
     if not desired.accepted:
         return plan

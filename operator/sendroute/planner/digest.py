@@ -21,21 +21,33 @@ _UNSET_LATER = b',"overrides":null'
 
 
 def digest(plan: AccountPlan) -> str:
-    """SHA-256, in hex, of an account's changes. Positions and messages are not included."""
+    """Compute the digest of an account's plan. Positions and messages are no part of it.
+
+    Args:
+        plan: the plan of the account.
+
+    Returns:
+        The SHA-256 of its changes, in hex.
+    """
     return digest_changes(plan.changes)
 
 
 def digest_changes(changes: Iterable[Change]) -> str:
-    """SHA-256, in hex, of these changes in their order.
+    """Compute the digest of some changes.
 
     Saved plans and approvals contain digests, so the hashed form must never change: one line of
     JSON for each change, with kind, account (two empty strings for the platform), name, action,
     state before, state after, reason, and the apply-all that it runs. A field that states got later
     is left out while it is not set.
 
-
     For the account that loses a domain, a move counts as a removal: another tenant's claim, which
     may come and go, must not make an approval of that account's plan void.
+
+    Args:
+        changes: the changes. Their order is a part of the digest.
+
+    Returns:
+        The SHA-256 of the changes, in hex.
     """
     total = hashlib.sha256()
     encoder = msgspec.json.Encoder()

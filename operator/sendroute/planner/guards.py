@@ -163,7 +163,14 @@ def whole_sizes(
 
 
 def total(counts: Iterable[DomainCounts]) -> DomainCounts:
-    """The sum of some counts."""
+    """Add up what the guards count.
+
+    Args:
+        counts: the counts of accounts, or of parts of a change.
+
+    Returns:
+        Their sum.
+    """
     removed = rerouted = 0
     for count in counts:
         removed += count.removed

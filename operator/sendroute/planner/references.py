@@ -1,7 +1,7 @@
-"""References: what an account declares must exist after the change, unless it is a deletion.
+"""References: what an account declares must exist after the change, unless it is a removal.
 
 A new or changed declaration that is not satisfiable is an error and stops its account. One that the
-store already has is the consequence of a deletion or of a plan's change: it is a warning, and the
+store already has is the consequence of a removal or of a plan's change: it is a warning, and the
 domains are reassigned.
 """
 

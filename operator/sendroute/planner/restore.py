@@ -42,7 +42,7 @@ class RestorePlan(Struct, frozen=True):
 def plan_restore(current: Current, target: Current) -> RestorePlan:
     """Plan the changes from the current state to an earlier one.
 
-    A platform that was recorded after the earlier state stays, because a platform is never deleted.
+    A platform that was recorded after the earlier state stays, because a platform is never removed.
 
     Args:
         now: the current state of the store.

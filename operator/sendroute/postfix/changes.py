@@ -83,7 +83,14 @@ def differences(
 
 
 def refusals(changes: Iterable[Change]) -> list[Finding]:
-    """The findings of changes that would replace a user's setting."""
+    """Find the changes that would replace a user's setting; such a change is never made.
+
+    Args:
+        changes: the changes that Postfix needs.
+
+    Returns:
+        A finding for each that replaces one.
+    """
     return [change.replaces for change in changes if change.replaces is not None]
 
 
@@ -168,7 +175,14 @@ def _overridden(name: str, value: str) -> Finding:
 
 
 def findings_of(differing: Differences) -> Iterator[Finding]:
-    """All of it as findings, for a check: every change that is needed is an error."""
+    """Report how Postfix differs, for a check that changes nothing.
+
+    Args:
+        differing: the changes that it needs, and its other problems.
+
+    Yields:
+        The error ``postfix-differs`` for each change, then the other problems.
+    """
     for change in differing.changes:
         yield finding(
             "postfix-differs",

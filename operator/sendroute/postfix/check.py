@@ -71,7 +71,14 @@ def check_running(postfix: Postfix, directory: str) -> Iterator[Finding]:
 
 
 def check_tables(directory: str) -> list[Finding]:
-    """Whether the lookup tables are there. Without them no answer can be compared."""
+    """Check that the lookup tables are there. Without them no answer can be compared.
+
+    Args:
+        directory: the directory of the tables.
+
+    Returns:
+        ``tables-missing`` for each file that is missing.
+    """
     path = Path(directory)
     missing = [name for name in (DATABASE, ACCESS.file, ALIASES) if not (path / name).is_file()]
     return [

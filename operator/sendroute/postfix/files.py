@@ -15,7 +15,13 @@ _SEPARATORS = frozenset(" \t\n,{}$'\"#;")
 
 
 def absolute(directory: str) -> str:
-    """The absolute path of the directory of lookup tables.
+    """Get the absolute path of the directory of lookup tables, as Postfix's files name it.
+
+    Args:
+        directory: the path as the user gave it.
+
+    Returns:
+        The absolute path; its links stay.
 
     Raises:
         ProblemError: Postfix's files cannot name such a path (``invalid-value``).

@@ -66,7 +66,7 @@ stop takes effect, and other writers of these accounts continue."""
 
 
 _LOGGED = 50
-"""How many deleted objects of one account a line of the log names. The history has them all."""
+"""How many removed objects of one account a line of the log names. The history has them all."""
 
 
 class GroupResult(Struct, frozen=True):
@@ -334,7 +334,7 @@ def _committed(group: Group, revision: int, provenance: Provenance) -> GroupResu
 
 
 def _summary(account: AccountPlan) -> str:
-    """What a commit did: counts by kind and action, and by name what it deleted."""
+    """What a commit did: counts by kind and action, and by name what it removed."""
     done = [change for change in account.changes if change.action is not Action.SKIP]
     counts = Counter((change.kind, change.action) for change in done)
     parts = []

@@ -378,7 +378,14 @@ def _other_store(path: str) -> Finding:
 
 
 def encode(saved: SavedPlan) -> str:
-    """The content of the file for a saved plan, with its checksum."""
+    """Write a saved plan as the content of its file.
+
+    Args:
+        saved: the plan; its checksum is computed here.
+
+    Returns:
+        One line of JSON, with the checksum over everything else.
+    """
     complete = msgspec.structs.replace(saved, checksum=_checksum(saved))
     return msgspec.json.encode(complete).decode() + "\n"
 

@@ -337,7 +337,14 @@ class Verifier(Struct, frozen=True):
 
 
 def failure_code(result: TestResult) -> str | None:
-    """The finding's code for a test's outcome; None if the test passed."""
+    """Get the code of the finding for a connection test.
+
+    Args:
+        result: the result of the test.
+
+    Returns:
+        The code; None if the test passed.
+    """
     match result.outcome:
         case ConnectionOutcome.OK:
             return None

@@ -116,7 +116,15 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def pairs(items: Sequence[tuple[str, str]], page: Page = PLAIN) -> Iterator[str]:
-    """Yield ``name   value`` lines; at a terminal a long value continues below itself."""
+    """Write lines of a name and a value, with the values in one column.
+
+    Args:
+        items: names and values, at least one. A value may hold anything: it is cleaned.
+        page: at a terminal, a long value continues below itself.
+
+    Yields:
+        The lines, each with its end.
+    """
     indent = max(len(name) for name, _ in items) + _GAP
     for name, value in items:
         first, *continuation = wrap(clean(value), indent, columns=page.columns) or [""]

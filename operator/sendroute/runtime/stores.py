@@ -102,7 +102,14 @@ def _decrypts(settings: Settings) -> Decrypts:
 
 
 def is_lock_file(path: Path) -> bool:
-    """Whether a file begins like JSON. Errors are reported when the file is read."""
+    """Whether a file begins like JSON. Errors are reported when the file is read.
+
+    Args:
+        path: the file; a pipe is not read.
+
+    Returns:
+        Whether it does; False for a file that cannot be read.
+    """
     try:
         if not path.is_file():  # reading a pipe would wait
             return False

@@ -46,12 +46,25 @@ class TransitionLog:
 
 
 def finding_text(finding: Finding, locate: Locate = no_positions) -> str:
-    """A finding as one line: position, message and hint."""
+    """Write a finding as one line of a log.
+
+    Args:
+        finding: the finding.
+        locate: finds its position, if it has none yet.
+
+    Returns:
+        Its position, message and hint.
+    """
     position = located(finding, locate).position
     prefix = f"{position}: " if position is not None else ""
     return f"{prefix}{finding.message} {finding.hint or ''}".strip()
 
 
 def log_failure(findings: Iterable[Finding], advise: Advise) -> None:
-    """Log why a process did not start, for a program that reads the log."""
+    """Log why a process did not start, for a program that reads the log.
+
+    Args:
+        findings: why it did not start.
+        advise: adds the hint that fits the front end to each finding.
+    """
     TransitionLog("", logging.ERROR, advise).update(findings)

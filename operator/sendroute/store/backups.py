@@ -259,7 +259,17 @@ def damaged(source: Path) -> DamagedError:
 
 @contextmanager
 def damage_of_backup(source: Path) -> Iterator[None]:
-    """A context that reports damage of a store as damage of the backup that is read as a store."""
+    """Report damage of a store as damage of the backup that is read as a store.
+
+    Args:
+        source: the path of the backup, for the message.
+
+    Yields:
+        Once, for the block that reads the backup.
+
+    Raises:
+        DamagedError: the block found damage; the finding names the backup.
+    """
     try:
         yield
     except DamagedError as error:

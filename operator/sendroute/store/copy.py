@@ -102,7 +102,7 @@ def _rows(source: Connection, table: Table) -> Iterator[list[Any]]:
 
 
 def _columns(table: Table) -> Iterator[ColumnElement[Any]]:
-    """All columns. The account id of an apply-all is NULL if the account was deleted, because the
+    """All columns. The account id of an apply-all is NULL if the account was removed, because the
     other store may assign that id to another account."""
     account_id = (
         select(account.c.id).where(account.c.id == apply_all.c.account_id).scalar_subquery()

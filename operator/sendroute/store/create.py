@@ -88,10 +88,15 @@ def init_store(
 
 
 def require_no_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
-    """Check that a store can be created at ``url``, before anything else is created for it.
+    """Check that a store can be created, before anything else is created for it.
 
-    Raises :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if something is there,
-    ``invalid-value`` if the URL is invalid, or ``store-failed``.
+    Args:
+        url: the URL of the store.
+        busy_timeout: how many seconds to wait for another process.
+
+    Raises:
+        ProblemError: something is there (``store-exists``), the URL is invalid (``invalid-value``),
+            or the server cannot be reached (``store-failed``).
     """
     if not is_postgres(url):
         path = sqlite_path(url)

@@ -105,7 +105,7 @@ def _insert_apply_alls(
 def _relink_apply_alls(
     connection: Connection, key: AccountKey, account_id: int, shadows: Iterable[str]
 ) -> None:
-    """An account that was deleted and created again has a new row, to which its apply-alls must
+    """An account that was removed and created again has a new row, to which its apply-alls must
     refer."""
     of_account = (apply_all.c.namespace == key.namespace, apply_all.c.account == key.name)
     of_other_row = apply_all.c.account_id.is_distinct_from(account_id)
@@ -176,7 +176,7 @@ def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]
 
 
 def _insert_account(connection: Connection, locked: LockAccount, now: int) -> int | None:
-    """The id of its row; None for an account that was deleted."""
+    """The id of its row; None for an account that was removed."""
     if locked.plan is None:
         return None
     kind, name = route_columns(locked.default_route())

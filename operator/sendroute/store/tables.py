@@ -130,7 +130,7 @@ revision = Table(
 )
 
 # `revision` is the fence: the transaction that last changed anything in the account. Because it is
-# a revision of the store, an account that was deleted and created again never gets an earlier one.
+# a revision of the store, an account that was removed and created again never gets an earlier one.
 # `logins` is a JSON list of login names; NULL if any authenticated client may send as its domains.
 account = Table(
     "account",
@@ -186,7 +186,7 @@ endpoint = Table(
 
 # Rows are never deleted. No foreign key refers to the account's row, because an account may be
 # deleted and created again under the same name. `account_id` is the account that it ran in, to
-# which the shadowed domains refer; NULL if that account was deleted and is known only from a lock
+# which the shadowed domains refer; NULL if that account was removed and is known only from a lock
 # file.
 apply_all = Table(
     "apply_all",

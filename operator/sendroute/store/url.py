@@ -25,13 +25,20 @@ _HINT = "Use sqlite:///./FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER@HOS
 
 
 def is_postgres(url: str) -> bool:
-    """Whether the URL is one of PostgreSQL; if not, it should be one of SQLite."""
+    """Whether the URL is one of PostgreSQL; if not, it should be one of SQLite.
+
+    Args:
+        url: the URL of a store, valid or not.
+
+    Returns:
+        True for ``postgres://`` and ``postgresql://``, whatever follows.
+    """
     scheme, colon, _ = url.partition("://")
     return bool(colon) and scheme in _SERVERS
 
 
 def sqlite_path(url: str) -> Path:
-    """The absolute path of the SQLite file in a store's URL.
+    """Get the path of the SQLite file in a store's URL.
 
     The path follows ``sqlite:///`` without any escapes: ``sqlite:///x.db`` and
     ``sqlite:///./x.db`` are relative, ``sqlite:////srv/x.db`` is absolute.
@@ -39,6 +46,12 @@ def sqlite_path(url: str) -> Path:
     Nothing of a URL that is not understood is shown, except a well-known scheme: any part of it
     may be a password. For the same reason a path that looks like a user with a password, or like a
     parameter with one, is refused before any message can show it.
+
+    Args:
+        url: the URL of the store.
+
+    Returns:
+        The absolute path; the file need not exist.
 
     Raises:
         ProblemError: the URL has another scheme or no path, or seems to contain a password

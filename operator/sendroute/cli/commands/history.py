@@ -102,7 +102,7 @@ def _entries_of(
     labels, so a name with a dot is that of a domain."""
     if of is None:
         return store.history(**limits)
-    if "/" in of:  # not looked up, so that the history of what was deleted can be read
+    if "/" in of:  # not looked up, so that the history of what was removed can be read
         namespace, name = of.split("/", 1)
         account = AccountKey(namespace, name)
         return store.history(owner=account, profile=(namespace, name), **limits)
