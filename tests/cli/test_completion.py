@@ -47,6 +47,11 @@ def test_bash_completes_options_values_and_paths(script: Path) -> None:
     assert completed(script, "schema", "--dr") == {"--draft"}
     assert completed(script, "completion", "f") == {"fish"}
     assert completed(script, "edit", "add-profile", "x", "--encryption", "st") == {"starttls"}
+    assert completed(script, "edit", "add-profile", "x", "--provider", "mailg") == {"mailgun"}
+    assert completed(script, "routes", "--origin", "app") == {"apply-all"}
+    assert completed(script, "--log-format", "") == {"text", "json"}
+    assert completed(script, "validate", "x", "-o", "sar") == {"sarif"}
+    assert completed(script, "schema", "MailA") == {"MailAccount"}
     assert completed(script, "validate", "man") == {"manifests"}
 
 

@@ -446,3 +446,16 @@ def test_init_warns_if_it_cannot_change_the_list_of_ignored_files(
     (workdir / ".gitignore").symlink_to("elsewhere")
     assert "never commit it" in sendroute("init").out
     assert (workdir / "elsewhere").read_text() == ""
+
+
+@pytest.mark.parametrize("command", ["plan manifests", "apply manifests", "status manifests"])
+def test_a_lost_store_is_created_again_from_the_lock_file_of_the_manifests(
+    sendroute: Program, store: Path, workdir: Path, command: str
+) -> None:
+    lock = "manifests/sendroute.lock"
+    assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
+    store.unlink()
+    answer = sendroute(*command.split())
+    assert (answer.status, f"sendroute init --from-lock {lock}" in answer.err) == (3, True)
+    (workdir / "sendroute.key").unlink()
+    assert sendroute("init", "--from-lock", lock).status == 0

@@ -177,7 +177,13 @@ def test_routes_can_be_filtered_by_profile_account_and_domain(sendroute: Program
     result = sendroute("routes", "news.example.com", "gone.example.com")
     assert (result.status, "gone.example.com" in result.err) == (1, True)
     assert "news.example.com" in result.out
-    assert sendroute("routes", "--account", "bolt").status == 1
+    unknown = sendroute("routes", "--account", "bolt")
+    assert (unknown.status, "The store has no account `bolt`." in unknown.err) == (1, True)
+    for arguments in (("--profile", "sess"), ("--profile", "sess", "--account", "acme")):
+        unknown = sendroute("routes", *arguments)
+        assert (unknown.status, unknown.out) == (1, "")
+        assert "has no profile `sess`." in unknown.err
+        assert "Did you mean `ses`?" in unknown.err
 
 
 @pytest.mark.usefixtures("store")
@@ -261,6 +267,20 @@ def test_history_shows_which_other_fields_of_a_profile_changed(
         ("", ""),
     ]
     assert "limits perSecond 10" in sendroute("history", "acme/ses").out
+
+
+@pytest.mark.usefixtures("store")
+def test_history_of_an_unknown_name_mentions_no_manifests(sendroute: Program) -> None:
+    unknown = sendroute("history", "nobody")
+    assert unknown.status == 1
+    assert "The store has no account and no profile `nobody`." in unknown.err
+
+
+@pytest.mark.usefixtures("store")
+def test_history_shows_whose_profile_it_is(sendroute: Program) -> None:
+    shown = sendroute("history").out
+    assert "SMTPProfile ses of acme/acme" in shown
+    assert "MailAccount acme/acme" in shown
 
 
 @pytest.mark.usefixtures("store")

@@ -78,6 +78,13 @@ WRONG = {
     "a lock file without a name": (("apply", "x", "--write-lock", ""), "--write-lock", "empty"),
     "an account without a name": (("routes", "--account", ""), "--account", "the value is empty"),
     "a store without a URL": (("--store", "", "status"), "--store", "empty"),
+    "a store that is no URL": (("--store", "foo", "routes"), "scheme", "sqlite:///./FILE"),
+    "a store of another database": (("--store", "mysql://u@db.example/x", "init"), "'mysql'"),
+    "a store without a file": (("plan", "x", "--store", "sqlite:///"), "no path of a file"),
+    "a store with an invalid port": (
+        ("--store", "postgresql://u@db.example:x/y", "status"),
+        "not a valid PostgreSQL URL",
+    ),
     "a store without a URL, given last": (("status", "--store", ""), "--store", "empty"),
     "a file without a name": (("validate", "x", "-o", "json="), "`json=`", "no file"),
     "a percentage above 100": (("apply", "x", "--max-change-percent", "101"), "`101`", "0 to 100"),

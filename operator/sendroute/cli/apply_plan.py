@@ -52,7 +52,7 @@ def apply_paths(
         ProblemError: as for :func:`~sendroute.cli.plan_source.plan_paths`.
     """
     plan_options = PlanOptions(only, guards, options.lock, saves=True)
-    with session.factory.open_store() as store:
+    with session.factory.store_of(paths) as store:
         planned = plan_paths(store, session, paths, plan_options)
         return planned, *apply_planned(session, store, planned, options)
 

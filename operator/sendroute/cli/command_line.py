@@ -264,7 +264,13 @@ def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError("the value is empty")
         return convert(text)
 
+    read.words = words_of(convert)  # type: ignore[attr-defined]
     return read
+
+
+def words_of(convert: object) -> tuple[str, ...]:
+    """The words that a type accepts, for completion; none if it accepts others too."""
+    return tuple(getattr(convert, "words", ()))
 
 
 def stderr_line(text: str) -> None:

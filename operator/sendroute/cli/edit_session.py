@@ -135,7 +135,9 @@ class EditSession:
         """The account that ``NAMESPACE/NAME`` or ``NAME`` refers to. Raises as
         :func:`~sendroute.cli.lookup.accounts_named` does."""
         known = {*self.tree.accounts, *(domain.key for domain in self.tree.domains)}
-        (key,) = accounts_named([name], known)
+        (key,) = accounts_named(
+            [name], known, lambda name: f"The given manifests have no account `{name}`."
+        )
         return key
 
     def file(self, path: str) -> str:

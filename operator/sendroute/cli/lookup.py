@@ -43,20 +43,36 @@ def read_tree(
     return loaded
 
 
-def accounts_named(names: Sequence[str], known: Iterable[AccountKey]) -> frozenset[AccountKey]:
+def accounts_named(
+    names: Sequence[str], known: Iterable[AccountKey], unknown: Callable[[str], str]
+) -> frozenset[AccountKey]:
     """The accounts that ``NAMESPACE/NAME``, or ``NAME`` if it is unambiguous, refer to.
+
+    Args:
+        names: the names.
+        known: all accounts that they may refer to.
+        unknown: the sentence for a name that none of them has.
 
     Raises:
         ProblemError: ``unknown-account`` for each name that is unknown or ambiguous.
     """
 
-    def unknown(name: str, nearest: str) -> Finding:
-        message = f"There is no account `{name}`, neither in the manifests nor in the store."
+    def unknown_account(name: str, nearest: str) -> Finding:
         hint = nearest or "Specify NAME or NAMESPACE/NAME."
-        return finding("unknown-account", message, hint=hint)
+        return finding("unknown-account", unknown(name), hint=hint)
 
     accounts = {key: (str(key), key.name) for key in sorted(set(known))}
-    return frozenset(_named(names, accounts, unknown, _ambiguous_account))
+    return frozenset(_named(names, accounts, unknown_account, _ambiguous_account))
+
+
+def nowhere(name: str) -> str:
+    """That an account is neither in the manifests nor in the store, as a sentence."""
+    return f"There is no account `{name}`, neither in the manifests nor in the store."
+
+
+def not_stored(name: str) -> str:
+    """That an account is not in the store, as a sentence."""
+    return f"The store has no account `{name}`."
 
 
 def profiles_named(

@@ -129,10 +129,13 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
 def _run_command(
     run: Callable[[Namespace, Session], int], arguments: Namespace, session: Session
 ) -> int:
-    from sendroute.model.problem import ProblemError
+    from sendroute.model.problem import InvalidUrlError, ProblemError
 
     try:
         return int(run(arguments, session))
+    except InvalidUrlError as invalid:
+        hints = " ".join(filter(None, (item.hint for item in invalid.findings)))
+        raise UsageError(f"{invalid} {hints}") from invalid
     except ProblemError as problem:
         from sendroute.cli.output import present_problem
 

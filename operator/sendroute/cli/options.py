@@ -38,15 +38,15 @@ class Output(NamedTuple):
 class _OutputType(PathType):
     def __init__(self, forms: Sequence[str]) -> None:
         super().__init__()
-        self._forms = forms
+        self.words = tuple(forms)
 
     def __call__(self, text: str) -> Output:
         form, equals, path = text.partition("=")
         require_utf8("The format", form)
-        if form not in self._forms:
-            known = ", ".join(self._forms)
+        if form not in self.words:
+            known = ", ".join(self.words)
             raise argparse.ArgumentTypeError(
-                f"`{form}` is none of {known}.{suggestion(form, self._forms)}".rstrip(".")
+                f"`{form}` is none of {known}.{suggestion(form, self.words)}".rstrip(".")
             )
         if equals and not path:
             raise argparse.ArgumentTypeError(f"`{text}` specifies no file")

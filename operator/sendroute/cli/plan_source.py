@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.connection_tests import tester_of
-from sendroute.cli.lookup import accounts_named, read_tree
+from sendroute.cli.lookup import accounts_named, nowhere, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.manifests.tree import locations_of
@@ -73,8 +73,8 @@ def plan_paths(
     if options.only or to_remove:
         known = loaded.desired.mentioned.union(store.accounts())
         known |= store.removed_accounts(to_remove - known)
-        accounts_named(sorted(map(str, to_remove)), known)
-        only = accounts_named(options.only, known) if options.only else None
+        accounts_named(sorted(map(str, to_remove)), known, nowhere)
+        only = accounts_named(options.only, known, nowhere) if options.only else None
     request = PlanRequest(options.guards, only)
     tree = tree_of_paths(loaded, lock=options.lock, records=options.records)
     reconciler = reconciler_of(store, session, saves=options.saves)

@@ -4,7 +4,7 @@ add-profile`)."""
 from argparse import ArgumentTypeError, Namespace
 from typing import Any
 
-from sendroute.cli.command_line import Parser, one_of
+from sendroute.cli.command_line import OneOf, Parser, one_of
 from sendroute.model.numerals import decimal
 from sendroute.model.providers import PROVIDERS, preset_meant_by
 
@@ -16,7 +16,7 @@ def profile_options(parser: Parser, subject: str = "") -> None:
     parser.add_argument(
         "--provider",
         metavar="PROVIDER",
-        type=_provider,
+        type=_Preset(tuple(PROVIDERS)),
         help=f"{subject}{', '.join(PROVIDERS)}",
     )
     parser.add_argument("--host", metavar="HOST", help=f"{subject}its SMTP host")
@@ -51,12 +51,14 @@ def profile_fields(arguments: Namespace) -> dict[str, Any]:
     return fields
 
 
-def _provider(text: str) -> str:
+class _Preset(OneOf):
     """A preset; another name of its provider is an error that names the preset."""
-    meant = preset_meant_by(text)
-    if text not in PROVIDERS and meant is not None:
-        raise ArgumentTypeError(f"`{text}` is no preset. Did you mean `{meant}`?")
-    return one_of(*PROVIDERS)(text)
+
+    def __call__(self, text: str) -> str:
+        meant = preset_meant_by(text)
+        if text not in self.words and meant is not None:
+            raise ArgumentTypeError(f"`{text}` is no preset. Did you mean `{meant}`?")
+        return super().__call__(text)
 
 
 def _port(text: str) -> int:

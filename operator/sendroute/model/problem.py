@@ -17,3 +17,7 @@ class ProblemError(Exception):
 
 class StaleError(ProblemError):
     """The store changed after the plan was made. Nothing was written; plan again."""
+
+
+class InvalidUrlError(ProblemError):
+    """A store's URL is malformed (``invalid-value``)."""

@@ -50,6 +50,21 @@ class Factory:
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
 
+    def store_of(self, paths: Sequence[str]) -> "Store":
+        """Open the store as :meth:`open_store` does. If there is none, but a lock file of these
+        manifests, the store was lost, and the lock file tells what it held."""
+        try:
+            return self.open_store()
+        except ProblemError as problem:
+            first = problem.findings[0]
+            if first.code != Code.NOT_INITIALISED:
+                raise
+            from sendroute.store.lock_guard import locks_of, lost_store
+
+            for lock in locks_of(paths):
+                raise ProblemError(lost_store(first, lock)) from problem
+            raise
+
     def store_if_exists(self) -> "Store | None":
         """Open the store as :meth:`open_store` does; None if there is none."""
         try:

@@ -1,7 +1,7 @@
 """The findings that both databases report."""
 
 from sendroute.model.codes import finding
-from sendroute.model.problem import ProblemError, StaleError
+from sendroute.model.problem import InvalidUrlError, ProblemError, StaleError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.model.secret import SecretBinding
 
@@ -17,6 +17,11 @@ class DamagedError(ProblemError):
 def problem(code: str, message: str, hint: str, remedy: Remedy | None = None) -> ProblemError:
     """A problem of one finding; see :class:`~sendroute.model.finding.Finding`."""
     return ProblemError(finding(code, message, hint=hint, remedy=remedy))
+
+
+def invalid_url(message: str, hint: str) -> InvalidUrlError:
+    """The error for a malformed URL of a store."""
+    return InvalidUrlError(finding("invalid-value", message, hint=hint))
 
 
 def stale(*accounts: object) -> StaleError:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from errno import ENAMETOOLONG, ENOTDIR
 from typing import NamedTuple
 
+from msgspec import structs
+
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding, whole_file
@@ -151,6 +153,18 @@ def mismatches(
             yield _diverged_store(head, path)
         elif current.revision > head.revision and os.path.realpath(path) != rewritten:
             yield _stale_lock(current, head, path)
+
+
+def lost_store(missing: Finding, lock: LockFile) -> Finding:
+    """What the finding ``not-initialised`` means if there is a lock file: the store is lost, or its
+    URL is wrong."""
+    return structs.replace(
+        missing,
+        message=f"{missing.message} {lock.path} was written for one.",
+        hint="Correct the store's URL, or create the store again: from a backup, or from the lock"
+        " file.",
+        remedy=Perform(Task.RESTORE_FROM_LOCK_FILE, lock.path),
+    )
 
 
 def _stale_lock(current: Current, head: Head, path: str) -> Finding:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.errors import missing, not_ours, problem
+from sendroute.store.errors import invalid_url, missing, not_ours, problem
 
 # "SRte": SQLite stores it at byte 68 of the file, https://www.sqlite.org/fileformat.html#the_database_header
 APPLICATION_ID = 0x53527465
@@ -54,19 +54,18 @@ def sqlite_path(url: str) -> Path:
         The absolute path; the file need not exist.
 
     Raises:
-        ProblemError: the URL has another scheme or no path, or seems to contain a password
+        InvalidUrlError: the URL has another scheme or no path, or seems to contain a password
             (``invalid-value``).
     """
     scheme, colon, _ = url.partition(":")
     if not colon or scheme != "sqlite":
         shown = f" {scheme!r}" if colon and scheme in _WELL_KNOWN else ""
-        raise problem("invalid-value", f"The scheme{shown} of the store's URL is unknown.", _HINT)
+        raise invalid_url(f"The scheme{shown} of the store's URL is unknown.", _HINT)
     path = url.removeprefix(_SCHEME)
     if path == url or not path or path == ":memory:" or not _is_path(path):
-        raise problem("invalid-value", "The store's URL has no path of a file.", _HINT)
+        raise invalid_url("The store's URL has no path of a file.", _HINT)
     if _PASSWORD.search(path):
-        raise problem(
-            "invalid-value",
+        raise invalid_url(
             "The store's URL is one of SQLite, but seems to contain a password.",
             f"A SQLite store is a file, without a user and a password. {_HINT}",
         )

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from sendroute.cli import commands
-from sendroute.cli.command_line import OneOf, Parser, one_of
+from sendroute.cli.command_line import Parser, one_of, words_of
 from sendroute.cli.options import outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session, global_options
@@ -60,8 +60,8 @@ def _complete_values(parser: Parser) -> None:
     import shtab
 
     for action in parser._actions:  # argparse has no other way to list them
-        if isinstance(action.type, OneOf):
-            action.choices = action.type.words
+        if words := words_of(action.type):
+            action.choices = words
         elif action.metavar in _FILES:
             _set_completion(action, shtab.FILE)
         elif action.metavar in ("DIR", "SUBDIR"):

@@ -112,7 +112,9 @@ def _entries_of(
             entries = store.history(profile=(None, of), **limits)
             if entries:
                 return entries
-        (key,) = accounts_named([of], known)
+        (key,) = accounts_named(
+            [of], known, lambda name: f"The store has no account and no profile `{name}`."
+        )
         return store.history(owner=key, **limits)
     try:
         return store.history(domain=domain_name(of), **limits)
@@ -230,7 +232,7 @@ def _text(entries: Sequence[HistoryEntry], page: Page) -> Iterable[str]:
             entry.actor,
             (entry.source_commit or "-")[:12] + _dirty(entry),
             entry.action,
-            f"{entry.kind} {entry.name}",
+            _object(entry),
             *_from_and_to(entry),
         )
         for entry in entries
@@ -245,6 +247,16 @@ def _text(entries: Sequence[HistoryEntry], page: Page) -> Iterable[str]:
         yield line
         message = wrap(clean(entry.message), 10, columns=page.columns)
         yield from (line + "\n" for line in message)
+
+
+def _object(entry: HistoryEntry) -> str:
+    """The kind and name. Accounts of several namespaces, and profiles of several accounts, may have
+    the same name; a domain's name is unique."""
+    if entry.account is None or entry.kind == Kind.DOMAIN:
+        return f"{entry.kind} {entry.name}"
+    if entry.kind == Kind.ACCOUNT:
+        return f"{entry.kind} {entry.account}"
+    return f"{entry.kind} {entry.name} of {entry.account}"
 
 
 def _dirty(entry: HistoryEntry) -> str:

@@ -50,7 +50,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.plan_source import PlanOptions, plan_paths, save_plan
 
     start_logs(session)
-    with session.factory.open_store() as store:
+    with session.factory.store_of(arguments.paths) as store:
         options = PlanOptions(
             arguments.only,
             limits_of(arguments).guards(),

@@ -15,11 +15,11 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sendroute.cli.command_line import Parser, one_of
+from sendroute.cli.command_line import Parser, one_of, suggestion
 from sendroute.cli.exit_status import of_findings
-from sendroute.cli.lookup import accounts_named
+from sendroute.cli.lookup import accounts_named, not_stored
 from sendroute.cli.options import ROWS, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
@@ -30,6 +30,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.manifest_form import service_form
 from sendroute.model.platform import Managed
+from sendroute.model.problem import ProblemError
 from sendroute.model.records import RouteFilter, RouteGroup, RouteRow, RouteStream, is_pattern
 from sendroute.model.route import MANAGED, Origin
 from sendroute.model.times import rfc3339, to_minute
@@ -37,6 +38,9 @@ from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
 from sendroute.reports.text import Page
+
+if TYPE_CHECKING:
+    from sendroute.store.record import Store
 
 _LONGEST = 1_000
 
@@ -71,7 +75,9 @@ def run(arguments: Namespace, session: Session) -> int:
     with session.factory.open_store() as store:
         account = None
         if arguments.account:
-            (account,) = accounts_named([arguments.account], store.accounts())
+            (account,) = accounts_named([arguments.account], store.accounts(), not_stored)
+        if arguments.profile:
+            _require_profile(store, arguments.profile, account)
         platform = store.explain_facts("").platform
         service = platform.managed if platform is not None else None
         origin = Origin(arguments.origin) if arguments.origin else None
@@ -81,6 +87,20 @@ def run(arguments: Namespace, session: Session) -> int:
             unknown = _unknown_names(names, stream.rows)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
+
+
+def _require_profile(store: "Store", name: str, account: AccountKey | None) -> None:
+    """Raises ProblemError (``unknown-profile``) if no account, or not this one, has the profile."""
+    names = {
+        profile.name
+        for profile in store.profiles()
+        if account is None or profile.account == account
+    }
+    if name not in names:
+        owner = "The store" if account is None else f"Account {account}"
+        message = f"{owner} has no profile `{name}`."
+        hint = suggestion(name, names).strip() or "Specify the name of an applied profile."
+        raise ProblemError(finding("unknown-profile", message, hint=hint))
 
 
 def _show(stream: RouteStream, service: Managed | None, form: str, page: Page) -> Iterable[str]:

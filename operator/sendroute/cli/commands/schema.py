@@ -7,9 +7,9 @@ examples:
 """
 
 import json
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 
-from sendroute.cli.command_line import Parser, UsageError, one_of, suggestion
+from sendroute.cli.command_line import OneOf, Parser, one_of, suggestion
 from sendroute.cli.options import Output
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -20,7 +20,9 @@ _DRAFTS = ("2020-12", "draft-07")
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("kind", nargs="?", metavar="KIND", help="every kind if absent")
+    parser.add_argument(
+        "kind", nargs="?", metavar="KIND", type=_Kind(tuple(KINDS)), help="every kind if absent"
+    )
     parser.value(
         "--draft",
         metavar="DRAFT",
@@ -30,11 +32,15 @@ def options(parser: Parser) -> None:
     )
 
 
+class _Kind(OneOf):
+    def __call__(self, text: str) -> str:
+        if text not in self.words:
+            near = suggestion(text, self.words) or f" The kinds are {', '.join(self.words)}."
+            raise ArgumentTypeError(f"there is no kind `{text}`.{near}")
+        return text
+
+
 def run(arguments: Namespace, session: Session) -> int:
-    kind = arguments.kind
-    if kind is not None and kind not in KINDS:
-        near = suggestion(kind, KINDS) or f" The kinds are {', '.join(KINDS)}."
-        raise UsageError(f"There is no kind `{kind}`.{near}")
-    schema = schema_for(kind, arguments.draft)
+    schema = schema_for(arguments.kind, arguments.draft)
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return present(session, [Output("json", None)], lambda _form, _page: [text])

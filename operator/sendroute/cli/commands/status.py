@@ -68,7 +68,7 @@ def run(arguments: Namespace, session: Session) -> int:
     absent = [path for path in arguments.paths if not os.path.lexists(path)]
     if absent:
         raise ProblemError(*(unreadable(path, "there is no such file") for path in absent))
-    with session.factory.open_store() as store:
+    with session.factory.store_of(arguments.paths or ["."]) as store:
         status = store.status()
         account_statuses = list(store.account_statuses().values())
         sources = store.followed_sources()

@@ -14,7 +14,7 @@ from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
-from sendroute.store.errors import problem
+from sendroute.store.errors import invalid_url
 
 # Defaults, so that no command waits a quarter of an hour for a host that is down. In seconds;
 # tcp_user_timeout is in milliseconds.
@@ -82,8 +82,7 @@ def _is_plain(url: str, parameters: dict[str, str]) -> bool:
 
 
 def _unreadable() -> Exception:
-    return problem(
-        "invalid-value",
+    return invalid_url(
         "The store's URL is not a valid PostgreSQL URL.",
         "Write postgresql://USER@HOST:PORT/DATABASE, with %40 for an @ in a name or password,"
         " %2F for a / and %25 for a %; or set the password in PGPASSWORD or a password file.",
