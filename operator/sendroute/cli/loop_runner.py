@@ -16,6 +16,7 @@ from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
+from sendroute.git.repository import is_top
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
@@ -121,7 +122,7 @@ def _read(session: Session, snapshot: Snapshot) -> LoadedTree:
 
 
 def _locks(path: str) -> list[str]:
-    return list(lock_file_candidates(path))
+    return list(lock_file_candidates(path, is_top))
 
 
 def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:

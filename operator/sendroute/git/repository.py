@@ -195,6 +195,18 @@ def _directories(path: str) -> Iterator[str]:
         yield path
 
 
+def is_top(directory: str) -> bool:
+    """Whether a directory is the top of a checkout, usable or not (gitrepository-layout(5)).
+
+    Args:
+        directory: the directory; it need not exist.
+
+    Returns:
+        Whether it has a ``.git``: a directory, a file, or a link that leads nowhere.
+    """
+    return os.path.lexists(os.path.join(directory, ".git"))
+
+
 def _repository_at(directory: str) -> Repository | None:
     entry = os.path.join(directory, ".git")
     if os.path.isdir(entry):

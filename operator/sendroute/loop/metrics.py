@@ -26,6 +26,12 @@ class Metrics:
         Gauge("sendroute_build_info", "Which version runs.", ["version"], registry=at).labels(
             __version__
         ).set(1)
+        self._create_rounds(at)
+        self._create_accounts(at)
+        self._create_state(at)
+
+    def _create_rounds(self, at: CollectorRegistry) -> None:
+        """How the rounds go."""
         self._reconciles = Count(
             "sendroute_account_reconciles",
             "Reconciled accounts, by outcome.",
@@ -43,6 +49,9 @@ class Metrics:
             buckets=_SECONDS,
             registry=at,
         )
+
+    def _create_accounts(self, at: CollectorRegistry) -> None:
+        """What the rounds left open or repaired."""
         self._findings = Gauge(
             "sendroute_findings",
             "Open findings, by code.",
@@ -84,6 +93,9 @@ class Metrics:
         self._failures = Gauge(
             "sendroute_consecutive_failures", "Rounds that failed in a row.", registry=at
         )
+
+    def _create_state(self, at: CollectorRegistry) -> None:
+        """What is served, and the store."""
         self._tree = Gauge(
             "sendroute_tree_good",
             "1 while the newest tree is served; 0 while it is unavailable or cannot be used.",

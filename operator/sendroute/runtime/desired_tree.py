@@ -7,7 +7,7 @@ from functools import cache
 from sendroute.following.follower import Follower, Snapshot
 from sendroute.following.relative import desired_within, finding_within, locate_within
 from sendroute.git.failures import GitFailedError
-from sendroute.git.repository import checked_out
+from sendroute.git.repository import checked_out, is_top
 from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree
@@ -122,7 +122,7 @@ def lock_check(
     Returns:
         The check. What it says of files in a checkout is relative to its top.
     """
-    locks = locks_of(paths, written, top, others)
+    locks = locks_of(paths, is_top, written, top, others)
 
     def check(current: Current, contains: Callable[[Head], bool]) -> Iterator[Finding]:
         for item in mismatches(locks, current, contains, written=written):

@@ -59,9 +59,10 @@ class Factory:
             first = problem.findings[0]
             if first.code != Code.NOT_INITIALISED:
                 raise
+            from sendroute.git.repository import is_top
             from sendroute.store.lock_guard import locks_of, lost_store
 
-            for lock in locks_of(paths):
+            for lock in locks_of(paths, is_top):
                 raise ProblemError(lost_store(first, lock)) from problem
             raise
 

@@ -29,6 +29,8 @@ _RESTORE = (
 )
 
 Contains = Callable[[Head], bool]
+IsTop = Callable[[str], bool]
+"""Whether a directory is the top of a checkout: lock files above it belong to other manifests."""
 
 
 class LockFile(NamedTuple):
@@ -41,6 +43,7 @@ class LockFile(NamedTuple):
 
 def locks_of(
     paths: Sequence[str],
+    is_top: IsTop,
     written: str | None = None,
     top: str | None = None,
     others: Sequence[str] = (),
@@ -49,6 +52,7 @@ def locks_of(
 
     Args:
         paths: the paths of the manifests; ``-`` (standard input) is ignored.
+        is_top: finds the top of a checkout.
         written: the lock file that an apply will write, if it exists already.
         top: the top directory of a checkout without a repository; None for a working tree.
         others: further lock files.
@@ -56,7 +60,9 @@ def locks_of(
     Returns:
         The lock files, readable or not.
     """
-    candidates = [lock for path in paths if path != "-" for lock in lock_file_candidates(path, top)]
+    candidates = [
+        lock for path in paths if path != "-" for lock in lock_file_candidates(path, is_top, top)
+    ]
     candidates += [_plain(lock) for lock in (written, *others) if lock is not None]
     paths_by_file: dict[str, str] = {}
     for path in candidates:
@@ -76,13 +82,14 @@ def _may_exist(path: str) -> bool:
         return error.errno not in (ENOTDIR, ENAMETOOLONG)
 
 
-def lock_file_candidates(path: str, top: str | None = None) -> Iterator[str]:
+def lock_file_candidates(path: str, is_top: IsTop, top: str | None = None) -> Iterator[str]:
     """Yield the possible paths of a lock file: in the given directory, or beside the given file
     (``apply manifests/*.yaml``), and in every directory above it in the same repository. A part of
     a tree belongs to the store of the whole tree.
 
     Args:
         path: a path of manifests.
+        is_top: as for :func:`locks_of`.
         top: as for :func:`locks_of`.
 
     Yields:
@@ -95,7 +102,7 @@ def lock_file_candidates(path: str, top: str | None = None) -> Iterator[str]:
     while above[-1] != (parent := os.path.dirname(above[-1])):
         above.append(parent)
     root = os.path.realpath(top) if top is not None else None
-    tops = (i for i, parent in enumerate(above) if _is_top(parent) or parent == root)
+    tops = (i for i, parent in enumerate(above) if is_top(parent) or parent == root)
     yield from (os.path.join(parent, NAME) for parent in above[1 : next(tops, 0) + 1])
 
 
@@ -103,10 +110,6 @@ def _plain(path: str) -> str:
     """A path without ``.`` and empty parts. ``..`` stays, because it may follow a link."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     return ("/" if path.startswith("/") else "") + "/".join(parts)
-
-
-def _is_top(directory: str) -> bool:
-    return os.path.lexists(os.path.join(directory, ".git"))
 
 
 def _read(path: str) -> LockFile:

@@ -31,6 +31,7 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN
+from sendroute.git.repository import is_top
 from sendroute.manifests.sources import unreadable
 from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
@@ -72,7 +73,8 @@ def run(arguments: Namespace, session: Session) -> int:
         account_statuses = list(store.account_statuses().values())
         sources = store.followed_sources()
         rows = store.routes() if status.shadowed else []
-        locks = list(mismatches(locks_of(arguments.paths or ["."]), store.read(()), store.contains))
+        lock_files = locks_of(arguments.paths or ["."], is_top)
+        locks = list(mismatches(lock_files, store.read(()), store.contains))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, page: Page) -> Iterable[str]:

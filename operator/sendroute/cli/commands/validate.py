@@ -19,6 +19,7 @@ from sendroute.cli.lookup import read_tree
 from sendroute.cli.options import REPORTS, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
+from sendroute.git.repository import is_top
 from sendroute.manifests.sources import Files
 from sendroute.manifests.tree import raw_documents, read_base
 from sendroute.model.codes import Trait, has_trait
@@ -76,7 +77,7 @@ def _unknown_of(base: Desired | None) -> Iterator[Finding]:
 
 def _of_lock_files(paths: list[str]) -> Iterator[Finding]:
     """What is wrong with the lock files beside the manifests, without a store."""
-    for lock in locks_of(paths):
+    for lock in locks_of(paths, is_top):
         yield from lock.findings
 
 
