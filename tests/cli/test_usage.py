@@ -78,7 +78,7 @@ WRONG = {
     "a lock file without a name": (("apply", "x", "--write-lock", ""), "--write-lock", "empty"),
     "an account without a name": (("routes", "--account", ""), "--account", "the value is empty"),
     "a store without a URL": (("--store", "", "status"), "--store", "empty"),
-    "a store that is no URL": (("--store", "foo", "routes"), "scheme", "sqlite:///./FILE"),
+    "a store that is no URL": (("--store", "foo", "routes"), "scheme", "//USER@HOST:PORT"),
     "a store of another database": (("--store", "mysql://u@db.example/x", "init"), "'mysql'"),
     "a store without a file": (("plan", "x", "--store", "sqlite:///"), "no path of a file"),
     "a store with an invalid port": (

@@ -21,7 +21,12 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 
 class UsageError(Exception):
-    """Wrong usage of the command line, explained in one sentence."""
+    """Wrong usage of the command line, explained in one sentence. ``hint`` repeats nothing that the
+    user typed."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class PathType:

@@ -69,7 +69,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageError as error:
-        stderr_line(f"sendroute: {without_password(str(error))}")
+        stderr_line(f"sendroute: {without_password(str(error))} {error.hint}".rstrip())
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
     except KeyboardInterrupt:
@@ -134,8 +134,7 @@ def _run_command(
     try:
         return int(run(arguments, session))
     except InvalidUrlError as invalid:
-        hints = " ".join(filter(None, (item.hint for item in invalid.findings)))
-        raise UsageError(f"{invalid} {hints}") from invalid
+        raise UsageError(str(invalid), invalid.findings[0].hint or "") from invalid
     except ProblemError as problem:
         from sendroute.cli.output import present_problem
 
