@@ -64,7 +64,7 @@ def followed(hint: str, field: str, value: str) -> str:
         switch = re.search(r"\b(true|false)\b", hint)
         assert switch is not None
         return switch[0]
-    number = re.search(r"(?:, |quotes: |example: \w+: )([0-9]+)", hint)
+    number = re.search(r"(?:, |quotes: |example: \w+: |Write )([0-9]+)", hint)
     assert number is not None
     return number[1]
 

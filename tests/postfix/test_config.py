@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from sendroute.model.codes import code_of
+from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.postfix import installed
 from sendroute.postfix.files import absolute
 from sendroute.postfix.installed import Postfix
+from sendroute.postfix.parameters import usable
 
 from .conftest import Run
 from .programs import environment, program
@@ -241,6 +243,14 @@ def test_no_postfix_is_one_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     with pytest.raises(ProblemError) as caught:
         Postfix(None).lacks()
     assert [one.code for one in caught.value.findings] == ["postfix-missing"]
+
+
+def test_a_relative_file_of_authorities_is_refused() -> None:
+    assert usable(None) is None
+    absolute_file = Platform(None, (), ca_file="/etc/ca.pem")
+    assert usable(absolute_file) is absolute_file
+    with pytest.raises(ProblemError, match=r"ca\.pem is a relative path"):
+        usable(Platform(None, (), ca_file="../ca.pem"))
 
 
 @pytest.mark.parametrize("name", ["a b", "a,b", "a$b", "a'b", "a{b"])

@@ -7,6 +7,7 @@ from sendroute.cli.hints import with_hint
 from sendroute.cli.session import Session
 from sendroute.model.finding import Finding
 from sendroute.model.platform import Platform
+from sendroute.postfix.parameters import usable
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.text import Page
 
@@ -31,7 +32,7 @@ def postfix_options(parser: Parser) -> None:
 def platform_of(session: Session) -> Platform | None:
     """The store's platform, whose heloName, caFile and deadline Postfix gets too."""
     with session.factory.open_store() as store:
-        return store.read(()).platform
+        return usable(store.read(()).platform)
 
 
 def findings_text(findings: Sequence[Finding], page: Page) -> Iterable[str]:

@@ -7,7 +7,9 @@ deliveries of the same Postfix stay as they are. main.cf gets only what Postfix 
 from enum import Enum, auto
 from typing import NamedTuple
 
+from sendroute.model.codes import finding
 from sendroute.model.platform import Platform
+from sendroute.model.problem import ProblemError
 from sendroute.model.smtp_client import SMTP_CLIENT, ehlo_name
 from sendroute.postfix import tables
 
@@ -191,6 +193,25 @@ def client_parameters(platform: Platform | None) -> tuple[Parameter, ...]:
 def _older_than(minimum: str) -> list[str]:
     versions = ["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
     return versions[: versions.index(minimum)]
+
+
+def usable(platform: Platform | None) -> Platform | None:
+    """The platform, if Postfix can use it as the connection test does.
+
+    Raises:
+        ProblemError: its caFile is a relative path, which Postfix would read from a directory of
+            its own (postconf(5), smtp_tls_CAfile).
+    """
+    if platform is not None and platform.ca_file and not platform.ca_file.startswith("/"):
+        raise ProblemError(
+            finding(
+                "invalid-value",
+                f"The platform's caFile {platform.ca_file} is a relative path, which means another"
+                " file to Postfix.",
+                hint="Declare an absolute path in the MailPlatform, and apply it.",
+            )
+        )
+    return platform
 
 
 def route_parameters(directory: str, platform: Platform | None) -> tuple[Parameter, ...]:

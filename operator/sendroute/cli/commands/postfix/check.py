@@ -37,6 +37,7 @@ from sendroute.postfix.check import (
 )
 from sendroute.postfix.files import absolute
 from sendroute.postfix.installed import Postfix
+from sendroute.postfix.parameters import usable
 from sendroute.reports.report import of_findings as report_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _differences(postfix: Postfix, directory: str, store: "Store") -> Iterator[Finding]:
     yield from postfix.lacks()
-    yield from findings_of(differences(postfix, directory, store.read(()).platform))
+    yield from findings_of(differences(postfix, directory, usable(store.read(()).platform)))
     yield from check_running(postfix, directory)
     if missing := check_tables(directory):
         yield from missing
