@@ -121,7 +121,7 @@ default_transport = error:no such case
         shutil.chown(home / "data", mail_owner())
         self.environment = environment(self.config)
         self.process = subprocess.Popen(
-            (*NAMESPACE, str(program("postfix")), "start-fg"),
+            (*NAMESPACE, "sh", "-c", '"$0" start-fg & wait $!', str(program("postfix"))),
             env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -14,8 +14,12 @@ from sendroute.model.platform import Platform
 from sendroute.postfix.parameters import Parameter, client_parameters
 
 UNPACKED = Path(__file__).parents[2] / ".postfix"
-NAMESPACE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
-"""A namespace of processes, which all end with its first one, and of mounts."""
+NAMESPACE = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"),
+)
+"""A namespace of mounts, and of processes that all end with its first one, or with the tests, even
+if the tests are killed (prctl(2), PR_SET_PDEATHSIG)."""
 PASSED_ON = "MAIL_CONFIG LD_LIBRARY_PATH SASL_PATH PATH POSTLOG_SERVICE POSTLOG_HOSTNAME"
 """Variables that Postfix needs besides the usual ones, because it is not installed."""
 

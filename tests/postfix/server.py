@@ -53,12 +53,14 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
+# The shell stays the first process: master(8) changes its user, which ends the death signal.
 _START = """\
 mount --bind "$1" /etc/resolv.conf
 "$2" --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts --addn-hosts="$3" \\
   --local=/#/ --bind-interfaces --listen-address="$4" --port=53 --keep-in-foreground &
 until [ -e "$6" ]; do sleep 0.02; done
-exec "$5" start-fg
+"$5" start-fg &
+wait $!
 """
 
 

@@ -18,6 +18,14 @@ def refusal(sending: Sending, sender: str) -> tuple[int, str]:
     return caught.value.smtp_code, error.decode() if isinstance(error, bytes) else error
 
 
+def wait_until_held(sending: Sending, sender: str) -> None:
+    """Wait until the last attempt found no route. The attempt that a reload interrupts still takes
+    the old one, so until then the host must not accept the message."""
+    sending.server.wait(
+        lambda: "no route at present" in sending.server.last_attempt(sender), "not held"
+    )
+
+
 def test_every_route_ends_at_its_host_with_its_user_and_certificate(sending: Sending) -> None:
     sending.secret("acme", "first", "first", "1-secret")
     sending.secret("acme", "other", "first", "3-secret")
@@ -143,15 +151,12 @@ def test_a_deleted_domain_is_refused_and_its_queued_mail_waits(sending: Sending)
         sending.server.send("a@gone.test", "queued")
         sending.server.wait(lambda: sending.server.statuses("a@gone.test")[1:] != [], "no attempt")
         sending.remove(gone)
+        wait_until_held(sending, "a@gone.test")
     finally:
         sending.managed.reply = None
     code, text = refusal(sending, "a@gone.test")
     assert (code, text[:5]) == (554, "5.7.1")
     sending.server.flush()
-    sending.server.wait(
-        lambda: "said: 451" not in sending.server.last_attempt("a@gone.test"), "no new attempt"
-    )
-    assert "The domain of the sender has no route" in sending.server.last_attempt("a@gone.test")
     assert sending.managed.subjects["queued"] == 0
     sending.server.discard("a@gone.test")
 
@@ -164,11 +169,9 @@ def test_mail_of_a_domain_without_a_route_is_held_until_it_has_one(sending: Send
         sending.server.send("a@held.test", "held")
         sending.server.wait(lambda: sending.server.statuses("a@held.test") != [], "no attempt")
         sending.replace(with_route, domain("held", "held.test", UNCONFIGURED), settled=True)
+        wait_until_held(sending, "a@held.test")
     finally:
         sending.managed.reply = None
-    sending.server.wait(
-        lambda: "no route at present" in sending.server.last_attempt("a@held.test"), "not held"
-    )
     assert sending.managed.subjects["held"] == 0
     sending.replace(domain("held", "held.test", UNCONFIGURED), with_route, settled=True)
     sending.server.wait_until_empty()
