@@ -70,6 +70,7 @@ class Site:
             self.server.knows({"nowhere.test": "127.0.0.2"})  # nothing listens there
             self.server.configure(self.url)
             self.server.start()
+            self.server.wait_until_it_accepts()
             self.serve()
         except BaseException:
             self.stop()
