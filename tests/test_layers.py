@@ -212,7 +212,7 @@ GROUPS = {"edit": EDITS, "postfix": POSTFIX}
 CLI = (
     {"command_line", "exit_status", "fast_exit", "commands", "commands.edit", "commands.postfix"},
     {"hints", "options", "profile_options", "session"},
-    {"output", "lookup", "postfix_options"},
+    {"output", "long_running", "lookup", "postfix_options"},
     {
         "confirm",
         "connection_tests",

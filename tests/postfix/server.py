@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sendroute.relay.tables import FILE_NAME as DATABASE
+from sendroute.postfix.tables import DATABASE
 
 from .programs import (
     NAMESPACE,

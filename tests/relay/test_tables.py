@@ -50,7 +50,7 @@ class Written:
         self.aliases: dict[str, str] = {}
 
     def write(self, new: Revision) -> int:
-        return self.tables.write(new, NOW, self._write_aliases).rerouted
+        return self.tables.write(new, NOW, self._write_aliases)
 
     def _write_aliases(self, aliases: object) -> None:
         self.aliases = dict(aliases)  # type: ignore[call-overload]

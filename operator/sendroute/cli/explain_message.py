@@ -171,7 +171,7 @@ def _nexthop(used: UsedNexthop) -> Iterator[tuple[str, str]]:
     name = str(used.alias)
     yield (
         name,
-        f"{used.title}, version {used.alias.version}: {bound.host}:{bound.port},"
+        f"{bound.title}, version {used.alias.version}: {bound.host}:{bound.port},"
         f" {bound.encryption}",
     )
     yield f"{name} since", _change(used.made) if used.made else f"revision {endpoint.made}"

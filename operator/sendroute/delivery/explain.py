@@ -6,6 +6,7 @@ The alias of a nexthop identifies one version of one profile, ``p42r7``, of the 
 
 from typing import Any, NamedTuple, assert_never
 
+from sendroute.delivery.sender import NULL_SENDER
 from sendroute.model.current import DomainState
 from sendroute.model.manifest_form import limits_form, service_form
 from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID, Alias
@@ -114,16 +115,16 @@ def explain_null_sender(facts: ExplainFacts) -> Explanation:
     if platform is not None and platform.bounces:
         reason = "The null sender of bounces takes the platform's bounce relay."
         nexthop = _relay_nexthop(platform.bounces, BOUNCES_ID, facts)
-        return Explanation("<>", None, None, None, nexthop, None, reason)
+        return Explanation(NULL_SENDER, None, None, None, nexthop, None, reason)
     managed = _managed_nexthop(facts)
     if managed is None:
         reason = (
             "The null sender is refused with 5.7.1: the platform has neither a bounce relay"
             " nor a managed relay."
         )
-        return Explanation("<>", None, None, None, None, None, reason)
+        return Explanation(NULL_SENDER, None, None, None, None, None, reason)
     reason = "The null sender of bounces takes the platform's managed relay."
-    return Explanation("<>", None, {"managed": {}}, None, managed, None, reason)
+    return Explanation(NULL_SENDER, None, {"managed": {}}, None, managed, None, reason)
 
 
 def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanation:

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sendroute.delivery.explain import Nexthop, explain_null_sender
+from sendroute.delivery.sender import NULL_SENDER
 from sendroute.model.credential import Credential
 from sendroute.model.nexthop import RELAY_ID, Alias
 from sendroute.model.profile import Encryption
@@ -30,10 +31,6 @@ from sendroute.model.records import DomainRoute, Endpoint, ExplainFacts
 from sendroute.model.route import RouteKind
 from sendroute.model.secret import SecretBinding
 from sendroute.model.smtp_client import tls_policy
-
-NULL_SENDER_KEY = "<>"
-"""The key of the null sender: ``smtpd_null_access_lookup_key`` and
-``empty_address_default_transport_maps_lookup_key`` (postconf(5))."""
 
 OK = "OK"
 UNCONFIGURED = (
@@ -129,8 +126,8 @@ def null_sender_row(facts: ExplainFacts) -> DomainRow:
     """
     nexthop = explain_null_sender(facts).nexthop
     if nexthop is None:
-        return DomainRow(NULL_SENDER_KEY, NO_NULL_SENDER, None)
-    return DomainRow(NULL_SENDER_KEY, OK, nexthop.alias)
+        return DomainRow(NULL_SENDER, NO_NULL_SENDER, None)
+    return DomainRow(NULL_SENDER, OK, nexthop.alias)
 
 
 def nexthop_of(endpoint: Endpoint) -> Nexthop:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from sendroute.delivery.explain import change_document
 from sendroute.delivery.mail_log import Delivery, LoggedMessage
+from sendroute.delivery.sender import NULL_SENDER
 from sendroute.model.nexthop import Alias
-from sendroute.model.owner import PLATFORM, RELAY_TITLES
+from sendroute.model.owner import PLATFORM
 from sendroute.model.records import Endpoint, HistoryEntry
 
 _ONE_SECOND = timedelta(seconds=1)  # logs have whole seconds
@@ -27,14 +28,6 @@ class UsedNexthop(NamedTuple):
     endpoint: Endpoint
     made: HistoryEntry | None
     assignment: HistoryEntry | None
-
-    @property
-    def title(self) -> str:
-        """The profile with its account, or the relay of the platform."""
-        bound = self.endpoint.binding
-        if bound.owner is PLATFORM:
-            return RELAY_TITLES.get(bound.profile, bound.title)
-        return f"profile {bound.profile} of account {bound.owner}"
 
     def as_document(self) -> dict[str, Any]:
         """The nexthop in ``explain --message -o json``."""
@@ -71,7 +64,7 @@ class MessageExplanation(NamedTuple):
         return {
             "format_version": "1.0",
             "message": message.queue_id,
-            "sender": "<>" if message.sender == "" else message.sender,
+            "sender": NULL_SENDER if message.sender == "" else message.sender,
             "domain": self.domain,
             "login": message.login,
             "removed": message.removed,

@@ -14,6 +14,8 @@ _MAILBOX = re.compile(
 # "A receiver SHOULD ignore the source route" (RFC 5321, appendix C).
 _SOURCE_ROUTE = re.compile(r"(?:@[^\s@,:]+,?)+:")
 NULL_SENDER = "<>"
+"""The null sender as people write it, and its key in Postfix's tables: postconf(5),
+``smtpd_null_access_lookup_key`` and ``empty_address_default_transport_maps_lookup_key``."""
 
 
 class Sender(NamedTuple):

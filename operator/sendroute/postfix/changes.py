@@ -124,11 +124,8 @@ def _is_met(postfix: Postfix, service: Service) -> bool:
         return False
     overrides = {name: value for name, value, *_ in service.parameters}
     is_same = postfix.overrides.get(service.key, {}) == overrides
-    return is_same and _command(fields) == service.command and fields["chroot"] == "n"
-
-
-def _command(fields: dict[str, str]) -> str:
-    return fields["command"].split(" ")[0]
+    is_same = is_same and postfix.program_of(service.key) == service.command
+    return is_same and fields["chroot"] == "n"
 
 
 def _present(postfix: Postfix, service: Service) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.delivery.explain import Explanation, Nexthop
+from sendroute.delivery.sender import NULL_SENDER
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.platform import Relay
@@ -28,7 +29,6 @@ from sendroute.postfix.tables import (
 
 _AT_ONCE = 20_000
 _LOCAL_PART = "sendroute-check"
-_NULL_SENDER = "<>"
 
 
 class Sender(NamedTuple):
@@ -40,7 +40,7 @@ class Sender(NamedTuple):
     @property
     def address(self) -> str:
         """The key of the lookup."""
-        return self.key if self.key == _NULL_SENDER else f"{_LOCAL_PART}@{self.key}"
+        return self.key if self.key == NULL_SENDER else f"{_LOCAL_PART}@{self.key}"
 
 
 def check_running(postfix: Postfix, directory: str) -> Iterator[Finding]:
@@ -131,8 +131,8 @@ def compare(postfix: Postfix, directory: str, senders: Iterable[Sender]) -> Iter
     nexthops: dict[str, Nexthop] = {}
     remaining = iter(senders)
     while batch := list(islice(remaining, _AT_ONCE)):
-        null = [sender for sender in batch if sender.key == _NULL_SENDER]
-        others = [sender for sender in batch if sender.key != _NULL_SENDER]
+        null = [sender for sender in batch if sender.key == NULL_SENDER]
+        others = [sender for sender in batch if sender.key != NULL_SENDER]
         yield from _compared(postfix, directory, others, ACCESS, TRANSPORT)
         yield from _compared(postfix, directory, null, NULL_ACCESS, NULL_TRANSPORT)
         for sender in batch:
@@ -171,7 +171,7 @@ def _compared(
         to, has = sender.explanation.nexthop, sender.explanation.row is not None
         expected = "OK" if to is not None else "REJECT 5.7.1"
         answer = allowed.get(key)
-        is_refused = answer is None and not has and sender.key != _NULL_SENDER
+        is_refused = answer is None and not has and sender.key != NULL_SENDER
         is_right = answer == "OK" if to is not None else (answer or "").startswith(expected)
         if not is_right and not is_refused:
             yield _differs(sender.key, access, _shown(answer), expected)
@@ -196,26 +196,20 @@ def _compared_nexthops(
     postfix: Postfix, directory: str, nexthops: Collection[Nexthop]
 ) -> Iterator[Finding]:
     aliases = _aliases(directory)
-    sites = {to.transport: to.transport.partition(":")[2] for to in nexthops}
-    signed = postfix.look_up([_host(site) for site in sites.values()], CREDENTIALS.map(directory))
-    policies = postfix.look_up(list(sites.values()), TLS_POLICY.map(directory))
+    signed = postfix.look_up([to.site for to in nexthops], CREDENTIALS.map(directory))
+    policies = postfix.look_up([to.destination for to in nexthops], TLS_POLICY.map(directory))
     for to in nexthops:
-        site = sites[to.transport]
-        name = _host(site)
-        host = to.host.removesuffix(".")
+        name, host = to.site, to.host.removesuffix(".")
         if name == to.alias and aliases.get(name) != host:
             yield _differs(name, None, _shown(aliases.get(name)), _shown(host))
         if (name in signed) is not (to.secret is not None):
             has, should = ("a credential", "none")[:: 1 if name in signed else -1]
             yield _differs(name, CREDENTIALS, has, should)
         policy = tls_policy(Relay(to.host, to.port, to.encryption))
-        words = (policies.get(site) or "").split()
+        answer = policies.get(to.destination)
+        words = (answer or "").split()
         if policy.verify is not None and f"match={policy.verify}" not in words:
-            yield _differs(site, TLS_POLICY, _shown(policies.get(site)), f"match={policy.verify}")
-
-
-def _host(site: str) -> str:
-    return site.partition("]")[0].removeprefix("[")
+            yield _differs(to.destination, TLS_POLICY, _shown(answer), f"match={policy.verify}")
 
 
 def _aliases(directory: str) -> dict[str, str]:

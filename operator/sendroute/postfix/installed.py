@@ -102,20 +102,23 @@ class Postfix:
     @cached_property
     def fields(self) -> dict[str, dict[str, str]]:
         """The fields of each service of master.cf, by ``name/type``."""
-        services: dict[str, dict[str, str]] = {}
-        for key, value in _pairs(self.run("postconf", "-F").splitlines()):
-            service, _, name = key.rpartition("/")
-            services.setdefault(service, {})[name] = value
-        return services
+        return self._of_services("-F")
 
     @cached_property
     def overrides(self) -> dict[str, dict[str, str]]:
         """The settings (``-o``) of each service of master.cf, by ``name/type``."""
+        return self._of_services("-P")
+
+    def _of_services(self, option: str) -> dict[str, dict[str, str]]:
         services: dict[str, dict[str, str]] = {}
-        for key, value in _pairs(self.run("postconf", "-P").splitlines()):
+        for key, value in _pairs(self.run("postconf", option).splitlines()):
             service, _, name = key.rpartition("/")
             services.setdefault(service, {})[name] = value
         return services
+
+    def program_of(self, key: str) -> str:
+        """The program of a service of master.cf, by ``name/type``."""
+        return self.fields[key]["command"].split(" ")[0]
 
     @property
     def signs_in(self) -> bool:
@@ -132,7 +135,7 @@ class Postfix:
         return [
             key
             for key, fields in self.fields.items()
-            if fields["command"].split(" ")[0] in _READERS
+            if self.program_of(key) in _READERS
             and (default if fields["chroot"] == "-" else fields["chroot"]) == "y"
         ]
 
@@ -142,7 +145,7 @@ class Postfix:
         return [
             (key, name, value)
             for key, overrides in self.overrides.items()
-            if self.fields[key]["command"].split(" ")[0] == "smtpd"
+            if self.program_of(key) == "smtpd"
             for name, value in overrides.items()
             if name in chosen
         ]

@@ -77,10 +77,14 @@ def main_parameters(directory: str, *, signs_in: bool = True) -> tuple[Parameter
     Returns:
         The settings.
     """
+    return (*_routes(directory), *_senders(directory, signs_in=signs_in), *_RECIPIENTS)
+
+
+def _routes(directory: str) -> tuple[Parameter, ...]:
     return (
         Parameter(
             "import_environment",
-            f"{DEFAULT_ENVIRONMENT} HOSTALIASES={directory}/aliases",
+            f"{DEFAULT_ENVIRONMENT} HOSTALIASES={directory}/{tables.ALIASES}",
             "Names the file that turns the alias of a nexthop (p42r7) into its host: postconf(5)"
             " import_environment, hostname(7) HOSTALIASES. Postfix reads it when it starts.",
             Match.CONTAINS,
@@ -96,30 +100,34 @@ def main_parameters(directory: str, *, signs_in: bool = True) -> tuple[Parameter
             "Mail without a route waits; it is never sent to the recipient's MX: postconf(5),"
             " error(8) retry.",
         ),
+    )
+
+
+def _senders(directory: str, *, signs_in: bool) -> tuple[Parameter, ...]:
+    compared = ("reject_known_sender_login_mismatch",) if signs_in else ()
+    restrictions = (
+        *compared,
+        f"check_sender_access {tables.ACCESS.map(directory)}",
+        f"check_sender_access {tables.NULL_ACCESS.map(directory)}",
+        f"check_sender_access regexp:{directory}/{tables.UNKNOWN_SENDERS}",
+        "reject",
+    )
+    again = (
+        *compared,
+        "permit_sasl_authenticated",
+        f"check_sender_access {tables.CLOSED_SENDERS.map(directory)}",
+    )
+    return (
         Parameter(
             "smtpd_sender_restrictions",
-            ", ".join(
-                [
-                    *(("reject_known_sender_login_mismatch",) if signs_in else ()),
-                    f"check_sender_access {tables.ACCESS.map(directory)}",
-                    f"check_sender_access {tables.NULL_ACCESS.map(directory)}",
-                    f"check_sender_access regexp:{directory}/{tables.UNKNOWN_SENDERS}",
-                    "reject",
-                ]
-            ),
+            ", ".join(restrictions),
             "Who may send: postconf(5) smtpd_sender_restrictions, access(5). The order matters:"
             " first whose domain it is, then its route, and last a refusal for every other domain.",
             Match.ENDS_WITH,
         ),
         Parameter(
             "smtpd_data_restrictions",
-            ", ".join(
-                [
-                    *(("reject_known_sender_login_mismatch",) if signs_in else ()),
-                    "permit_sasl_authenticated",
-                    f"check_sender_access {tables.CLOSED_SENDERS.map(directory)}",
-                ]
-            ),
+            ", ".join(again),
             "Again after the route was looked up, so that a new domain is not open for a moment;"
             " and for services without sign-in, which ignore the comparison with the logins:"
             " postconf(5) smtpd_data_restrictions.",
@@ -136,16 +144,18 @@ def main_parameters(directory: str, *, signs_in: bool = True) -> tuple[Parameter
             "Or smtpd, which keeps answers for 30 s, refuses mail of a domain that just got its"
             " route: postconf(5) smtpd_reject_unlisted_recipient.",
         ),
-        *(
-            Parameter(
-                name,
-                "",
-                f"Recipients listed here do not take their sender's route: postconf(5) {name}.",
-                Match.CHOICE,
-            )
-            for name in ("transport_maps", "mydestination", "relay_domains")
-        ),
     )
+
+
+_RECIPIENTS = tuple(
+    Parameter(
+        name,
+        "",
+        f"Recipients listed here do not take their sender's route: postconf(5) {name}.",
+        Match.CHOICE,
+    )
+    for name in ("transport_maps", "mydestination", "relay_domains")
+)
 
 
 def client_parameters(platform: Platform | None) -> tuple[Parameter, ...]:

@@ -289,9 +289,9 @@ class Agent:
         _log.warning("The store was replaced by another: mail waits until it is read.")
         self._tables.withdraw_routes()
         self._directory.write_aliases([])
-        if self._reloads and self._options.server is not None:
+        if self._reloaded is not None:
             with suppress(ProblemError):
-                self._options.server.reload()
+                self._reloaded.reload()
         self._tables.withdraw_nexthops()
         self._wakeups.put()
 
@@ -341,20 +341,21 @@ class Agent:
     # Postfix
 
     @property
-    def _reloads(self) -> bool:
-        return self._options.reloads and self._options.server is not None
+    def _reloaded(self) -> MailServer | None:
+        """The Postfix to reload for a new route; None if none is."""
+        return self._options.server if self._options.reloads else None
 
     def _reload(self) -> None:
         """Reload Postfix, if a domain that it knew has another route now."""
         served, now = self._served(), time.monotonic()
         if self._tables is None or served is None or not served.reload:
             return
-        if self._reloads and self._options.server is not None:
+        if self._reloaded is not None:
             if now < self._reload_at:
                 return
             self._reload_at = now + _RELOAD_PAUSE
             try:
-                self._options.server.reload()
+                self._reloaded.reload()
             except ProblemError as problem:
                 self._metrics.reloaded(completed=False)
                 self._event_log.reload.update(problem.findings)

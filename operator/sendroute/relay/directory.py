@@ -15,10 +15,8 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
-from sendroute.relay.tables import FILE_NAME
+from sendroute.postfix.tables import ALIASES, DATABASE
 
-ALIASES = "aliases"
-"""Lines of ``alias host``, for ``HOSTALIASES`` (gethostbyname(3))."""
 _LOCK = "agent.lock"
 _NEW = ".new"
 _LOG_SUFFIXES = ("-wal", "-shm")
@@ -40,7 +38,7 @@ class RelayDirectory:
     @property
     def tables(self) -> Path:
         """The file that Postfix reads."""
-        return self.path / FILE_NAME
+        return self.path / DATABASE
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -82,7 +80,7 @@ class RelayDirectory:
             )
         if stat.S_IMODE(status.st_mode) != 0o750:
             self.path.chmod(0o750)
-        for name in (FILE_NAME, ALIASES, *(FILE_NAME + suffix for suffix in _LOG_SUFFIXES)):
+        for name in (DATABASE, ALIASES, *(DATABASE + suffix for suffix in _LOG_SUFFIXES)):
             file = self.path / name
             if file.is_symlink():
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(file))
@@ -155,13 +153,13 @@ class RelayDirectory:
     def new_tables(self) -> Iterator[Path]:
         """An empty file, in which the tables are built. It replaces the tables when the block
         succeeds. Postfix reads the old file until it opens the tables again."""
-        temporary = self.tables.with_name(FILE_NAME + _NEW)
+        temporary = self.tables.with_name(DATABASE + _NEW)
         with self._created(temporary) as descriptor:
             os.close(descriptor)
             yield temporary
             # A log belongs to the file of its name, so that of the old file must go first.
             for suffix in _LOG_SUFFIXES:
-                self.tables.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
+                self.tables.with_name(DATABASE + suffix).unlink(missing_ok=True)
             temporary.replace(self.tables)
             self._sync()
 

@@ -21,7 +21,6 @@ import apsw
 from sendroute.delivery.lookup_tables import DomainRow, NexthopRows
 from sendroute.model.provenance import Head
 
-FILE_NAME = "tables.sqlite"
 TABLES = ("access", "transport", "credentials", "tls_policy", "senders")
 """The tables that Postfix reads, each with the columns ``key`` and ``value``."""
 
@@ -77,13 +76,6 @@ class Revision(NamedTuple):
     nexthops: Iterable[NexthopRows]
     retired: Iterable[str]
     domains: Iterable[DomainRow]
-
-
-class Written(NamedTuple):
-    """``rerouted`` is the number of domains that were in the tables already, and have another route
-    now."""
-
-    rerouted: int
 
 
 WriteAliases = Callable[[Iterable[tuple[str, str]]], None]
@@ -297,8 +289,8 @@ class Tables:
         self,
         revision: Revision,
         now: float,
-        write_aliases: Callable[[Iterable[tuple[str, str]]], None],
-    ) -> Written:
+        write_aliases: WriteAliases,
+    ) -> int:
         """Write a revision, completely or not at all.
 
         Args:
@@ -308,7 +300,7 @@ class Tables:
                 only if there is a new alias.
 
         Returns:
-            What it changed.
+            The number of domains that were in the tables already, and have another route now.
 
         Raises:
             ReassignedAliasError: an alias has another destination than before.
@@ -331,7 +323,7 @@ class Tables:
                 " reload = max(reload, excluded.reload)",
                 (revision.lineage, head.revision, head.commit_id, int(rerouted > 0)),
             )
-        return Written(rerouted)
+        return rerouted
 
     def _write_nexthops(self, revision: Revision, now: float) -> bool:
         """Returns whether there is a new alias."""

@@ -18,15 +18,14 @@ examples:
 import argparse
 import socket
 from argparse import Namespace
+from functools import partial
 
 from sendroute.cli.command_line import DIRECTORY, Parser, UsageError
-from sendroute.cli.exit_status import of_findings
-from sendroute.cli.hints import with_hint
+from sendroute.cli.long_running import listen_option, run_logged
+from sendroute.cli.postfix_options import config_directory_option
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
-from sendroute.runtime.transition_log import log_failure
-from sendroute.telemetry.listen import FORMS, host_and_port
 
 _LONGEST_NAME = 255
 
@@ -56,21 +55,9 @@ def options(parser: Parser) -> None:
         default="postfix",
         help="group that may read the tables (default postfix)",
     )
-    parser.value(
-        "--postfix-config-dir",
-        metavar="DIR",
-        type=DIRECTORY,
-        help="directory of Postfix's main.cf and master.cf (default: Postfix's own)",
-    )
+    config_directory_option(parser)
     parser.switch("--no-reload", help="never reload Postfix")
-    parser.value(
-        "--listen",
-        may_be_empty=True,
-        metavar="HOST:PORT",
-        type=_address,
-        default="127.0.0.1:9465",
-        help="address of /metrics, /healthz and /readyz; empty: none (default 127.0.0.1:9465)",
-    )
+    listen_option(parser, "127.0.0.1:9465")
     parser.check(_check)
 
 
@@ -96,14 +83,7 @@ def run(arguments: Namespace, session: Session) -> int:
         not arguments.no_reload,
         arguments.listen,
     )
-    try:
-        run_agent(session, options)
-    except ProblemError as problem:
-        if session.settings.log_format != "json":
-            raise
-        log_failure(problem.findings, with_hint)
-        return of_findings(problem.findings)
-    return 0
+    return run_logged(session, partial(run_agent, session, options))
 
 
 def _forget(session: Session, name: str) -> int:
@@ -125,10 +105,4 @@ def _name(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"must be at most {_LONGEST_NAME} characters that can be printed"
         )
-    return text
-
-
-def _address(text: str) -> str:
-    if text and host_and_port(text) is None:
-        raise argparse.ArgumentTypeError(f"`{text}` is not an address such as {FORMS}")
     return text

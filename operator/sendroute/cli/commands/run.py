@@ -18,16 +18,13 @@ examples:
 
 import argparse
 from argparse import Namespace
+from functools import partial
 
 from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, count, seconds, size
-from sendroute.cli.exit_status import of_findings
-from sendroute.cli.hints import with_hint
+from sendroute.cli.long_running import listen_option, run_logged
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
-from sendroute.runtime.transition_log import log_failure
-from sendroute.telemetry.listen import FORMS, host_and_port
 
 
 def options(parser: Parser) -> None:
@@ -51,6 +48,12 @@ def options(parser: Parser) -> None:
         default=None,
         help="how often to look for changes (default 2s for a path, 30s for git)",
     )
+    _git_options(parser)
+    listen_option(parser, "127.0.0.1:9464")
+    limit_options(parser, "hold back changes that", "an account, or of the store,", default=30)
+
+
+def _git_options(parser: Parser) -> None:
     parser.value(
         "--branch", metavar="NAME", help="the branch (default: the repository's default branch)"
     )
@@ -102,15 +105,6 @@ def options(parser: Parser) -> None:
         default=512 << 20,
         help="how much of a commit to check out at most (default 512MiB)",
     )
-    parser.value(
-        "--listen",
-        may_be_empty=True,
-        metavar="HOST:PORT",
-        type=_address,
-        default="127.0.0.1:9464",
-        help="address of /metrics, /healthz and /readyz; empty: none (default 127.0.0.1:9464)",
-    )
-    limit_options(parser, "hold back changes that", "an account, or of the store,", default=30)
 
 
 def run(arguments: Namespace, session: Session) -> int:
@@ -136,14 +130,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.listen,
         guards,
     )
-    try:
-        run_loop(session, options)
-    except ProblemError as problem:
-        if session.settings.log_format != "json":
-            raise
-        log_failure(problem.findings, with_hint)
-        return of_findings(problem.findings)
-    return 0
+    return run_logged(session, partial(run_loop, session, options))
 
 
 def _positive(text: str) -> float:
@@ -151,9 +138,3 @@ def _positive(text: str) -> float:
     if number <= 0:
         raise argparse.ArgumentTypeError(f"`{text}` must be greater than 0")
     return number
-
-
-def _address(text: str) -> str:
-    if text and host_and_port(text) is None:
-        raise argparse.ArgumentTypeError(f"`{text}` is not an address such as {FORMS}")
-    return text

@@ -23,6 +23,7 @@ from sendroute.cli.postfix_options import postfix_options
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import explain_domain, explain_null_sender
 from sendroute.delivery.lookup_tables import domain_keys
+from sendroute.delivery.sender import NULL_SENDER
 from sendroute.model.finding import Finding
 from sendroute.model.records import ExplainFacts
 from sendroute.model.route import RouteKind
@@ -82,7 +83,7 @@ def _noted(senders: Iterable[Sender], known: set[str]) -> Iterator[Sender]:
 def _senders(store: "Store") -> Iterator[Sender]:
     """Every sender of the store, and the null sender, explained."""
     platform = store.explain_facts("")
-    yield Sender("<>", explain_null_sender(platform))
+    yield Sender(NULL_SENDER, explain_null_sender(platform))
     profiles = {(profile.account, profile.name): profile for profile in store.profiles()}
     logins = store.logins()
     with store.route_stream() as stream:

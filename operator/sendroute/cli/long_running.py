@@ -1,0 +1,54 @@
+"""What the commands that run for long share: where they listen, and how they say why they did not
+start."""
+
+import argparse
+from collections.abc import Callable
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.exit_status import of_findings
+from sendroute.cli.hints import with_hint
+from sendroute.cli.session import Session
+from sendroute.model.problem import ProblemError
+from sendroute.runtime.transition_log import log_failure
+from sendroute.telemetry.listen import FORMS, host_and_port
+
+
+def listen_option(parser: Parser, default: str) -> None:
+    """``--listen``, with the default address of the command."""
+    parser.value(
+        "--listen",
+        may_be_empty=True,
+        metavar="HOST:PORT",
+        type=_address,
+        default=default,
+        help=f"address of /metrics, /healthz and /readyz; empty: none (default {default})",
+    )
+
+
+def _address(text: str) -> str:
+    if text and host_and_port(text) is None:
+        raise argparse.ArgumentTypeError(f"`{text}` is not an address such as {FORMS}")
+    return text
+
+
+def run_logged(session: Session, start: Callable[[], None]) -> int:
+    """Run until it is stopped. With JSON logs, the reason for not starting is a line of the log.
+
+    Args:
+        session: settings and terminal.
+        start: runs, and returns when it was stopped.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ProblemError: from ``start``, with logs for people.
+    """
+    try:
+        start()
+    except ProblemError as problem:
+        if session.settings.log_format != "json":
+            raise
+        log_failure(problem.findings, with_hint)
+        return of_findings(problem.findings)
+    return 0
