@@ -174,10 +174,10 @@ def _keys(only: Collection[tuple[str, str]]) -> frozenset[AccountKey]:
 
 def _require_known(keys: frozenset[AccountKey], desired: Desired, store: Store) -> None:
     undeclared = keys - desired.mentioned
-    with store.snapshot() as snapshot:
-        unknown = undeclared - snapshot.accounts(undeclared).keys()
-    if unknown:
-        known = desired.mentioned.union(store.accounts())
+    if not undeclared:
+        return
+    known = desired.mentioned.union(store.accounts())
+    if unknown := undeclared - known:
         raise ProblemError(*(_unknown_account(key, known) for key in sorted(unknown)))
 
 

@@ -301,7 +301,7 @@ class _Walk:
 
     def _refuse(self, link: str, refusal: Refusal) -> None:
         self._refused.add(link)
-        self._entries(Region(link, ())).clear()
+        self._linked.pop(link, None)
         self.findings.append(_refused_link(link, refusal))
 
     def _file(

@@ -97,8 +97,9 @@ class ExplainFacts(Struct, frozen=True):
     """All that is known of one domain, in one read.
 
     ``row`` is None for a domain that no account holds; then only the platform is set. ``profile``
-    is set if the route is a profile. ``given`` is the change that assigned the route; for a store
-    that was created from a lock file it may be the creation. ``logins`` are those of its account.
+    is set if the route is a profile. ``assignment`` is the change that assigned the route; for a
+    store that was created from a lock file it may be the creation. ``logins`` are those of its
+    account.
     """
 
     revision: int
@@ -169,7 +170,8 @@ class RelayUpdate(NamedTuple):
     what changed since the revision that is served.
 
     ``facts`` are those of the null sender. Each endpoint is given with whether its mail is sent
-    with a credential; it may be retired. Read the endpoints first, then the domains, each once.
+    with a credential; it may be retired, and its ``made`` and ``retired`` are ids of rows. Read the
+    endpoints first, then the domains, each once.
     """
 
     lineage: str

@@ -8,9 +8,8 @@ from itertools import chain
 
 from sendroute.model.change import Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding
-from sendroute.model.waiting import Waiting
 from sendroute.model.words import actions_planned, number
-from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
+from sendroute.reports.grouping import MAX_SIMILAR, apart
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean
@@ -79,22 +78,22 @@ def _part(part: Part) -> Iterator[str]:
         yield f"<p>{_text(summary)}</p>"
     if part.changes:
         yield from _changes(part)
-    for shadowed in (part.shadowed[:MAX_SIMILAR], part.shadowed[MAX_SIMILAR:]):
-        if shadowed:
-            items = chain(["<ul>"], map(_shadowed, shadowed), ["</ul>"])
-            visible = shadowed[0] is part.shadowed[0]
-            yield from items if visible else _details(f"{number(len(shadowed))} more", items)
+    if part.shadowed:
+        yield from _list(part.shadowed[:MAX_SIMILAR])
+    if more := part.shadowed[MAX_SIMILAR:]:
+        yield from _details(f"{number(len(more))} more", _list(more))
+
+
+def _list(shadowed: Iterable[Shadowed]) -> Iterator[str]:
+    return chain(["<ul>"], map(_shadowed, shadowed), ["</ul>"])
 
 
 def _changes(part: Part) -> Iterator[str]:
     """A table of the first of similar changes; the others after a click."""
     in_sight: list[Change] = []
     folded: list[tuple[str, Iterator[str]]] = []
-    waits: list[Waiting] = []
-    for group in group_similar(part.changes):
-        if (waiting := waiting_of(group)) is not None:
-            waits.append(waiting)
-            continue
+    groups, waits = apart(part.changes)
+    for group in groups:
         in_sight += group[:MAX_SIMILAR]
         if more := group[MAX_SIMILAR:]:
             title = f"{number(len(more))} more: {more[0].action.value}"
@@ -105,7 +104,7 @@ def _changes(part: Part) -> Iterator[str]:
         yield from _table(f"Changes of {part.key}", in_sight)
     for waiting in waits:
         yield f"<p>skip: {_text(waiting.message)}</p>"
-        names = iter((", ".join(map(_code, waiting.domains)),))
+        names = [", ".join(map(_code, waiting.domains))]
         yield from _details(f"The {number(len(waiting.domains))} domains that wait", names)
     for title, rows in folded:
         yield from _details(title, rows)

@@ -15,7 +15,7 @@ from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
 from sendroute.model.waiting import Waiting
 from sendroute.model.words import actions_planned, number
-from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar, waiting_of
+from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, apart
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import (
@@ -148,13 +148,7 @@ def _shadow(shadow: Shadowed) -> str:
 
 
 def _changes(changes: Sequence[Change], page: Page) -> Iterator[str]:
-    waiting, groups = [], []
-    for group in group_similar(changes):
-        together = waiting_of(group)
-        if together is None:
-            groups.append(group)
-        else:
-            waiting.append(together)
+    groups, waiting = apart(changes)
     limit = _limit(MAX_SIMILAR, page)
     shown = [list(_cells(islice(group, limit))) for group in groups]
     names, steps = _columns([cells for rows in shown for cells in rows], page.columns)

@@ -7,10 +7,10 @@ from sendroute.model.route import Route
 from sendroute.model.waiting import Waiting, shared_wait, waiting_together
 
 MAX_SIMILAR = 20
-"""Similar changes of one account that are listed; the rest is counted."""
+"""Similar changes of one account that are listed; the rest is counted, or shown on request."""
 
 MAX_ACCOUNTS = 1000
-"""Accounts that a text or a page lists; the rest is counted."""
+"""Accounts that a text lists; the rest is counted."""
 
 SimilarityKey = tuple[str, str, str, Route | None, Route | None, str | None]
 
@@ -32,6 +32,18 @@ def group_similar(changes: Iterable[Change]) -> list[list[Change]]:
     for change in changes:
         groups.setdefault(_similarity_key(change), []).append(change)
     return list(groups.values())
+
+
+def apart(changes: Iterable[Change]) -> tuple[list[list[Change]], list[Waiting]]:
+    """The groups of similar changes, and apart from them the domains that wait together."""
+    groups, waiting = [], []
+    for group in group_similar(changes):
+        together = waiting_of(group)
+        if together is None:
+            groups.append(group)
+        else:
+            waiting.append(together)
+    return groups, waiting
 
 
 def waiting_of(group: Sequence[Change]) -> Waiting | None:

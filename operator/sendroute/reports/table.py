@@ -73,11 +73,11 @@ class Columns:
         heads = [self._heads[index] for index in shown]
         widths = [max(width(self._heads[index]), self._widths[index]) for index in shown]
         if page.columns is not None:
-            if page.columns < _NARROW_PAGE and not _fits(widths, page.columns):
+            room = page.columns - _GAP * (len(heads) - 1)
+            if page.columns < _NARROW_PAGE and sum(widths) > room:
                 yield ""
                 yield from _blocks(heads, ([row[index] for index in shown] for row in rows), page)
                 return
-            room = page.columns - _GAP * (len(heads) - 1)
             _narrow(widths, [index for index, head in enumerate(heads) if head not in _RIGID], room)
             _narrow(widths, range(len(heads)), room)
         head = _row(heads, widths).splitlines()
@@ -91,10 +91,6 @@ def _measured(cell: str) -> tuple[str, int]:
     """The cell cleaned, and the columns that it takes. Most cells of a long table are repeated."""
     cleaned = clean(cell)
     return cleaned, width(cleaned)
-
-
-def _fits(widths: Sequence[int], columns: int) -> bool:
-    return sum(widths) + _GAP * (len(widths) - 1) <= columns
 
 
 def _blocks(heads: Sequence[str], rows: Iterable[Sequence[str]], page: Page) -> Iterator[str]:

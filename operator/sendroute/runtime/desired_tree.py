@@ -1,5 +1,5 @@
-"""A tree as a plan needs it: with their commit, how it relates to those
-that were applied before, and the check of their lock files."""
+"""A tree as a plan needs it: with its commit, how that relates to those that were applied before,
+and the check of its lock files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache

@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from sendroute.credentials.key_file import create_key, key_path
 from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
-from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Status
 from sendroute.reconcile.restore import SavedState
 from sendroute.runtime.factory import Factory
 from sendroute.runtime.settings import Settings
 from sendroute.store import lockfile
-from sendroute.store.backups import damage_of_backup, open_backup
+from sendroute.store.backups import begins_like_json, damage_of_backup, open_backup
 from sendroute.store.create import Decrypts, init_store, require_no_store
 from sendroute.store.record import Store
 
@@ -96,7 +95,7 @@ def _given_key(file: str | None) -> str | None:
 
 
 def _decrypts(settings: Settings) -> Decrypts:
-    """Whether the given keys open a credential."""
+    """Build the test of whether the given keys decrypt a credential."""
     cipher = Factory(settings).cipher()
     return lambda token, binding: cipher is not None and cipher.decrypt(token, binding) is not None
 
@@ -111,10 +110,7 @@ def is_lock_file(path: Path) -> bool:
         Whether it does; False for a file that cannot be read.
     """
     try:
-        if not path.is_file():  # reading a pipe would wait
-            return False
-        with path.open("rb") as file:
-            return without_mark(file.read(64)).lstrip().startswith(b"{")
+        return path.is_file() and begins_like_json(path)  # reading a pipe would wait
     except OSError:
         return False  # reported when it is opened as a backup
 

@@ -219,17 +219,20 @@ def check_backup(path: Path) -> None:
         raise
 
 
+def begins_like_json(path: Path) -> bool:
+    """Whether a file may be a lock file. Raises ``OSError`` if it cannot be read."""
+    with path.open("rb") as file:
+        return without_mark(file.read(64)).lstrip().startswith(b"{")
+
+
 def _not_a_backup(path: Path) -> ProblemError:
     hint = "Specify a backup that Sendroute wrote."
     remedy = None
     if path.is_dir():
         return problem("wrong-store", f"{path} is a directory, not a backup.", hint)
-    if path.is_file():
-        with path.open("rb") as file:
-            is_json = without_mark(file.read(64)).lstrip().startswith(b"{")
-        if is_json:
-            hint = "If the file is a lock file, create the store from the lock file."
-            remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))
+    if path.is_file() and begins_like_json(path):
+        hint = "If the file is a lock file, create the store from the lock file."
+        remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))
     return problem("wrong-store", f"{path} is not a backup of a Sendroute store.", hint, remedy)
 
 

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Select, func, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
-from sendroute.model.route import interned_route
 from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -18,6 +17,7 @@ from sendroute.store.states import (
     numbered,
     platform_of,
     profile_of,
+    route_of,
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
@@ -80,7 +80,7 @@ def _apply_alls(
     for statement in restricted(every, apply_all.c.namespace, apply_all.c.account, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.account)
-            record = RanApplyAll(interned_route(row.kind, row.profile), row.domains)
+            record = RanApplyAll(route_of(row.kind, row.profile), row.domains)
             ran.setdefault(key, {})[row.id] = record
     return ran
 

@@ -162,7 +162,7 @@ class Store:
 
     def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
         """The current state, and the encrypted credentials of the endpoints in use by account and
-        profile (the managed relay's under the platform's key), at one revision."""
+        profile (those of the platform's relays under its key), at one revision."""
         with self._reading() as connection:
             current = replace(
                 current_state.read(connection, None),
@@ -414,11 +414,14 @@ class Store:
 
     def removed_accounts(self, keys: Iterable[AccountKey]) -> frozenset[AccountKey]:
         """Those of the accounts that were in the store once, by its history, and no longer are."""
+        absent = frozenset(keys)
+        if not absent:
+            return absent
         with self._reading() as connection:
             current = queries.accounts(connection)
             return frozenset(
                 key
-                for key in frozenset(keys).difference(current)
+                for key in absent.difference(current)
                 if history.history_of(connection, history.HistoryFilter(owner=key, limit=1))
             )
 

@@ -95,7 +95,7 @@ def update_since(connection: Connection, lineage: str | None, served: Head | Non
 
 def _ids_since(connection: Connection, served: Head) -> list[int] | None:
     """The ids of the revisions after the served one; None if everything must be read."""
-    number = _number_of(connection, served)
+    number = revisions.number_of(connection, served)
     if number is None:
         return None
     later = select(revision.c.id).where(revision.c.number > number).limit(_MAX_REVISIONS + 1)
@@ -108,15 +108,6 @@ def _ids_since(connection: Connection, served: Head) -> list[int] | None:
     if ids and connection.execute(everything.limit(1)).first() is not None:
         return None
     return ids
-
-
-def _number_of(connection: Connection, head: Head) -> int | None:
-    """The number of a commit in this store; a restored store may number it differently. None if the
-    store does not contain it, or knows it only as the one that it was restored to."""
-    same = revision.c.commit_id == head.commit_id
-    if head.commit_id is None:
-        same = revision.c.number == head.revision
-    return connection.execute(select(revision.c.number).where(same)).scalar_one_or_none()
 
 
 _DOMAIN = (
@@ -219,7 +210,8 @@ _ENDPOINTS = select(
 def _endpoints(
     connection: Connection, current: Platform | None, where: ColumnElement[bool]
 ) -> Iterator[tuple[Endpoint, bool]]:
-    """Endpoints, each with whether its mail is sent with a credential."""
+    """Endpoints, each with whether its mail is sent with a credential. Their ``made`` and
+    ``retired`` are ids of rows: an agent asks only whether an endpoint is retired."""
     relays = relays_of(current)
     for rows in plain_rows(connection, _ENDPOINTS.where(where)):
         for number, version, *bound, token, made, retired, spec in rows:
@@ -271,7 +263,7 @@ def relays(connection: Connection) -> tuple[RelayRow, ...]:
 def report(connection: Connection, name: str, served: Head) -> bool:
     """Record that a relay serves a revision, and was seen now. Returns False, and writes nothing,
     if the store does not contain that revision."""
-    number = _number_of(connection, served)
+    number = revisions.number_of(connection, served)
     if number is None:
         return False
     values = {"revision": number, "seen_at": _now(connection)}

@@ -7,7 +7,7 @@ does not block other accounts.
 from collections.abc import Sequence
 from uuid import uuid4
 
-from sqlalchemy import Connection, cast, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, cast, func, insert, select, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
 from sendroute.model.provenance import Head, Provenance
@@ -22,12 +22,22 @@ def head_of(connection: Connection) -> Head:
     return Head(*connection.execute(latest).one())
 
 
+def _is(head: Head) -> ColumnElement[bool]:
+    """The row of a commit; a restored store may number it differently."""
+    if head.commit_id is None:
+        return revision.c.number == head.revision
+    return revision.c.commit_id == head.commit_id
+
+
 def contains(connection: Connection, head: Head) -> bool:
     """Whether that commit is in the store's history, or the store was restored to it."""
-    same = revision.c.commit_id == head.commit_id
-    if head.commit_id is None:
-        same = revision.c.number == head.revision
-    return connection.execute(select(revision.c.id).where(same)).one_or_none() is not None
+    return connection.execute(select(revision.c.id).where(_is(head))).one_or_none() is not None
+
+
+def number_of(connection: Connection, head: Head) -> int | None:
+    """The number of a commit in this store. None if the store does not contain it, or knows it only
+    as the one that it was restored to."""
+    return connection.execute(select(revision.c.number).where(_is(head))).scalar_one_or_none()
 
 
 def begin(connection: Connection, provenance: Provenance, commit_id: str | None = None) -> int:

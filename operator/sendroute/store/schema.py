@@ -92,8 +92,7 @@ def schema_version(database: Database, connection: Connection) -> str:
         raise not_ours(database.location)
     versions = connection.execute(_VERSION).scalars().all()
     version = versions[0] if len(versions) == 1 else None
-    number = decimal(version, _MAX_VERSION) if isinstance(version, str) else None
-    if not isinstance(version, str) or number is None:
+    if not isinstance(version, str) or (number := decimal(version, _MAX_VERSION)) is None:
         raise not_ours(database.location)
     if number > int(HEAD):
         raise problem(

@@ -51,8 +51,16 @@ def numbered(number: int | None) -> int:
     return number
 
 
+def route_of(kind: str, profile: str | None) -> Route:
+    """The route that two columns hold. Raises :class:`WrongValueError`."""
+    try:
+        return interned_route(kind, profile)
+    except KeyError as error:
+        raise WrongValueError("not a route") from error
+
+
 def maybe_route_of(kind: str | None, profile: str | None) -> Route | None:
-    return None if kind is None else interned_route(kind, profile)
+    return None if kind is None else route_of(kind, profile)
 
 
 def route_columns(route: Route | None) -> tuple[str | None, str | None]:
@@ -62,7 +70,7 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
 def domain_state(columns: DomainColumns) -> DomainState:
     kind, profile, origin, declared_kind, declared_profile, shadow, overrides = columns
     return DomainState(
-        interned_route(kind, profile),
+        route_of(kind, profile),
         member_of(Origin, origin),
         maybe_route_of(declared_kind, declared_profile),
         shadow,
@@ -122,7 +130,7 @@ def platform_of(text: str) -> Platform:
 def profile_of(text: str) -> Profile:
     value: Profile = _decoder(Profile).decode(text)
     if value.reassign_to is not None:
-        route = interned_route(value.reassign_to.kind, value.reassign_to.profile)
+        route = route_of(value.reassign_to.kind, value.reassign_to.profile)
         return msgspec.structs.replace(value, reassign_to=route)
     return value
 
