@@ -206,6 +206,19 @@ def test_an_uninstalled_postfix_fails_the_check_with_each_difference(
         assert f"Postfix's {name} is" in text
 
 
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 9000])
+def test_damaged_tables_are_a_finding_of_the_check(
+    run: Run, config: Path, tmp_path: Path, content: bytes
+) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for name in ("access.cf", "aliases"):
+        (tables / name).touch()
+    (tables / "tables.sqlite").write_bytes(content)
+    options = ("--dir", str(tables), "--postfix-config-dir", str(config))
+    assert "tables-damaged" in run("postfix", "check", *options, status=1).stderr
+
+
 @pytest.mark.parametrize(
     ("lacking", "package"),
     [("sqlite", "postfix-sqlite"), ("cyrus", "libsasl2-modules")],

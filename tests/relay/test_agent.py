@@ -191,6 +191,18 @@ def test_only_the_owner_and_the_group_may_read_the_directory(small_site: Site) -
     }
 
 
+def test_a_directory_with_other_files_keeps_its_rights(small_site: Site) -> None:
+    site = small_site
+    site.tables.mkdir()
+    site.tables.chmod(0o755)
+    (site.tables / "other").touch()
+    agent = site.start()
+    assert agent.wait_for_exit() == 1
+    assert agent.lines[-1]["code"] == "unsafe-directory"
+    assert stat.S_IMODE(site.tables.stat().st_mode) == 0o755
+    assert sorted(path.name for path in site.tables.iterdir()) == ["other"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 def test_a_directory_of_another_user_is_refused(small_site: Site) -> None:
     site = small_site

@@ -161,6 +161,16 @@ def test_an_alias_file_that_cannot_be_written_leaves_the_previous_revision(
     assert site.rows("transport")["a.example"] == "sendroute-starttls:[p3r1]:587"
 
 
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_text("p1r1 elsewhere\n")])
+def test_an_alias_file_that_others_change_is_written_again(
+    served: tuple[Site, LoopProcess], lose: Callable[[Path], object]
+) -> None:
+    site, _ = served
+    aliases = site.aliases()
+    lose(site.tables / "aliases")
+    wait_until(lambda: (site.tables / "aliases").exists() and site.aliases() == aliases)
+
+
 def scribble(path: Path) -> None:
     """As a failing disk or another program leaves it."""
     with path.open("r+b") as file:

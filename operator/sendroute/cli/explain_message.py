@@ -1,8 +1,9 @@
 """``explain --message``: the route that one message took, by Postfix's log and the store."""
 
+import errno
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -50,9 +51,7 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
             )
         )
     try:
-        with (
-            nullcontext(sys.stdin.buffer) if log == "-" else open(log, "rb") as file  # noqa: PTH123
-        ):
+        with _opened(log) as file:
             needle = queue_id.encode()
             lines = (line.decode("utf-8", "replace") for line in _lines(file) if needle in line)
             message = find_message(lines, queue_id)
@@ -74,6 +73,14 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
             )
         )
     return message
+
+
+def _opened(log: str) -> AbstractContextManager[BinaryIO]:
+    if log != "-":
+        return open(log, "rb")  # noqa: PTH123 - the caller closes it
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return nullcontext(sys.stdin.buffer)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

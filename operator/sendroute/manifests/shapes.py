@@ -357,8 +357,8 @@ class AccountSpec(Shape, frozen=True, kw_only=True):
     submission: Annotated[
         Submission | UnsetType,
         says(
-            "Which authenticated clients of the relay may send as this account's domains. Without "
-            "it, any authenticated client may.",
+            "Which signed-in clients of the relay may send as this account's domains. Without "
+            "it, any client that the relay accepts may.",
             {"logins": ["acme-app", "acme-crm"]},
         ),
     ] = UNSET

@@ -668,9 +668,10 @@ class Code(StrEnum):
         "unsafe-directory",
         _ERROR,
         _OPERATOR,
-        "The directory of the tables belongs to another user.",
-        "The owner could replace the tables that Postfix reads, and with them every route.",
-        "Choose a directory of the user that runs the agent.",
+        "The directory of the tables belongs to another user, or holds other files.",
+        "The owner could replace the tables that Postfix reads, and with them every route; others"
+        " could no longer read their files.",
+        "Choose a directory of the user that runs the agent, for the tables alone.",
     )
     TABLES_DAMAGED = (
         "tables-damaged",

@@ -41,8 +41,8 @@ class RanApplyAll(Struct, frozen=True, gc=False):
 class AccountState(Struct, frozen=True, gc=False):
     """``plan`` is the name of the account's plan, ``default`` the declared default last seen.
     ``logins`` are the names of the authenticated clients that may send as its domains, sorted; if
-    unset, any authenticated client may. What is unset is no part of a digest, so earlier plans and
-    approvals stay valid."""
+    unset, any client that the relay accepts may. What is unset is no part of a digest, so earlier
+    plans and approvals stay valid."""
 
     plan: str
     default: Route | None = None

@@ -184,8 +184,8 @@ class RelayUpdate(NamedTuple):
 
 class Status(Struct, frozen=True):
     """``shadowed`` counts domains whose declared route an apply-all shadows with another,
-    ``open_accounts`` accounts with domains that name no logins: any authenticated client may send
-    as these domains."""
+    ``open_accounts`` accounts with domains that name no logins: any client that a relay accepts may
+    send as these domains."""
 
     lineage: str
     revision: int

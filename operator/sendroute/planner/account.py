@@ -112,7 +112,7 @@ def _account_changes(
         sentences.append(
             f"Only clients that sign in as {_listed(state.logins)} may send as its domains."
             if state.logins
-            else "Any authenticated client may send as its domains."
+            else "Any client that the relay accepts may send as its domains."
         )
     if apply_all is not None:
         sentences.append(

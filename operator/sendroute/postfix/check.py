@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,9 @@ from typing import NamedTuple
 from sendroute.delivery.explain import Explanation, Nexthop
 from sendroute.delivery.sender import NULL_SENDER
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Severity
 from sendroute.model.platform import Relay
+from sendroute.model.problem import ProblemError
 from sendroute.model.smtp_client import tls_policy
 from sendroute.postfix.installed import Postfix
 from sendroute.postfix.tables import (
@@ -77,10 +78,20 @@ def check_tables(directory: str) -> list[Finding]:
         directory: the directory of the tables.
 
     Returns:
-        ``tables-missing`` for each file that is missing.
+        ``tables-missing`` for each file that is missing; ``unreadable`` if that is unknown.
     """
     path = Path(directory)
-    missing = [name for name in (DATABASE, ACCESS.file, ALIASES) if not (path / name).is_file()]
+    try:
+        missing = [name for name in (DATABASE, ACCESS.file, ALIASES) if not (path / name).is_file()]
+    except OSError as error:
+        reason = (error.strerror or "it cannot be entered").lower()
+        return [
+            finding(
+                "unreadable",
+                f"The directory {directory} cannot be read: {reason}.",
+                hint="Run the check as root, or as a member of the group of Postfix.",
+            )
+        ]
     return [
         finding(
             "tables-missing",
@@ -103,7 +114,7 @@ def check_sign_in(postfix: Postfix, directory: str) -> Iterator[Finding]:
     """
     if postfix.signs_in:
         return
-    with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
+    with _tables(directory) as database:
         (count,) = database.execute(f"SELECT count(*) FROM {SENDERS.table}").fetchone()  # noqa: S608
     if count:
         yield finding(
@@ -112,6 +123,23 @@ def check_sign_in(postfix: Postfix, directory: str) -> Iterator[Finding]:
             f" accounts name logins; {SENDERS.table} has {count} of them.",
             hint="Let clients sign in: SASL_README of Postfix.",
         )
+
+
+@contextmanager
+def _tables(directory: str) -> Iterator[sqlite3.Connection]:
+    """The tables, to read. Raises ProblemError (``tables-damaged``)."""
+    try:
+        with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
+            yield database
+    except sqlite3.Error as error:
+        raise ProblemError(
+            finding(
+                "tables-damaged",
+                f"{directory}/{DATABASE} cannot be read as lookup tables.",
+                hint="Read the log of the relay's agent, which builds damaged tables again.",
+                severity=Severity.ERROR,
+            )
+        ) from error
 
 
 def compare(postfix: Postfix, directory: str, senders: Iterable[Sender]) -> Iterator[Finding]:
@@ -151,7 +179,7 @@ def surplus(directory: str, known: Collection[str]) -> Iterator[Finding]:
     Yields:
         A finding for each (``route-differs``).
     """
-    with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
+    with _tables(directory) as database:
         for table in (ACCESS, TRANSPORT, SENDERS):
             query = f"SELECT key FROM {table.table} ORDER BY key"  # noqa: S608 - our own name
             for (key,) in database.execute(query):

@@ -89,3 +89,6 @@ PATTERNS = {
 /^5\\.4\\.4( .*)$/ 4.4.4$1
 """,
 }
+
+CONFIGURATION = ("main.cf", "master.cf", *(table.file for table in TABLES), *PATTERNS)
+"""The files that ``postfix config`` writes."""

@@ -392,6 +392,7 @@ class Agent:
             return
         self._housekeeping_at = now + _HOUSEKEEPING
         self._tables.check_file()
+        self._aliases_due = True  # another program may have changed the alias file
         self._free_aliases()
         if self._tables.unusable():
             keys, _ = self._read_keys()

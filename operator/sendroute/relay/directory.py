@@ -15,11 +15,12 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
-from sendroute.postfix.tables import ALIASES, DATABASE
+from sendroute.postfix.tables import ALIASES, CONFIGURATION, DATABASE
 
 _LOCK = "agent.lock"
 _NEW = ".new"
 _LOG_SUFFIXES = ("-wal", "-shm")
+_OWN = frozenset({ALIASES, _LOCK, "lost+found", *CONFIGURATION})
 
 
 class RelayDirectory:
@@ -79,6 +80,7 @@ class RelayDirectory:
                 )
             )
         if stat.S_IMODE(status.st_mode) != 0o750:
+            self._require_own()
             self.path.chmod(0o750)
         for name in (DATABASE, ALIASES, *(DATABASE + suffix for suffix in _LOG_SUFFIXES)):
             file = self.path / name
@@ -87,6 +89,20 @@ class RelayDirectory:
             if file.exists():
                 self._share(file)
         self._give(self.path)
+
+    def _require_own(self) -> None:
+        """A directory of others, such as /var/lib, keeps its rights: they would be locked out."""
+        foreign = [path.name for path in self.path.iterdir() if not _is_own(path.name)]
+        if foreign:
+            example = ascii(min(foreign))[1:-1]
+            raise ProblemError(
+                finding(
+                    "unsafe-directory",
+                    f"The directory {self.path} holds other files, for example {example}, and the"
+                    " agent would take the right to read them from others.",
+                    hint="Choose a directory for the tables alone; the agent creates one.",
+                )
+            )
 
     def _share(self, path: Path) -> None:
         if stat.S_IMODE(path.stat().st_mode) != 0o640:
@@ -186,6 +202,12 @@ class RelayDirectory:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _is_own(name: str) -> bool:
+    """Whether the agent, ``postfix config`` or the file system has a file of this name."""
+    plain = name.removeprefix(".").removesuffix(_NEW)
+    return plain in _OWN or plain.startswith(DATABASE)
 
 
 def _group_id(name: str) -> int | None:

@@ -131,7 +131,8 @@ revision = Table(
 
 # `revision` is the fence: the transaction that last changed anything in the account. Because it is
 # a revision of the store, an account that was removed and created again never gets an earlier one.
-# `logins` is a JSON list of login names; NULL if any authenticated client may send as its domains.
+# `logins` is a JSON list of login names; NULL if any client that the relay accepts may send as its
+# domains.
 account = Table(
     "account",
     metadata,

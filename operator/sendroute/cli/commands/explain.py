@@ -173,7 +173,9 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
         ports = " or ".join(f"{port.port} ({port.encryption})" for port in answer.service.ports)
         lines.append(("users configure", f"{answer.service.host}, port {ports}"))
     if row is not None and to is not None:
-        lines.append(("clients", ", ".join(answer.logins or ("any authenticated client",))))
+        lines.append(
+            ("clients", ", ".join(answer.logins or ("any client that the relay accepts",)))
+        )
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))

@@ -1,7 +1,7 @@
 """Show the store's revision and lineage, its relays, and what is left open or shadowed.
 
-It counts the accounts as whose domains any authenticated client may send, because they name no
-logins.
+It counts the accounts as whose domains any client that a relay accepts may send, because they name
+no logins.
 
 For each loop it shows the source, which commit it serves since when, why not the newest, and when
 the loop was last seen.
@@ -259,7 +259,7 @@ def _seen(source: FollowedSource, now: datetime) -> str:
 def _open(accounts: int) -> str:
     subject = "1 account names" if accounts == 1 else f"{accounts} accounts name"
     return (
-        f"{subject} no logins (spec.submission.logins), so any authenticated client of a relay may"
+        f"{subject} no logins (spec.submission.logins), so any client that a relay accepts may"
         f" send as {'its' if accounts == 1 else 'their'} domains."
     )
 
