@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "planner": {"model"},
     # Calls of git: the cache and the base revision of manifests need them, and so does following.
     "git": {"model"},
-    "files": {"model"},
+    "files": set(),
     "manifests": {"model", "git", "files"},
     "edit": {"model", "manifests"},
     "store": {"model"},
@@ -35,7 +35,6 @@ MAY_IMPORT = {
     "runtime": {
         "model",
         "git",
-        "planner",
         "manifests",
         "store",
         "credentials",

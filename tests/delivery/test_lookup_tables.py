@@ -23,7 +23,7 @@ from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.records import DomainRoute, Endpoint, ExplainFacts, RouteRow, StoredProfile
 from sendroute.model.route import Origin, Route, RouteKind
-from sendroute.model.secret import binding_of, relay_binding
+from sendroute.model.secret import binding_of
 
 ACME = AccountKey("acme", "acme")
 SECRET = Credential("ada", "p:ss%word")
@@ -166,7 +166,7 @@ def test_a_profile_has_the_transport_that_explain_shows(encryption: Encryption, 
 
 
 def test_the_managed_relay_has_the_transport_that_explain_shows() -> None:
-    bound = relay_binding(RELAY)
+    bound = binding_of(PLATFORM, "relay", RELAY)
     rows = nexthop_rows(Endpoint(0, 3, bound, None, 1, None), signs_in=True, credential=SECRET)
     explained = explain_domain("shop.example.com", "shop.example.com", _facts(None))
     assert explained.nexthop is not None

@@ -15,7 +15,7 @@ from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.profile import Encryption
 from sendroute.model.records import Endpoint
-from sendroute.model.secret import SecretBinding, binding_of, relay_binding
+from sendroute.model.secret import SecretBinding, binding_of
 from sendroute.store.backups import backup_store
 from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
@@ -121,7 +121,7 @@ def test_the_managed_relay_has_endpoint_revisions(store: Store, say: Any) -> Non
     put(store, say, None, first, "a")
     assert store.read_with_credentials()[1] == {PLATFORM: {RELAY: "a"}}
     assert first.managed
-    assert store.endpoints()[0].binding == relay_binding(first.managed.relay)
+    assert store.endpoints()[0].binding == binding_of(PLATFORM, RELAY, first.managed.relay)
     put(store, say, first, first, "b")
     moved = with_relay("new.internal.example")
     put(store, say, first, moved)

@@ -14,7 +14,7 @@ from sendroute.cli.confirm import APPLY, confirm_plan
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.plan_source import PlanOptions, plan_paths, plan_saved, reconciler_of
 from sendroute.cli.session import Session
-from sendroute.delivery.rollout import wait_for_relays
+from sendroute.delivery.rollout import UNSEEN, wait_for_relays
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
@@ -125,7 +125,8 @@ def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
         f"Relay {name} does not serve revision {result.revision} yet." for name in waited.behind
     ]
     behind += [
-        f"Relay {name} was not seen for 60 seconds and is not waited for." for name in waited.unseen
+        f"Relay {name} was not seen for {UNSEEN:.0f} seconds and is not waited for."
+        for name in waited.unseen
     ]
     findings = tuple(finding("relay-behind", message) for message in behind)
     named = replace(result, relays_behind=(*waited.behind, *waited.unseen))

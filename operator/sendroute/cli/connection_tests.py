@@ -16,7 +16,7 @@ from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
 from sendroute.reconcile.verifier import failure_advice, failure_code, failure_message
 from sendroute.reports.progress import progress
-from sendroute.runtime.factory import Factory, run_tests
+from sendroute.runtime.factory import run_tests
 from sendroute.runtime.profile_tests import test_saved
 from sendroute.store.record import Store
 
@@ -59,9 +59,7 @@ def test_profiles(
     policy = ConnectionPolicy.of(platform)
     if declared is not None:
         policy = ConnectionPolicy.of(declared.platform, declared.where.file)
-    return test_saved(
-        Factory(session.settings), chosen, encrypted, policy, tester_of(session.terminal)
-    )
+    return test_saved(session.factory, chosen, encrypted, policy, tester_of(session.terminal))
 
 
 def _declared_platform(session: Session, paths: Sequence[str]) -> DesiredPlatform:
@@ -107,7 +105,7 @@ def test_new_profile(
             )
         ]
     profile = declared.profile
-    secrets = Factory(session.settings).secrets()
+    secrets = session.factory.secrets()
     answer = look_up(secrets, CheckedEndpoint(key, name, profile, None, declared.where))
     if isinstance(answer, SecretProblem):
         return [

@@ -12,8 +12,10 @@ from sendroute.delivery.mail_log import QUEUE_ID, Delivery, LoggedMessage, find_
 from sendroute.delivery.message import MessageExplanation, UsedNexthop, assignment_of
 from sendroute.delivery.sender import NULL_SENDER, read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
+from sendroute.model.change import Kind
 from sendroute.model.codes import finding
 from sendroute.model.nexthop import Alias
+from sendroute.model.owner import PLATFORM
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Endpoint, HistoryEntry
 from sendroute.reports.table import pairs
@@ -140,13 +142,17 @@ def _domain(sender: str | None) -> str | None:
 
 
 def _made(store: "Store", endpoint: Endpoint) -> HistoryEntry | None:
+    """The change that created a version of a profile, or of a relay of the platform."""
     bound = endpoint.binding
-    entries = store.history(
-        owner=bound.owner, profile=(bound.namespace, bound.profile) if bound.namespace else None
+    if bound.owner is PLATFORM:
+        entries, kind, account = store.history(owner=PLATFORM), Kind.PLATFORM, None
+    else:
+        entries = store.history(profile=(bound.namespace, bound.profile))
+        kind, account = Kind.PROFILE, bound.owner
+    same = (endpoint.made, kind, account)
+    return next(
+        (entry for entry in entries if (entry.revision, entry.kind, entry.account) == same), None
     )
-    same = (entry for entry in entries if entry.revision == endpoint.made)
-    kind = "SMTPProfile" if bound.namespace else "MailPlatform"
-    return next((entry for entry in same if entry.kind == kind), None)
 
 
 def as_text(answer: MessageExplanation, now: Explanation | None, page: Page) -> Iterator[str]:

@@ -16,7 +16,7 @@ from sendroute.relay.directory import RelayDirectory
 from sendroute.relay.metrics import Metrics
 from sendroute.relay.protocols import Decrypt
 from sendroute.relay.server import LocalServer
-from sendroute.runtime.factory import Factory
+from sendroute.runtime.factory import Factory, cipher_of
 from sendroute.runtime.notify import notify_ready
 from sendroute.runtime.service import running
 
@@ -93,4 +93,5 @@ def _postfix(options: RelayOptions) -> tuple[LocalServer | None, bool]:
 
 
 def _keys(factory: Factory) -> tuple[object, Decrypt | None]:
-    return factory.keys(), factory.cipher()
+    keys = factory.keys()
+    return keys, cipher_of(keys)

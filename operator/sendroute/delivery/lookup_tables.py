@@ -142,7 +142,7 @@ def nexthop_rows(
     """The rows of one nexthop.
 
     Args:
-        endpoint: one revision of a profile, or of the managed relay.
+        endpoint: one revision of a profile, or of a relay of the platform.
         signs_in: whether its mail is sent with a credential.
         credential: the credential; None if there is none, or if no key decrypts it.
 

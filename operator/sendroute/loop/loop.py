@@ -12,7 +12,7 @@ from sendroute.following.follower import StoppedError
 from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.poller import SourcePoller
-from sendroute.loop.protocols import Health, Open
+from sendroute.loop.protocols import Open
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
 from sendroute.loop.schedule import DueAccounts, Schedule
 from sendroute.loop.served_trees import Candidate, ServedTrees
@@ -24,6 +24,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
+from sendroute.runtime.health import Health
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 

@@ -10,22 +10,6 @@ from sendroute.reconcile.record import Record
 from sendroute.runtime.wakeup import WatchedStore
 
 
-class Health(Protocol):
-    """What the HTTP server answers at ``/healthz`` and ``/readyz``."""
-
-    def beat(self) -> None:
-        """Report that the loop is alive."""
-        ...
-
-    def ready(self, reason: str) -> None:
-        """Report readiness, with a sentence that is visible to everyone who can connect."""
-        ...
-
-    def not_ready(self, reason: str) -> None:
-        """Report that the process is not ready, with a sentence as for :meth:`ready`."""
-        ...
-
-
 class LoopStore(Record, WatchedStore, Protocol):
     """The store as the loop needs it. Errors are as for
     :class:`~sendroute.reconcile.record.Record`."""

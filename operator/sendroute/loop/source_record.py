@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.served_trees import Candidate
-from sendroute.model.account_status import ReportedFinding, reported
+from sendroute.model.account_status import reported
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
@@ -44,11 +44,10 @@ class SourceRecord:
         if served is None and any(has_trait(fault.code, Trait.GUARD) for fault in faults):
             return
         before = self._written or self._stored(store)
-        shown = tuple(_reported(fault) for fault in faults[:_FAULTS])
+        shown = tuple(map(reported, faults[:_FAULTS]))
         now = datetime.now(UTC).replace(microsecond=0)
-        after = replace(before, faults=shown, faulty_since=before.faulty_since or now)
-        if not shown:
-            after = replace(after, faulty_since=None)
+        faulty_since = (before.faulty_since or now) if shown else None
+        after = replace(before, faults=shown, faulty_since=faulty_since)
         if served is not None and served is not self._served:
             commit = served.tree.commit
             is_same = self._served is None and commit is not None and commit == before.commit
@@ -64,8 +63,3 @@ class SourceRecord:
         """What an earlier process recorded: a restart does not begin to serve again."""
         known = {source.name: source for source in store.followed_sources()}
         return known.get(self._name, FollowedSource(self._name))
-
-
-def _reported(fault: Finding) -> ReportedFinding:
-    position = str(fault.position) if fault.position is not None else None
-    return reported(fault, position)

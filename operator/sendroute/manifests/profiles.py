@@ -176,7 +176,7 @@ def _number(value: int | UnsetType) -> int | None:
     return None if value is UNSET else value
 
 
-# --- the rules for every host that receives our mail, a profile's or the managed relay ---------
+# --- the rules for every host that receives our mail, a profile's or the platform's ------------
 
 
 def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None:

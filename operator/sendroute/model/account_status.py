@@ -99,16 +99,16 @@ class AccountStatus(Struct, frozen=True):
         return self.approval is not None and self.approval.digest == self.digest
 
 
-def reported(finding: Finding, position: str | None) -> ReportedFinding:
+def reported(finding: Finding) -> ReportedFinding:
     """Convert a finding to the form in which a status stores it.
 
     Args:
         finding: the finding.
-        position: ``FILE:LINE:COLUMN``; None if the finding has no position.
 
     Returns:
-        The stored form, without related positions.
+        The stored form, with its position as ``FILE:LINE:COLUMN`` and without related positions.
     """
+    position = str(finding.position) if finding.position is not None else None
     return ReportedFinding(
         finding.code, finding.severity, finding.message, finding.hint, position, finding.remedy
     )

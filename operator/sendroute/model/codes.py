@@ -1008,7 +1008,7 @@ def has_trait(code: str, trait: Trait) -> bool:
 
 
 def why_not_saved(code: str) -> str | None:
-    """Say why a profile, or the managed relay, is not saved.
+    """Say why a profile, or a relay of the platform, is not saved.
 
     Args:
         code: the code of a finding about it.

@@ -74,3 +74,7 @@ class Current(Struct, frozen=True):
     platform: Platform | None
     accounts: dict[AccountKey, CurrentAccount]
     undecryptable: frozenset[tuple[Owner, str]] = frozenset()
+
+    def account(self, key: AccountKey) -> CurrentAccount:
+        """An account; one without a state if the store does not have it."""
+        return self.accounts.get(key) or CurrentAccount(key, 0, None)

@@ -65,7 +65,7 @@ def relays_of(platform: Platform | None) -> dict[str, Relay]:
         platform: the platform; None for none.
 
     Returns:
-        The relays by the names that messages use; empty without a platform.
+        The relays by the names under which the platform owns them; empty without a platform.
     """
     relays: dict[str, Relay] = {}
     if platform is not None and platform.managed is not None:

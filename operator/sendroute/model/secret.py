@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.model.owner import PLATFORM, RELAY, RELAY_TITLES, Owner, owner_named, owner_names
+from sendroute.model.owner import PLATFORM, RELAY_TITLES, Owner, owner_named, owner_names
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.remedy import Remedy
@@ -100,8 +100,3 @@ def binding_of(owner: Owner, name: str, endpoint: Profile | Relay) -> SecretBind
         endpoint.port,
         Encryption(endpoint.encryption),
     )
-
-
-def relay_binding(relay: Relay, name: str = RELAY) -> SecretBinding:
-    """The binding of one of the platform's relays."""
-    return binding_of(PLATFORM, name, relay)

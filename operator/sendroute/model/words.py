@@ -1,6 +1,6 @@
 """The words for counts, kinds and actions that messages, reports and the log have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sendroute.model.change import Action, Kind
 
@@ -68,3 +68,18 @@ def _joined(counts: Mapping[Action, int] | Mapping[str, int], words: Mapping[Act
     return ", ".join(
         f"{number(by_name[action])} {word}" for action, word in words.items() if by_name.get(action)
     )
+
+
+def first_of(names: Sequence[str], most: int, conjunction: str = "and") -> str:
+    """List names without a long line.
+
+    Args:
+        names: the names.
+        most: how many of them are listed.
+        conjunction: what joins the others, which are counted.
+
+    Returns:
+        ``a, b and 3 more``.
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" {conjunction} {more} more" if more > 0 else "")

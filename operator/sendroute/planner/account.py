@@ -9,7 +9,7 @@ from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.words import counted
+from sendroute.model.words import counted, first_of
 from sendroute.planner.apply_all import decide_apply_all
 from sendroute.planner.default import Default, decide_default
 from sendroute.planner.domain_changes import count_after, plan_domains, still_used
@@ -110,7 +110,8 @@ def _account_changes(
     logins_before = before.logins if before is not None else UNSET
     if logins_before != state.logins:
         sentences.append(
-            f"Only clients that sign in as {_listed(state.logins)} may send as its domains."
+            f"Only clients that sign in as {first_of(state.logins, _LISTED, 'or')} may send as its"
+            " domains."
             if state.logins
             else "Any client that the relay accepts may send as its domains."
         )
@@ -130,11 +131,6 @@ def _account_changes(
         inputs.desired.where,
         ran,
     )
-
-
-def _listed(logins: tuple[str, ...]) -> str:
-    more = len(logins) - _LISTED
-    return ", ".join(logins[:_LISTED]) + (f" or {more} more" if more > 0 else "")
 
 
 def _suspended(inputs: AccountInput, changes: Iterable[DomainChange]) -> Iterator[Finding]:

@@ -171,7 +171,7 @@ def _references_only(
     """Without a platform nothing is planned, but unknown references are reported."""
     plans = {}
     for key in chosen:
-        before = current.accounts.get(key) or CurrentAccount(key, 0, None)
+        before = current.account(key)
         account = desired.accounts.get(key)
         if account is not None:
             findings = check_stopped(account, before, None)

@@ -6,7 +6,10 @@ from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.route import Origin, Route
+from sendroute.model.words import first_of
 from sendroute.planner.inputs import AccountInput, RouteContext
+
+_LISTED = 3
 
 
 def reassigned(state: DomainState, context: RouteContext) -> DomainState:
@@ -37,7 +40,7 @@ def report_deletions(
         finding(
             "profile-deleted",
             f"Profile {name} of account {inputs.key.name} is removed; {_count(domains)} another"
-            f" route: {_first_domains(sorted(domains))}.",
+            f" route: {first_of(sorted(domains), _LISTED)}.",
             hint="To keep the profile, declare it again in an SMTPProfile document of its own.",
             where=inputs.desired.where,
             account=inputs.key,
@@ -48,8 +51,3 @@ def report_deletions(
 
 def _count(domains: list[str]) -> str:
     return "1 domain gets" if len(domains) == 1 else f"{len(domains)} domains get"
-
-
-def _first_domains(domains: list[str], most: int = 3) -> str:
-    omitted = len(domains) - most
-    return ", ".join(domains[:most]) + (f" and {omitted} more" if omitted > 0 else "")

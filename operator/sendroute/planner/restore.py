@@ -45,8 +45,8 @@ def plan_restore(current: Current, target: Current) -> RestorePlan:
     A platform that was recorded after the earlier state stays, because a platform is never removed.
 
     Args:
-        now: the current state of the store.
-        then: a state of the same store at another revision.
+        current: the present state of the store.
+        target: a state of the same store at another revision.
 
     Returns:
         The plan, and the apply-alls that the store does not know.
@@ -55,8 +55,8 @@ def plan_restore(current: Current, target: Current) -> RestorePlan:
     holder = {name: key for key, account in target.accounts.items() for name in account.domains}
     accounts = []
     for key in sorted(current.accounts.keys() | target.accounts.keys()):
-        before = current.accounts.get(key) or CurrentAccount(key, 0, None)
-        after = target.accounts.get(key) or CurrentAccount(key, 0, None)
+        before = current.account(key)
+        after = target.account(key)
         changes: tuple[ObjectChange, ...] = (
             *_account_changes(before, after, at),
             *_profiles(before, after, at),

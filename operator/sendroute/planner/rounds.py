@@ -203,7 +203,7 @@ def _unchanged_accounts(
 
 def _account_plan(context: PlanContext, key: AccountKey, blocked: Blocked) -> AccountPlan:
     desired = context.desired.accounts.get(key)
-    current = _current(context.current, key)
+    current = context.current.account(key)
     if key in context.desired.stopped:
         return _stopped(context, desired, current)
     if desired is None:
@@ -214,10 +214,6 @@ def _account_plan(context: PlanContext, key: AccountKey, blocked: Blocked) -> Ac
         reported = suspended_object(f"Account {key.name}", desired.where, key)
         return AccountPlan(key, current.revision, (), (reported,))
     return _defined(context, desired, current, blocked)
-
-
-def _current(current: Current, key: AccountKey) -> CurrentAccount:
-    return current.accounts.get(key) or CurrentAccount(key, 0, None)
 
 
 def _stopped(
@@ -299,7 +295,7 @@ def _check_guards(
     if not plan.changes:
         return plan
     where = desired.where if desired is not None else None
-    domain_count = len(_current(context.current, plan.key).domains)
+    domain_count = len(context.current.account(plan.key).domains)
     checked = check_guards(plan, desired, domain_count, sizes, context.guards)
     refusals = (
         *checked.findings,

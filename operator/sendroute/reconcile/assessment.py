@@ -302,7 +302,7 @@ def _once_per_wait(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _reported(finding: Finding, waiting: Waiting | None) -> ReportedFinding:
-    stored = reported(finding, str(finding.position) if finding.position is not None else None)
+    stored = reported(finding)
     if waiting is None or len(waiting.domains) == 1:
         return stored
     named = tuple(waiting.domains[:_DOMAINS])

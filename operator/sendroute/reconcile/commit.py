@@ -23,7 +23,7 @@ from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
-from sendroute.model.words import DONE, NOUNS, counted
+from sendroute.model.words import DONE, NOUNS, counted, first_of
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.reconcile.record import EncryptedCredentials, Record
 
@@ -346,8 +346,7 @@ def _summary(account: AccountPlan) -> str:
                 for change in done
                 if change.kind is kind and change.action is Action.DELETE
             ]
-            more = f" and {count - _LOGGED} more" if count > _LOGGED else ""
-            part += f" ({', '.join(names[:_LOGGED])}{more})"
+            part += f" ({first_of(names, _LOGGED)})"
         parts.append(part)
     return ", ".join(parts)
 

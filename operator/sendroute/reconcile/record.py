@@ -15,7 +15,7 @@ from sendroute.model.records import StoredProfile
 from sendroute.planner.selection import Holdings
 
 EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
-"""Encrypted credentials by account and profile; the managed relay's under the platform's key."""
+"""Encrypted credentials by account and profile; those of the platform's relays under its key."""
 
 
 class Snapshot(Holdings, Protocol):
@@ -27,7 +27,7 @@ class Snapshot(Holdings, Protocol):
         ...
 
     def encrypted(self, keys: Collection[AccountKey]) -> EncryptedCredentials:
-        """The encrypted credentials of these accounts, and of the managed relay."""
+        """The encrypted credentials of these accounts, and of the platform's relays."""
         ...
 
 

@@ -1,32 +1,27 @@
 """Restore: plan the return to a saved state, confirm it, commit it as one change."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, assert_never
+from typing import Any, NamedTuple, Protocol
 
 from sendroute.model.change import (
-    AccountChange,
     AccountPlan,
-    Change,
-    DomainChange,
     Plan,
     PlatformChange,
-    ProfileChange,
 )
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
-from sendroute.model.owner import PLATFORM, Owner, relays_of
-from sendroute.model.platform import Relay
+from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
-from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import RestorePoint
 from sendroute.model.remedy import Configure, Setting
 from sendroute.planner.profiles import needs_test
 from sendroute.planner.restore import RestorePlan, plan_restore
 from sendroute.reconcile.record import EncryptedCredentials
+from sendroute.reconcile.secret_check import destinations
 
 
 class SavedState(NamedTuple):
@@ -148,26 +143,8 @@ def credentials_to_restore(plan: Plan, saved: EncryptedCredentials) -> Encrypted
     restored: dict[Owner, dict[str, str]] = {}
     changes = [change for account in plan.accounts for change in account.changes]
     for change in (*changes, *([plan.platform] if plan.platform is not None else ())):
-        for key, name, before, after in _destinations(change):
+        for key, name, before, after in destinations(change):
             token = saved.get(key, {}).get(name)
             if after is not None and token is not None and needs_test(before, after):
                 restored.setdefault(key, {})[name] = token
     return restored
-
-
-_Destination = Profile | Relay | None
-
-
-def _destinations(change: Change) -> Iterator[tuple[Owner, str, _Destination, _Destination]]:
-    """The owner and the name of each destination that a change writes, before and after."""
-    match change:
-        case ProfileChange():
-            yield change.account, change.name, change.before, change.after
-        case PlatformChange():
-            before = relays_of(change.before)
-            for name, relay in relays_of(change.after).items():
-                yield PLATFORM, name, before.get(name), relay
-        case AccountChange() | DomainChange():
-            return
-        case _:
-            assert_never(change)

@@ -24,6 +24,7 @@ from sendroute.model.finding import Finding, Position, Severity, located, no_pos
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
+from sendroute.model.words import first_of
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.applied_plan import History, applied_revisions
@@ -330,12 +331,11 @@ def plan_again(
 
 def _stale(path: str, changed: list[str], applied: list[int]) -> Finding:
     """``applied`` are the revisions at which a part of the plan was applied."""
-    listed = ", ".join(changed[:_LISTED])
-    others = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+    listed = first_of(changed, _LISTED)
     why = f"was applied already in part, {_at(applied)}" if applied else "no longer fits the store"
     return finding(
         "stale-plan",
-        f"The saved plan {path} {why}: the decision would differ for {listed}{others}.",
+        f"The saved plan {path} {why}: the decision would differ for {listed}.",
         hint="Save the plan again and review it.",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),

@@ -2,20 +2,28 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import assert_never
 
 from msgspec import Struct
 
+from sendroute.model.change import (
+    AccountChange,
+    Change,
+    DomainChange,
+    PlatformChange,
+    ProfileChange,
+)
 from sendroute.model.codes import Code, finding
 from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.owner import BOUNCES, PLATFORM, RELAY, RELAY_TITLES, Owner, relays_of
+from sendroute.model.owner import BOUNCES, PLATFORM, RELAY, Owner, relays_of
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.remedy import Configure, Setting
-from sendroute.model.secret import SecretProblem, binding_of, secret_ref
+from sendroute.model.secret import SecretBinding, SecretProblem, binding_of, secret_ref
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import CredentialCipher, Secrets
 from sendroute.reconcile.record import EncryptedCredentials
@@ -34,6 +42,24 @@ _FIELDS = {RELAY: "managed", BOUNCES: "bounces"}
 """The fields of a MailPlatform that hold its relays."""
 
 
+Destination = Profile | Relay | None
+
+
+def destinations(change: Change) -> Iterator[tuple[Owner, str, Destination, Destination]]:
+    """The owner and the name of each destination that a change writes, before and after."""
+    match change:
+        case ProfileChange():
+            yield change.account, change.name, change.before, change.after
+        case PlatformChange():
+            before = relays_of(change.before)
+            for name, relay in relays_of(change.after).items():
+                yield PLATFORM, name, before.get(name), relay
+        case AccountChange() | DomainChange():
+            return
+        case _:
+            assert_never(change)
+
+
 class CheckedEndpoint(Struct, frozen=True):
     """A profile, or a relay of the platform: its desired and its current state; None if the store
     does not have it."""
@@ -45,10 +71,13 @@ class CheckedEndpoint(Struct, frozen=True):
     where: Where
 
     @property
+    def binding(self) -> SecretBinding:
+        """What its credential is encrypted for."""
+        return binding_of(self.key, self.name, self.desired)
+
+    @property
     def title(self) -> str:
-        if self.key is PLATFORM:
-            return RELAY_TITLES[self.name]
-        return f"profile {self.name} of account {self.key}"
+        return self.binding.title
 
     @property
     def account(self) -> AccountKey | None:
@@ -247,7 +276,7 @@ class _Check:
         if self._cipher is None:
             self._uncompared += 1
             return None
-        binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
+        binding = endpoint.binding
         holds = self._cipher.holds(token, binding, answer)
         if holds is False:
             self._rotate(endpoint)
@@ -257,10 +286,11 @@ class _Check:
         self, endpoint: CheckedEndpoint, token: str | None, needs_test: bool
     ) -> None:
         """No secrets are given, and nothing will be saved: only what the store shows is known."""
-        answer = look_up(self._secrets, endpoint)
         if needs_test:
             self._report_unseen(endpoint)
-        elif isinstance(answer, SecretProblem) and self._is_lost(endpoint, token):
+            return
+        answer = look_up(self._secrets, endpoint)
+        if isinstance(answer, SecretProblem) and self._is_lost(endpoint, token):
             self._lost.append((endpoint, answer))
         else:
             self._uncompared += 1
@@ -272,7 +302,7 @@ class _Check:
         """Whether the key of a stored credential was lost, and is not among the given keys."""
         if token is None or self._cipher is None or not self._is_undecryptable(endpoint):
             return False
-        binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
+        binding = endpoint.binding
         return self._cipher.holds(token, binding, Credential("", "")) is None
 
     def _is_saved(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
@@ -280,7 +310,7 @@ class _Check:
         answer = look_up(self._secrets, endpoint)
         if token is None or self._cipher is None or not isinstance(answer, Credential):
             return False
-        binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
+        binding = endpoint.binding
         return self._cipher.holds(token, binding, answer) is True
 
     def _rotate(self, endpoint: CheckedEndpoint) -> None:

@@ -11,18 +11,15 @@ order of calls does not matter.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
-from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import (
-    AccountChange,
     AccountPlan,
     Action,
     Change,
-    DomainChange,
     Plan,
     PlatformChange,
     ProfileChange,
@@ -33,7 +30,7 @@ from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.owner import PLATFORM, Owner, relays_of
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
@@ -56,6 +53,7 @@ from sendroute.reconcile.secret_check import (
     Rotated,
     SecretCheck,
     check_secrets,
+    destinations,
     endpoints,
     look_up,
     report_uncompared,
@@ -425,19 +423,9 @@ def _endpoints(change: Change | None) -> Iterator[CheckedEndpoint]:
         return
     if change.action not in (Action.CREATE, Action.UPDATE):
         return
-    match change:
-        case ProfileChange():
-            yield CheckedEndpoint(
-                change.account, change.name, change.written, change.before, change.where
-            )
-        case PlatformChange():
-            saved = relays_of(change.before)
-            for name, relay in relays_of(change.after).items():
-                yield CheckedEndpoint(PLATFORM, name, relay, saved.get(name), change.where)
-        case AccountChange() | DomainChange():
-            return
-        case _:
-            assert_never(change)
+    for owner, name, before, after in destinations(change):
+        if after is not None:
+            yield CheckedEndpoint(owner, name, after, before, change.where)
 
 
 def _platform_after(plan: Plan, current: Current) -> Platform | None:

@@ -27,7 +27,7 @@ from sendroute.model.records import Endpoint, RelayUpdate
 from sendroute.relay.directory import RelayDirectory
 from sendroute.relay.event_log import EventLog
 from sendroute.relay.metrics import Metrics
-from sendroute.relay.protocols import Decrypt, Health, Keys, MailServer, RelayStore
+from sendroute.relay.protocols import Decrypt, Keys, MailServer, RelayStore
 from sendroute.relay.queue import RetiredAliases
 from sendroute.relay.tables import (
     DamagedTablesError,
@@ -37,6 +37,7 @@ from sendroute.relay.tables import (
     Tables,
 )
 from sendroute.runtime.backoff import Random, backoff
+from sendroute.runtime.health import Health
 from sendroute.runtime.stop import Stop
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue

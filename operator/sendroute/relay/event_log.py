@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from sendroute.model.codes import finding
+from sendroute.model.words import first_of
 from sendroute.runtime.transition_log import Advise, TransitionLog
 
 _SHOWN = 5
@@ -27,10 +28,9 @@ class EventLog:
         if not owners:
             self._credentials.update(())
             return
-        more = f" and {len(owners) - _SHOWN} more" if len(owners) > _SHOWN else ""
         message = (
             "Mail waits, because a credential is missing or cannot be decrypted:"
-            f" {', '.join(owners[:_SHOWN])}{more}."
+            f" {first_of(owners, _SHOWN)}."
         )
         hint = "Give the key, or apply the manifests again with their secrets."
         self._credentials.update([finding("credential-not-served", message, hint=hint)])

@@ -32,22 +32,6 @@ class RelayStore(WatchedStore, Protocol):
         ...
 
 
-class Health(Protocol):
-    """What the HTTP server answers at ``/healthz`` and ``/readyz``."""
-
-    def beat(self) -> None:
-        """Report that the agent is alive."""
-        ...
-
-    def ready(self, reason: str) -> None:
-        """Report readiness, with a sentence that is visible to everyone who can connect."""
-        ...
-
-    def not_ready(self, reason: str) -> None:
-        """Report that the process is not ready, with a sentence as for :meth:`ready`."""
-        ...
-
-
 class MailServer(Protocol):
     """The Postfix beside the agent."""
 

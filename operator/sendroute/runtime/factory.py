@@ -154,12 +154,16 @@ class Factory:
         Raises:
             ProblemError: as for :meth:`keys`.
         """
-        keys = self.keys()
-        if keys is None:
-            return None
-        from sendroute.credentials.cipher import CredentialCipher
+        return cipher_of(self.keys())
 
-        return CredentialCipher(keys)
+
+def cipher_of(keys: Keys | None) -> "CredentialCipher | None":
+    """The cipher of these keys; None without any."""
+    if keys is None:
+        return None
+    from sendroute.credentials.cipher import CredentialCipher
+
+    return CredentialCipher(keys)
 
 
 def verifier_without_secrets() -> Verifier:

@@ -19,16 +19,11 @@ class Advise(Protocol):
     def __call__(self, finding: AnyFinding, /) -> AnyFinding: ...
 
 
-def no_advice(finding: AnyFinding, /) -> AnyFinding:
-    """For a front end without commands."""
-    return finding
-
-
 class TransitionLog:
     """Logs one kind of problem of the process itself, for example of the store, when it begins,
     changes and ends."""
 
-    def __init__(self, resolved: str, level: int, advise: Advise = no_advice) -> None:
+    def __init__(self, resolved: str, level: int, advise: Advise) -> None:
         self._resolved = resolved
         self._advise = advise
         self._level = level

@@ -22,7 +22,7 @@ from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Endpoint, Rekeyed
-from sendroute.model.secret import SecretBinding, binding_of, relay_binding
+from sendroute.model.secret import SecretBinding, binding_of
 from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
 from sendroute.store.errors import unreadable
@@ -121,7 +121,9 @@ def write_relays(
         if relay is None:
             retire(connection, [number], now)
             continue
-        new = NewEndpoint((number, version), relay_binding(relay, name), now, tokens.get(name))
+        new = NewEndpoint(
+            (number, version), binding_of(PLATFORM, name, relay), now, tokens.get(name)
+        )
         replace(connection, new, same_identity=same_identity(saved.get(name), relay))
 
 

@@ -1,0 +1,19 @@
+"""What a process that runs for long reports of itself."""
+
+from typing import Protocol
+
+
+class Health(Protocol):
+    """What the HTTP server answers at ``/healthz`` and ``/readyz``."""
+
+    def beat(self) -> None:
+        """Report that the process is alive."""
+        ...
+
+    def ready(self, reason: str) -> None:
+        """Report readiness, with a sentence that is visible to everyone who can connect."""
+        ...
+
+    def not_ready(self, reason: str) -> None:
+        """Report that the process is not ready, with a sentence as for :meth:`ready`."""
+        ...
