@@ -25,7 +25,7 @@ DEFAULTS = ReflectorOptions()
 
 
 class Copy(Inbox):
-    """What somebody knows who takes every change, and all changes in order."""
+    """The state after every change, and the names of what was deleted, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,16 +33,16 @@ class Copy(Inbox):
         self.deleted: list[str] = []
 
     def put(self, changes: Changes) -> None:
-        for key, found in changes.items():
-            if found is None:
+        for key, item in changes.items():
+            if item is None:
                 self.deleted.append(key.name)
                 del self.objects[key.name]
             else:
-                self.objects[key.name] = found
+                self.objects[key.name] = item
 
     @property
     def versions(self) -> dict[str, str]:
-        return {name: found.resource_version for name, found in self.objects.items()}
+        return {name: item.resource_version for name, item in self.objects.items()}
 
 
 @pytest.fixture

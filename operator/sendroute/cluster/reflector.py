@@ -237,9 +237,9 @@ class Reflector(Thread):
             key = ObjectKey(self.kind, metadata.namespace, metadata.name)
             seen.add(key)
             if self._objects.get(key) != metadata.resource_version:
-                found = object_of(self.kind, item)
-                self._objects[found.key] = metadata.resource_version
-                changes[found.key] = found
+                changed = object_of(self.kind, item)
+                self._objects[changed.key] = metadata.resource_version
+                changes[changed.key] = changed
         if changes:
             self._inbox.put(changes)
 
@@ -286,10 +286,10 @@ class Reflector(Thread):
             if self._objects.pop(key, None) is not None:
                 self._inbox.put({key: None})
         else:
-            found = object_of(self.kind, item)
-            if self._objects.get(found.key) != version:
-                self._objects[found.key] = version
-                self._inbox.put({found.key: found})
+            changed = object_of(self.kind, item)
+            if self._objects.get(changed.key) != version:
+                self._objects[changed.key] = version
+                self._inbox.put({changed.key: changed})
         self._seen_up_to(version)
 
     def _seen_up_to(self, version: str) -> None:
