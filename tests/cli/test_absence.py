@@ -191,7 +191,8 @@ def test_a_saved_plan_says_what_stops_an_account(bolt: Path, sendroute: Program)
     applied = sendroute("apply", "saved.plan", "--auto-approve")
     assert (applied.status, "account carl" in applied.out) == (1, True)
     for key in ("acme/acme", "bolt/bolt"):
-        assert re.search(rf"held-back +{position}\d+\n +Account {key} is unchanged, because", applied.out)
+        line = rf"held-back +{position}\d+\n +Account {key} is unchanged, because"
+        assert re.search(line, applied.out)
 
 
 def test_a_kind_of_another_programs_group_is_passed_over(bolt: Path, sendroute: Program) -> None:

@@ -236,11 +236,12 @@ def test_a_domain_that_leaves_before_its_claimant_can_take_it_is_a_warning(
 ) -> None:
     """The claimant is planned, and cannot change; or two tenants declare the domain."""
     tenants.declare("t0", "a.t0.example")
-    tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example", more=", defaultRoute: {profile: gone}")
+    domains = "a.t1.example", "b.t1.example", "b.t0.example"
+    tenants.declare("t1", *domains, more=", defaultRoute: {profile: gone}")
     status, text = tenants.plan()
     assert (status, "removed-before-move" in text) == (1, True), text
     assert "account t1/t1 declares it, but cannot take it now." in text
-    tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
+    tenants.declare("t1", *domains)
     assert "removed-before-move" not in tenants.plan()[1]
     tenants.declare("t2", "a.t2.example", "b.t2.example", "b.t0.example")
     status, text = tenants.plan()

@@ -128,9 +128,7 @@ class _Reader:
                     self._stopped.setdefault(account, set())
                     ill_formed[account] = self._faults[0]
         unread = [*self._faults, *self._unknown]
-        problems = Problems(
-            self._findings, unread, self._stopped, ill_formed, self._platform_seen
-        )
+        problems = Problems(self._findings, unread, self._stopped, ill_formed, self._platform_seen)
         return Parsed(documents, self._foreign), problems
 
 

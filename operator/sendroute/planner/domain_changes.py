@@ -153,9 +153,10 @@ def _plan_undeclared_domains(
             state = switched(current.declared, current.overrides, requested)
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (claimant := inputs.claims.unmoved.get(name)) is not None:
+            why = inputs.claims.why_not(claimant, "cannot take it now")
             message = waiting_message(
                 name,
-                f"account {claimant}, which {inputs.claims.why_not(claimant, 'cannot take it now')}",
+                f"account {claimant}, which {why}",
                 f"still in account {inputs.key}",
             )
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)

@@ -48,7 +48,9 @@ def remove_domain(
 def _not_served(claimants: Sequence[AccountKey], claims: Claims) -> str:
     """Why no account gets a domain that these declare, as a clause."""
     if len(claimants) > 1:
-        return f"accounts {first_of(list(map(str, claimants)), _LISTED)} declare it, so none gets it"
+        return (
+            f"accounts {first_of(list(map(str, claimants)), _LISTED)} declare it, so none gets it"
+        )
     why = claims.why_not(claimants[0], "cannot take it now")
     return f"account {claimants[0]} declares it, but {why}"
 

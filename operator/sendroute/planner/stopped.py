@@ -15,7 +15,6 @@ from sendroute.planner.inputs import AccountInput
 from sendroute.planner.profiles import decide_profiles
 from sendroute.planner.references import check_references
 
-
 _RELATED = 10
 
 

@@ -295,8 +295,8 @@ def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[
     if source.faulty_since is None:
         return
     texts = [f"The newest tree is not served, since {to_minute(source.faulty_since)}."]
-    for fault in map(with_hint, source.faults):
-        texts.append(f"{_positioned(fault)} {fault.hint or ''}".rstrip())
+    faults = map(with_hint, source.faults)
+    texts += [f"{_positioned(fault)} {fault.hint or ''}".rstrip() for fault in faults]
     for text in texts:
         yield from (line + "\n" for line in wrap(clean(text), 10, columns=page.columns))
 
