@@ -159,7 +159,7 @@ def test_each_stopped_account_says_by_a_finding_of_its_own_what_stops_it(
             if entry["account"] is not None and entry["severity"] == "error"
         }
         assert reported.keys() == stopped
-        assert all(place["line"] and place["column"] for place in reported.values())
+        assert all(position["line"] and position["column"] for position in reported.values())
     status = sendroute("status").out
     for key in accounts:
         failed = re.search(rf"^{key} +failed .*\n +(.*)", status, re.MULTILINE)
@@ -179,8 +179,11 @@ def test_an_account_that_is_held_back_says_what_is_unreadable(
     write(bolt.parent / "half.yaml", "kind: [unclosed\n")
     applied = json.loads(sendroute("apply", "manifests", "--auto-approve", "-o", "json").out)
     (held_back,) = (item for item in applied["findings"] if item["code"] == "held-back")
-    places = [held_back["position"], *held_back["related"]]
-    assert {place["file"] for place in places} == {"manifests/half.yaml", "manifests/tenants"}
+    positions = [held_back["position"], *held_back["related"]]
+    assert {position["file"] for position in positions} == {
+        "manifests/half.yaml",
+        "manifests/tenants",
+    }
     assert f"{held_back['position']['file']}:1:1: Account bolt/bolt" in sendroute("status").out
 
 
