@@ -159,7 +159,7 @@ def test_each_stopped_account_says_by_a_finding_of_its_own_what_stops_it(
             if entry["account"] is not None and entry["severity"] == "error"
         }
         assert reported.keys() == stopped
-        assert all(position["line"] and position["column"] for position in reported.values())
+        assert all(at["line"] and at["column"] for at in reported.values())
     status = sendroute("status").out
     for key in accounts:
         failed = re.search(rf"^{key} +failed .*\n +(.*)", status, re.MULTILINE)
