@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from tests.control_plane.fixtures import (  # noqa: F401
     control_plane,
+    crds,
     helm,
     kubeconform,
     namespace,
