@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests.control_plane.fixtures import (  # noqa: F401
+    actionlint,
     control_plane,
     crds,
     helm,
+    kstatus,
     kubeconform,
     namespace,
     private_control_plane,
