@@ -73,6 +73,12 @@ class ControlPlane:
     def kubeconfig(self) -> Path:
         return self.admin.kubeconfig
 
+    def admin_at(self, server: str) -> User:
+        """The administrator, with a kubeconfig that names another URL of this API server."""
+        token = self.admin.token
+        assert token is not None
+        return User("admin", self._write_kubeconfig({"token": token}, server), token)
+
     def kubectl(
         self,
         *words: str | Path,
@@ -113,11 +119,12 @@ class ControlPlane:
         user: User | None = None,
         content_type: str = "application/json",
         timeout: float = 60,
+        url: str | None = None,
     ) -> Answer:
-        """One request to the API server, by a user with a token."""
+        """One request to the API server, by a user with a token. ``url``: another way to it."""
         token = (user or self.admin).token
         assert token is not None, "this user signs in with a certificate"
-        host = self.url.removeprefix("https://")
+        host = (url or self.url).removeprefix("https://")
         headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type}
         with closing(
             http.client.HTTPSConnection(host, context=self._tls, timeout=timeout)
