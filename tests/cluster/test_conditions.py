@@ -26,7 +26,7 @@ from sendroute.cluster.objects import ObjectKey, ReconciledPlatform
 from sendroute.manifests.statuses import MAX_HELD_BACK, encode_status
 from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, reported
 from sendroute.model.codes import Code, Responsible, Trait, finding
-from sendroute.model.conditions import PLACES, ConditionType, Reason, is_stalled
+from sendroute.model.conditions import CONDITIONS, ConditionType, Reason, is_stalled
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.outcome import AccountOutcome, Outcome
@@ -88,7 +88,7 @@ def row(
 
 
 def secret(code: str) -> Row:
-    reason = PLACES[code].reason
+    reason = CONDITIONS[code].reason
     return row(
         f"a new profile with {code} waits for its secret",
         documents(PLATFORM, ACCOUNT),
@@ -355,7 +355,7 @@ ROWS = [
         Stalled=("True", "AccountNotApplied"),
     ),
     row(
-        "an account that waits goes on by itself, also with a reference that is not there yet",
+        "an account that waits continues by itself, also with a reference that is not there yet",
         documents(PLATFORM, ACCOUNT, VIA_SES),
         THE_DOMAIN,
         "InProgress",
@@ -707,14 +707,14 @@ def emitted() -> set[str]:
     return codes
 
 
-def test_every_code_that_can_reach_an_object_has_its_place() -> None:
+def test_every_code_that_can_reach_an_object_has_its_condition() -> None:
     codes = emitted()
     assert len(codes) > 35, "the sources are no longer found"
-    assert codes - PLACES.keys() - OF_NO_OBJECT == set()
+    assert codes - CONDITIONS.keys() - OF_NO_OBJECT == set()
 
 
 def test_the_table_has_no_unknown_code() -> None:
-    assert PLACES.keys() <= set(Code)
+    assert CONDITIONS.keys() <= set(Code)
 
 
 @pytest.mark.parametrize("code", Code, ids=str)

@@ -91,14 +91,14 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
         return None
     before = _before(seen)
     file = str(seen.key)
-    own = [item for item in reconciled.findings if item.where is None or item.where.file == file]
+    about = [item for item in reconciled.findings if item.where is None or item.where.file == file]
     suspended = seen.document is not None and seen.document.spec.suspend is True
     accepted = _suspended("The MailPlatform") if suspended else _VALID
-    held = _platform_held(reconciled, own, suspended=suspended)
+    held = _platform_held(reconciled, about, suspended=suspended)
     verdicts = {
-        _ACCEPTED: verdict_of(_ACCEPTED, own, accepted)[0],
-        _RESOLVED: verdict_of(_RESOLVED, own, _EXIST)[0],
-        _APPLIED: verdict_of(_APPLIED, own, held.verdict)[0],
+        _ACCEPTED: verdict_of(_ACCEPTED, about, accepted)[0],
+        _RESOLVED: verdict_of(_RESOLVED, about, _EXIST)[0],
+        _APPLIED: verdict_of(_APPLIED, about, held.verdict)[0],
     }
     held_back = _held_back(reconciled.statuses)
     store = before.store if isinstance(before, MailPlatformStatus) else UNSET
@@ -109,7 +109,7 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
         conditions=conditions(
             verdicts,
             held,
-            own,
+            about,
             seen.generation,
             _conditions_of(before),
             now.replace(microsecond=0),
@@ -122,7 +122,7 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
 
 
 def _platform_held(
-    reconciled: ReconciledPlatform, own: Sequence[Finding], *, suspended: bool
+    reconciled: ReconciledPlatform, about: Sequence[Finding], *, suspended: bool
 ) -> Held:
     if suspended:
         return Held(_suspended("The MailPlatform"))
@@ -130,7 +130,7 @@ def _platform_held(
         return Held(Verdict("False", Reason.WAITING, reconciled.waiting))
     if reconciled.desired is not None and reconciled.current == reconciled.desired:
         return _HELD
-    return _because(own) or _PENDING
+    return _because(about) or _PENDING
 
 
 def _held_back(statuses: Mapping[Any, AccountStatus]) -> list[HeldBackAccount]:
@@ -315,11 +315,11 @@ class _Account:
         if not stops:
             return None
         first = most_severe(stops)[0]
-        place = shown_at(first)
-        applied = place.type is _APPLIED
-        reason = place.reason if applied else Reason.ACCOUNT_NOT_APPLIED
-        if place.reason is Reason.PLATFORM_NOT_FOUND:
-            reason = place.reason
+        shown_by = shown_at(first)
+        applied = shown_by.type is _APPLIED
+        reason = shown_by.reason if applied else Reason.ACCOUNT_NOT_APPLIED
+        if shown_by.reason is Reason.PLATFORM_NOT_FOUND:
+            reason = shown_by.reason
         message = f"The account is not applied: {first.message}"
         return Held(Verdict("False", reason, message), is_stalled(first.code))
 
@@ -512,7 +512,7 @@ def _also_about(item: Finding) -> set[str]:
     """The other objects that a finding is about just as much: those of an account that is gone, and
     the other claim of two in one account, if neither is used."""
     if item.code in (Code.ACCOUNT_NOT_EMPTY, Code.DOMAIN_CONFLICT):
-        return {place.file for place in item.related}
+        return {other.file for other in item.related}
     return set()
 
 
@@ -539,5 +539,5 @@ def _as_verdict(before: Sequence[Condition]) -> Verdict | None:
 def _fields_before(status: Status | None) -> dict[str, Any]:
     if not isinstance(status, MailAccountStatus | SendingDomainStatus):
         return {}
-    own = {"observed_generation", "conditions"}
-    return {name: getattr(status, name) for name in status.__struct_fields__ if name not in own}
+    common = {"observed_generation", "conditions"}
+    return {name: getattr(status, name) for name in status.__struct_fields__ if name not in common}

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from sendroute.manifests.statuses import MAX_MESSAGE, Condition
 from sendroute.model.codes import Code, Trait, has_trait
-from sendroute.model.conditions import ConditionType, Place, Reason, is_stalled, place_of
+from sendroute.model.conditions import ConditionOf, ConditionType, Reason, condition_of, is_stalled
 from sendroute.model.finding import Finding, Severity
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -47,9 +47,9 @@ def is_blocking(finding: Finding) -> bool:
     return is_problem or has_trait(finding.code, Trait.SKIPPED)
 
 
-def shown_at(finding: Finding) -> Place:
+def shown_at(finding: Finding) -> ConditionOf:
     """Where a finding is shown; one that follows from another problem where that one is shown."""
-    return place_of(finding.cause or finding.code)
+    return condition_of(finding.cause or finding.code)
 
 
 def is_event(finding: Finding) -> bool:
@@ -81,21 +81,23 @@ def verdict_of(
     Returns:
         The verdict, and whether findings make the condition false.
     """
-    placed = [
-        (item, place) for item in most_severe(findings) if (place := shown_at(item))[0] is kind
+    shown = [
+        (item, shown_by)
+        for item in most_severe(findings)
+        if (shown_by := shown_at(item))[0] is kind
     ]
-    problems = [(item, place) for item, place in placed if not place.is_advice]
+    problems = [(item, shown_by) for item, shown_by in shown if not shown_by.is_advice]
     if problems:
-        first, place = problems[0]
-        return Verdict("False", place.reason, _sentence(first, len(problems) - 1)), True
-    if placed and otherwise.status == "True" and otherwise.reason == Reason.VALID:
-        return otherwise._replace(message=_sentence(placed[0][0], len(placed) - 1)), False
+        first, shown_by = problems[0]
+        return Verdict("False", shown_by.reason, _sentence(first, len(problems) - 1)), True
+    if shown and otherwise.status == "True" and otherwise.reason == Reason.VALID:
+        return otherwise._replace(message=_sentence(shown[0][0], len(shown) - 1)), False
     return otherwise, False
 
 
 def _sentence(finding: Finding, others: int) -> str:
     """The message of a finding, with its hint if that helps: a guard's approval is said elsewhere,
-    and what waits for something else needs no step of its own."""
+    and what waits for something else needs no separate step."""
     text = finding.message
     quiet = has_trait(finding.code, Trait.SKIPPED) or has_trait(finding.code, Trait.APPROVABLE)
     if finding.hint and not quiet:

@@ -25,7 +25,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     """The summary of the conditions before it."""
     RECONCILING = "Reconciling"
-    """The operator is not done, and goes on by itself."""
+    """The operator is not done, and continues by itself."""
     STALLED = "Stalled"
     """Nothing changes until a person acts."""
 
@@ -78,7 +78,7 @@ class Reason(StrEnum):
     CREDENTIAL_UNREADABLE = "CredentialUnreadable"
 
 
-class Place(NamedTuple):
+class ConditionOf(NamedTuple):
     """Where a finding is shown: a condition and its reason. ``is_advice``: it does not make the
     condition false. ``is_event``: it says what a change did, and not what is so since."""
 
@@ -90,13 +90,13 @@ class Place(NamedTuple):
 
 _ACCEPTED, _RESOLVED = ConditionType.ACCEPTED, ConditionType.RESOLVED_REFS
 _CONNECTED, _APPLIED = ConditionType.CONNECTION_VERIFIED, ConditionType.APPLIED
-_INVALID = Place(_ACCEPTED, Reason.INVALID)
-_ADVICE = Place(_ACCEPTED, Reason.VALID, is_advice=True)
-_HELD_BACK = Place(_APPLIED, Reason.HELD_BACK)
-_NO_STORE = Place(_APPLIED, Reason.STORE_UNAVAILABLE)
-_OTHER_STORE = Place(_APPLIED, Reason.STORE_LINEAGE_MISMATCH)
+_INVALID = ConditionOf(_ACCEPTED, Reason.INVALID)
+_ADVICE = ConditionOf(_ACCEPTED, Reason.VALID, is_advice=True)
+_HELD_BACK = ConditionOf(_APPLIED, Reason.HELD_BACK)
+_NO_STORE = ConditionOf(_APPLIED, Reason.STORE_UNAVAILABLE)
+_OTHER_STORE = ConditionOf(_APPLIED, Reason.STORE_LINEAGE_MISMATCH)
 
-PLACES: dict[str, Place] = {
+CONDITIONS: dict[str, ConditionOf] = {
     Code.TOO_LARGE: _INVALID,
     Code.UNKNOWN_FIELD: _INVALID,
     Code.MISSING_FIELD: _INVALID,
@@ -106,15 +106,15 @@ PLACES: dict[str, Place] = {
     Code.DUPLICATE_PROFILE: _INVALID,
     Code.INSECURE_AUTH: _INVALID,
     Code.CREDENTIALS_NEED_HOSTNAME: _INVALID,
-    Code.UNKNOWN_ACCOUNT: Place(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
-    Code.ACCOUNT_NOT_EMPTY: Place(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
-    Code.UNKNOWN_PLAN: Place(_ACCEPTED, Reason.PLAN_NOT_FOUND),
-    Code.NO_PLATFORM: Place(_ACCEPTED, Reason.PLATFORM_NOT_FOUND),
-    Code.NO_MANIFESTS: Place(_ACCEPTED, Reason.PLATFORM_NOT_FOUND),
-    Code.MANAGED_NOT_IN_PLAN: Place(_ACCEPTED, Reason.PLAN_FORBIDS_MANAGED),
-    Code.APPLY_ALL_UNSATISFIABLE: Place(_ACCEPTED, Reason.PLAN_FORBIDS_MANAGED),
-    Code.DOMAIN_CONFLICT: Place(_ACCEPTED, Reason.DOMAIN_CONFLICT),
-    Code.SUSPENDED: Place(_ACCEPTED, Reason.SUSPENDED, is_advice=True),
+    Code.UNKNOWN_ACCOUNT: ConditionOf(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
+    Code.ACCOUNT_NOT_EMPTY: ConditionOf(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
+    Code.UNKNOWN_PLAN: ConditionOf(_ACCEPTED, Reason.PLAN_NOT_FOUND),
+    Code.NO_PLATFORM: ConditionOf(_ACCEPTED, Reason.PLATFORM_NOT_FOUND),
+    Code.NO_MANIFESTS: ConditionOf(_ACCEPTED, Reason.PLATFORM_NOT_FOUND),
+    Code.MANAGED_NOT_IN_PLAN: ConditionOf(_ACCEPTED, Reason.PLAN_FORBIDS_MANAGED),
+    Code.APPLY_ALL_UNSATISFIABLE: ConditionOf(_ACCEPTED, Reason.PLAN_FORBIDS_MANAGED),
+    Code.DOMAIN_CONFLICT: ConditionOf(_ACCEPTED, Reason.DOMAIN_CONFLICT),
+    Code.SUSPENDED: ConditionOf(_ACCEPTED, Reason.SUSPENDED, is_advice=True),
     Code.DOCUMENTS_IGNORED: _ADVICE,
     Code.UNUSUAL_PORT: _ADVICE,
     Code.ENCRYPTION_MISMATCH: _ADVICE,
@@ -123,58 +123,58 @@ PLACES: dict[str, Place] = {
     Code.BOUNCES_REFUSED: _ADVICE,
     Code.APPLY_ALL_WINS: _ADVICE._replace(is_event=True),
     Code.UNKNOWN_APPLY_ALL: _ADVICE,
-    Code.UNKNOWN_PROFILE: Place(_RESOLVED, Reason.PROFILE_NOT_FOUND),
-    Code.PROFILE_DELETED: Place(_RESOLVED, Reason.PROFILE_NOT_FOUND),
-    Code.DEFAULT_FELL_BACK: Place(_RESOLVED, Reason.DEFAULT_FELL_BACK),
-    Code.SECRET_MISSING: Place(_RESOLVED, Reason.SECRET_NOT_FOUND),
-    Code.SECRET_FORBIDDEN: Place(_RESOLVED, Reason.SECRET_FORBIDDEN),
-    Code.SECRET_KEY_MISSING: Place(_RESOLVED, Reason.SECRET_KEY_MISSING),
-    Code.SECRET_INVALID: Place(_RESOLVED, Reason.SECRET_INVALID),
-    Code.SECRET_NOT_BOUND: Place(_RESOLVED, Reason.SECRET_NOT_BOUND),
-    Code.SECRET_NOT_COMPARED: Place(_RESOLVED, Reason.SECRET_NOT_COMPARED),
-    Code.CONNECTION_TEST_FAILED: Place(_CONNECTED, Reason.TEST_FAILED),
-    Code.ADDRESS_REFUSED: Place(_CONNECTED, Reason.ADDRESS_REFUSED),
-    Code.CONNECTION_NOT_TESTED: Place(_CONNECTED, Reason.NOT_TESTED, is_advice=True),
-    Code.AWAITING_CONFIRMATION: Place(_APPLIED, Reason.AWAITING_CONFIRMATION),
-    Code.CONFIRMATION_EXCEEDED: Place(_APPLIED, Reason.CONFIRMATION_EXCEEDED),
-    Code.APPLY_ALL_ID_REUSED: Place(_APPLIED, Reason.APPLY_ALL_ID_REUSED),
-    Code.DEPENDENCY_SKIPPED: Place(_APPLIED, Reason.DEPENDENCY_SKIPPED),
+    Code.UNKNOWN_PROFILE: ConditionOf(_RESOLVED, Reason.PROFILE_NOT_FOUND),
+    Code.PROFILE_DELETED: ConditionOf(_RESOLVED, Reason.PROFILE_NOT_FOUND),
+    Code.DEFAULT_FELL_BACK: ConditionOf(_RESOLVED, Reason.DEFAULT_FELL_BACK),
+    Code.SECRET_MISSING: ConditionOf(_RESOLVED, Reason.SECRET_NOT_FOUND),
+    Code.SECRET_FORBIDDEN: ConditionOf(_RESOLVED, Reason.SECRET_FORBIDDEN),
+    Code.SECRET_KEY_MISSING: ConditionOf(_RESOLVED, Reason.SECRET_KEY_MISSING),
+    Code.SECRET_INVALID: ConditionOf(_RESOLVED, Reason.SECRET_INVALID),
+    Code.SECRET_NOT_BOUND: ConditionOf(_RESOLVED, Reason.SECRET_NOT_BOUND),
+    Code.SECRET_NOT_COMPARED: ConditionOf(_RESOLVED, Reason.SECRET_NOT_COMPARED),
+    Code.CONNECTION_TEST_FAILED: ConditionOf(_CONNECTED, Reason.TEST_FAILED),
+    Code.ADDRESS_REFUSED: ConditionOf(_CONNECTED, Reason.ADDRESS_REFUSED),
+    Code.CONNECTION_NOT_TESTED: ConditionOf(_CONNECTED, Reason.NOT_TESTED, is_advice=True),
+    Code.AWAITING_CONFIRMATION: ConditionOf(_APPLIED, Reason.AWAITING_CONFIRMATION),
+    Code.CONFIRMATION_EXCEEDED: ConditionOf(_APPLIED, Reason.CONFIRMATION_EXCEEDED),
+    Code.APPLY_ALL_ID_REUSED: ConditionOf(_APPLIED, Reason.APPLY_ALL_ID_REUSED),
+    Code.DEPENDENCY_SKIPPED: ConditionOf(_APPLIED, Reason.DEPENDENCY_SKIPPED),
     Code.TOO_MANY_CHANGES: _HELD_BACK,
     Code.TOO_MANY_REMOVALS: _HELD_BACK,
     Code.ACCOUNT_REMOVAL: _HELD_BACK,
     Code.OLDER_TREE: _HELD_BACK,
     Code.HELD_BACK: _HELD_BACK,
-    Code.STALE_PLAN: Place(_APPLIED, Reason.STORE_CHANGED),
+    Code.STALE_PLAN: ConditionOf(_APPLIED, Reason.STORE_CHANGED),
     Code.STORE_LOCKED: _NO_STORE,
     Code.STORE_FAILED: _NO_STORE,
     Code.STORE_VERSION: _NO_STORE,
     Code.NOT_INITIALISED: _NO_STORE,
     Code.STORE_EMPTY: _OTHER_STORE,
     Code.WRONG_STORE: _OTHER_STORE,
-    Code.CLUSTER_UNREACHABLE: Place(_APPLIED, Reason.CLUSTER_UNREACHABLE),
-    Code.KEY_MISSING: Place(_APPLIED, Reason.KEY_MISSING),
-    Code.CREDENTIAL_UNREADABLE: Place(_APPLIED, Reason.CREDENTIAL_UNREADABLE),
+    Code.CLUSTER_UNREACHABLE: ConditionOf(_APPLIED, Reason.CLUSTER_UNREACHABLE),
+    Code.KEY_MISSING: ConditionOf(_APPLIED, Reason.KEY_MISSING),
+    Code.CREDENTIAL_UNREADABLE: ConditionOf(_APPLIED, Reason.CREDENTIAL_UNREADABLE),
 }
 """The codes of findings about objects. All others are about files, git, commands or a relay."""
 
-_ELSEWHERE = Place(_APPLIED, Reason.ACCOUNT_NOT_APPLIED)
+_ELSEWHERE = ConditionOf(_APPLIED, Reason.ACCOUNT_NOT_APPLIED)
 
 
-def place_of(code: str) -> Place:
+def condition_of(code: str) -> ConditionOf:
     """Find where a finding is shown.
 
     Args:
         code: the code of the finding.
 
     Returns:
-        The place. A code that is of no object, or of another release, has the place of a change
+        The condition. A code that is of no object, or of another release, has the one of a change
         that was not applied.
     """
-    return PLACES.get(code, _ELSEWHERE)
+    return CONDITIONS.get(code, _ELSEWHERE)
 
 
 def is_stalled(code: str) -> bool:
-    """Whether what a finding stops goes on only after a person acts.
+    """Whether what a finding stops continues only after a person acts.
 
     It does not if a retry is worth it, if it waits for something else, or if what Sendroute
     connects to must recover first.
