@@ -107,7 +107,7 @@ def desired_of(objects: Iterable[ClusterObject]) -> Desired:
     compilation = Compilation()
     findings: list[Finding] = []
     stopped: dict[AccountKey, frozenset[str | None]] = {}
-    complete = True
+    unread: list[Finding] = []
     for seen in objects:
         findings += seen.findings
         if seen.document is not None:
@@ -115,8 +115,8 @@ def desired_of(objects: Iterable[ClusterObject]) -> Desired:
         elif seen.account is not None:
             stopped[seen.account] = stopped.get(seen.account, frozenset()) | seen.profiles
         else:
-            complete = False
-    return compilation.finish(findings=findings, stopped=stopped, complete=complete)
+            unread += seen.findings
+    return compilation.finish(findings=findings, stopped=stopped, unread=unread)
 
 
 class Cluster:

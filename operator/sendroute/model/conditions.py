@@ -122,6 +122,7 @@ CONDITIONS: dict[str, ConditionOf] = {
     Code.NOT_ENFORCED: _ADVICE,
     Code.BOUNCES_REFUSED: _ADVICE,
     Code.APPLY_ALL_WINS: _ADVICE._replace(is_event=True),
+    Code.REMOVED_BEFORE_MOVE: _ADVICE._replace(is_event=True),
     Code.UNKNOWN_APPLY_ALL: _ADVICE,
     Code.UNKNOWN_PROFILE: ConditionOf(_RESOLVED, Reason.PROFILE_NOT_FOUND),
     Code.PROFILE_DELETED: ConditionOf(_RESOLVED, Reason.PROFILE_NOT_FOUND),
