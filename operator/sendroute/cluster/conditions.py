@@ -511,7 +511,7 @@ def _because(findings: Sequence[Finding]) -> Held | None:
 def _also_about(item: Finding) -> set[str]:
     """The other objects that a finding is about just as much: those of an account that is gone, and
     the other claim of two in one account, if neither is used."""
-    if item.code in (Code.ACCOUNT_NOT_EMPTY, Code.DOMAIN_CONFLICT):
+    if shown_at(item).reason in (Reason.ACCOUNT_NOT_FOUND, Reason.DOMAIN_CONFLICT):
         return {other.file for other in item.related}
     return set()
 

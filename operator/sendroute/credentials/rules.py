@@ -15,7 +15,6 @@ from sendroute.credentials.content import (
     username_of,
 )
 from sendroute.credentials.variables import ALLOWED_HOSTS, PASSWORD, USERNAME
-from sendroute.model.codes import Code
 from sendroute.model.credential import Credential
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
 
@@ -37,7 +36,7 @@ def refusal_of(ref: SecretRef, host: str, port: int) -> SecretProblem | None:
         Why it is not read; None if it may be.
     """
     if not (_NAME.fullmatch(ref.namespace) and _NAME.fullmatch(ref.name)):
-        return problem(Code.SECRET_MISSING, ref, "has an invalid name")
+        return problem("secret-missing", ref, "has an invalid name")
     if ref.of_platform != (ref.namespace == PLATFORM_NAMESPACE):
         return of_another_owner(ref, host, port)
     return None
@@ -51,7 +50,7 @@ def credential_in(
     port: int,
     username: str | None,
     *,
-    key_missing: Code = Code.SECRET_MISSING,
+    key_missing: str = "secret-missing",
 ) -> Answer:
     """Find the credential in a secret.
 
@@ -79,7 +78,7 @@ def credential_in(
         return credential_of(username, password)
     except InvalidSecretError as unfit:
         missing = isinstance(unfit, SecretNotFoundError)
-        code = key_missing if missing else Code.SECRET_INVALID
+        code = key_missing if missing else "secret-invalid"
         return problem(code, ref, f"cannot be used: its {key_name} {unfit}")
 
 
