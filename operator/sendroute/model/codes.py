@@ -654,6 +654,17 @@ class Code(StrEnum):
         "Choose another address, or stop the other process.",
     )
 
+    # Cluster
+
+    CLUSTER_UNREACHABLE = (
+        "cluster-unreachable",
+        _ERROR,
+        _OPERATOR,
+        "The Kubernetes API does not answer, or refuses an answer.",
+        "There is no usable configuration, the API is down, or a role does not allow the request.",
+        "Give a kubeconfig file, or bind the role that the chart creates.",
+    )
+
     # Relay
 
     RELAY_RUNNING = (
