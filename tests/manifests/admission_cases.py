@@ -104,6 +104,7 @@ def without(value: dict[str, Any], *path: str) -> dict[str, Any]:
 
 _NULL = "Kubernetes drops the null of a field, as if the field were absent"
 _NAMES = "CEL has no table of Unicode characters, so the operator reports the name"
+_FRACTION = "the API server reads no number with a fraction as whole; kubectl writes it as 587"
 _METADATA = "labels and annotations are the API server's own, and files ignore them"
 
 SCHEMA, RULE, POLICY, STRICT = (
@@ -177,7 +178,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("a domain that overrides", domain(route={"managed": {}}, overrides="2026-11")),
     ("a port of 1", profile(port=1)),
     ("a port of 65535", profile(port=65535)),
-    ("a whole number with a fraction of zero", profile(port=587.0)),
+    ("a display name of 80 characters outside ASCII", profile(displayName="ü" * 80)),
     ("a limit of the largest number", profile(limits={"perDay": INT64_MAX})),
     ("a domain in capitals", domain(domain="Shop.Example.COM")),
     ("a domain of 253 characters", domain(domain=".".join(["x" * 63] * 3 + ["y" * 61]))),
@@ -400,6 +401,7 @@ DIFFERENT: list[tuple[str, dict[str, Any], Refused | None, str]] = [
      domain(domain=f"{'ü' * 60}.example"), None, _NAMES),
     ("an IPv6 network with host bits", networks("fd00::1/8"), None,
      "a pattern cannot tell the bits of a shortened address, so the operator reports it"),
+    ("a whole number with a fraction of zero", profile(port=587.0), SCHEMA, _FRACTION),
     ("a label that is no text", account() | {
         "metadata": {"name": "a", "namespace": "acme", "labels": {"a": 5}}
     }, SCHEMA, _METADATA),

@@ -212,7 +212,11 @@ _PROFILE = (
 )
 SHAPE_RULES: dict[type[Shape], tuple[Rule, ...]] = {
     shapes.MailPlatform: (
-        Rule("self.metadata.name == 'default'", "the only MailPlatform is named default"),
+        Rule(
+            "self.metadata.name == 'default'",
+            "the only MailPlatform is named default",
+            ".metadata.name",
+        ),
     ),
     shapes.PlatformSpec: (
         Rule(
