@@ -256,5 +256,5 @@ def rules_of(shape: type[Shape]) -> list[Rule]:
 
 def rule_of(shape: type[Shape], field: str) -> Rule | None:
     """Return the rule for the value of a field, or for each item of a list; None for none."""
-    found = (FIELD_RULES.get((base, field)) for base in shape.__mro__)
-    return next((rule for rule in found if rule is not None), None)
+    candidates = (FIELD_RULES.get((base, field)) for base in shape.__mro__)
+    return next((rule for rule in candidates if rule is not None), None)
