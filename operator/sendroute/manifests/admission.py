@@ -12,8 +12,10 @@ characters, and the host bits of an IPv6 network. The operator reports those.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from sendroute.manifests import fields, shapes
-from sendroute.manifests.fields import OneOf, Shape
+from sendroute.manifests.fields import OneOf
 from sendroute.model.profile import Encryption
 from sendroute.model.providers import PROVIDERS
 
@@ -210,7 +212,7 @@ _PROFILE = (
     _NEEDS_NAME,
     _NEEDS_ENCRYPTION,
 )
-SHAPE_RULES: dict[type[Shape], tuple[Rule, ...]] = {
+SHAPE_RULES: dict[type[Struct], tuple[Rule, ...]] = {
     shapes.MailPlatform: (
         Rule(
             "self.metadata.name == 'default'",
@@ -238,7 +240,7 @@ SHAPE_RULES: dict[type[Shape], tuple[Rule, ...]] = {
         ),
     ),
 }
-FIELD_RULES: dict[tuple[type[Shape], str], Rule] = {
+FIELD_RULES: dict[tuple[type[Struct], str], Rule] = {
     (shapes.DomainSpec, "domain"): DOMAIN,
     (shapes.PlatformSpec, "heloName"): HOST_NAME,
     (shapes.ManagedShape, "host"): HOST,
@@ -248,13 +250,13 @@ FIELD_RULES: dict[tuple[type[Shape], str], Rule] = {
 }
 
 
-def rules_of(shape: type[Shape]) -> list[Rule]:
+def rules_of(shape: type[Struct]) -> list[Rule]:
     """Return the rules for a mapping of a shape."""
     rules = [rule for base in reversed(shape.__mro__) for rule in SHAPE_RULES.get(base, ())]
     return [_exactly_one(shape)] if issubclass(shape, OneOf) else rules
 
 
-def rule_of(shape: type[Shape], field: str) -> Rule | None:
+def rule_of(shape: type[Struct], field: str) -> Rule | None:
     """Return the rule for the value of a field, or for each item of a list; None for none."""
     candidates = (FIELD_RULES.get((base, field)) for base in shape.__mro__)
     return next((rule for rule in candidates if rule is not None), None)
