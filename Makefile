@@ -4,21 +4,28 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
-# In CI no test with real mail is skipped.
+# The minor version of Kubernetes that the tests run on.
+KUBERNETES ?=
+export SENDROUTE_TEST_KUBERNETES := $(KUBERNETES)
+# In CI no test with real mail or on Kubernetes is skipped.
 unit test-newest test-oldest: export REAL_MAIL_TESTS := $(if $(CI),required)
+unit test-newest test-oldest test-kubernetes: export REAL_KUBERNETES_TESTS := $(if $(CI),required)
 # What the checker of words reads.
 WORDS = $(shell git ls-files operator docs examples tests README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
+KUBERNETES_TESTS := tests/control_plane $(wildcard tests/kubernetes tests/cluster)
 LOCKED := tests/requirements/locked.txt
 OLDEST := tests/requirements/oldest.txt
+# What the images hold: the part of the lock that is not for developers.
+RUNTIME := tests/requirements/runtime.txt
 PIP := -m pip --quiet --disable-pip-version-check install
-RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --extra dev --python-version 3.11 \
+RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --python-version 3.11 \
   --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-mail test lint types unit test-newest test-oldest lock postgresql postfix bench schemas docs clean
+.PHONY: help demo demo-mail test lint types unit test-newest test-oldest test-kubernetes lock control-plane postgresql postfix bench schemas docs clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 # An old Python is reported before anything is installed.
 define supported
@@ -49,27 +56,39 @@ lint: $(VENV)/ready
 types: $(VENV)/ready
 	$(BIN)/mypy
 
-unit: $(VENV)/ready postgresql postfix
+unit: $(VENV)/ready postgresql postfix control-plane
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n $(JOBS)
 
-test-newest: postgresql postfix  ## the tests with the newest libraries that the ranges allow
+test-newest: postgresql postfix control-plane  ## the tests with the newest libraries that the ranges allow
 	$(supported)
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager --editable '.[dev]'
 	PATH="$(abspath .venv-newest/bin):$$PATH" .venv-newest/bin/python -m pytest -n $(JOBS)
 
-test-oldest: postgresql postfix  ## the tests with the oldest libraries that the ranges allow
+test-oldest: postgresql postfix control-plane  ## the tests with the oldest libraries that the ranges allow
 	$(supported)
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python $(PIP) --require-hashes --requirement $(OLDEST)
 	.venv-oldest/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	PATH="$(abspath .venv-oldest/bin):$$PATH" .venv-oldest/bin/python -m pytest -n $(JOBS)
 
+test-kubernetes: $(VENV)/ready postgresql  ## the tests on Kubernetes, with each minor version
+	set -e; unset KUBEBUILDER_ASSETS; for minor in $$($(PYTHON) -m tests.control_plane.programs --list); do \
+	  echo "Kubernetes $$minor:"; \
+	  $(PYTHON) -m tests.control_plane.programs $$minor; \
+	  SENDROUTE_TEST_KUBERNETES=$$minor PATH="$(abspath $(BIN)):$$PATH" \
+	    $(BIN)/python -m pytest -n $(JOBS) $(KUBERNETES_TESTS); \
+	done
+
+control-plane:  ## Kubernetes' programs for the tests, into ~/.cache/sendroute: 5 minutes, once
+	@$(PYTHON) -m tests.control_plane.programs
+
 lock:  ## resolve the locked versions again, from the ranges in pyproject.toml
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python $(PIP) 'uv>=0.5,<1'
-	$(RESOLVE) --universal --output-file $(LOCKED)
-	$(RESOLVE) --resolution lowest-direct --output-file $(OLDEST)
+	$(RESOLVE) --extra dev --universal --output-file $(LOCKED)
+	$(RESOLVE) --universal --constraint $(LOCKED) --output-file $(RUNTIME)
+	$(RESOLVE) --extra dev --resolution lowest-direct --output-file $(OLDEST)
 
 postgresql:
 	@.ci/postgresql

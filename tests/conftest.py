@@ -1,11 +1,22 @@
 """Options and fixtures that all tests share."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.control_plane.fixtures import (  # noqa: F401
+    actionlint,
+    control_plane,
+    helm,
+    kstatus,
+    kubeconform,
+    namespace,
+    private_control_plane,
+    servers,
+)
 from tests.isolation import isolate
 from tests.postgres import Cluster
 
@@ -25,6 +36,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before workers are started
 def pytest_sessionstart() -> None:
     isolate()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested at all, because a program is missing here."""
+    reports: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    reasons = (report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple))
+    missing = Counter(
+        reason for reason in reasons if reason.removeprefix("Skipped: ").startswith("NO ")
+    )
+    for reason, count in missing.items():
+        text = f"{count} tests were skipped. {reason.removeprefix('Skipped: ')}"
+        terminalreporter.write_line(text, red=True, bold=True)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ import signal
 from types import FrameType
 
 _VARIABLES = frozenset(
-    {"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "REAL_MAIL_TESTS", "SHELL", "TMPDIR", "USER"}
+    {"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER", "XDG_CACHE_HOME"}
+    | {"KUBEBUILDER_ASSETS", "REAL_KUBERNETES_TESTS", "REAL_MAIL_TESTS"}
 )
 _PREFIXES = ("HYPOTHESIS_", "PYTEST_", "SENDROUTE_TEST_")
 # Not in os.environ, but children inherit it: readline, which pytest imports, exports the size of

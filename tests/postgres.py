@@ -5,10 +5,8 @@ The server stops when the process that started it ends, also if that process is 
 
 import os
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +18,7 @@ from typing import Self
 
 import psycopg
 from psycopg import sql
+from tests.private_server import PrivateServer, free_port
 
 # The data is not needed after the tests, so the server does not wait for the disk.
 _NO_SYNC = ("fsync=off", "full_page_writes=off")
@@ -70,17 +69,6 @@ def unprivileged() -> tuple[int, int] | None:
     raise RuntimeError("There is no user to run PostgreSQL as: neither postgres nor nobody.")
 
 
-# Starts the server and a watcher that stops it with SIGQUIT (immediate) when standard input is
-# closed, so a killed pytest leaves no server behind. `stop` writes a line first, so that the
-# watcher does nothing. The watcher is not a child of the server, because a server waits for its
-# children.
-_WATCHED = """
-exec 3<&0 </dev/null
-( ( read -r _ <&3 || kill -QUIT $$ ) >/dev/null 2>&1 & )
-exec "$@" 3<&-
-"""
-
-
 class Cluster:
     """A server with an empty cluster. A context manager.
 
@@ -94,8 +82,8 @@ class Cluster:
         self._settings = (*settings, *(_NO_SYNC if no_sync else ()))
         self.directory = Path(tempfile.mkdtemp(prefix="sendroute-pg-"))
         self.socket = self.directory
-        self.port = _free_port()
-        self._server: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self._server: PrivateServer | None = None
         self._numbers = count(1)
         if self._user is not None:
             os.chown(self.directory, *self._user)
@@ -134,19 +122,15 @@ class Cluster:
             f"port={self.port}",
             f"unix_socket_directories={self.socket}",
         ]
-        with (self.directory / "log").open("ab") as log:
-            self._server = subprocess.Popen(
-                [
-                    *("sh", "-c", _WATCHED, "sh", self._programs / "postgres"),
-                    *("-D", str(self.data)),
-                    *(word for setting in settings for word in ("-c", setting)),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C must not reach the server
-                **self._as_user(),
-            )
+        self._server = PrivateServer(
+            (
+                *(self._programs / "postgres", "-D", self.data),
+                *(word for setting in settings for word in ("-c", setting)),
+            ),
+            self.directory / "log",
+            orphaned=signal.SIGQUIT,
+            **self._as_user(),
+        )
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
@@ -156,7 +140,7 @@ class Cluster:
                 self.connect().close()
                 return
             except psycopg.OperationalError:
-                ended = self._server is None or self._server.poll() is not None
+                ended = self._server is None or self._server.has_ended
                 if ended or time.monotonic() > deadline:
                     log = (self.directory / "log").read_text(errors="replace")
                     raise RuntimeError(f"PostgreSQL did not start:\n{log}") from None
@@ -169,13 +153,7 @@ class Cluster:
         shutdown, which ends sessions and writes all data.
         """
         if self._server is not None:
-            self._server.send_signal(how)
-            try:
-                self._server.wait(_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                self._server.kill()
-                self._server.wait()
-            self._server.communicate(b"stopped\n")
+            self._server.stop(how)
             self._server = None
 
     @contextmanager
@@ -238,16 +216,3 @@ def _children(pid: int) -> list[str]:
         ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True
     )
     return children.stdout.split()
-
-
-def _free_port() -> int:
-    """A free port below the range of ephemeral ports (ip(7), ip_local_port_range).
-
-    A connection could take a port of that range before the server listens on it, also when the
-    server is restarted.
-    """
-    for port in random.sample(range(15_000, 30_000), 200):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("No port is free.")

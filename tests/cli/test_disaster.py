@@ -398,6 +398,30 @@ def test_a_wrong_key_is_still_refused(lost_key: LostKey) -> None:
 # A second init
 
 
+def test_init_if_missing_creates_the_store_once(sendroute: Program, lose: Lose) -> None:
+    assert lose
+    created = sendroute("init", "--if-missing")
+    assert (created.status, "Created the store" in created.out) == (0, True)
+    lineage = json.loads(sendroute("status", "-o", "json").out)["store"]["lineage"]
+    again = sendroute("init", "--if-missing")
+    assert (again.status, again.err) == (0, "")
+    assert "exists. Nothing was changed." in again.out
+    assert json.loads(sendroute("status", "-o", "json").out)["store"]["lineage"] == lineage
+
+
+def test_init_if_missing_does_not_take_another_file_for_the_store(
+    sendroute: Program, lose: Lose
+) -> None:
+    assert lose
+    Path("other.db").write_text("not a store")
+    refused = sendroute("init", "--if-missing", "--store", "sqlite:///other.db")
+    assert (refused.status, "wrong-store" in refused.err) == (3, True), refused
+    Path("lost.db-wal").write_text("the log of a store that was moved")
+    refused = sendroute("init", "--if-missing", "--store", "sqlite:///lost.db")
+    assert (refused.status, "store-exists" in refused.err) == (3, True), refused
+    assert not Path("lost.db").exists()
+
+
 def test_a_second_init_reports_the_store_and_leaves_its_key_alone(
     sendroute: Program, lose: Lose
 ) -> None:

@@ -15,7 +15,7 @@ from sendroute.delivery.lookup_tables import (
     nexthop_rows,
     null_sender_row,
 )
-from sendroute.model import route
+from sendroute.model import owner, route
 from sendroute.model.credential import Credential
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
@@ -166,7 +166,7 @@ def test_a_profile_has_the_transport_that_explain_shows(encryption: Encryption, 
 
 
 def test_the_managed_relay_has_the_transport_that_explain_shows() -> None:
-    bound = binding_of(PLATFORM, "relay", RELAY)
+    bound = binding_of(owner.PLATFORM, "relay", RELAY)
     rows = nexthop_rows(Endpoint(0, 3, bound, None, 1, None), signs_in=True, credential=SECRET)
     explained = explain_domain("shop.example.com", "shop.example.com", _facts(None))
     assert explained.nexthop is not None

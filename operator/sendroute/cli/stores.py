@@ -12,8 +12,10 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.git.repository import find_repository
 from sendroute.model.change import Plan
+from sendroute.model.codes import Code
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
+from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.reconcile.restore import restore
 from sendroute.reports.progress import progress
@@ -46,6 +48,25 @@ def create_store(session: Session, *, lock: Path | None = None, backup: Path | N
     lines += _key_lines(created)
     lines += ignored
     return present(session, [Output("text", None)], lambda *_: _text(lines))
+
+
+def create_if_missing(session: Session, create: Callable[[], int]) -> int:
+    """Create the store unless there is one, and report it. What is there must be a store that this
+    program can use: a file of another program, or the log of a store that was lost, is reported as
+    without the option."""
+    try:
+        return create()
+    except ProblemError as problem:
+        if problem.findings[0].code != Code.STORE_EXISTS:
+            raise
+        store = session.factory.store_if_exists()
+        if store is None:
+            raise
+    with store:
+        line = f"The store {store.location} exists. Nothing was changed."
+    if session.terminal.quiet:
+        return 0
+    return present(session, [Output("text", None)], lambda *_: _text([line]))
 
 
 def create_from(session: Session, file: Path) -> int:

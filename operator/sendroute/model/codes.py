@@ -619,6 +619,17 @@ class Code(StrEnum):
         Trait.SKIPPED,
     )
 
+    REMOVED_BEFORE_MOVE = (
+        "removed-before-move",
+        _WARN,
+        _OPERATOR,
+        "A domain leaves its account before the account that declares it can take it.",
+        "Only the account that loses the domain is planned, the other one cannot change now, or"
+        " several accounts declare the domain.",
+        "Apply both accounts together. Until then the domain cannot send.",
+        Trait.NEEDS_BASE,
+    )
+
     # Following a source
 
     SOURCE_UNREACHABLE = (
@@ -652,6 +663,17 @@ class Code(StrEnum):
         "The address to listen on is unavailable.",
         "Another process listens there, or the host does not have this address.",
         "Choose another address, or stop the other process.",
+    )
+
+    # Cluster
+
+    CLUSTER_UNREACHABLE = (
+        "cluster-unreachable",
+        _ERROR,
+        _OPERATOR,
+        "The Kubernetes API does not answer, or refuses an answer.",
+        "There is no usable configuration, the API is down, or a role does not allow the request.",
+        "Give a kubeconfig file, or bind the role that the chart creates.",
     )
 
     # Relay

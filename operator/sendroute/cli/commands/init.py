@@ -10,9 +10,11 @@ examples:
   sendroute init --key-file /run/secrets/sendroute.key
   sendroute init --from-backup backup.db                    if the store is lost
   sendroute init --from-lock manifests/sendroute.lock       the same, without a backup
+  sendroute init --if-missing                               for a script that runs at each start
 """
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 from sendroute.cli.command_line import INPUT_FILE, Parser, UsageError
@@ -29,9 +31,18 @@ def options(parser: Parser) -> None:
     parser.value(
         "--from-backup", metavar="FILE", type=INPUT_FILE, help="restore a file of `backup`"
     )
+    parser.switch("--if-missing", help="change nothing and succeed if the store exists already")
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.stores import create_if_missing
+
+    if arguments.if_missing:
+        return create_if_missing(session, partial(_create, arguments, session))
+    return _create(arguments, session)
+
+
+def _create(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.stores import create_store
 
     # An empty name, of a variable that was not set say, is none of an empty store.

@@ -1,0 +1,246 @@
+"""Objects of the Kubernetes API in the form in which the operator keeps them: what they declare,
+the metadata that it needs, and their status. Everything else is dropped, managed fields above all.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from sys import intern
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType, field
+
+from sendroute.manifests import shapes
+from sendroute.manifests.headers import account_of, account_of_document, profiles_of
+from sendroute.manifests.problems import problems
+from sendroute.model.account_status import AccountStatus
+from sendroute.model.codes import finding
+from sendroute.model.current import CurrentAccount
+from sendroute.model.desired import AccountKey, DesiredAccount
+from sendroute.model.finding import Finding, Where
+from sendroute.model.outcome import AccountOutcome, Outcome
+from sendroute.model.owner import Owner
+from sendroute.model.platform import Platform
+
+PLURALS = {
+    "MailPlatform": "mailplatforms",
+    "MailAccount": "mailaccounts",
+    "SMTPProfile": "smtpprofiles",
+    "SendingDomain": "sendingdomains",
+}
+"""The kinds, and their names in the paths of the API."""
+
+PLATFORM_KIND = "MailPlatform"
+"""The only kind without a namespace."""
+
+_OURS = f"{shapes.API_GROUP}/"
+
+
+class ObjectKey(NamedTuple):
+    """``namespace`` is empty for an object without one."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, self))
+
+
+class ClusterObject(Struct, frozen=True):
+    """An object as it was seen last.
+
+    ``annotations`` are those of Sendroute's group. ``document`` is the object as a manifest, None
+    if it is invalid; then ``findings`` say why, ``owner`` is the account that it would belong to
+    (None if that cannot be read), and ``profiles`` are the names of those that it would define.
+    """
+
+    key: ObjectKey
+    uid: str
+    generation: int
+    resource_version: str
+    created: datetime | None
+    document: shapes.Document | None
+    annotations: Mapping[str, str] = MappingProxyType({})
+    findings: tuple[Finding, ...] = ()
+    owner: AccountKey | None = None
+    profiles: frozenset[str | None] = frozenset()
+    status_json: bytes = b""
+
+    @property
+    def status(self) -> dict[str, Any] | None:
+        """The status; None if there is none yet. It is decoded at each use, because a hundred
+        thousand decoded ones would not fit."""
+        if not self.status_json:
+            return None
+        status = msgspec.json.decode(self.status_json)
+        return status if isinstance(status, dict) else None
+
+    @property
+    def account(self) -> AccountKey | None:
+        """The account that the object belongs to; None for a MailPlatform, or if the account cannot
+        be read."""
+        return self.owner if self.document is None else account_of_document(self.document)
+
+    @property
+    def where(self) -> Where:
+        """The object as the place of a finding."""
+        return Where(str(self.key), 0)
+
+
+class _Metadata(Struct, rename="camel"):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    annotations: dict[str, str] | None = None
+
+
+class Item(Struct):
+    """An object in an answer of the API. ``spec`` and ``status`` are decoded later."""
+
+    metadata: _Metadata
+    spec: Raw | UnsetType = UNSET
+    status: Raw | UnsetType = UNSET
+
+
+class _ListMetadata(Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = field(default="", name="continue")
+
+
+class Page(Struct):
+    """One page of a list."""
+
+    metadata: _ListMetadata
+    items: list[Item]
+
+
+decode_page = msgspec.json.Decoder(Page).decode
+decode_item = msgspec.json.Decoder(Item).decode
+
+
+def object_of(kind: str, item: Item) -> ClusterObject:
+    """Convert an object of the API. It is read exactly as a document of a file.
+
+    Args:
+        kind: its kind.
+        item: the object as it was answered.
+
+    Returns:
+        The object; one that is invalid has findings instead of a document.
+    """
+    metadata = item.metadata
+    key = ObjectKey(kind, intern(metadata.namespace), metadata.name)
+    annotations = {
+        name: value
+        for name, value in (metadata.annotations or {}).items()
+        if name.startswith(_OURS)
+    }
+    read = read_document(key, annotations, item.spec)
+    return ClusterObject(
+        key,
+        metadata.uid,
+        metadata.generation,
+        metadata.resource_version,
+        metadata.creation_timestamp,
+        read.document,
+        annotations or MappingProxyType({}),
+        read.findings,
+        read.owner,
+        read.profiles,
+        b"" if isinstance(item.status, UnsetType) else bytes(item.status),
+    )
+
+
+class ReadDocument(NamedTuple):
+    """What an object declares, or why it is invalid; as in :class:`ClusterObject`."""
+
+    document: shapes.Document | None
+    findings: tuple[Finding, ...] = ()
+    owner: AccountKey | None = None
+    profiles: frozenset[str | None] = frozenset()
+
+
+def read_document(
+    key: ObjectKey, annotations: Mapping[str, str], spec: Raw | UnsetType
+) -> ReadDocument:
+    """Read an object as the document that a file would hold."""
+    metadata: dict[str, Any] = {"name": key.name}
+    if key.namespace:
+        metadata["namespace"] = key.namespace
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    value: dict[str, Any] = {
+        "apiVersion": shapes.API_VERSION,
+        "kind": key.kind,
+        "metadata": metadata,
+    }
+    if not isinstance(spec, UnsetType):
+        value["spec"] = _shared(msgspec.json.decode(spec))
+    try:
+        return ReadDocument(shapes.decode(value))
+    except msgspec.ValidationError:
+        account, where = account_of(value), Where(str(key), 0)
+        findings = tuple(
+            finding(
+                problem.code,
+                problem.message,
+                hint=problem.hint,
+                where=where.at(*problem.path, of_key=problem.of_key),
+                account=account,
+            )
+            for problem in problems(key.kind, value)
+        )
+        return ReadDocument(None, findings, account, frozenset(profiles_of(value)))
+
+
+def _shared(spec: Any) -> Any:
+    """The same, with one copy of the account's name for all objects of the account."""
+    if isinstance(spec, dict) and isinstance(account := spec.get("account"), str):
+        spec["account"] = intern(account)
+    return spec
+
+
+class Reconciled(Struct, frozen=True):
+    """An account after it was reconciled, or why it waits.
+
+    ``objects`` are all objects of the account, also invalid ones; ``desired`` is what they declare,
+    None without a valid MailAccount. ``findings`` are all of the account, and those of none that
+    stop it. ``outcome`` is None if nothing was attempted. ``status`` is what the account leaves
+    open, None if it is fully applied. ``current`` is what the store holds afterwards, and ``since``
+    says since when each of its domains has its route. ``waiting`` says why the account is not
+    reconciled yet, None if it was. ``lineage`` is the store's, empty while that is unknown.
+    """
+
+    key: AccountKey
+    objects: tuple[ClusterObject, ...]
+    desired: DesiredAccount | None
+    findings: tuple[Finding, ...]
+    outcome: AccountOutcome | None
+    status: AccountStatus | None
+    current: CurrentAccount | None
+    platform: Platform | None
+    since: Mapping[str, datetime] = MappingProxyType({})
+    lineage: str = ""
+    waiting: str | None = None
+
+
+class ReconciledPlatform(Struct, frozen=True):
+    """The platform after it was reconciled, and everything that is held back.
+
+    ``object`` is the MailPlatform, None if there is none. ``statuses`` are those of the platform
+    and of all accounts. The other fields are as in :class:`Reconciled`.
+    """
+
+    object: ClusterObject | None
+    findings: tuple[Finding, ...]
+    outcome: Outcome | None
+    statuses: Mapping[Owner, AccountStatus]
+    current: Platform | None
+    desired: Platform | None
+    lineage: str = ""
+    waiting: str | None = None

@@ -1,0 +1,306 @@
+"""Keep a copy of the objects of one kind: list them page by page, then watch what changes.
+
+A watch that the API can no longer continue (410) is followed by a new list. It is compared with the
+copy, so that what was deleted meanwhile is noticed. Nothing is taken as deleted unless a complete
+list lacks it, or the watch says so: not after a refused request, nor after half a list.
+
+Sources: "Efficient detection of changes" and "Retrieving large results sets in chunks" of
+https://kubernetes.io/docs/reference/using-api/api-concepts/
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Event, Lock, Thread
+from typing import NamedTuple, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from sendroute.cluster.api import Api, ApiError, Query, Stream, error_of, path_of
+from sendroute.cluster.objects import (
+    ClusterObject,
+    Item,
+    ObjectKey,
+    decode_item,
+    decode_page,
+    object_of,
+)
+from sendroute.runtime.backoff import Random, backoff
+
+_log = logging.getLogger(__name__)
+
+PAGE = 500
+"""Objects of one page."""
+RELIST = 3600.0
+"""Seconds after which everything is listed again, whatever the watch has said."""
+_WATCH = 300.0
+"""Seconds that the API is asked to let a watch last, at least."""
+_LONGEST_WAIT = 30.0
+_LONGEST_RETRY_AFTER = 60.0
+_SHORT = 1.0
+"""Seconds: a watch that ends sooner, without an event, counts as a failure."""
+_GONE = 410
+_STALE_LISTS = 10
+"""Lists in a row that are older than what was seen: then the cluster was set back, and they are
+believed."""
+
+Changes = dict[ObjectKey, ClusterObject | None]
+"""Objects as they are now; None for one that was deleted."""
+
+
+class Restarts(Protocol):
+    """Counts the lists and watches that began."""
+
+    def __call__(self, kind: str, verb: str) -> None: ...
+
+
+class Inbox:
+    """What changed and was not taken yet, from all reflectors. Of each object only the newest
+    state is kept, so its size is bounded by the number of objects."""
+
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self._wake = wake
+        self._lock = Lock()
+        self._changes: Changes = {}
+
+    def put(self, changes: Changes) -> None:
+        """Add changes, from any thread."""
+        with self._lock:
+            self._changes |= changes
+        self._wake()
+
+    def take(self) -> Changes:
+        """Take everything that changed since the last time."""
+        with self._lock:
+            changes, self._changes = self._changes, {}
+        return changes
+
+
+class ReflectorOptions(NamedTuple):
+    """Seconds between full lists, and objects of a page."""
+
+    relist: float = RELIST
+    page: int = PAGE
+
+
+class _Event(Struct):
+    type: str
+    object: Raw
+
+
+class _Version(Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _Bookmark(Struct):
+    metadata: _Version
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
+
+
+class Reflector(Thread):
+    """One kind, in one namespace or in all of them.
+
+    ``synced`` is set after the first complete list. ``fault`` is why the API cannot be followed
+    now, None if it can.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        kind: str,
+        namespace: str,
+        inbox: Inbox,
+        random: Random,
+        options: ReflectorOptions = ReflectorOptions(),  # noqa: B008 - it is a tuple
+        restarts: Restarts = lambda _kind, _verb: None,
+    ) -> None:
+        super().__init__(name=f"reflector of {kind} {namespace}".strip(), daemon=True)
+        self.kind = kind
+        self.namespace = namespace
+        self.synced = False
+        self.fault: ApiError | None = None
+        self._api = api
+        self._inbox = inbox
+        self._random = random
+        self._options = options
+        self._restarts = restarts
+        self._objects: dict[ObjectKey, str] = {}  # the version of each
+        self._version = ""  # empty: everything must be listed
+        self._newest = 0
+        self._relist_at = 0.0
+        self._failures = 0
+        self._stale = 0
+        self._stopping = Event()
+        self._stream: Stream | None = None
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self._version or time.monotonic() >= self._relist_at:
+                    self._list()
+                self._watch()
+            except ApiError as error:
+                self._failed(error)
+            except msgspec.MsgspecError as error:
+                self._failed(ApiError(0, f"the answer of the Kubernetes API is damaged: {error}"))
+
+    def stop(self) -> None:
+        """Stop soon, from any thread."""
+        self._stopping.set()
+        stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    @property
+    def count(self) -> int:
+        """The number of objects."""
+        return len(self._objects)
+
+    def _failed(self, error: ApiError) -> None:
+        """Wait, at least as long as the API asks."""
+        if self._stopping.is_set():
+            return
+        if error.status == _GONE:
+            self._version = ""
+        else:
+            self.fault = error
+        self._failures += 1
+        # Never near zero: an API that starts again must not be asked by everybody at once.
+        wait = backoff(self._failures, _LONGEST_WAIT, 0.5 + self._random() / 2)
+        asked = min(error.retry_after, _LONGEST_RETRY_AFTER)
+        _log.debug("%s: %s", self.name, error)
+        self._stopping.wait(max(wait, asked))
+
+    # Lists
+
+    def _list(self) -> None:
+        """List everything, and report what differs from the copy."""
+        self._restarts(self.kind, "list")
+        seen: set[ObjectKey] = set()
+        version = ""
+        for items, version in self._pages():
+            self._check_version(version)
+            self._report(items, seen)
+        deleted = self._objects.keys() - seen
+        for key in deleted:
+            del self._objects[key]
+        self._version = version
+        self._newest = number(version)
+        self._stale = 0
+        self._relist_at = time.monotonic() + self._options.relist * (1 + self._random() / 10)
+        self._succeeded()
+        self._inbox.put(dict.fromkeys(deleted))
+        self.synced = True
+        self._inbox.put({})  # wakes who waits for the first list
+
+    def _pages(self) -> Iterator[tuple[list[Item], str]]:
+        """Each page, with the version of the list. If the rest of it has expired, all is listed
+        again, on one page."""
+        path = path_of(self.kind, self.namespace)
+        limit = [("limit", str(self._options.page))]
+        query: Query = limit
+        while True:
+            if self._stopping.is_set():
+                raise ApiError(0, "the operator stops")
+            try:
+                page = decode_page(self._api.request("GET", path, query=query))
+            except ApiError as error:
+                if error.status != _GONE or not query:
+                    raise
+                query = []
+                continue
+            yield page.items, page.metadata.resource_version
+            if not page.metadata.continue_:
+                return
+            query = [*limit, ("continue", page.metadata.continue_)]
+
+    def _check_version(self, version: str) -> None:
+        """Refuse a list that is older than what was seen: what it lacks was not deleted. Versions
+        of one cluster can be compared
+        (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions)."""
+        if not version:
+            raise ApiError(0, "the Kubernetes API answered a list without a version")
+        if number(version) >= self._newest or self._stale >= _STALE_LISTS:
+            return
+        self._stale += 1
+        raise ApiError(0, f"the Kubernetes API answered an old list, of version {version}")
+
+    def _report(self, items: list[Item], seen: set[ObjectKey]) -> None:
+        changes: Changes = {}
+        for item in items:
+            metadata = item.metadata
+            key = ObjectKey(self.kind, metadata.namespace, metadata.name)
+            seen.add(key)
+            if self._objects.get(key) != metadata.resource_version:
+                changed = object_of(self.kind, item)
+                self._objects[changed.key] = metadata.resource_version
+                changes[changed.key] = changed
+        if changes:
+            self._inbox.put(changes)
+
+    # Watches
+
+    def _watch(self) -> None:
+        """Watch until the API ends it, or everything is due to be listed again."""
+        self._restarts(self.kind, "watch")
+        started = time.monotonic()
+        seconds = min(_WATCH * (1 + self._random()), max(1.0, self._relist_at - started))
+        query = [
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", self._version),
+            ("timeoutSeconds", str(int(seconds))),
+        ]
+        stream = self._api.stream(path_of(self.kind, self.namespace), query=query)
+        self._stream = stream
+        events = 0
+        try:
+            for line in () if self._stopping.is_set() else stream.lines():
+                self._take(line)
+                events += 1
+                self._succeeded()
+        finally:
+            self._stream = None
+            with suppress(Exception):
+                stream.close()
+        if not events and time.monotonic() - started < _SHORT and not self._stopping.is_set():
+            raise ApiError(0, "the Kubernetes API ends every watch at once")
+        self._succeeded()
+
+    def _take(self, line: bytes) -> None:
+        event = _decode_event(line)
+        if event.type == "ERROR":
+            raise error_of(bytes(event.object), 0)
+        if event.type == "BOOKMARK":
+            self._seen_up_to(_decode_bookmark(event.object).metadata.resource_version)
+            return
+        item = decode_item(event.object)
+        version = item.metadata.resource_version
+        if event.type == "DELETED":
+            key = ObjectKey(self.kind, item.metadata.namespace, item.metadata.name)
+            if self._objects.pop(key, None) is not None:
+                self._inbox.put({key: None})
+        else:
+            changed = object_of(self.kind, item)
+            if self._objects.get(changed.key) != version:
+                self._objects[changed.key] = version
+                self._inbox.put({changed.key: changed})
+        self._seen_up_to(version)
+
+    def _seen_up_to(self, version: str) -> None:
+        self._version = version
+        self._newest = max(self._newest, number(version))
+
+    def _succeeded(self) -> None:
+        self._failures = 0
+        self.fault = None
+
+
+def number(version: str) -> int:
+    """The number of a version, for comparing; 0 for one that is not a number."""
+    return int(version) if version.isdigit() else 0

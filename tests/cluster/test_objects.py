@@ -1,0 +1,95 @@
+"""Objects of the API are read as documents of files are, and only what is needed is kept."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from sendroute.cluster.objects import ClusterObject, ObjectKey, decode_item, object_of
+from sendroute.manifests import shapes
+from sendroute.model.desired import AccountKey
+
+METADATA = {
+    "name": "shop",
+    "namespace": "acme",
+    "uid": "0b5c",
+    "generation": 3,
+    "resourceVersion": "77",
+    "creationTimestamp": "2026-11-28T10:00:00Z",
+    "labels": {"team": "mail"},
+    "managedFields": [{"manager": "kubectl"}],
+    "annotations": {
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        "sendroute.dev/accept": "profile-unused",
+    },
+}
+
+
+def read(kind: str, spec: Any, **metadata: Any) -> ClusterObject:
+    item = {
+        "apiVersion": shapes.API_VERSION,
+        "kind": kind,
+        "metadata": METADATA | metadata,
+        "spec": spec,
+        "status": {"observedGeneration": 2},
+    }
+    return object_of(kind, decode_item(msgspec.json.encode(item)))
+
+
+def test_an_object_is_a_document_with_the_metadata_that_is_needed() -> None:
+    found = read("SendingDomain", {"account": "acme", "domain": "shop.example.com"})
+    assert found.key == ObjectKey("SendingDomain", "acme", "shop")
+    assert str(found.key) == "SendingDomain/acme/shop"
+    assert (found.uid, found.generation, found.resource_version) == ("0b5c", 3, "77")
+    assert found.created == datetime(2026, 11, 28, 10, tzinfo=UTC)
+    assert found.annotations == {"sendroute.dev/accept": "profile-unused"}
+    assert found.status == {"observedGeneration": 2}
+    assert found.account == AccountKey("acme", "acme")
+    assert isinstance(found.document, shapes.SendingDomain)
+    assert found.document.spec.domain == "shop.example.com"
+
+
+def test_the_platform_has_no_namespace() -> None:
+    found = read("MailPlatform", {"plans": []}, name="default", namespace="")
+    assert str(found.key) == "MailPlatform/default"
+    assert found.account is None
+    assert isinstance(found.document, shapes.MailPlatform)
+
+
+@pytest.mark.parametrize("port", [587, 587.0])
+def test_a_number_is_read_as_in_a_file(port: float) -> None:
+    spec = {"account": "acme", "host": "smtp.example.com", "port": port, "encryption": "starttls"}
+    found = read("SMTPProfile", spec)
+    assert isinstance(found.document, shapes.SMTPProfile), found.findings
+    assert found.document.spec.port == 587
+
+
+def test_an_invalid_object_has_every_problem_and_its_account() -> None:
+    found = read(
+        "SendingDomain", {"account": "acme", "route": {"newProfile": {"name": "ses"}}, "x": 1}
+    )
+    assert found.document is None
+    assert found.account == AccountKey("acme", "acme")
+    assert found.profiles == {"ses"}
+    assert {(item.code, item.account) for item in found.findings} >= {
+        ("unknown-field", "acme"),
+        ("missing-field", "acme"),
+    }
+    assert {item.where.file for item in found.findings if item.where} == {"SendingDomain/acme/shop"}
+
+
+def test_a_name_that_no_file_may_have_is_invalid_here_too() -> None:
+    spec = {"account": "acme", "domain": "shop.example.com"}
+    found = read("SendingDomain", spec, name="shop.example.com")
+    assert found.document is None
+    assert found.findings[0].where is not None
+    assert found.findings[0].where.path == ("metadata", "name")
+
+
+@pytest.mark.parametrize("spec", [None, [], "text"])
+def test_an_object_without_a_usable_spec_is_invalid(spec: Any) -> None:
+    found = read("MailAccount", spec)
+    assert found.document is None
+    assert found.findings
+    assert found.account == AccountKey("acme", "shop")
