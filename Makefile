@@ -15,8 +15,10 @@ WORDS = $(shell git ls-files operator docs examples tests README.md CONTRIBUTING
 KUBERNETES_TESTS := tests/control_plane $(wildcard tests/kubernetes tests/cluster)
 LOCKED := tests/requirements/locked.txt
 OLDEST := tests/requirements/oldest.txt
+# What the images hold: the part of the lock that is not for developers.
+RUNTIME := tests/requirements/runtime.txt
 PIP := -m pip --quiet --disable-pip-version-check install
-RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --extra dev --python-version 3.11 \
+RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --python-version 3.11 \
   --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
@@ -84,8 +86,9 @@ control-plane:  ## Kubernetes' programs for the tests, into ~/.cache/sendroute: 
 lock:  ## resolve the locked versions again, from the ranges in pyproject.toml
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python $(PIP) 'uv>=0.5,<1'
-	$(RESOLVE) --universal --output-file $(LOCKED)
-	$(RESOLVE) --resolution lowest-direct --output-file $(OLDEST)
+	$(RESOLVE) --extra dev --universal --output-file $(LOCKED)
+	$(RESOLVE) --universal --constraint $(LOCKED) --output-file $(RUNTIME)
+	$(RESOLVE) --extra dev --resolution lowest-direct --output-file $(OLDEST)
 
 postgresql:
 	@.ci/postgresql

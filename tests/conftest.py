@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests.control_plane.fixtures import (  # noqa: F401
+    actionlint,
     control_plane,
     helm,
+    kstatus,
     kubeconform,
     namespace,
     private_control_plane,

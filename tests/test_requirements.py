@@ -51,3 +51,17 @@ def test_a_lock_has_hashes_and_no_index(name: str) -> None:
     assert "index" not in text
     entries = re.split(r"\n(?=\S)", text.strip())
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_the_images_hold_what_the_tests_ran_with() -> None:
+    runtime = set(_entries("runtime.txt"))
+    assert runtime <= set(_entries("locked.txt")), "run `make lock`"
+    missing = {
+        canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]
+    } - versions("runtime.txt").keys()
+    assert missing == set()
+    assert "pytest" not in versions("runtime.txt")
+
+
+def _entries(name: str) -> list[str]:
+    return re.split(r"\n(?=\S)", (ROOT / "tests" / "requirements" / name).read_text().strip())

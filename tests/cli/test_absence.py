@@ -1,6 +1,7 @@
 """What cannot be looked into is unknown: nothing of it is taken for deleted."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -118,6 +119,83 @@ def test_what_cannot_be_read_is_not_removed_and_the_rest_goes_on(
     codes = {entry["code"] for entry in json.loads(result.out)["findings"]}
     assert (result.status, {code, "held-back"} <= codes) == (1, True)
     assert {"bolt.example.com", "new.example.com"} <= domains(sendroute)
+
+
+def half_written(bolt: Path) -> str:
+    """Documents of two accounts in one file, which ends in the middle of a document."""
+    moved = domain("acme", "moved.example.com")
+    bolt.write_text("---\n".join((*BOLT, moved, "kind: [unclosed\n")))
+    return f"manifests/bolt.yaml:{len(bolt.read_text().splitlines())}:"
+
+
+def named_twice(bolt: Path) -> str:
+    """A profile of each account, and both have one name in one namespace."""
+    other = account("bolt").replace("name: bolt", "name: other")
+    second = profile("bolt", "ses").replace("account: bolt", "account: other")
+    write(bolt, *BOLT, profile("bolt", "ses"), other, second)
+    return "manifests/bolt.yaml:"
+
+
+STOPPED = {
+    "another account's document is half written": (half_written, ("acme/acme", "bolt/bolt")),
+    "another account has a profile of that name": (named_twice, ("bolt/bolt", "bolt/other")),
+}
+
+
+@pytest.mark.parametrize("how", STOPPED)
+def test_each_stopped_account_says_by_a_finding_of_its_own_what_stops_it(
+    how: str, bolt: Path, sendroute: Program
+) -> None:
+    stop, accounts = STOPPED[how]
+    position = stop(bolt)
+    planned = json.loads(sendroute("plan", "manifests", "-o", "json").out)
+    applied = json.loads(sendroute("apply", "manifests", "--auto-approve", "-o", "json").out)
+    for document in (planned, applied):
+        stopped = {f"{a['namespace']}/{a['account']}" for a in document["accounts"] if a["stopped"]}
+        assert stopped == set(accounts)
+        reported = {
+            f"{entry['namespace']}/{entry['account']}": entry["position"]
+            for entry in document["findings"]
+            if entry["account"] is not None and entry["severity"] == "error"
+        }
+        assert reported.keys() == stopped
+        assert all(at["line"] and at["column"] for at in reported.values())
+    status = sendroute("status").out
+    for key in accounts:
+        failed = re.search(rf"^{key} +failed .*\n +(.*)", status, re.MULTILINE)
+        assert failed, status
+        assert failed[1].startswith(position), status
+    unsettled = json.loads(sendroute("status", "-o", "json").out)["unsettled"]
+    assert {entry["findings"][0]["position"]["file"] for entry in unsettled} == {
+        "manifests/bolt.yaml"
+    }
+
+
+def test_an_account_that_is_held_back_says_what_is_unreadable(
+    bolt: Path, sendroute: Program
+) -> None:
+    """Its documents are in one unreadable part of the tree; which one is not known."""
+    dangling(bolt)
+    write(bolt.parent / "half.yaml", "kind: [unclosed\n")
+    applied = json.loads(sendroute("apply", "manifests", "--auto-approve", "-o", "json").out)
+    (held_back,) = (item for item in applied["findings"] if item["code"] == "held-back")
+    positions = [held_back["position"], *held_back["related"]]
+    assert {position["file"] for position in positions} == {
+        "manifests/half.yaml",
+        "manifests/tenants",
+    }
+    assert f"{held_back['position']['file']}:1:1: Account bolt/bolt" in sendroute("status").out
+
+
+def test_a_saved_plan_says_what_stops_an_account(bolt: Path, sendroute: Program) -> None:
+    position = half_written(bolt)
+    write(bolt.parent / "carl.yaml", account("carl"))
+    assert sendroute("plan", "manifests", "--out", "saved.plan").status == 1
+    applied = sendroute("apply", "saved.plan", "--auto-approve")
+    assert (applied.status, "account carl" in applied.out) == (1, True)
+    for key in ("acme/acme", "bolt/bolt"):
+        line = rf"held-back +{position}\d+\n +Account {key} is unchanged, because"
+        assert re.search(line, applied.out)
 
 
 def test_a_kind_of_another_programs_group_is_passed_over(bolt: Path, sendroute: Program) -> None:

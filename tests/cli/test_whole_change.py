@@ -208,9 +208,15 @@ def test_a_domain_that_another_tenant_claims_is_removed_when_only_its_owner_is_a
 ) -> None:
     tenants.declare("t0", "a.t0.example")
     tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
+    status, text = tenants.plan("--only", "t0/t0")
+    why = "account t1/t1 declares it, but is not planned."
+    gone = "b.t0.example is no longer declared by account t0/t0 and can no longer send"
+    assert (status, f"{gone}: {why}" in text) == (0, True), text
+    assert text.count("warning removed-before-move  manifests/t0.yaml:") == 1
     status, text = tenants.apply("--only", "t0/t0")
     assert status == 0, text
     assert "dependency-skipped" not in text
+    assert "in the manifests" not in text
     assert tenants.holders("b.t0.example") == set()
     assert tenants.apply("--only", "t1/t1")[0] == 0
     assert tenants.holders("b.t0.example") == {"t1"}
@@ -221,14 +227,33 @@ def test_a_claim_waits_while_only_the_other_tenant_is_applied(tenants: Tenants) 
     tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
     status, text = tenants.apply("--only", "t1/t1")
     assert (status, "dependency-skipped" in text) == (4, True), text
+    assert "waits for account t0/t0, which holds it and is not planned" in text
     assert tenants.holders("b.t0.example") == {"t0"}
+
+
+def test_a_domain_that_leaves_before_its_claimant_can_take_it_is_a_warning(
+    tenants: Tenants,
+) -> None:
+    """The claimant is planned, and cannot change; or two tenants declare the domain."""
+    tenants.declare("t0", "a.t0.example")
+    domains = "a.t1.example", "b.t1.example", "b.t0.example"
+    tenants.declare("t1", *domains, more=", defaultRoute: {profile: gone}")
+    status, text = tenants.plan()
+    assert (status, "removed-before-move" in text) == (1, True), text
+    assert "account t1/t1 declares it, but cannot take it now." in text
+    tenants.declare("t1", *domains)
+    assert "removed-before-move" not in tenants.plan()[1]
+    tenants.declare("t2", "a.t2.example", "b.t2.example", "b.t0.example")
+    status, text = tenants.plan()
+    assert (status, "removed-before-move" in text) == (1, True), text
+    assert "accounts t1/t1, t2/t2 declare it, so none gets it." in text
 
 
 def test_an_account_is_removed_alone_whatever_other_tenants_claim(tenants: Tenants) -> None:
     tenants.declare("t0", more=", remove: {confirm: {domains: 2}}")
     tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
     status, text = tenants.apply("--only", "t0/t0")
-    assert status == 0, text
+    assert (status, "removed-before-move" in text) == (0, True), text
     assert not tenants.holding("t0")
 
 

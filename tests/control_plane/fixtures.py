@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .control_plane import ControlPlane, PrivateControlPlane
-from .programs import HELM, KUBECONFORM, Toolset, home, why_not
+from .programs import ACTIONLINT, HELM, KSTATUS, KUBECONFORM, Toolset, home, why_not
 from .shared import shared
 
 
@@ -68,6 +68,18 @@ def helm() -> Path:
 def kubeconform() -> Path:
     """The program kubeconform."""
     return _tool(KUBECONFORM)
+
+
+@pytest.fixture(scope="session")
+def kstatus() -> Path:
+    """The program that computes the status of objects, as Flux does."""
+    return _tool(KSTATUS)
+
+
+@pytest.fixture(scope="session")
+def actionlint() -> Path:
+    """The program actionlint."""
+    return _tool(ACTIONLINT)
 
 
 def _tool(toolset: Toolset) -> Path:

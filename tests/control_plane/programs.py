@@ -48,9 +48,11 @@ class Toolset:
 
     @property
     def home(self) -> Path:
-        """Where the built programs are: a directory for each version and its dependencies."""
-        pinned = b"".join((self.directory / name).read_bytes() for name in ("go.mod", "go.sum"))
-        digest = hashlib.sha256(pinned).hexdigest()[:8]
+        """Where the built programs are: a directory for each version, its dependencies and its own
+        sources."""
+        own = sorted(self.directory.glob("*.go"))
+        files = (self.directory / "go.mod", self.directory / "go.sum", *own)
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
         return _cache() / self.name / f"{self.version}-{digest}"
 
     def missing(self, home: Path) -> list[str]:
@@ -87,6 +89,15 @@ KUBECONFORM = Toolset(
     "github.com/yannh/kubeconform",
     {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"},
 )
+KSTATUS = Toolset("kstatus", _MODULES / "kstatus", "sigs.k8s.io/cli-utils", {"kstatus": "."})
+ACTIONLINT = Toolset(
+    "actionlint",
+    _MODULES / "actionlint",
+    "github.com/rhysd/actionlint",
+    {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
+)
+TOOLS = (HELM, KUBECONFORM, KSTATUS, ACTIONLINT)
+"""What tests run beside the servers and kubectl."""
 
 
 def chosen() -> str:
@@ -174,7 +185,7 @@ def main() -> int:
             parser.error(f"Kubernetes {minor} is not one of {', '.join(versions())}")
     control_planes = [] if os.environ.get("KUBEBUILDER_ASSETS") else options.versions
     try:
-        for toolset in (*map(kubernetes, control_planes), HELM, KUBECONFORM):
+        for toolset in (*map(kubernetes, control_planes), *TOOLS):
             build(toolset)
     except (RuntimeError, OSError) as error:
         print(f"NO CONTROL PLANE is here: {error}. No test runs on Kubernetes.", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .polling import eventually
-from .programs import DEFAULT, HELM, KUBECONFORM, kubernetes, versions
+from .programs import DEFAULT, TOOLS, kubernetes, versions
 
 ROOT = Path(__file__).parents[2]
 # Writes the program that it builds, and does what $GO_DOES says after that.
@@ -68,7 +68,7 @@ def test_every_version_has_its_own_module() -> None:
 
 def test_all_programs_are_built_once(tmp_path: Path, with_go: dict[str, str]) -> None:
     assert build(with_go)[0] == 0
-    toolsets = (kubernetes(DEFAULT), HELM, KUBECONFORM)
+    toolsets = (kubernetes(DEFAULT), *TOOLS)
     expected = [f"{toolset.version}/{name}" for toolset in toolsets for name in toolset.programs]
     assert cached(tmp_path) == sorted(expected)
     built = calls(tmp_path)
@@ -126,4 +126,5 @@ def test_programs_of_kubebuilder_are_taken_as_they_are(
     tmp_path: Path, with_go: dict[str, str]
 ) -> None:
     assert build({**with_go, "KUBEBUILDER_ASSETS": str(tmp_path)})[0] == 0
-    assert {name.partition("/")[2] for name in cached(tmp_path)} == {"helm", "kubeconform"}
+    tools = {tool.name for tool in TOOLS}
+    assert {name.partition("/")[2] for name in cached(tmp_path)} == tools

@@ -393,8 +393,8 @@ def test_a_syntax_error_is_logged_as_the_cause_of_the_failed_account(workspace: 
     loop.wait_for_log("acme/acme", "committed")
     workspace.write_manifest("acme", account("acme", "a.example.com", "b\x1b[31m.example.com"))
     line = loop.wait_for_log("Account acme/acme failed")
-    assert line["code"] == "yaml-syntax"
-    assert "Invalid YAML" in line["message"]
+    assert line["code"] == "held-back"
+    assert "not well-formed: Invalid YAML" in line["message"]
     (finding,) = workspace.unsettled()["acme"]["findings"]
     assert finding["position"]["file"] == "manifests/acme.yaml"
 

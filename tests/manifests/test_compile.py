@@ -20,6 +20,7 @@ from sendroute.model.profile import Encryption
 from sendroute.model.route import MANAGED, UNCONFIGURED, via
 
 ACME = AccountKey("acme", "acme")
+UNREADABLE = finding("unreadable", "x")
 RELAY = {"host": "relay.example", "port": 25, "encryption": "starttls"}
 MANAGED_RELAY = {
     "host": "smtp.example",
@@ -208,9 +209,9 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
         [platform(), account(), account()],
         [("duplicate-object", "2", NAME)],
     ),
-    "two profiles of one name in two accounts of one namespace": (
+    "two profiles of one name in two accounts of one namespace, for each of the accounts": (
         [platform(), account(), account("b"), profile("p"), profile("p", account="b")],
-        [("duplicate-object", "4", NAME)],
+        [("duplicate-object", "4", NAME), ("duplicate-object", "3", NAME)],
     ),
     "two documents of one profile": (
         [platform(), account(defaultRoute={"profile": "p"}), profile("p"), profile("p")],
@@ -424,7 +425,7 @@ def test_a_referenced_profile_is_used(use: list[dict[str, Any]]) -> None:
 def test_an_unused_profile_is_information() -> None:
     finding = only_finding(compiled(platform(), account(), profile("p")))
     assert (finding.code, finding.severity) == ("profile-unused", Severity.INFO)
-    assert compiled(platform(), account(), profile("p"), complete=False).findings == ()
+    assert compiled(platform(), account(), profile("p"), unread=[UNREADABLE]).findings == ()
 
 
 def test_an_unusual_port_gives_a_warning() -> None:
@@ -445,11 +446,17 @@ def test_allowed_credentials_without_encryption_give_a_warning() -> None:
 
 
 def test_findings_of_the_reader_are_kept() -> None:
-    unreadable = finding("unreadable", "x")
     desired = compiled(
-        account(), findings=[unreadable], stopped={ACME: set()}, complete=False, platform_seen=True
+        account(),
+        findings=[UNREADABLE],
+        stopped={ACME: set()},
+        ill_formed={ACME: UNREADABLE},
+        unread=[UNREADABLE],
+        platform_seen=True,
     )
-    assert (desired.findings, desired.stopped, desired.complete) == ((unreadable,), {ACME}, False)
+    assert (desired.findings, desired.unread) == ((UNREADABLE,), (UNREADABLE,))
+    assert (desired.stopped, desired.ill_formed) == ({ACME}, {ACME: UNREADABLE})
+    assert not desired.complete
 
 
 def test_an_empty_tree_is_reported_once() -> None:
@@ -458,7 +465,7 @@ def test_an_empty_tree_is_reported_once() -> None:
 
 def test_a_platform_is_not_reported_as_missing_if_a_file_cannot_be_read() -> None:
     assert only_finding(compiled(account())).message == "There is no MailPlatform."
-    unread = only_finding(compiled(account(), complete=False))
+    unread = only_finding(compiled(account(), unread=[UNREADABLE]))
     assert (unread.code, unread.message) == ("no-platform", "No MailPlatform could be read.")
 
 

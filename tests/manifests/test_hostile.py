@@ -133,7 +133,7 @@ def test_empty_files_are_accepted_unless_the_tree_has_nothing_else(
     reading = Reading(Files(["."]))
     assert list(reading.documents()) == []
     assert [finding.code for finding in reading.findings] == ["no-manifests"]
-    assert (reading.complete, reading.foreign) == (False, 0)
+    assert (bool(reading.unread), reading.foreign) == (True, 0)
 
 
 def test_an_invalid_document_at_the_end_of_a_long_file_is_reported_exactly(

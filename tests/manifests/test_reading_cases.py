@@ -32,7 +32,7 @@ def outcome() -> str:
     lines += [f"read: {kind}" for kind in kinds]
     lines += [f"passed over: {reading.foreign}"] if reading.foreign else []
     lines += [f"stopped: {key}" for key in sorted(reading.stopped)]
-    lines += [] if reading.complete else ["not complete"]
+    lines += [] if not reading.unread else ["not complete"]
     return "\n".join(lines) + "\n"
 
 

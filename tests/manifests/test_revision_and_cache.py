@@ -64,7 +64,7 @@ def domains(source: ManifestSource, cache: GitCache | None = None) -> list[str]:
     contents = reading.contents(cache or GitCache([]))
     documents = [f"{entry.name} {row}" for entry, content in contents for row in content.in_order()]
     codes = [f"{f.where.file} {f.code}" for f in reading.findings if f.where]
-    return [*documents, *codes, f"{reading.complete} {reading.foreign} {sorted(reading.stopped)}"]
+    return [*documents, *codes, f"{not reading.unread} {reading.foreign} {sorted(reading.stopped)}"]
 
 
 def names(source: ManifestSource) -> list[str]:

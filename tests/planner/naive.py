@@ -59,7 +59,8 @@ class ApplyAllField:
 
 @dataclass
 class AccountDoc:
-    """``broken``: one of the account's documents has an error; ``contested``: the domains that two
+    """``broken``: one of the account's documents has an error, and in an incomplete tree is in the
+    file that is not well-formed; ``contested``: the domains that two
     documents of this account declare. They are not in ``domains``. ``remove``: the confirming
     number of its ``spec.remove``; ``logins``: empty if any authenticated client may send."""
 
@@ -158,6 +159,7 @@ EVERYTHING = ERRORS | {
     "held-back",
     "managed-not-in-plan",
     "profile-deleted",
+    "removed-before-move",
     "suspended",
     "unknown-apply-all",
     "too-many-changes",
@@ -392,6 +394,12 @@ def step(
     for key, outcome in outcomes.items():
         verdicts[key].must += drafts[key].must
         verdicts[key].may |= drafts[key].may
+        # "If other accounts declare the domain, and none of them gets it in this change, that is
+        # the warning `removed-before-move`."
+        moved = {name for name, (source, _) in moves.items() if source == key} - blocked
+        for name in outcome.removed - moved:
+            if any(name in d.domains or name in d.contested for d in tree.accounts.values()):
+                verdicts[key].require("removed-before-move")
         verdicts[key].saved = outcome.saved
         if outcome.stored is None:
             after.accounts.pop(key, None)
@@ -501,7 +509,7 @@ def is_stopped(
     # "A suspended account is not planned. Each is reported as `suspended`."
     if doc is not None and doc.suspended:
         verdict.unchanged = True
-        verdict.must = [] if doc.broken else [{"suspended"}]
+        verdict.must = stopped_by_file(doc, tree) if doc.broken else [{"suspended"}]
         verdict.may |= EVERYTHING
         return True
 
@@ -509,6 +517,7 @@ def is_stopped(
     if doc is not None and doc.is_removed:
         if doc.broken:
             verdict.unchanged = True
+            verdict.must = stopped_by_file(doc, tree)
             verdict.may |= EVERYTHING
         return doc.broken
 
@@ -518,6 +527,7 @@ def is_stopped(
         if doc.broken:
             # Other errors may only follow from the document that could not be read.
             verdict.unchanged = True
+            verdict.must = stopped_by_file(doc, tree)
             verdict.may |= EVERYTHING
             return True
         if codes:
@@ -527,6 +537,12 @@ def is_stopped(
             return True
 
     return False
+
+
+def stopped_by_file(doc: AccountDoc, tree: Tree) -> list[set[str]]:
+    """ "A file that is not well-formed stops every account of which it holds a document"
+    (`held-back`)."""
+    return [{"held-back"}] if doc.broken and not tree.complete else []
 
 
 def errors(

@@ -62,7 +62,8 @@ def planned(now: Moment, selection: Selection, current: Current) -> Plan:
         },
         {key: orphans for key, orphans in tree.orphans.items() if key in keys},
         tree.stopped & keys,
-        tree.complete,
+        {key: problem for key, problem in tree.ill_formed.items() if key in keys},
+        tree.unread,
         tree.findings,
     )
     some = Current(current.lineage, current.revision, current.platform, dict(selection.current))

@@ -15,6 +15,7 @@ from sendroute.model.change import (
     Plan,
     ProfileChange,
 )
+from sendroute.model.codes import finding
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import (
     AccountKey,
@@ -26,13 +27,15 @@ from sendroute.model.desired import (
     DesiredProfile,
     Orphan,
 )
-from sendroute.model.finding import Where
+from sendroute.model.finding import Where, whole_file
 from sendroute.model.platform import Managed, PlanLimits, Platform, Relay, ServicePlan
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route
 from sendroute.model.route import via as route_via
 
 T = TypeVar("T")
+
+ILL_FORMED = finding("yaml-syntax", "Invalid YAML.", where=whole_file("half-written.yaml"))
 
 
 # From the naive values to the planner's
@@ -140,7 +143,10 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
             for key in rotated_order(sorted(tree.orphans))
         },
         stopped=frozenset(AccountKey(*key) for key, doc in tree.accounts.items() if doc.broken),
-        complete=tree.complete,
+        ill_formed={}
+        if tree.complete
+        else {AccountKey(*key): ILL_FORMED for key, doc in tree.accounts.items() if doc.broken},
+        unread=() if tree.complete else (ILL_FORMED,),
     )
 
 

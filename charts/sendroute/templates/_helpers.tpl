@@ -100,6 +100,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- $settings := dict
   "compatibility_level" "3.6"
   "maillog_file" "/dev/stdout"
+  "data_directory" "/var/lib/postfix/data"
   "myhostname" .Values.relay.hostname
   "mynetworks" (join ", " .Values.relay.networks)
   "inet_interfaces" "all"
@@ -131,7 +132,6 @@ seccompProfile: {type: RuntimeDefault}
 - {name: tables, mountPath: /var/lib/sendroute-relay}
 - {name: queue, mountPath: /var/spool/postfix}
 - {name: data, mountPath: /var/lib/postfix}
-- {name: tmp, mountPath: /tmp}
 {{- end }}
 
 {{- /* Values that contradict each other are refused before anything is rendered. */ -}}

@@ -42,8 +42,14 @@ def desired_within(root: str | None, desired: Desired) -> Desired:
     """
     if root is None:
         return desired
-    findings = tuple(finding_within(root, finding) for finding in desired.findings)
-    return replace(desired, findings=findings)
+    return replace(
+        desired,
+        findings=tuple(finding_within(root, finding) for finding in desired.findings),
+        unread=tuple(finding_within(root, finding) for finding in desired.unread),
+        ill_formed={
+            key: finding_within(root, finding) for key, finding in desired.ill_formed.items()
+        },
+    )
 
 
 def finding_within(root: str | None, finding: Finding) -> Finding:

@@ -75,7 +75,8 @@ def compile_reading(
     return compilation.finish(
         findings=reading.findings,
         stopped=reading.stopped,
-        complete=reading.complete,
+        ill_formed=reading.ill_formed,
+        unread=reading.unread,
         platform_seen=reading.platform_seen,
     )
 
@@ -166,7 +167,8 @@ class Compilation:
         *,
         findings: Iterable[Finding] = (),
         stopped: Mapping[AccountKey, Iterable[str | None]] | None = None,
-        complete: bool = True,
+        ill_formed: Mapping[AccountKey, Finding] | None = None,
+        unread: Iterable[Finding] = (),
         platform_seen: bool = False,
     ) -> Desired:
         """Complete the compilation. Call it once, after the last document.
@@ -175,19 +177,22 @@ class Compilation:
             findings: the findings of the reading.
             stopped: the accounts with an invalid document, each with the names of the profiles
                 that such documents would define.
-            complete: whether everything could be read.
+            ill_formed: those of them with documents in a file that is not well-formed, each with
+                the finding that says why.
+            unread: those of the findings because of which something could not be read.
             platform_seen: whether a MailPlatform was left out because it is invalid.
 
         Returns:
             The desired state of the whole tree, with all findings.
         """
         self.findings[:0] = findings
+        unread = tuple(unread)
         self._report_reserved()
         for key, profiles in (stopped or {}).items():
             self.stopped.add(key)
             self._draft(*key).unsound.update(profiles)
         if self.platform_where is None and not platform_seen:
-            self._report_no_platform(complete)
+            self._report_no_platform(complete=not unread)
         self.stopped |= {
             AccountKey(item.namespace, item.account)
             for item in self.findings
@@ -204,7 +209,7 @@ class Compilation:
             account = accounts[draft.key] = _account(draft, *draft.account)
             if account.remove is not None:
                 removed.add(draft.key)
-            elif complete and draft.key not in self.stopped:
+            elif not unread and draft.key not in self.stopped:
                 self.findings += _unused(draft)
         if removed:
             self._report_ignored(accounts, removed)
@@ -213,7 +218,8 @@ class Compilation:
             accounts=accounts,
             orphans=self._orphans(),
             stopped=frozenset(self.stopped),
-            complete=complete,
+            ill_formed=dict(ill_formed or {}),
+            unread=unread,
             accepted=self.accepted,
         )
         findings = tuple(item for item in self.findings if not desired.accepts(item))
@@ -274,7 +280,7 @@ class Compilation:
                 )
             )
 
-    def _report_no_platform(self, complete: bool) -> None:
+    def _report_no_platform(self, *, complete: bool) -> None:
         if any(item.code == Code.NO_MANIFESTS for item in self.findings):
             return
         message = "There is no MailPlatform."
@@ -299,8 +305,6 @@ class Compilation:
         first, other = self.objects[kind, namespace].setdefault(name, (where, draft))
         if first is where:
             return True
-        for key in {draft.key, other.key}:
-            self.stopped.add(key)
         here = where.at("metadata", "name")
         there = first.at("metadata", "name")
         message = f"{kind.__name__} {name} of namespace {namespace} is defined twice."
@@ -311,6 +315,10 @@ class Compilation:
         self.findings.append(
             finding(code, message, hint=hint, where=here, related=(there,), account=draft.key)
         )
+        if other is not draft:
+            self.findings.append(
+                finding(code, message, hint=hint, where=there, related=(here,), account=other.key)
+            )
         return False
 
     def _add_platform(self, document: shapes.MailPlatform, where: Where) -> None:

@@ -90,7 +90,7 @@ def read_file(entry: Entry, data: bytes | Finding, *, as_documents: bool = False
     if isinstance(data, bytes) and (kind := _pointer(data)):
         data = unreadable(entry.name, f"it is only a {kind} pointer")
     if not isinstance(data, bytes):
-        return FileResult(Content([], [], 0), Problems([data], False, {}))
+        return FileResult(Content([], [], 0), Problems([data], [data], {}, {}))
     parsed, problems = fast.read(data), None
     if parsed is None:
         from sendroute.manifests.piecewise import read_piecewise

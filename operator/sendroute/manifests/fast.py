@@ -57,15 +57,18 @@ class Parsed(NamedTuple):
 class Problems(NamedTuple):
     """What is wrong with a file.
 
-    ``complete`` is False if something of it was not read, or belongs to an unknown account.
-    ``stopped`` are the accounts that its errors stop, each with the names of the profiles that
-    documents with errors would define; None means an unreadable name.
+    ``unread`` are those of the findings because of which something of it was not read, or belongs
+    to an unknown account. ``stopped`` are the accounts that its errors stop, each with the names of
+    the profiles that documents with errors would define; None means an unreadable name.
+    ``ill_formed`` are those of them that have sound documents in it, but the file is not
+    well-formed, each with the finding that says why.
     ``platform_seen`` is True if a MailPlatform with errors was left out.
     """
 
     findings: list[Finding]
-    complete: bool
+    unread: list[Finding]
     stopped: dict[AccountKey, set[str | None]]
+    ill_formed: dict[AccountKey, Finding]
     platform_seen: bool = False
 
 

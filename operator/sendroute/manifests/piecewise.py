@@ -38,7 +38,8 @@ def read_piecewise(entry: Entry, data: bytes) -> tuple[Parsed, Problems]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        return Parsed([], 0), Problems([_not_utf8(entry, data, error.start)], False, {})
+        fault = _not_utf8(entry, data, error.start)
+        return Parsed([], 0), Problems([fault], [fault], {}, {})
     reader = _Reader(entry)
     for piece in pieces(text):
         reader.piece(piece)
@@ -53,8 +54,8 @@ class _Reader:
         self._foreign = 0
         self._findings: list[Finding] = []
         self._stopped: dict[AccountKey, set[str | None]] = {}
-        self._well_formed = True
-        self._accounts_known = True
+        self._faults: list[Finding] = []  # because of which the file is not well-formed
+        self._unknown: list[Finding] = []  # of documents of which the account is unknown
         self._platform_seen = False
 
     def piece(self, piece: Piece) -> None:
@@ -66,8 +67,7 @@ class _Reader:
     def _read(self, piece: Piece) -> None:
         conflict = merge_conflict(Text(*piece))
         if conflict is not None:
-            self._findings.append(from_fault(conflict, self._entry.where()))
-            self._well_formed = False
+            self._fault(conflict)
             return
         parsed = fast.read(piece.text.encode())
         if parsed is not None:
@@ -80,11 +80,14 @@ class _Reader:
         for draft in drafts(piece.text, piece.first_line):
             match draft:
                 case Fault():
-                    self._findings.append(from_fault(draft, self._entry.where()))
-                    self._well_formed = False
+                    self._fault(draft)
                 case Draft():
                     self._draft(draft)
                     self._count += 1
+
+    def _fault(self, fault: Fault) -> None:
+        self._faults.append(from_fault(fault, self._entry.where()))
+        self._findings.append(self._faults[-1])
 
     def _draft(self, draft: Draft) -> None:
         where = self._entry.where(self._count)
@@ -92,8 +95,9 @@ class _Reader:
         if is_ours(value) or is_misspelt(value):
             self._ours(draft, where)
         elif is_list(value) or hides_objects(draft):
-            self._findings += unusable_list(draft, where)
-            self._accounts_known = False
+            unusable = list(unusable_list(draft, where))
+            self._findings += unusable
+            self._unknown += unusable
         else:
             self._foreign += 1
 
@@ -103,7 +107,8 @@ class _Reader:
             self._documents.append((self._count, decode(draft.node.value)))
             return
         self._findings += diagnosis.findings
-        self._accounts_known &= diagnosis.account_known
+        if not diagnosis.account_known:
+            self._unknown += diagnosis.findings
         self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
         if diagnosis.account:
             self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
@@ -113,15 +118,17 @@ class _Reader:
         the markers of a merge conflict, so even its readable part may be unintended. It is used to
         check references, but its accounts are stopped, and a MailPlatform in it is left out."""
         documents = self._documents
-        if not self._well_formed:
+        ill_formed: dict[AccountKey, Finding] = {}
+        if self._faults:
             documents = [item for item in documents if not isinstance(item[1], MailPlatform)]
             self._platform_seen |= len(documents) < len(self._documents)
             for _, document in documents:
                 account = account_of_document(document)
                 if account is not None:
                     self._stopped.setdefault(account, set())
-        complete = self._well_formed and self._accounts_known
-        problems = Problems(self._findings, complete, self._stopped, self._platform_seen)
+                    ill_formed[account] = self._faults[0]
+        unread = [*self._faults, *self._unknown]
+        problems = Problems(self._findings, unread, self._stopped, ill_formed, self._platform_seen)
         return Parsed(documents, self._foreign), problems
 
 

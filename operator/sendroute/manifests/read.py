@@ -40,10 +40,12 @@ class Reading:
 
     Attributes:
         findings: every problem, without the positions of documents that were read fast.
-        complete: False if something could not be read, or if the account of a document is unknown,
-            so that nothing may be removed.
+        unread: those of the findings because of which something could not be read, or the account
+            of a document is unknown, so that nothing may be removed.
         stopped: the accounts with an error in one of their documents, each with the names of the
             profiles that those documents would define; None means an unreadable name.
+        ill_formed: those of them with documents in a file that is not well-formed, each with the
+            finding that says why.
         platform_seen: True if a MailPlatform with errors of its own was left out.
         foreign: how many documents of other API groups were skipped.
         files: how many files the tree has.
@@ -60,8 +62,9 @@ class Reading:
         self._source = source
         self._workers = workers
         self.findings: list[Finding] = []
-        self.complete = True
+        self.unread: list[Finding] = []
         self.stopped: dict[AccountKey, set[str | None]] = {}
+        self.ill_formed: dict[AccountKey, Finding] = {}
         self.platform_seen = False
         self.foreign = 0
         self.files = 0
@@ -131,14 +134,15 @@ class Reading:
             return
         problems = result.problems
         self.findings += problems.findings
-        self.complete &= problems.complete
+        self.unread += problems.unread
         for account, profiles in problems.stopped.items():
             self.stopped.setdefault(account, set()).update(profiles)
+        self.ill_formed = problems.ill_formed | self.ill_formed
         self.platform_seen |= problems.platform_seen
 
     def _add_unreadable(self, findings: list[Finding]) -> None:
         self.findings += findings
-        self.complete &= not findings
+        self.unread += findings
 
 
 def _no_manifests(foreign: int) -> Finding:

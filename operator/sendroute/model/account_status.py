@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from sendroute.model.change import DomainCounts, WholeChange
-from sendroute.model.finding import Finding, Severity
+from sendroute.model.finding import WHOLE_FILE, Finding, Severity
 from sendroute.model.owner import Owner
 from sendroute.model.remedy import Remedy
 
@@ -26,7 +26,8 @@ class StatusReason(StrEnum):
 
 
 class ReportedFinding(Struct, frozen=True, omit_defaults=True):
-    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or None without one.
+    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or ``FILE`` without a
+    line; None for a finding about no file.
 
     A finding about many domains that wait for the same thing names the first of them in
     ``domains``, and counts the others in ``more_domains``.
@@ -106,9 +107,11 @@ def reported(finding: Finding) -> ReportedFinding:
         finding: the finding.
 
     Returns:
-        The stored form, with its position as ``FILE:LINE:COLUMN`` and without related positions.
+        The stored form, without related positions.
     """
     position = str(finding.position) if finding.position is not None else None
+    if position is None and finding.where is not None and finding.where.document == WHOLE_FILE:
+        position = finding.where.file
     return ReportedFinding(
         finding.code, finding.severity, finding.message, finding.hint, position, finding.remedy
     )

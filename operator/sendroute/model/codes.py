@@ -619,6 +619,17 @@ class Code(StrEnum):
         Trait.SKIPPED,
     )
 
+    REMOVED_BEFORE_MOVE = (
+        "removed-before-move",
+        _WARN,
+        _OPERATOR,
+        "A domain leaves its account before the account that declares it can take it.",
+        "Only the account that loses the domain is planned, the other one cannot change now, or"
+        " several accounts declare the domain.",
+        "Apply both accounts together. Until then the domain cannot send.",
+        Trait.NEEDS_BASE,
+    )
+
     # Following a source
 
     SOURCE_UNREACHABLE = (

@@ -94,17 +94,20 @@ class Orphan(Struct, frozen=True):
 class Desired(Struct, frozen=True):
     """A whole tree.
 
-    ``complete`` is false if something could not be read; then nothing is removed. ``stopped``
-    are the accounts with an error in one of their documents, ``orphans`` the objects of accounts
-    that no MailAccount document defines, ``findings`` the problems found while reading.
-    ``accepted`` are the codes of findings that an object accepts, by its file and document.
+    ``unread`` are the problems because of which something could not be read; while there is one,
+    nothing is removed. ``stopped`` are the accounts with an error in one of their documents;
+    ``ill_formed`` those of them with documents in a file that is not well-formed, each with the
+    problem of that file. ``orphans`` are the objects of accounts that no MailAccount document
+    defines, ``findings`` the problems found while reading. ``accepted`` are the codes of findings
+    that an object accepts, by its file and document.
     """
 
     platform: DesiredPlatform | None
     accounts: dict[AccountKey, DesiredAccount]
     orphans: dict[AccountKey, list[Orphan]] = field(default_factory=dict)
     stopped: frozenset[AccountKey] = frozenset()
-    complete: bool = True
+    ill_formed: dict[AccountKey, Finding] = field(default_factory=dict)
+    unread: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     accepted: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
 
@@ -114,6 +117,11 @@ class Desired(Struct, frozen=True):
         if item.where is None or item.severity not in (Severity.WARNING, Severity.INFO):
             return False
         return item.code in self.accepted.get((item.where.file, item.where.document), ())
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything could be read."""
+        return not self.unread
 
     @property
     def mentioned(self) -> frozenset[AccountKey]:

@@ -119,15 +119,20 @@ def located(finding: Finding, locate: Locate) -> Finding:
     if position is finding.position and not finding.related:
         return finding
     related = tuple(
-        (locate(location) or location) if isinstance(location, Where) else location
+        location if isinstance(location, Position) else _located(location, locate)
         for location in finding.related
     )
     return replace(finding, position=position, related=related)
 
 
+def _located(where: Where, locate: Locate) -> Where | Position:
+    return where if where.document == WHOLE_FILE else locate(where) or where
+
+
 def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
-    """Sort findings by file, line and column, then by code and message. In each file, those without
-    a line are first; those without a file are first of all.
+    """Sort findings by file, line and column, then by code and message; at the same position those
+    of no account are first, because those of accounts may follow from them. In each file, those
+    without a line are first; those without a file are first of all.
 
     Args:
         findings: the findings, with their positions.
@@ -138,9 +143,9 @@ def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=_order)
 
 
-def _order(finding: Finding) -> tuple[str, int, int, str, str]:
+def _order(finding: Finding) -> tuple[str, int, int, bool, str, str]:
     if finding.position is not None:
         position = (finding.position.file, finding.position.line, finding.position.column)
     else:
         position = (finding.where.file if finding.where else "", 0, 0)
-    return (*position, finding.code, finding.message)
+    return (*position, finding.account is not None, finding.code, finding.message)

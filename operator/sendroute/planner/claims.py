@@ -15,6 +15,7 @@ domains, a :class:`ClaimIndex` the accounts that declare them, and the store the
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from msgspec import Struct, field
 
@@ -149,13 +150,17 @@ class DomainConflicts(Struct, frozen=True):
 
     ``moves``: by account, those from it and those to it. ``denied``: by account, the domains that
     it declares but does not get. ``retained``: by account, the domains that it holds and keeps
-    although no single claim on them is its own. ``findings``: by account, its conflicts.
+    although no single claim on them is its own. ``given_up``: by account, the domains that it holds
+    and neither declares nor keeps, although other accounts declare them, which do not get them.
+    ``findings``: by account, its conflicts. ``planned`` are the accounts of the plan.
     """
 
     moves: Mapping[AccountKey, Sequence[Move]]
     denied: Mapping[AccountKey, AbstractSet[str]]
     retained: Mapping[AccountKey, AbstractSet[str]]
+    given_up: Mapping[AccountKey, Mapping[str, tuple[AccountKey, ...]]]
     findings: Mapping[AccountKey, Sequence[Finding]]
+    planned: AbstractSet[AccountKey]
 
     def all_moves(self) -> Iterable[Move]:
         """Each move once, in the order of accounts and domains."""
@@ -183,6 +188,7 @@ class DomainConflicts(Struct, frozen=True):
         """
         denied = set(self.denied.get(key, ()))
         retained = set(self.retained.get(key, ()))
+        given_up = dict(self.given_up.get(key, {}))
         waiting, unmoved, outgoing, incoming = {}, {}, {}, {}
         for move in self.moves.get(key, ()):
             waits = move.holder in immovable or move.claimant in immovable
@@ -192,12 +198,24 @@ class DomainConflicts(Struct, frozen=True):
                 elif move.is_within_tenant:
                     retained.add(move.domain)
                     unmoved[move.domain] = move.claimant
+                else:
+                    given_up[move.domain] = (move.claimant,)
             elif waits:
                 denied.add(move.domain)
                 waiting[move.domain] = move.holder
             else:
                 incoming[move.domain] = move.holder
-        return Claims(frozenset(denied), frozenset(retained), waiting, unmoved, outgoing, incoming)
+        others = {*waiting.values(), *unmoved.values(), *chain.from_iterable(given_up.values())}
+        return Claims(
+            frozenset(denied),
+            frozenset(retained),
+            waiting,
+            unmoved,
+            outgoing,
+            incoming,
+            given_up,
+            frozenset(others - self.planned),
+        )
 
 
 def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str]:
@@ -254,7 +272,12 @@ def find_conflicts(
         else:
             decisions.of_held_domain(claims_on_it, holder, declaring.get(domain))
     return DomainConflicts(
-        decisions.moves, decisions.denied, decisions.retained, decisions.findings
+        decisions.moves,
+        decisions.denied,
+        decisions.retained,
+        decisions.given_up,
+        decisions.findings,
+        accounts.keys() | current.keys(),
     )
 
 
@@ -280,6 +303,11 @@ class _Claims(Struct, frozen=True):
         return next(iter(self.single.items())) if self._is_clear else None
 
     @property
+    def accounts(self) -> tuple[AccountKey, ...]:
+        """The accounts that claim the domain, once or twice."""
+        return tuple(sorted({*self.single, *self.contested}))
+
+    @property
     def _is_clear(self) -> bool:
         return len(self.single) == 1 and not self.contested
 
@@ -291,6 +319,7 @@ class _Decisions:
         self.moves: dict[AccountKey, list[Move]] = {}
         self.denied: dict[AccountKey, set[str]] = {}
         self.retained: dict[AccountKey, set[str]] = {}
+        self.given_up: dict[AccountKey, dict[str, tuple[AccountKey, ...]]] = {}
         self.findings: dict[AccountKey, list[Finding]] = {}
 
     def of_new_domain(self, claims: _Claims) -> None:
@@ -318,11 +347,18 @@ class _Decisions:
                 self._move(claims.domain, holder, only[0])
         elif (only := of_others.only) is None:
             self._deny(of_others, None)
-        elif not only[1].suspended:
+            self._give_up(of_others, holder)
+        elif only[1].suspended:  # a suspended domain does not move
+            self._give_up(of_others, holder)
+        else:
             self._move(claims.domain, holder, only[0])
 
     def _retain(self, domain: str, holder: AccountKey) -> None:
         self.retained.setdefault(holder, set()).add(domain)
+
+    def _give_up(self, claims: _Claims, holder: AccountKey) -> None:
+        if claims.accounts:
+            self.given_up.setdefault(holder, {})[claims.domain] = claims.accounts
 
     def _move(self, domain: str, holder: AccountKey, claimant: AccountKey) -> None:
         for key in (holder, claimant):

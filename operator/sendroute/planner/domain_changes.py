@@ -15,10 +15,10 @@ from sendroute.planner.apply_all import overruled, switched, unknown_override
 from sendroute.planner.domains import decide_domain, needs_no_decision
 from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
-from sendroute.planner.removals import remove_domain
+from sendroute.planner.removals import remove_domain, removed_before_move
 
 _AGAIN = "Fix the profile, then apply again."
-_BOTH = "Sendroute retries when both accounts can change."
+_BOTH = "The domain moves when both accounts are planned and can change."
 
 
 class DomainChanges(Struct):
@@ -153,12 +153,14 @@ def _plan_undeclared_domains(
             state = switched(current.declared, current.overrides, requested)
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (claimant := inputs.claims.unmoved.get(name)) is not None:
+            why = inputs.claims.why_not(claimant, "cannot take it now")
             message = waiting_message(
                 name,
-                f"account {claimant}, which cannot take it now",
+                f"account {claimant}, which {why}",
                 f"still in account {inputs.key}",
             )
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
+    domain_changes.findings += removed_before_move(inputs.key, inputs.claims, where)
 
 
 def _is_retained(inputs: AccountInput, name: str) -> bool:
@@ -261,7 +263,8 @@ def _report_waiting_move(
     """Report a move that must wait as a skip. A conflict has its own finding."""
     holder = inputs.claims.waiting.get(desired.domain)
     if holder is not None and not desired.suspended:
-        thing = f"account {holder}, which holds it and cannot change now"
+        why = inputs.claims.why_not(holder, "cannot change now")
+        thing = f"account {holder}, which holds it and {why}"
         _skip_declared_domain(inputs, desired, None, None, (thing, _BOTH), domain_changes)
 
 

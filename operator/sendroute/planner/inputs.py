@@ -17,8 +17,10 @@ class Claims(Struct, frozen=True):
     ``denied``: domains it declares but does not get in this change; ``waiting``: those of them
     that another account holds and would give up, with that account's key. ``retained``: domains it
     holds and keeps although it no longer declares them; ``unmoved``: those of them that would move
-    to another account, with its key. ``outgoing`` and ``incoming``: moves, with the other account's
-    key.
+    to another account, with its key. ``given_up``: domains it holds, no longer declares and loses,
+    although other accounts declare them: those accounts, which do not get them in this change.
+    ``outgoing`` and ``incoming``: moves, with the other account's key. ``unplanned`` are the
+    accounts among all these that are not in the plan.
     """
 
     denied: frozenset[str] = frozenset()
@@ -27,6 +29,13 @@ class Claims(Struct, frozen=True):
     unmoved: dict[str, AccountKey] = field(default_factory=dict)
     outgoing: dict[str, AccountKey] = field(default_factory=dict)
     incoming: dict[str, AccountKey] = field(default_factory=dict)
+    given_up: dict[str, tuple[AccountKey, ...]] = field(default_factory=dict)
+    unplanned: frozenset[AccountKey] = frozenset()
+
+    def why_not(self, key: AccountKey, cannot: str) -> str:
+        """Why another account does not take, or give, a domain in this change: it is not planned,
+        or it ``cannot`` (``cannot take it now``)."""
+        return "is not planned" if key in self.unplanned else cannot
 
 
 class AccountInput(Struct, frozen=True):

@@ -24,7 +24,7 @@ from sendroute.planner.older_tree import refuse_platform, report_unknown
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import unknown_account
 from sendroute.planner.rounds import Groups, PlanContext, plan_in_rounds
-from sendroute.planner.stopped import check_stopped
+from sendroute.planner.stopped import check_stopped, stopped_by_file
 
 _T = TypeVar("_T")
 
@@ -173,8 +173,10 @@ def _references_only(
     for key in chosen:
         before = current.account(key)
         account = desired.accounts.get(key)
+        problem = desired.ill_formed.get(key)
+        stopped = () if problem is None else (stopped_by_file(key, problem),)
         if account is not None:
-            findings = check_stopped(account, before, None)
+            findings = (*stopped, *check_stopped(account, before, None))
             plans[key] = AccountPlan(key, before.revision, (), findings, stopped=True)
         elif key in desired.orphans and key not in desired.stopped and before.state is None:
             orphans = desired.orphans[key]

@@ -1,6 +1,6 @@
 """Step 6: objects that are no longer in the manifests are removed; an account only as a whole."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 
 from sendroute.model.change import (
     AccountChange,
@@ -15,9 +15,11 @@ from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, DesiredAccount, Orphan
 from sendroute.model.finding import Finding, Where
 from sendroute.model.spelling import did_you_mean
+from sendroute.model.words import first_of
 from sendroute.planner.inputs import Claims
+from sendroute.planner.stopped import at_problems
 
-_NOT_DECLARED = "no longer in the manifests"
+_LISTED = 5
 
 
 def remove_domain(
@@ -34,9 +36,60 @@ def remove_domain(
     if to is not None:
         reason, message = "moved", f"{name} moves from account {key} to account {to}."
     else:
-        why = f"removed with its account, {key.name}," if with_account else _NOT_DECLARED
-        reason, message = "removed", f"{name} is {why} and can no longer send."
+        why = f"no longer declared by account {key}"
+        if with_account:
+            why = f"removed with its account, {key.name},"
+        claimants = claims.given_up.get(name)
+        claim = f": {_not_served(claimants, claims)}" if claimants else ""
+        reason, message = "removed", f"{name} is {why} and can no longer send{claim}."
     return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
+
+
+def _not_served(claimants: Sequence[AccountKey], claims: Claims) -> str:
+    """Why no account gets a domain that these declare, as a clause."""
+    if len(claimants) > 1:
+        return (
+            f"accounts {first_of(list(map(str, claimants)), _LISTED)} declare it, so none gets it"
+        )
+    why = claims.why_not(claimants[0], "cannot take it now")
+    return f"account {claimants[0]} declares it, but {why}"
+
+
+def removed_before_move(key: AccountKey, claims: Claims, where: Where | None) -> Iterator[Finding]:
+    """Report the domains that leave their account before the account that declares them can take
+    them: nothing of them is sent until then.
+
+    Args:
+        key: the account that loses them.
+        claims: the effect of other accounts on its domains.
+        where: the document of the account; None if it has none.
+
+    Yields:
+        One warning for each account, or group of accounts, that declares domains.
+    """
+    domains: dict[tuple[AccountKey, ...], list[str]] = {}
+    for name, claimants in sorted(claims.given_up.items()):
+        domains.setdefault(claimants, []).append(name)
+    for claimants, names in sorted(domains.items()):
+        leave = "leaves" if len(names) == 1 else "leave"
+        message = f"{first_of(names, _LISTED)} {leave} account {key} and cannot send until"
+        to = first_of(list(map(str, claimants)), _LISTED)
+        if len(claimants) > 1:
+            what = f"only one of the accounts {to} declares {_them(names)}"
+            hint = "Keep one declaration of each, then apply again."
+        elif claimants[0] in claims.unplanned:
+            what = f"account {to}, which declares {_them(names)}, is applied too"
+            hint = f"Plan account {to} too: then the move is one transaction."
+        else:
+            what = f"account {to}, which declares {_them(names)}, can take {_them(names)}"
+            hint = f"Fix account {to} first: then the move is one transaction."
+        yield finding(
+            "removed-before-move", f"{message} {what}.", hint=hint, where=where, account=key
+        )
+
+
+def _them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def remove_account(
@@ -77,7 +130,8 @@ def remove_account(
         for name in sorted(current.domains)
         if name not in claims.retained
     ]
-    return AccountPlan(key, current.revision, tuple(changes))
+    findings = tuple(removed_before_move(key, claims, where))
+    return AccountPlan(key, current.revision, tuple(changes), findings)
 
 
 def keep_account(
@@ -88,7 +142,9 @@ def keep_account(
     key, where = current.key, desired.where if desired is not None else None
     name = min(claims.retained)
     claimant = claims.unmoved.get(name)
-    why = f"account {claimant} cannot take it now" if claimant else "several manifests claim it"
+    why = "several manifests claim it"
+    if claimant is not None:
+        why = f"account {claimant} {claims.why_not(claimant, 'cannot take it now')}"
     message = f"Account {key} is not removed yet: its domain {name} cannot leave it, because {why}."
     skip = AccountChange(
         key,
@@ -123,7 +179,7 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
     return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
 
 
-def maybe_unread(current: CurrentAccount) -> AccountPlan:
+def maybe_unread(current: CurrentAccount, unread: Sequence[Finding]) -> AccountPlan:
     """Hold back an account whose MailAccount document is not in what was read of the tree, while
     other documents of it are: most likely it is in the part that is unreadable."""
     problem = finding(
@@ -133,7 +189,8 @@ def maybe_unread(current: CurrentAccount) -> AccountPlan:
         hint="Fix the unreadable part: it may define the account.",
         account=current.key,
     )
-    return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
+    findings = (at_problems(problem, unread),)
+    return AccountPlan(current.key, current.revision, (), findings, stopped=True)
 
 
 def unknown_account(

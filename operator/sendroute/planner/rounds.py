@@ -6,13 +6,13 @@ accept the domain, the other is planned again. Each round only adds to what is b
 rounds end.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct, structs
 
 from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import AccountPlan, Action, DomainCounts
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
@@ -40,7 +40,7 @@ from sendroute.planner.removals import (
     remove_account,
     unknown_account,
 )
-from sendroute.planner.stopped import check_stopped
+from sendroute.planner.stopped import at_problems, check_stopped, stopped_by_file
 
 Groups = tuple[tuple[AccountKey, ...], ...]
 """Accounts between which a domain moves: each group is committed in one transaction."""
@@ -220,8 +220,10 @@ def _stopped(
     context: PlanContext, desired: DesiredAccount | None, current: CurrentAccount
 ) -> AccountPlan:
     findings: tuple[Finding, ...] = ()
+    if (problem := context.desired.ill_formed.get(current.key)) is not None:
+        findings = (stopped_by_file(current.key, problem),)
     if desired is not None:
-        findings = check_stopped(desired, current, context.platform)
+        findings += check_stopped(desired, current, context.platform)
     return AccountPlan(current.key, current.revision, (), findings, stopped=True)
 
 
@@ -230,7 +232,7 @@ def _undefined(context: PlanContext, current: CurrentAccount, blocked: Blocked) 
     if orphans and current.state is None:
         return unknown_account(current.key, orphans, context.desired.accounts.keys())
     if orphans and not context.desired.complete:
-        return maybe_unread(current)
+        return maybe_unread(current, context.desired.unread)
     if orphans:
         return not_empty(current, orphans)
     return _removed(context, None, current, blocked)
@@ -272,10 +274,13 @@ def _held_back(
         for key, plan in plans.items()
         if not plan.stopped
     }
-    return {key: _unchanged(plans[key], number) for key, number in removals.items() if number}
+    unread = context.desired.unread
+    return {
+        key: _unchanged(plans[key], number, unread) for key, number in removals.items() if number
+    }
 
 
-def _unchanged(plan: AccountPlan, removals: int) -> AccountPlan:
+def _unchanged(plan: AccountPlan, removals: int, unread: Sequence[Finding]) -> AccountPlan:
     problem = finding(
         "held-back",
         f"Account {plan.key} is unchanged: part of the tree is unreadable, and"
@@ -283,9 +288,9 @@ def _unchanged(plan: AccountPlan, removals: int) -> AccountPlan:
         hint="Fix the unreadable part: it may declare the objects that seem to be missing.",
         account=plan.key,
     )
-    return structs.replace(
-        plan, changes=(), findings=(*plan.findings, problem), shadowed=(), stopped=True
-    )
+    kept = (item for item in plan.findings if item.code != Code.REMOVED_BEFORE_MOVE)
+    findings = (*kept, at_problems(problem, unread))
+    return structs.replace(plan, changes=(), findings=findings, shadowed=(), stopped=True)
 
 
 def _check_guards(

@@ -1,15 +1,62 @@
 """Accounts that are not planned because of an error in their documents or in the platform. Their
 references are checked all the same, so that one run reports every error."""
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import CurrentAccount
-from sendroute.model.desired import DesiredAccount
-from sendroute.model.finding import Finding
+from sendroute.model.desired import AccountKey, DesiredAccount
+from sendroute.model.finding import Finding, whole_file
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import AccountInput
 from sendroute.planner.profiles import decide_profiles
 from sendroute.planner.references import check_references
+
+_RELATED = 10
+
+
+def stopped_by_file(key: AccountKey, problem: Finding) -> Finding:
+    """Report that an account is stopped because a file that holds documents of it is not
+    well-formed: any of its documents may be half written.
+
+    Args:
+        key: the account.
+        problem: the problem of the file.
+
+    Returns:
+        The finding, at the position of the problem.
+    """
+    reported = finding(
+        "held-back",
+        f"Account {key} is unchanged, because a file that holds documents of it is not well-formed:"
+        f" {problem.message}",
+        hint="Fix that file: even its readable documents may be half written.",
+        account=key,
+    )
+    return at_problems(reported, (problem,))
+
+
+def at_problems(reported: Finding, problems: Sequence[Finding]) -> Finding:
+    """Put a finding at the positions of the problems that it follows from. It keeps its account
+    and its words, also if a problem is in a file outside the tree: it quotes nothing of it.
+
+    Args:
+        reported: the finding, without a position.
+        problems: the problems; at least one.
+
+    Returns:
+        The finding at the first of them; the others are related to it.
+    """
+    first, *others = problems
+    where = first.where
+    if where is not None and where.outside:
+        where = whole_file(where.file)
+    locations = (item.position or item.where for item in others[:_RELATED])
+    related = tuple(location for location in locations if location is not None)
+    return replace(reported, where=where, position=first.position, related=related)
 
 
 def check_stopped(

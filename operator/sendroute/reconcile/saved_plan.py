@@ -9,6 +9,7 @@ import hashlib
 import posixpath
 from collections.abc import Iterator
 from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 from msgspec import Raw, Struct
@@ -31,7 +32,7 @@ from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import SavedInputs, decide
 
-FORMAT_VERSION = "1.4"
+FORMAT_VERSION = "1.5"
 _MARKER = "sendroute-saved-plan"
 # What a file begins with, without white space, and the fields that follow.
 _BEGINNING = f'{{"format":"{_MARKER}"'.encode()
@@ -122,7 +123,6 @@ class SavedPlan(Struct, frozen=True):
     accounts: tuple[DesiredAccount, ...]
     orphans: tuple[tuple[AccountKey, list[Orphan]], ...]
     stopped: tuple[AccountKey, ...]
-    complete: bool
     findings: tuple[SavedFinding, ...]
     accepted: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = ()
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
@@ -131,6 +131,8 @@ class SavedPlan(Struct, frozen=True):
     ancestry: Ancestry | None = None
     pending: tuple[tuple[AccountKey, DomainCounts], ...] = ()
     manifest: str = ""
+    unread: tuple[SavedFinding, ...] = ()
+    ill_formed: tuple[tuple[AccountKey, SavedFinding], ...] = ()
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -148,7 +150,8 @@ class SavedPlan(Struct, frozen=True):
             accounts={account.key: account for account in self.accounts},
             orphans=dict(self.orphans),
             stopped=frozenset(self.stopped),
-            complete=self.complete,
+            ill_formed={key: item.as_finding() for key, item in self.ill_formed},
+            unread=tuple(item.as_finding() for item in self.unread),
             findings=tuple(item.as_finding() for item in self.findings),
             accepted={document: frozenset(codes) for document, codes in self.accepted},
         )
@@ -239,7 +242,6 @@ def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
             (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in accounts
         ),
         stopped=tuple(sorted(desired.stopped & accounts)),
-        complete=desired.complete,
         findings=tuple(_saved(located(item, planned.tree.locate)) for item in desired.findings),
         accepted=tuple(
             (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
@@ -257,6 +259,12 @@ def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
         ancestry=planned.scope.ancestry,
         pending=tuple(sorted(planned.scope.pending.items())),
         manifest=posixpath.join(directory, platform.where.file if platform is not None else ""),
+        unread=tuple(_saved(located(item, planned.tree.locate)) for item in desired.unread),
+        ill_formed=tuple(
+            (key, _saved(located(item, planned.tree.locate)))
+            for key, item in sorted(desired.ill_formed.items(), key=itemgetter(0))
+            if key in accounts
+        ),
     )
 
 

@@ -17,6 +17,7 @@ examples:
 """
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,7 @@ from sendroute.store.lock_guard import locks_of, mismatches
 
 # A loop records every minute that it runs, but not during a round, which may last some minutes.
 _STALE = timedelta(minutes=15)
+_LINE = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
 
 
 def options(parser: Parser) -> None:
@@ -159,9 +161,21 @@ def _finding(reported: ReportedFinding) -> dict[str, Any]:
     """A finding as in every other document: its position is an object."""
     form: dict[str, Any] = to_builtins(replace(with_hint(reported), position=None))
     if reported.position is not None:
-        file, line, column = reported.position.rsplit(":", 2)
-        form["position"] = {"file": file, "line": int(line), "column": int(column)}
+        form["position"] = _position(reported.position)
     return form
+
+
+def _position(text: str) -> dict[str, Any]:
+    if (match := _LINE.fullmatch(text)) is None:
+        return {"file": text}
+    return {"file": match[1], "line": int(match[2]), "column": int(match[3])}
+
+
+def _positioned(finding: ReportedFinding) -> str:
+    """The message, after the position if there is one that it does not name itself."""
+    if finding.position is None or finding.position in finding.message:
+        return finding.message
+    return f"{finding.position}: {finding.message}"
 
 
 def _shadowed(row: RouteRow) -> dict[str, Any]:
@@ -281,9 +295,8 @@ def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[
     if source.faulty_since is None:
         return
     texts = [f"The newest tree is not served, since {to_minute(source.faulty_since)}."]
-    for fault in map(with_hint, source.faults):
-        position = f"{fault.position}: " if fault.position else ""
-        texts.append(f"{position}{fault.message} {fault.hint or ''}".rstrip())
+    faults = map(with_hint, source.faults)
+    texts += [f"{_positioned(fault)} {fault.hint or ''}".rstrip() for fault in faults]
     for text in texts:
         yield from (line + "\n" for line in wrap(clean(text), 10, columns=page.columns))
 
@@ -315,7 +328,7 @@ def _why(status: AccountStatus) -> Iterable[str]:
         counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
     for finding in report.findings:
-        yield finding.message
+        yield _positioned(finding)
         if finding.domains:
             more = f" and {finding.more_domains:,} more" if finding.more_domains else ""
             yield f"{', '.join(finding.domains)}{more}"
