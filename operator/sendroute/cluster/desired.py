@@ -197,35 +197,40 @@ class DesiredState:
         self._findings.pop(owner, None)
         if desired.findings:
             self._findings[owner] = desired.findings
-        for place in self._accepted_by.pop(owner, ()):
-            del self._accepted[place]
+        for document in self._accepted_by.pop(owner, ()):
+            del self._accepted[document]
         if desired.accepted:
             self._accepted |= desired.accepted
             self._accepted_by[owner] = tuple(desired.accepted)
 
-    def tree(self, stored: Iterable[AccountKey], is_read: IsRead, *, complete: bool) -> DesiredTree:
+    def tree(
+        self, stored: Iterable[AccountKey], is_read: IsRead, unread: tuple[Finding, ...]
+    ) -> DesiredTree:
         """The desired state for a plan.
 
         Args:
             stored: the accounts in the store.
             is_read: tells which namespaces are known. An account of another one stays as it is.
-            complete: whether everything was read; otherwise nothing is removed.
+            unread: why something was not read; while there is a reason, nothing is removed.
 
         Returns:
             The state. It is valid until the next :meth:`compile`.
         """
         blind = {item.key.namespace for item in self._unowned.values()}
-        unread = {key for key in stored if key.namespace in blind or not is_read(key.namespace)}
+        unread_accounts = {
+            key for key in stored if key.namespace in blind or not is_read(key.namespace)
+        }
         of_namespace = {key for key in self.accounts if key.namespace in blind} if blind else set()
         general = (finding for item in self._unowned.values() for finding in item.findings)
+        of_accounts = (item for findings in self._findings.values() for item in findings)
         desired = Desired(
             self.platform,
             self.accounts,
             self._orphans,
-            frozenset(self._stopped | unread | of_namespace),
-            complete,
-            (*(f for findings in self._findings.values() for f in findings), *general),
-            self._accepted,
+            stopped=frozenset(self._stopped | unread_accounts | of_namespace),
+            unread=unread,
+            findings=(*of_accounts, *general),
+            accepted=self._accepted,
         )
         return DesiredTree(desired, None, no_positions, claims=self.claims)
 

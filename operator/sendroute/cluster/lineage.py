@@ -35,7 +35,7 @@ def check_lineage(
                 "store-empty" if is_empty else "wrong-store",
                 f"The status of {item.key} was written from the store {shown}, but the given"
                 f" store is {lineage}.",
-                hint="Nothing is assigned anew. Create the store from its lock file or its backup."
+                hint="Nothing is assigned again. Create the store from its lock file or its backup."
                 " If the new store is meant, remove status.store of the MailAccounts and of the"
                 " MailPlatform.",
             )

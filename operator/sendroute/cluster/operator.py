@@ -14,13 +14,13 @@ from sendroute.cluster.api import Api
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.metrics import Metrics
 from sendroute.cluster.objects import PLATFORM_KIND, PLURALS, ClusterObject
-from sendroute.cluster.protocols import Adapters
+from sendroute.cluster.protocols import Adapters, OperatorStore
 from sendroute.cluster.queue import AccountQueue, with_platform
 from sendroute.cluster.reflector import Inbox, Reflector
 from sendroute.cluster.round import Round, RoundInputs, RoundOptions
 from sendroute.cluster.shown import Shown
 from sendroute.cluster.times import Times
-from sendroute.model.codes import Trait, finding, has_trait
+from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
@@ -50,12 +50,12 @@ class OperatorOptions(NamedTuple):
 
 
 class Operator:
-    """Call :meth:`run` once, in any thread. ``stop`` ends it, from any thread."""
+    """Call :meth:`run` once, in any thread."""
 
     def __init__(
         self, api: Api, options: OperatorOptions, adapters: Adapters, metrics: Metrics
     ) -> None:
-        self.stop = ThreadStop()
+        self._stop = ThreadStop()
         self._options = options
         self._adapters = adapters
         self._metrics = metrics
@@ -65,7 +65,7 @@ class Operator:
         self._state = DesiredState()
         first_round = time.monotonic() + options.times.interval
         self._queue = AccountQueue(options.times, adapters.random, first_round)
-        self._store = StoreHandle(adapters.open_store, self._wakeups.put, adapters.random)
+        self._store = StoreHandle(self._open_store, self._wakeups.put, adapters.random)
         self._changes = StoreChanges()
         self._shown = Shown(adapters.reporter)
         self._account_log = AccountLog(adapters.advise)
@@ -75,6 +75,8 @@ class Operator:
             "The Kubernetes API is followed again.", logging.WARNING, adapters.advise
         )
         self._leads = False
+        self._identity: str | None = None
+        self._epoch: int | None = None
         self._has_begun = False
         self._has_swept = False
         self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces that are not read yet
@@ -107,25 +109,54 @@ class Operator:
         """Whether everything that arrived was reconciled, and nothing is waited for."""
         return self._idle
 
-    def lead(self) -> None:
-        """This process is the leader from now on; before, it only follows the objects."""
+    def lead(self, identity: str | None = None) -> None:
+        """This process leads from now on; before, it only follows the objects. For any thread.
+
+        Args:
+            identity: the name of the leader, under which it raises the epoch of the store; None if
+                there is only this process.
+        """
+        self._identity = identity
         self._leads = True
         self._metrics.leader(leads=True)
         self._wakeups.put()
 
+    def _open_store(self) -> OperatorStore:
+        store = self._adapters.open_store()
+        if self._epoch is not None:
+            store.fence(self._epoch)
+        return store
+
+    def _raise_epoch(self, store: OperatorStore) -> None:
+        """From now on, a leader that was replaced writes nothing."""
+        if self._leads and self._identity is not None and self._epoch is None:
+            self._epoch = store.raise_epoch(self._identity)
+            store.fence(self._epoch)
+            _log.info("%s leads, in epoch %d of the store.", self._identity, self._epoch)
+
+    def stop(self) -> None:
+        """End :meth:`run` soon, from any thread."""
+        self._stop.set()
+        for reflector in self._reflectors:
+            reflector.stop()
+
     def run(self) -> None:
-        """Run until the stop is set. A transaction that is being written is finished."""
-        self.stop.on_set(self._wakeups.put)
+        """Run until the stop is set. A transaction that is being written is finished.
+
+        Raises:
+            ProblemError: another process leads (``leader-replaced``).
+        """
+        self._stop.on_set(self._wakeups.put)
         if self._options.platform is not None:
             self._inbox.put({self._options.platform.key: self._options.platform})
         for reflector in self._reflectors:
             reflector.start()
         try:
             with self._store:
-                while not self.stop.is_set():
+                while not self._stop.is_set():
                     self._iterate()
         except KeyboardInterrupt:
-            if not self.stop.is_set():
+            if not self._stop.is_set():
                 raise
         finally:
             for reflector in self._reflectors:
@@ -142,7 +173,7 @@ class Operator:
             self._arrived -= readable
             self._queue.changed(readable, now)
         self._check_store()
-        if self._has_begun and self._leads:
+        if self._has_begun and self._leads and self._is_fenced:
             self._look_at_secrets(now)
             due = self._due()
             if due is not None:
@@ -185,6 +216,10 @@ class Operator:
             and self._inbox.is_empty
         )
 
+    @property
+    def _is_fenced(self) -> bool:
+        return self._identity is None or self._epoch is not None
+
     # What is followed
 
     def _unread(self) -> list[Reflector]:
@@ -211,17 +246,27 @@ class Operator:
             return "" not in names
         return namespace in self._options.namespaces and namespace not in names
 
+    def _unread_findings(self) -> tuple[Finding, ...]:
+        """Why something was never read: as long as it is so, nothing is removed."""
+        return tuple(
+            finding(
+                "cluster-unreachable",
+                f"The {reflector.kind} objects{_of(reflector)} were not read yet.",
+                hint="Nothing is removed before. Check the roles of the service account.",
+            )
+            for reflector in self._unread()
+        )
+
     def _fault(self) -> tuple[Finding, ...]:
         """Why the API cannot be followed now."""
         findings = []
         for reflector in self._reflectors:
             error = reflector.fault
             if error is not None:
-                where = f" of namespace {reflector.namespace}" if reflector.namespace else ""
                 findings.append(
                     finding(
                         "cluster-unreachable",
-                        f"The {reflector.kind} objects{where} cannot be followed: {error}",
+                        f"The {reflector.kind} objects{_of(reflector)} cannot be followed: {error}",
                         hint="Nothing is removed because of it. Check the API server, and the roles"
                         " of the service account.",
                     )
@@ -234,10 +279,10 @@ class Operator:
         started = time.monotonic()
         owners = self._owners(due)
         inputs = RoundInputs(
-            self._state, self._queue, due, owners, self._is_read, not self._unread()
+            self._state, self._queue, due, owners, self._is_read, self._unread_findings()
         )
         options = self._options
-        round_options = RoundOptions(options.guards, options.actor, self.stop)
+        round_options = RoundOptions(options.guards, options.actor, self._stop)
         try:
             store = self._store.get()
             head = store.head()
@@ -249,6 +294,8 @@ class Operator:
             statuses = store.account_statuses()
             self._shown.round_completed(store, self._state, done, statuses)
         except ProblemError as problem:
+            if any(item.code == Code.LEADER_REPLACED for item in problem.findings):
+                raise
             self._round_failed(problem.findings)
             if any(has_trait(item.code, Trait.STORE) for item in problem.findings):
                 self._store_down(problem.findings)
@@ -316,6 +363,7 @@ class Operator:
             return
         try:
             store = self._store.get()
+            self._raise_epoch(store)
             head = store.head()
             accounts = self._changes.by_others(store, head, self._state.accounts)
         except ProblemError as problem:
@@ -368,3 +416,7 @@ class Operator:
         else:
             leads = "This process is the leader." if self._leads else "Another process leads."
             health.ready(leads)
+
+
+def _of(reflector: Reflector) -> str:
+    return f" of namespace {reflector.namespace}" if reflector.namespace else ""

@@ -50,6 +50,14 @@ class OperatorStore(Record, WatchedStore, Protocol):
         """Approve a held-back plan. Returns False if that plan is no longer held back."""
         ...
 
+    def raise_epoch(self, leader: str) -> int:
+        """Begin the epoch of a new leader. Returns its number."""
+        ...
+
+    def fence(self, epoch: int) -> None:
+        """Write nothing more once another leader has begun an epoch."""
+        ...
+
 
 class Reporter(Protocol):
     """Shows in the cluster what was reconciled. It must not block: what it writes, it writes in

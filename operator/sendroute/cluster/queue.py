@@ -1,7 +1,7 @@
 """Which accounts are due when. Pure: the time and the random numbers are passed in.
 
 Objects of one ``kubectl apply`` or one sync arrive one by one, in any order. An account is due
-after a while without an event of its objects; what cannot be taken back waits longer
+after some seconds without an event of its objects; what cannot be taken back waits longer
 (:class:`Quiet`). Everything else, as retries and the round over all accounts, is as in the loop.
 """
 

@@ -15,6 +15,7 @@ from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import AccountPlan, Plan
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.planner.guards import Guards
@@ -41,14 +42,14 @@ class RoundOptions(NamedTuple):
 
 class RoundInputs(NamedTuple):
     """``owners`` are the accounts of the round that have settled; None for all of them. ``is_read``
-    tells whether a namespace is known, ``complete`` whether everything is."""
+    tells whether a namespace is known, ``unread`` says why something is not."""
 
     state: DesiredState
     queue: AccountQueue
     due: DueAccounts
     owners: frozenset[Owner] | None
     is_read: Callable[[str], bool]
-    complete: bool
+    unread: tuple[Finding, ...]
 
 
 class RoundDone(Struct, frozen=True):
@@ -99,9 +100,7 @@ class Round:
         if PLATFORM in explained:
             explained |= state.mentioned
         state.compile(state.uncompiled if owners is None else owners)
-        tree = state.tree(
-            self._store.accounts(), self._inputs.is_read, complete=self._inputs.complete
-        )
+        tree = state.tree(self._store.accounts(), self._inputs.is_read, self._inputs.unread)
         statuses = self._approved_statuses()
         record = CountingRecord(self._store, self._is_left_alone)
         adapters, options = self._adapters, self._options

@@ -676,6 +676,16 @@ class Code(StrEnum):
         "Give a kubeconfig file, or bind the role that the chart creates.",
     )
 
+    LEADER_REPLACED = (
+        "leader-replaced",
+        _ERROR,
+        _ENVIRONMENT,
+        "Another operator leads, so this one ends.",
+        "The Lease could not be renewed in time, or the process was paused.",
+        "Nothing to do: the process starts again, as a standby. If it happens often, look at the"
+        " load of the API server and of the machine.",
+    )
+
     # Relay
 
     RELAY_RUNNING = (
