@@ -85,6 +85,17 @@ WRONG = {
         ("--store", "postgresql://u@db.example:x/y", "status"),
         "not a valid PostgreSQL URL",
     ),
+    "a malformed store of a loop": (("run", ".", "--store", "foo"), "scheme", "run --help"),
+    "a malformed store of a loop that logs JSON": (
+        ("run", ".", "--log-format", "json", "--store", "postgresql://[::1/x"),
+        "sendroute: The store's URL is not a valid PostgreSQL URL.",
+        "run --help",
+    ),
+    "a malformed store of an agent": (
+        ("relay", "--dir", "tables", "--store", "sqlite:x"),
+        "no path of a file",
+        "relay --help",
+    ),
     "a store without a URL, given last": (("status", "--store", ""), "--store", "empty"),
     "a file without a name": (("validate", "x", "-o", "json="), "`json=`", "no file"),
     "a percentage above 100": (("apply", "x", "--max-change-percent", "101"), "`101`", "0 to 100"),
@@ -95,6 +106,27 @@ WRONG = {
     ),
     "an invalid duration": (("apply", "x", "--wait-timeout", "soon"), "`soon`", "90s"),
     "an invalid address": (("run", "x", "--listen", "9464"), "`9464`", "127.0.0.1:9464"),
+    "an invalid address of an agent": (
+        ("relay", "--dir", "x", "--listen", "9465"),
+        "`9465`",
+        "127.0.0.1:9465, [::1]:9465 or :9465",
+    ),
+    "an address that is no host": (("run", "x", "--listen", "a b:80"), "`a b:80`", "run --help"),
+    "a git URL of an unknown kind": (("run", "ftp://git.example/x"), "not supported", "https://"),
+    "a git URL without a host": (("run", "https://"), "no host name", "run --help"),
+    "a git URL without a slash": (("run", "https:/git.example/x"), "lacks `//` after `https:`"),
+    "a git URL without a path": (("run", "file://"), "no path", "file:///DIRECTORY"),
+    "an unprotected git URL": (("run", "http://git.example/x"), "http", "--verify-signatures"),
+    "two wrong options of a git source": (
+        ("run", "file:///x", "--branch=-b", "--path=/etc"),
+        "'-b' is not a valid branch name.",
+        "'/etc' is not a path within a repository.",
+    ),
+    "an option of a git source for a directory": (
+        ("run", ".", "--path", "x"),
+        "The path in a repository needs a git source",
+        "--path PATH",
+    ),
     "an invalid port": (("run", "x", "--listen", ":65536"), "`:65536`", "run --help"),
     "no history at all": (("history", "--limit", "0"), "`0`", "from 1"),
     "an unknown log format": (("--log-format", "xml", "status"), "`xml`", "text, json"),
@@ -114,6 +146,19 @@ def test_wrong_usage_is_explained_with_status_64(case: str, sendroute: Program) 
     for part in expected:
         assert part in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.usefixtures("manifests")
+@pytest.mark.parametrize(
+    "words", [("delete-account", "acme"), ("set-route", "shop.example.com", "--profile", "ses")]
+)
+def test_a_malformed_store_is_wrong_usage_of_an_edit_that_asks_it(
+    sendroute: Program, words: tuple[str, ...]
+) -> None:
+    result = sendroute("edit", *words, "manifests", "--store", "foo")
+    assert result.status == 64, result
+    assert "scheme" in result.err
+    assert f"edit {words[0]} --help" in result.err
 
 
 @pytest.mark.usefixtures("store")

@@ -205,12 +205,11 @@ def test_quiet_logs_only_failures(workspace: Workspace) -> None:
     ("arguments", "code"),
     [
         (("no-such-directory",), "source-unreachable"),
-        (("manifests", "--branch", "main"), "invalid-value"),
         (("manifests", "--listen", "host.invalid:9464"), "invalid-value"),
     ],
-    ids=["a missing source", "a branch of a directory", "an unknown host"],
+    ids=["a missing source", "an unknown host"],
 )
-def test_an_invalid_source_or_option_is_logged_as_an_error(
+def test_an_unavailable_source_or_address_is_logged_as_an_error(
     workspace: Workspace, arguments: tuple[str, ...], code: str
 ) -> None:
     loop = workspace.start(*arguments)

@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
         self._checks: list[Callable[[argparse.Namespace], None]] = []
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(_sentence(message))
+        raise UsageError(sentence(message))
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """Parse ``words``. An unknown word is wrong usage, with a suggestion."""
@@ -309,10 +309,10 @@ def _converted(variable: str, text: str, convert: Callable[[str], Any]) -> Any:
     try:
         return convert(text)
     except argparse.ArgumentTypeError as error:
-        raise UsageError(_sentence(f"{variable}: {error}")) from error
+        raise UsageError(sentence(f"{variable}: {error}")) from error
 
 
-def _sentence(message: str) -> str:
+def sentence(message: str) -> str:
     message = message.strip()
     message = message[:1].upper() + message[1:]
     return message if message.endswith((".", "?", "!")) else f"{message}."

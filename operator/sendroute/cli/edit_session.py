@@ -33,7 +33,7 @@ from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
-from sendroute.model.problem import ProblemError
+from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document
 from sendroute.reports.text import Page, clean
@@ -102,6 +102,8 @@ class EditSession:
         read."""
         try:
             yield
+        except InvalidSettingError:  # not about the manifests
+            raise
         except ProblemError as problem:
             if not self._paths and self._reading.findings:
                 raise ProblemError(*self._reading.findings) from problem
@@ -310,9 +312,12 @@ def _is_intended(finding: Finding) -> bool:
 
 def shadow_of(session: Session, key: AccountKey, domain: str) -> str | None:
     """The id of the apply-all that shadows a domain in the store. None without one, and if the
-    store cannot be read: an edit never needs a store."""
+    store cannot be read: an edit never needs a store. Raises
+    :class:`~sendroute.model.problem.InvalidSettingError` if its URL is malformed."""
     try:
         account = stored_account(session, key).account
+    except InvalidSettingError:
+        raise
     except ProblemError:
         return None
     state = account.domains.get(domain) if account is not None else None

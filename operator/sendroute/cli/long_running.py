@@ -3,14 +3,15 @@ start."""
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.hints import with_hint
 from sendroute.cli.session import Session
-from sendroute.model.problem import ProblemError
+from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.runtime.transition_log import log_failure
-from sendroute.telemetry.listen import FORMS, host_and_port
+from sendroute.telemetry.listen import host_and_port
 
 
 def listen_option(parser: Parser, default: str) -> None:
@@ -19,15 +20,18 @@ def listen_option(parser: Parser, default: str) -> None:
         "--listen",
         may_be_empty=True,
         metavar="HOST:PORT",
-        type=_address,
+        type=partial(_address, default),
         default=default,
         help=f"address of /metrics, /healthz and /readyz; empty: none (default {default})",
     )
 
 
-def _address(text: str) -> str:
+def _address(default: str, text: str) -> str:
     if text and host_and_port(text) is None:
-        raise argparse.ArgumentTypeError(f"`{text}` is not an address such as {FORMS}")
+        port = default.rpartition(":")[2]
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is not an address such as 127.0.0.1:{port}, [::1]:{port} or :{port}"
+        )
     return text
 
 
@@ -42,10 +46,14 @@ def run_logged(session: Session, start: Callable[[], None]) -> int:
         The exit status.
 
     Raises:
+        InvalidSettingError: the store's URL is malformed, or from ``start``: wrong usage.
         ProblemError: from ``start``, with logs for people.
     """
+    session.factory.check_store_url()
     try:
         start()
+    except InvalidSettingError:
+        raise
     except ProblemError as problem:
         if session.settings.log_format != "json":
             raise

@@ -15,6 +15,7 @@ from sendroute.cli.command_line import (
     Parser,
     UsageError,
     require_utf8,
+    sentence,
     stderr_line,
     suggestion,
     without_password,
@@ -129,12 +130,17 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
 def _run_command(
     run: Callable[[Namespace, Session], int], arguments: Namespace, session: Session
 ) -> int:
-    from sendroute.model.problem import InvalidUrlError, ProblemError
+    from sendroute.model.problem import InvalidSettingError, ProblemError
 
     try:
         return int(run(arguments, session))
-    except InvalidUrlError as invalid:
-        raise UsageError(str(invalid), invalid.findings[0].hint or "") from invalid
+    except InvalidSettingError as invalid:
+        from sendroute.cli.hints import with_hint
+
+        first, *others = [with_hint(finding) for finding in invalid.findings]
+        more = [text for finding in others for text in (finding.message, finding.hint or "")]
+        hint = " ".join(sentence(text) for text in [first.hint or "", *more] if text)
+        raise UsageError(first.message, hint) from invalid
     except ProblemError as problem:
         from sendroute.cli.output import present_problem
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sendroute.model.codes import finding
-from sendroute.model.problem import ProblemError
+from sendroute.model.problem import InvalidSettingError
 
 _SCHEMES = frozenset({"https", "ssh", "git+ssh", "ssh+git", "file", "http", "git"})
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9_.~+-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!//)[^\s:].*")
@@ -35,8 +35,8 @@ def parse_address(source: str) -> Address:
     """Parse a git URL (git-clone(1), GIT URLS).
 
     Raises:
-        ProblemError: the URL is not supported, or holds a password or token (``invalid-value``).
-            The message never repeats a secret.
+        InvalidSettingError: the URL is not supported, or holds a password or token
+            (``invalid-value``). The message never repeats a secret.
     """
     if not source.isprintable() or source.startswith("-"):
         raise _invalid("The source is not a git URL.", "Give a URL as for git clone.")
@@ -45,6 +45,11 @@ def parse_address(source: str) -> Address:
             raise _unsupported()
         if _SCP_PASSWORD.match(source):
             raise _secret()
+        scheme = source.partition(":")[0].lower()
+        if scheme in _SCHEMES:  # git would take it for the name of a host
+            raise _invalid(
+                f"The git URL lacks `//` after `{scheme}:`.", "Give a URL as for git clone."
+            )
         return Address(source, source.rpartition("@")[2], ("ssh",), trusted=True)
     scheme, _, remainder = source.partition("://")
     if scheme.lower() not in _SCHEMES or "::" in scheme:
@@ -54,6 +59,8 @@ def parse_address(source: str) -> Address:
 
 def _parse_parts(source: str, scheme: str, remainder: str) -> Address:
     if scheme == "file":
+        if not remainder:
+            raise _invalid("The git URL has no path.", "Write file:///DIRECTORY.")
         return Address(source, source, ("file",), trusted=True)
     try:
         parts = urlsplit(source)
@@ -77,7 +84,7 @@ def _parse_parts(source: str, scheme: str, remainder: str) -> Address:
     )
 
 
-def _secret() -> ProblemError:
+def _secret() -> InvalidSettingError:
     return _invalid(
         "The git URL holds a password or token.",
         "Every user of the machine can read command lines. Remove the secret from the URL and use "
@@ -85,12 +92,12 @@ def _secret() -> ProblemError:
     )
 
 
-def _unsupported() -> ProblemError:
+def _unsupported() -> InvalidSettingError:
     return _invalid(
         "The source is a git URL of a kind that is not supported.",
         "Use https://, ssh://, user@host:path or file://.",
     )
 
 
-def _invalid(message: str, hint: str) -> ProblemError:
-    return ProblemError(finding("invalid-value", message, hint=hint))
+def _invalid(message: str, hint: str) -> InvalidSettingError:
+    return InvalidSettingError(finding("invalid-value", message, hint=hint))

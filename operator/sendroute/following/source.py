@@ -10,15 +10,23 @@ from sendroute.following.address import is_url, parse_address
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Follower
 from sendroute.following.git import Branch, GitOptions
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding
-from sendroute.model.problem import ProblemError
+from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.model.remedy import Configure, Setting
 
 # git-check-ref-format(1); also names that look like an option.
 _INVALID_BRANCH = re.compile(
     r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^@?$"
 )
+
+_NAMES = {
+    Setting.BRANCH: "The name of a branch",
+    Setting.SOURCE_PATH: "The path in a repository",
+    Setting.VERIFY_SIGNATURES: "The check of signatures",
+    Setting.ALLOWED_SIGNERS: "The file of allowed signers",
+    Setting.STATE_DIRECTORY: "The directory for checkouts",
+}
 
 
 def follow(
@@ -44,7 +52,8 @@ def follow(
         The follower; the caller closes it.
 
     Raises:
-        ProblemError: everything that is wrong with the arguments, or the state directory is
+        InvalidSettingError: everything that is wrong with the arguments.
+        ProblemError: there is no such path, or the state directory or the file of signers is
             unavailable.
     """
     if os.path.exists(source):
@@ -75,6 +84,8 @@ def follow(
 
 
 def _raise_if_any(findings: list[Finding]) -> None:
+    if any(item.code == Code.INVALID_VALUE for item in findings):
+        raise InvalidSettingError(*findings)
     if findings:
         raise ProblemError(*findings)
 
@@ -90,7 +101,7 @@ def _git_options_given(options: GitOptions, state_dir: str | None) -> list[Findi
     return [
         finding(
             "invalid-value",
-            f"The setting {setting} needs a git source, but the source is a file or directory.",
+            f"{_NAMES[setting]} needs a git source, but the source is a file or directory.",
             hint="Give the repository's URL (file:///… for a local one), or remove the setting.",
             remedy=Configure(setting),
         )

@@ -19,5 +19,6 @@ class StaleError(ProblemError):
     """The store changed after the plan was made. Nothing was written; plan again."""
 
 
-class InvalidUrlError(ProblemError):
-    """A store's URL is malformed (``invalid-value``)."""
+class InvalidSettingError(ProblemError):
+    """What Sendroute is run with is malformed or contradicts itself (``invalid-value``), such as a
+    URL. No retry helps."""

@@ -34,6 +34,16 @@ class Factory:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    def check_store_url(self) -> None:
+        """Check the form of the store's URL, for a front end that retries to open the store.
+
+        Raises:
+            InvalidSettingError: the URL is malformed (``invalid-value``).
+        """
+        from sendroute.store.backend import check_url
+
+        check_url(self.settings.store)
+
     def open_store(self, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
         """Open the store, and upgrade its schema if it is older than this program.
 

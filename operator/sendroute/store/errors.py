@@ -1,7 +1,7 @@
 """The findings that both databases report."""
 
 from sendroute.model.codes import finding
-from sendroute.model.problem import InvalidUrlError, ProblemError, StaleError
+from sendroute.model.problem import InvalidSettingError, ProblemError, StaleError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.model.secret import SecretBinding
 
@@ -19,9 +19,9 @@ def problem(code: str, message: str, hint: str, remedy: Remedy | None = None) ->
     return ProblemError(finding(code, message, hint=hint, remedy=remedy))
 
 
-def invalid_url(message: str, hint: str) -> InvalidUrlError:
+def invalid_url(message: str, hint: str) -> InvalidSettingError:
     """The error for a malformed URL of a store."""
-    return InvalidUrlError(finding("invalid-value", message, hint=hint))
+    return InvalidSettingError(finding("invalid-value", message, hint=hint))
 
 
 def stale(*accounts: object) -> StaleError:

@@ -54,7 +54,7 @@ def sqlite_path(url: str) -> Path:
         The absolute path; the file need not exist.
 
     Raises:
-        InvalidUrlError: the URL has another scheme or no path, or seems to contain a password
+        InvalidSettingError: the URL has another scheme or no path, or seems to contain a password
             (``invalid-value``).
     """
     scheme, colon, _ = url.partition(":")

@@ -7,8 +7,8 @@ import socket
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
-_FORM = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
-FORMS = "127.0.0.1:9464, [::1]:9464 or :9464"
+_FORM = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:\s]*)):(?P<port>[0-9]{1,5})")
+_FORMS = "127.0.0.1:9464, [::1]:9464 or :9464"
 _REASONS = {
     errno.EADDRINUSE: (
         "another process uses it",
@@ -52,7 +52,7 @@ def listening(address: str) -> socket.socket:
     """
     parts = host_and_port(address)
     if parts is None:
-        raise _bad(address, "is not HOST:PORT", f"Write it as {FORMS}.")
+        raise _bad(address, "is not HOST:PORT", f"Write it as {_FORMS}.")
     host, port = parts
     try:
         if not host:
