@@ -63,8 +63,7 @@ class Operator:
         self._inbox = Inbox(self._wakeups.put)
         self._reflectors = self._create_reflectors(api)
         self._state = DesiredState()
-        first_round = time.monotonic() + options.times.interval
-        self._queue = AccountQueue(options.times, adapters.random, first_round)
+        self._queue = AccountQueue(options.times, adapters.random, time.monotonic())
         self._store = StoreHandle(self._open_store, self._wakeups.put, adapters.random)
         self._changes = StoreChanges()
         self._shown = Shown(adapters.reporter)

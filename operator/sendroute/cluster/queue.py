@@ -40,11 +40,12 @@ class Quiet(Struct):
 
 
 class AccountQueue:
-    """Times are in seconds, of one monotonic clock."""
+    """Times are in seconds, of one monotonic clock. Unlike in the loop, nothing is due at first:
+    objects arrive, and the first round over all accounts is asked for when they have settled."""
 
     def __init__(self, times: Times, random: Random, now: float) -> None:
         self._times = times
-        self._schedule = Schedule(times.interval, random, now)
+        self._schedule = Schedule(times.interval, random, now, now + times.interval)
         self._quiet: dict[Owner, Quiet] = {}
 
     def changed(self, owners: Iterable[Owner], now: float) -> None:

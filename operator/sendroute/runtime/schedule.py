@@ -59,12 +59,15 @@ class RetryState(Struct, frozen=True):
 
 
 class Schedule:
-    """Times are in seconds, of one monotonic clock."""
+    """Times are in seconds, of one monotonic clock. All accounts are due at ``first``; None for
+    now."""
 
-    def __init__(self, interval: float, random: Random, now: float) -> None:
+    def __init__(
+        self, interval: float, random: Random, now: float, first: float | None = None
+    ) -> None:
         self._interval = interval
         self._random = random
-        self._all_at = now
+        self._all_at = now if first is None else first
         self._changed: frozenset[Owner] | None = None
         self._retries: dict[Owner, RetryState] = {}
         self._not_before = now
