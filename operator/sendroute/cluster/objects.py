@@ -214,6 +214,7 @@ class Reconciled(Struct, frozen=True):
     open, None if it is fully applied. ``current`` is what the store holds afterwards, and ``since``
     says since when each of its domains has its route. ``waiting`` says why the account is not
     reconciled yet, None if it was. ``lineage`` is the store's, empty while that is unknown.
+    ``tested`` are the names of the profiles whose connection test passed just now.
     """
 
     key: AccountKey
@@ -227,6 +228,7 @@ class Reconciled(Struct, frozen=True):
     since: Mapping[str, datetime] = MappingProxyType({})
     lineage: str = ""
     waiting: str | None = None
+    tested: frozenset[str] = frozenset()
 
 
 class ReconciledPlatform(Struct, frozen=True):

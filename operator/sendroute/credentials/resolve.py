@@ -5,39 +5,26 @@ never mixed in one secret. The binding is checked before the credential is read.
 """
 
 import os
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from sendroute.credentials import directory as files
-from sendroute.credentials.binding import allows
-from sendroute.credentials.content import (
-    InvalidSecretError,
-    SecretNotFoundError,
-    credential_of,
-    password_of,
-    text_of,
-    username_of,
-)
+from sendroute.credentials.content import InvalidSecretError
+from sendroute.credentials.rules import Answer, credential_in, problem, refusal_of
 from sendroute.credentials.variables import (
     ALLOWED_HOSTS,
     KEYS,
-    PASSWORD,
     PREFIX,
     USERNAME,
     earlier,
     earlier_variable,
     variable,
 )
-from sendroute.model.credential import Credential
 from sendroute.model.remedy import Configure, Setting
-from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
+from sendroute.model.secret import SecretProblem, SecretRef
 
-# A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-
-Answer = Credential | SecretProblem
+__all__ = ["Answer", "Secrets"]
 
 
 class Secrets:
@@ -79,10 +66,8 @@ class Secrets:
         return self._known[request]
 
     def _read(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
-        if not (_NAME.fullmatch(ref.namespace) and _NAME.fullmatch(ref.name)):
-            return _problem("secret-missing", ref, "has an invalid name")
-        if ref.of_platform != (ref.namespace == PLATFORM_NAMESPACE):
-            return _of_another_owner(ref, host, port)
+        if (refusal := refusal_of(ref, host, port)) is not None:
+            return refusal
         if self._directory is not None and files.has(self._directory, ref):
             return self._from_directory(self._directory, ref, host, port, username)
         return self._from_variables(ref, host, port, username)
@@ -95,12 +80,12 @@ class Secrets:
 
         def read() -> Answer:
             keys = files.keys_of(directory, ref)
-            return _credential(ref, keys, content, host, port, username)
+            return credential_in(ref, keys, content, host, port, username)
 
         try:
             return files.read_consistently(directory, ref, read)
         except InvalidSecretError as unfit:
-            return _problem("secret-invalid", ref, str(unfit))
+            return problem("secret-invalid", ref, str(unfit))
 
     def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         names = {key: name for key in KEYS if (name := variable(ref, key)) in self._environment}
@@ -118,7 +103,7 @@ class Secrets:
         def content(key: str) -> bytes:
             return os.fsencode(self._environment[names[key]])
 
-        answer = _credential(ref, names, content, host, port, username)
+        answer = credential_in(ref, names, content, host, port, username)
         if isinstance(answer, SecretProblem) and answer.code == "secret-missing":
             return self._with_earlier(answer, ref, earlier_names)
         return answer
@@ -163,72 +148,3 @@ class Secrets:
     def _as_files(self, ref: SecretRef) -> str:
         where = self._directory or "the directory of secrets"
         return f"Write the files username and password into {ref}/ in {where}."
-
-
-def _credential(
-    ref: SecretRef,
-    keys: Collection[str],
-    content: Callable[[str], bytes],
-    host: str,
-    port: int,
-    username: str | None,
-) -> Answer:
-    """From a secret's keys to a credential, for directories and variables."""
-    if ALLOWED_HOSTS in keys and (refusal := _not_allowed(ref, content, host, port)) is not None:
-        return refusal
-    key_name = USERNAME
-    try:
-        if USERNAME in keys or username is None:
-            username = username_of(_present(USERNAME, keys, content))
-        key_name = PASSWORD
-        password = password_of(_present(PASSWORD, keys, content))
-        key_name = "username and password together"
-        return credential_of(username, password)
-    except InvalidSecretError as unfit:
-        code = "secret-missing" if isinstance(unfit, SecretNotFoundError) else "secret-invalid"
-        return _problem(code, ref, f"cannot be used: its {key_name} {unfit}")
-
-
-def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:
-    if key not in keys:
-        raise SecretNotFoundError("is missing")
-    return content(key)
-
-
-def _not_allowed(
-    ref: SecretRef, content: Callable[[str], bytes], host: str, port: int
-) -> SecretProblem | None:
-    hint = f"If this is intended, its owner adds a line `{host}:{port}` to its {ALLOWED_HOSTS}."
-    try:
-        raw = content(ALLOWED_HOSTS)
-        if allows(text_of(raw) if raw.strip() else "", host, port):
-            return None
-    except InvalidSecretError as unfit:
-        return SecretProblem(
-            "secret-not-bound",
-            f"The secret {ref} is not sent anywhere: its {ALLOWED_HOSTS} {unfit}.",
-            "One host or host:port a line, # for comments.",
-        )
-    return SecretProblem(
-        "secret-not-bound",
-        f"The secret {ref} is not sent to {host}:{port}, which its {ALLOWED_HOSTS} does not list.",
-        hint,
-    )
-
-
-def _of_another_owner(ref: SecretRef, host: str, port: int) -> SecretProblem:
-    """A tenant in the platform's namespace, or the platform in a tenant's."""
-    return SecretProblem(
-        "secret-not-bound",
-        f"The secret {ref} is not sent to {host}:{port}: the namespace {PLATFORM_NAMESPACE} holds"
-        " the platform's secrets, which are sent to its own relays only.",
-        "Give the secret in the namespace of its owner.",
-    )
-
-
-def _problem(code: str, ref: SecretRef, predicate: str) -> SecretProblem:
-    return SecretProblem(
-        code,
-        f"The secret {ref} {predicate}.",
-        "Its keys are username and password, each UTF-8 text in one line.",
-    )

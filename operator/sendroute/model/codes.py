@@ -561,6 +561,26 @@ class Code(StrEnum):
         Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret does not exist",
     )
+    SECRET_FORBIDDEN = (
+        "secret-forbidden",
+        _ERROR,
+        _OPERATOR,
+        "Sendroute may not read the secret.",
+        "The role that lets Sendroute read secrets is not bound in the secret's namespace.",
+        "Bind the role in that namespace. Sendroute tries again.",
+        Trait.TRANSIENT | Trait.MAY_WARN,
+        "its secret may not be read",
+    )
+    SECRET_KEY_MISSING = (
+        "secret-key-missing",
+        _ERROR,
+        _OPERATOR,
+        "A Secret of the Kubernetes API has no username or no password.",
+        "The Secret has other keys, or is still empty.",
+        "Add the keys username and password to the Secret.",
+        Trait.TRANSIENT | Trait.MAY_WARN,
+        "its secret lacks a key",
+    )
     SECRET_INVALID = (
         "secret-invalid",
         _ERROR,
@@ -674,6 +694,7 @@ class Code(StrEnum):
         "The Kubernetes API does not answer, or refuses an answer.",
         "There is no usable configuration, the API is down, or a role does not allow the request.",
         "Give a kubeconfig file, or bind the role that the chart creates.",
+        Trait.TRANSIENT,
     )
 
     LEADER_REPLACED = (
@@ -1061,6 +1082,7 @@ def finding(
     account: tuple[str, str] | None = None,
     severity: Severity | None = None,
     remedy: Remedy | None = None,
+    cause: str | None = None,
 ) -> Finding:
     """Create a finding.
 
@@ -1073,6 +1095,7 @@ def finding(
         account: its account as ``(namespace, name)``; None if it concerns no account.
         severity: the severity; None for the code's default.
         remedy: the next step as data, which a front end appends to the hint.
+        cause: the code of the problem that led to it.
 
     Returns:
         The finding, without a position. About a file outside the tree it says only what the code
@@ -1094,4 +1117,5 @@ def finding(
         namespace=namespace,
         account=name,
         remedy=remedy,
+        cause=cause,
     )

@@ -77,7 +77,8 @@ class Finding(Struct, frozen=True):
     of two definitions.
 
     ``hint`` is the next step as a sentence, without a front end's commands and options; ``remedy``
-    is the same step as data, which a front end words for its users.
+    is the same step as data, which a front end words for its users. ``cause`` is the code of the
+    problem that led to it; None if it is that problem itself.
     """
 
     code: str
@@ -90,6 +91,7 @@ class Finding(Struct, frozen=True):
     namespace: str | None = None
     account: str | None = None
     remedy: Remedy | None = None
+    cause: str | None = None
 
 
 Locate = Callable[[Where], Position | None]

@@ -395,6 +395,7 @@ class _Check:
                 where=endpoint.where,
                 account=endpoint.account,
                 severity=severity,
+                cause=problem.code if problem.code != code else None,
             )
         )
 

@@ -1,0 +1,304 @@
+"""Secrets of the Kubernetes API: read one by one, by the names that profiles refer to.
+
+They are never listed or watched, so the operator needs no more than ``get``. A value is kept for a
+minute at most, and nothing of it is logged, shown or part of an exception.
+"""
+
+import base64
+import binascii
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from threading import Lock
+from time import monotonic
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from sendroute.cluster.api import ApiError
+from sendroute.credentials.rules import (
+    Answer,
+    credential_in,
+    of_another_owner,
+    problem,
+    refusal_of,
+)
+from sendroute.credentials.variables import KEYS
+from sendroute.model.codes import finding
+from sendroute.model.problem import ProblemError
+from sendroute.model.secret import SecretProblem, SecretRef
+
+KEPT = 60.0
+"""Seconds for which a value is kept, and after which a changed secret is noticed."""
+
+UNUSED = 86_400.0
+"""Seconds after which a secret that no account asked for is no longer read."""
+
+_TIMEOUT = (5.0, 10.0)
+_AT_ONCE = 50
+_SHARE = 10
+
+
+class ReadsApi(Protocol):
+    """The part of :class:`~sendroute.cluster.api.Api` that reads."""
+
+    def request(self, method: str, path: str, *, timeout: tuple[float, float] = ...) -> bytes:
+        """Send a request, and read its whole answer."""
+        ...
+
+
+class _Metadata(Struct, rename="camel"):
+    uid: str = ""
+    resource_version: str = ""
+
+
+class _Secret(Struct):
+    metadata: _Metadata
+    data: dict[str, str] | None = None
+
+
+class _Content(NamedTuple):
+    """``keys`` are the content of the keys that matter. ``version`` identifies this content."""
+
+    keys: Mapping[str, bytes]
+    version: str
+
+    def __repr__(self) -> str:
+        return "_Content(<hidden>)"
+
+
+class _Known(NamedTuple):
+    """What was read of a secret, and when. ``read`` is None after the value was dropped."""
+
+    version: str
+    at: float
+    used: float
+    read: _Content | None = None
+
+    def __repr__(self) -> str:
+        return "_Known(<hidden>)"
+
+
+class ApiSecrets:
+    """The secrets that profiles and the platform refer to. Any thread may use it.
+
+    Args:
+        api: the Kubernetes API.
+        namespace: the operator's namespace, in which the platform's secrets are.
+        clock: the seconds since any moment, never set back.
+    """
+
+    def __init__(
+        self, api: ReadsApi, namespace: str, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._clock = clock
+        self._known: OrderedDict[SecretRef, _Known] = OrderedDict()  # the oldest first
+        self._lock = Lock()
+
+    def run(self) -> "SecretsOfRun":
+        """Begin a run, in which no secret changes."""
+        return SecretsOfRun(self)
+
+    def forget(self, namespace: str) -> None:
+        """Read the secrets of a namespace again when they are needed next, because one of its
+        profiles changed."""
+        with self._lock:
+            for ref, known in self._known.items():
+                if ref.namespace == namespace:
+                    self._known[ref] = known._replace(read=None)
+
+    def changed(self) -> frozenset[SecretRef]:
+        """Read secrets that were read a minute ago or earlier, only some at a time.
+
+        Returns:
+            Those whose content differs from what was read before, also those that were created or
+            deleted. If the API does not answer, they are noticed by a later call.
+        """
+        changed = set()
+        for ref, known in self._due():
+            try:
+                version = self._read(ref).version
+            except ProblemError:
+                break
+            with self._lock:
+                if (now := self._known.get(ref)) is not None and now.at == known.at:
+                    self._known[ref] = _Known(version, self._clock(), now.used)
+                    self._known.move_to_end(ref)
+            if version != known.version:
+                changed.add(ref)
+        return frozenset(changed)
+
+    def _due(self) -> list[tuple[SecretRef, _Known]]:
+        now = self._clock()
+        with self._lock:
+            for ref, known in [*self._known.items()]:
+                if now - known.used > UNUSED:
+                    del self._known[ref]
+                elif known.read is not None and now - known.at >= KEPT:
+                    self._known[ref] = known._replace(read=None)
+            limit = max(_AT_ONCE, len(self._known) // _SHARE)
+            due = [(ref, known) for ref, known in self._known.items() if now - known.at >= KEPT]
+        return due[:limit]
+
+    def content(self, ref: SecretRef) -> _Content | SecretProblem:
+        """The content of a secret, as it was at most a minute ago. A problem is never kept, so that
+        a retry sees a secret that was created meanwhile.
+
+        Raises:
+            ProblemError: the API does not answer (``cluster-unreachable``).
+        """
+        now = self._clock()
+        with self._lock:
+            known = self._known.get(ref)
+            if known is not None:
+                self._known[ref] = known._replace(used=now)
+        if known is not None and known.read is not None and now - known.at < KEPT:
+            return known.read
+        read = self._read(ref)
+        with self._lock:
+            content = read.content if isinstance(read.content, _Content) else None
+            self._known[ref] = _Known(read.version, now, now, content)
+            self._known.move_to_end(ref)
+        return read.content
+
+    def _read(self, ref: SecretRef) -> "_Read":
+        shown = self.shown(ref)
+        path = f"/api/v1/namespaces/{shown.namespace}/secrets/{ref.name}"
+        try:
+            body = self._api.request("GET", path, timeout=_TIMEOUT)
+        except ApiError as error:
+            match error.status:
+                case 404:
+                    return _Read(_missing(shown), "missing")
+                case 403:
+                    return _Read(_forbidden(shown), "forbidden")
+                case status:
+                    raise _unreachable(shown, status) from None
+        content = _content_of(body)
+        if content is None:
+            return _Read(problem("secret-invalid", shown, "cannot be decoded"), "invalid")
+        return _Read(content, content.version)
+
+    def shown(self, ref: SecretRef) -> SecretRef:
+        """Where a secret really is: those of the platform are in the operator's namespace."""
+        return SecretRef(self._namespace, ref.name) if ref.of_platform else ref
+
+    def refusal(self, ref: SecretRef, host: str, port: int) -> SecretProblem | None:
+        """Why a secret is not read at all: it belongs to another owner. No tenant reads a secret of
+        the operator's namespace, in which the platform's are."""
+        if not ref.of_platform and ref.namespace == self._namespace:
+            return of_another_owner(ref, host, port)
+        return refusal_of(ref, host, port)
+
+
+class SecretsOfRun:
+    """The secrets of one run (:class:`~sendroute.reconcile.protocols.Secrets`): each is read once,
+    so that the saved credential is the tested one."""
+
+    given = True
+
+    def __init__(self, secrets: ApiSecrets) -> None:
+        self._secrets = secrets
+        self._read: dict[SecretRef, _Content | SecretProblem] = {}
+        self._answers: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
+
+    def __repr__(self) -> str:
+        return "SecretsOfRun(<hidden>)"
+
+    def credential(
+        self, ref: SecretRef, host: str, port: int, username: str | None = None
+    ) -> Answer:
+        """Resolve a secret for a destination.
+
+        Args:
+            ref: the secret.
+            host: the host that the credential is for.
+            port: its port.
+            username: the username of the profile's preset, if the secret has none.
+
+        Returns:
+            The credential, or the problem.
+
+        Raises:
+            ProblemError: the API does not answer (``cluster-unreachable``).
+        """
+        request = (ref, host, port, username)
+        if request not in self._answers:
+            self._answers[request] = self._answer(ref, host, port, username)
+        return self._answers[request]
+
+    def _answer(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+        if (refusal := self._secrets.refusal(ref, host, port)) is not None:
+            return refusal
+        if ref not in self._read:
+            self._read[ref] = self._secrets.content(ref)
+        content = self._read[ref]
+        if isinstance(content, SecretProblem):
+            return content
+        keys = content.keys
+        return credential_in(
+            self._secrets.shown(ref),
+            keys,
+            keys.__getitem__,
+            host,
+            port,
+            username,
+            key_missing="secret-key-missing",
+        )
+
+
+class _Read(NamedTuple):
+    """One answer of the API. ``version`` says whether the next one differs."""
+
+    content: _Content | SecretProblem
+    version: str
+
+    def __repr__(self) -> str:
+        return "_Read(<hidden>)"
+
+
+def _content_of(body: bytes) -> _Content | None:
+    """Decode a Secret. None for one that cannot be decoded: the exception of a decoder may quote
+    what it decodes, so none leaves this function."""
+    try:
+        secret = msgspec.json.decode(body, type=_Secret)
+        keys = {
+            key: base64.b64decode(value, validate=True)
+            for key, value in (secret.data or {}).items()
+            if key in KEYS
+        }
+    except (msgspec.DecodeError, binascii.Error, ValueError):
+        return None
+    metadata = secret.metadata
+    return _Content(MappingProxyType(keys), f"{metadata.uid} {metadata.resource_version}")
+
+
+def _missing(ref: SecretRef) -> SecretProblem:
+    return SecretProblem(
+        "secret-missing",
+        f"The Secret {ref.name} does not exist in namespace {ref.namespace}.",
+        "Create it with the keys username and password. Sendroute looks for it again.",
+    )
+
+
+def _forbidden(ref: SecretRef) -> SecretProblem:
+    return SecretProblem(
+        "secret-forbidden",
+        f"Sendroute may not read the Secret {ref.name} of namespace {ref.namespace}.",
+        "Bind the role that lets Sendroute read secrets in that namespace.",
+    )
+
+
+def _unreachable(ref: SecretRef, status: int) -> ProblemError:
+    answer = f"answered {status}" if status else "did not answer"
+    return ProblemError(
+        finding(
+            "cluster-unreachable",
+            f"The Kubernetes API {answer} when the Secret {ref.name} of namespace {ref.namespace}"
+            " was read.",
+            hint="Nothing was changed. Sendroute tries again.",
+        )
+    )

@@ -1,0 +1,184 @@
+"""From what is so of an object to its conditions, with the summary that tools wait for.
+
+Tools that wait use kstatus: it reads Reconciling, Stalled and Ready, in this way
+(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md). An object ends as
+Current if it is Ready, as Failed if it is Stalled, and is InProgress while it is Reconciling.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from sendroute.manifests.statuses import MAX_MESSAGE, Condition
+from sendroute.model.codes import Code, Trait, has_trait
+from sendroute.model.conditions import ConditionOf, ConditionType, Reason, condition_of, is_stalled
+from sendroute.model.finding import Finding, Severity
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Verdict(NamedTuple):
+    """What one condition says."""
+
+    status: ConditionStatus
+    reason: str
+    message: str
+
+
+class Held(NamedTuple):
+    """Whether the store holds what an object declares. ``stalled``: if it does not, this remains
+    so until a person acts."""
+
+    verdict: Verdict
+    stalled: bool = False
+
+    @property
+    def is_so(self) -> bool:
+        return self.verdict.status == "True"
+
+
+_SEVERITIES = (Severity.ERROR, Severity.REFUSED, Severity.WARNING, Severity.INFO)
+
+
+def is_blocking(finding: Finding) -> bool:
+    """Whether an object with this finding is not ready. A warning and information block nothing,
+    unless they say that something was skipped."""
+    is_problem = finding.severity in (Severity.ERROR, Severity.REFUSED)
+    return is_problem or has_trait(finding.code, Trait.SKIPPED)
+
+
+def shown_at(finding: Finding) -> ConditionOf:
+    """Where a finding is shown; one that follows from another problem where that one is shown."""
+    return condition_of(finding.cause or finding.code)
+
+
+def is_event(finding: Finding) -> bool:
+    """Whether a finding says what a change did, so that the next reconcile does not report it. The
+    removal of a profile is reported once, about the account; its references remain findings."""
+    where = finding.where
+    once = finding.code == Code.PROFILE_DELETED and where is not None and not where.path
+    return shown_at(finding).is_event or once
+
+
+def most_severe(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings with the most severe ones first, in an order that never changes."""
+    return sorted(
+        findings,
+        key=lambda item: (_SEVERITIES.index(item.severity), item.code, item.message),
+    )
+
+
+def verdict_of(
+    kind: ConditionType, findings: Iterable[Finding], otherwise: Verdict
+) -> tuple[Verdict, bool]:
+    """What a condition says because of the findings about its object.
+
+    Args:
+        kind: the condition.
+        findings: the findings about the object.
+        otherwise: what it says without any.
+
+    Returns:
+        The verdict, and whether findings make the condition false.
+    """
+    shown = [
+        (item, shown_by)
+        for item in most_severe(findings)
+        if (shown_by := shown_at(item))[0] is kind
+    ]
+    problems = [(item, shown_by) for item, shown_by in shown if not shown_by.is_advice]
+    if problems:
+        first, shown_by = problems[0]
+        return Verdict("False", shown_by.reason, _sentence(first, len(problems) - 1)), True
+    if shown and otherwise.status == "True" and otherwise.reason == Reason.VALID:
+        return otherwise._replace(message=_sentence(shown[0][0], len(shown) - 1)), False
+    return otherwise, False
+
+
+def _sentence(finding: Finding, others: int) -> str:
+    """The message of a finding, with its hint if that helps: a guard's approval is said elsewhere,
+    and what waits for something else needs no separate step."""
+    text = finding.message
+    quiet = has_trait(finding.code, Trait.SKIPPED) or has_trait(finding.code, Trait.APPROVABLE)
+    if finding.hint and not quiet:
+        text = f"{text} {finding.hint}"
+    if others:
+        text += (
+            " There is 1 more problem." if others == 1 else f" There are {others} more problems."
+        )
+    return text
+
+
+def conditions(
+    verdicts: Mapping[ConditionType, Verdict],
+    held: Held,
+    findings: Sequence[Finding],
+    generation: int,
+    before: Sequence[Condition],
+    now: datetime,
+    *,
+    waits: bool = False,
+) -> list[Condition]:
+    """Add the summary, and turn everything into conditions.
+
+    Args:
+        verdicts: what the conditions before the summary say.
+        held: whether the store holds what the object declares.
+        findings: the findings about the object.
+        generation: the generation of the object that they are about.
+        before: the conditions that the object has now.
+        now: the time, without fractions of a second.
+        waits: the account is not reconciled yet, so nothing is final.
+
+    Returns:
+        The conditions. One whose status is the same as before keeps its time.
+    """
+    blocking = [item for item in findings if is_blocking(item)]
+    ready = _ready(verdicts, held, bool(blocking))
+    summary = {ConditionType.READY: ready}
+    if ready.status != "True":
+        stalled = any(is_stalled(item.cause or item.code) for item in blocking)
+        stalled = (stalled or (not held.is_so and held.stalled)) and not waits
+        kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
+        summary[kind] = ready._replace(status="True")
+    times = {item.type: item for item in before}
+    return [
+        _condition(kind, verdict, generation, times.get(kind), now)
+        for kind, verdict in {**verdicts, **summary}.items()
+    ]
+
+
+def _ready(verdicts: Mapping[ConditionType, Verdict], held: Held, blocked: bool) -> Verdict:
+    """An object is ready if the store holds what it declares, and nothing about it is an error, a
+    refusal or skipped. The reason is that of the first condition which is not true, and otherwise
+    that of the store."""
+    not_true = [verdict for verdict in verdicts.values() if verdict.status == "False"]
+    if blocked or not held.is_so:
+        first = not_true[0] if not_true else held.verdict
+        return Verdict("False", first.reason, first.message)
+    if not_true:
+        return Verdict("True", not_true[0].reason, not_true[0].message)
+    return held.verdict
+
+
+def _condition(
+    kind: ConditionType,
+    verdict: Verdict,
+    generation: int,
+    before: Condition | None,
+    now: datetime,
+) -> Condition:
+    same = before is not None and before.status == verdict.status
+    return Condition(
+        type=kind.value,
+        status=verdict.status,
+        reason=str(verdict.reason),
+        message=_shortened(verdict.message),
+        observed_generation=generation,
+        last_transition_time=before.last_transition_time if same and before is not None else now,
+    )
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_MESSAGE else f"{line[: MAX_MESSAGE - 1]}…"

@@ -1,0 +1,128 @@
+"""The rules for the content of a secret, whatever it is read from: a directory, variables or the
+Kubernetes API. The binding is checked before the credential is read.
+"""
+
+import re
+from collections.abc import Callable, Collection
+
+from sendroute.credentials.binding import allows
+from sendroute.credentials.content import (
+    InvalidSecretError,
+    SecretNotFoundError,
+    credential_of,
+    password_of,
+    text_of,
+    username_of,
+)
+from sendroute.credentials.variables import ALLOWED_HOSTS, PASSWORD, USERNAME
+from sendroute.model.credential import Credential
+from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
+
+# A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+Answer = Credential | SecretProblem
+
+
+def refusal_of(ref: SecretRef, host: str, port: int) -> SecretProblem | None:
+    """Check a reference before anything is read.
+
+    Args:
+        ref: the secret.
+        host: the host that the credential is for.
+        port: its port.
+
+    Returns:
+        Why it is not read; None if it may be.
+    """
+    if not (_NAME.fullmatch(ref.namespace) and _NAME.fullmatch(ref.name)):
+        return problem("secret-missing", ref, "has an invalid name")
+    if ref.of_platform != (ref.namespace == PLATFORM_NAMESPACE):
+        return of_another_owner(ref, host, port)
+    return None
+
+
+def credential_in(
+    ref: SecretRef,
+    keys: Collection[str],
+    content: Callable[[str], bytes],
+    host: str,
+    port: int,
+    username: str | None,
+    *,
+    key_missing: str = "secret-missing",
+) -> Answer:
+    """Find the credential in a secret.
+
+    Args:
+        ref: the secret.
+        keys: the names of its keys.
+        content: reads the content of a key.
+        host: the host that the credential is for.
+        port: its port.
+        username: the username of the profile's preset, if the secret has none.
+        key_missing: the code of the problem that a key is missing.
+
+    Returns:
+        The credential, or the problem.
+    """
+    if ALLOWED_HOSTS in keys and (refusal := _not_allowed(ref, content, host, port)) is not None:
+        return refusal
+    key_name = USERNAME
+    try:
+        if USERNAME in keys or username is None:
+            username = username_of(_present(USERNAME, keys, content))
+        key_name = PASSWORD
+        password = password_of(_present(PASSWORD, keys, content))
+        key_name = "username and password together"
+        return credential_of(username, password)
+    except InvalidSecretError as unfit:
+        missing = isinstance(unfit, SecretNotFoundError)
+        code = key_missing if missing else "secret-invalid"
+        return problem(code, ref, f"cannot be used: its {key_name} {unfit}")
+
+
+def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:
+    if key not in keys:
+        raise SecretNotFoundError("is missing")
+    return content(key)
+
+
+def _not_allowed(
+    ref: SecretRef, content: Callable[[str], bytes], host: str, port: int
+) -> SecretProblem | None:
+    hint = f"If this is intended, its owner adds a line `{host}:{port}` to its {ALLOWED_HOSTS}."
+    try:
+        raw = content(ALLOWED_HOSTS)
+        if allows(text_of(raw) if raw.strip() else "", host, port):
+            return None
+    except InvalidSecretError as unfit:
+        return SecretProblem(
+            "secret-not-bound",
+            f"The secret {ref} is not sent anywhere: its {ALLOWED_HOSTS} {unfit}.",
+            "One host or host:port a line, # for comments.",
+        )
+    return SecretProblem(
+        "secret-not-bound",
+        f"The secret {ref} is not sent to {host}:{port}, which its {ALLOWED_HOSTS} does not list.",
+        hint,
+    )
+
+
+def of_another_owner(ref: SecretRef, host: str, port: int) -> SecretProblem:
+    """A tenant in the platform's namespace, or the platform in a tenant's."""
+    return SecretProblem(
+        "secret-not-bound",
+        f"The secret {ref} is not sent to {host}:{port}: the namespace {PLATFORM_NAMESPACE} holds"
+        " the platform's secrets, which are sent to its own relays only.",
+        "Give the secret in the namespace of its owner.",
+    )
+
+
+def problem(code: str, ref: SecretRef, predicate: str) -> SecretProblem:
+    """A problem whose message is the secret and a predicate."""
+    return SecretProblem(
+        code,
+        f"The secret {ref} {predicate}.",
+        "Its keys are username and password, each UTF-8 text in one line.",
+    )
