@@ -11,23 +11,11 @@ from msgspec import Struct
 
 from sendroute.cluster.times import Times
 from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange
-from sendroute.model.codes import Code
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.route import Origin
 from sendroute.runtime.backoff import Random
 from sendroute.runtime.schedule import DueAccounts, RoundState, Schedule
-
-_MAY_COME = frozenset[str](
-    {
-        Code.UNKNOWN_PROFILE,
-        Code.UNKNOWN_PLAN,
-        Code.UNKNOWN_ACCOUNT,
-        Code.DOMAIN_CONFLICT,
-        Code.ACCOUNT_NOT_EMPTY,
-        Code.NO_PLATFORM,
-    }
-)
-"""What another object may explain that has not arrived yet."""
 
 
 class Quiet(Struct):
@@ -164,7 +152,7 @@ def quiet_needed(plan: AccountPlan, times: Times) -> tuple[float, str | None]:
     Returns:
         Seconds, and what the account waits for.
     """
-    missing = next((item for item in plan.findings if item.code in _MAY_COME), None)
+    missing = next((item for item in plan.findings if has_trait(item.code, Trait.PASSING)), None)
     if missing is not None:
         return times.patience, missing.message
     if cannot_be_taken_back(plan):
