@@ -10,7 +10,7 @@ import pytest
 
 from sendroute.reconcile.saved_plan import is_saved_plan
 
-from .conftest import Program, account, domain, profile, write
+from .conftest import Program, account, domain, git, profile, write
 
 
 @pytest.fixture
@@ -150,6 +150,64 @@ def test_it_keeps_the_limits_of_the_guards(sendroute: Program, store: Path) -> N
     assert (lower.status, "too-many-removals" in lower.out) == (3, True), "a given limit wins"
     assert sendroute("apply", "allowed.plan").status == 0
     assert sendroute("routes").out.count(".example.com") == 6
+
+
+def lose_domains(manifests: Path) -> None:
+    write(manifests / "bolt.yaml", account("bolt"), *(domain("bolt", f"{n}.bolt") for n in "abcd"))
+
+
+def lose_account(manifests: Path) -> None:
+    (manifests / "bolt.yaml").unlink()
+
+
+def reroute_domains(manifests: Path) -> None:
+    file = manifests / "platform.yaml"
+    file.write_text(
+        file.read_text().replace("name: pro, managed: true", "name: pro, managed: false")
+    )
+
+
+def go_back(manifests: Path) -> None:
+    """The tree lacks the commit that is applied, and would remove what that one added."""
+    write(manifests / "late.yaml", domain("bolt", "late.example.com"))
+
+
+@pytest.mark.parametrize("change", [lose_domains, lose_account, reroute_domains, go_back])
+def test_the_hint_of_a_guard_that_refuses_a_saved_plan_lets_it_through(
+    change: Callable[[Path], None], sendroute: Program, store: Path
+) -> None:
+    """Every option of the hints is copied as it is; the whole change has a limit of its own."""
+    manifests = store.parent / "manifests"
+    names = [f"{letter}.bolt" for letter in "abcdefghijklm"]
+    write(manifests / "bolt.yaml", account("bolt"), *(domain("bolt", name) for name in names))
+    git(store.parent, "init", "-q")
+    git(store.parent, "add", "manifests")
+    git(store.parent, "commit", "-qm", "one")
+    change(manifests)
+    if change is go_back:
+        git(store.parent, "add", "manifests")
+        git(store.parent, "commit", "-qm", "two")
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+        git(store.parent, "checkout", "-q", "HEAD~1")
+        (manifests / "late.yaml").unlink(missing_ok=True)
+    else:
+        git(store.parent, "stash", "-q")
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+        git(store.parent, "stash", "pop", "-q")
+    assert sendroute("plan", "manifests", "--out", "refused.plan").status == 3
+    refused = sendroute("apply", "refused.plan")
+    hints = re.findall(
+        r"(--(?:max|remove|allow)-\S+)(?: (\d+|\w+/\w+))?$", refused.out, re.MULTILINE
+    )
+    assert (refused.status, bool(hints)) == (3, True), refused
+    for refusal in refused.out.split("refused ")[1:]:
+        assert re.search(r"hint: .*--\S+", refusal), refusal
+    highest = dict(sorted(hints, key=lambda hint: len(hint[1])))  # several accounts have hints
+    options = [word for option in highest.items() for word in option if word]
+    applied = sendroute("apply", "refused.plan", *options)
+    assert applied.status == 0, (options, applied)
+    again = sendroute("apply", "refused.plan", *options)
+    assert (again.status, "was applied already" in again.err) == (3, True), again
 
 
 def edit_domain(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 MAX_NAMES = 200_000
 MAX_BYTES = 512 << 20
 
-_MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
+MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
 _SYSTEM = ("/proc", "/sys", "/dev")
 _MEMORY = "/dev/shm"  # noqa: S108 - an ordinary file system; nothing is created in it
 
@@ -142,7 +142,7 @@ def _resolve(path: str) -> str | None:
             current = following  # no link, or nothing: the caller sees which
             continue
         links += 1
-        if links > _MAX_LINKS:
+        if links > MAX_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         if target.startswith("/"):
             current = "/"

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from sendroute.files.links import MAX_LINKS
 from sendroute.git.process import Git
 from sendroute.git.revision import TreeEntry, parse_entry
 from sendroute.model.codes import finding
@@ -16,7 +17,6 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
 
 _LINK = "120000"  # the mode of a link (git-fast-import(1))
-_MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
 _MAX_TARGET = 4095  # PATH_MAX, without its NUL
 _MAX_ARGUMENTS = 100_000
 """Bytes of the paths that git is asked for at once, far below ARG_MAX (execve(2))."""
@@ -57,7 +57,7 @@ class CommitTree(NamedTuple):
             GitFailedError, StoppedError: as for :meth:`Git.local`.
         """
         parts = {_normal(path)}
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             above = _above(parts, names_above)
             if sum(len(os.fsencode(name)) + 1 for name in (*parts, *above)) > _MAX_ARGUMENTS:
                 break

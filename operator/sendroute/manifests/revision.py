@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from sendroute.files.links import Refusal
+from sendroute.files.links import MAX_LINKS, Refusal
 from sendroute.git.failures import UNREADABLE, Cause, GitFailedError
 from sendroute.git.repository import open_repository
 from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
@@ -23,7 +23,6 @@ from sendroute.model.manifest_name import ENDINGS, is_hidden
 from sendroute.model.problem import ProblemError
 
 _LINK, _SUBMODULE = "120000", "160000"  # the modes of a link and a submodule (git-fast-import(1))
-_MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
 _NOT_KNOWN = "What the revision declares there is not compared: the removal of a profile or a plan\
  that is declared there is an error, and not a warning."
 
@@ -195,7 +194,7 @@ class _Listing:
 
     def _resolve(self, path: str) -> str | None:
         """Follow the links of a path; None if they lead out of the tree."""
-        for _ in range(_MAX_LINKS):
+        for _ in range(MAX_LINKS):
             steps = path.split("/")
             heads = ("/".join(steps[:count]) for count in range(1, len(steps) + 1))
             link = next((head for head in heads if head in self._links), None)

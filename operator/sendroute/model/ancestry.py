@@ -53,8 +53,16 @@ def no_ancestry(_applied: Sequence[AppliedCommit]) -> Ancestry | None:
 
 
 def unanswered(applied: Sequence[AppliedCommit], reason: str, hint: str) -> Ancestry | None:
-    """The ancestry of a working tree whose repository git cannot read; None if nothing was applied
-    from a commit yet."""
+    """The ancestry of a working tree whose repository git cannot read.
+
+    Args:
+        applied: the commits that were applied before.
+        reason: why git cannot read it, as a clause.
+        hint: how to make it readable.
+
+    Returns:
+        The ancestry, in which every earlier commit is missing; None if there is none.
+    """
     if not applied:
         return None
     return Ancestry(AppliedCommit(""), missing=tuple(applied), unanswered=reason, to_answer=hint)

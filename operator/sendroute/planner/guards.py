@@ -241,11 +241,13 @@ class _Check(Struct, frozen=True):
         would, limit = f"Applying the manifests would {verb}", f"the limit is {percent} %."
         kind = GuardLimit.REMOVALS if removing else GuardLimit.CHANGES
         hint = "If the change is intended, apply with a higher limit."
+        enough = (size for size in (self.account, largest) if self._exceeds(size, removing))
+        # One limit for both refusals: a hint that is followed lets the account through.
+        remedy = RaiseLimit(kind, max((_percent(size, removing) for size in enough), default=100))
         if self._exceeds(self.account, removing):
             message = (
                 f"{would} {count} of the {self.account.domain_count} domains of account {self.key}"
             )
-            remedy = RaiseLimit(kind, _percent(count, self.account.domain_count))
             yield self._refusal(code, f"{message}; {limit}", hint, remedy)
             if self.account.domain_count == largest.domain_count:
                 return  # the store has no other domains
@@ -257,7 +259,6 @@ class _Check(Struct, frozen=True):
                 f"{would} {whole} of the {largest.domain_count} domains{then}, {count} of them"
                 f" of account {self.key}"
             )
-            remedy = RaiseLimit(kind, _percent(whole, largest.domain_count))
             yield self._refusal(code, f"{message}; {limit}", hint, remedy)
 
     def _refusal(self, code: str, message: str, hint: str, remedy: Remedy, *path: str) -> Finding:
@@ -277,9 +278,9 @@ def _exceeds(count: int, domain_count: int, percent: int) -> bool:
     return domain_count >= FROM_DOMAINS and count * 100 > percent * domain_count
 
 
-def _percent(count: int, domain_count: int) -> int:
-    """The lowest limit that lets this share through; all are counted, so at most 100."""
-    return min(100, -(-count * 100 // domain_count))
+def _percent(change: ChangeSize, removing: bool) -> int:
+    """The lowest limit that lets a change through; all are counted, so at most 100."""
+    return min(100, -(-_count(change, removing) * 100 // change.domain_count))
 
 
 class _Tally(NamedTuple):

@@ -6,7 +6,7 @@ several have them together: what could not be saved at first was saved by a late
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -66,18 +66,21 @@ class History(Protocol):
 
 
 class AppliedRevisions(NamedTuple):
-    """The revisions at which a saved plan was applied, in order; none if it was not. ``complete``
-    is false if a part of it that was not refused is not in the history."""
+    """The revisions at which a part of a saved plan was applied, in order; none if it was not.
+    ``complete`` is false if not all of that part is in the history."""
 
     revisions: list[int]
     complete: bool
 
 
-def applied_revisions(report_json: bytes, history: History) -> AppliedRevisions:
-    """Find out whether a saved plan was applied already.
+def applied_revisions(
+    report_json: bytes, owners: Collection[str], history: History
+) -> AppliedRevisions:
+    """Find out whether a part of a saved plan was applied already.
 
     Args:
         report_json: the plan as JSON, which the saved plan contains.
+        owners: whose part, each as a text: accounts, and perhaps the platform.
         history: reads the history of the store that it was made for.
 
     Returns:
@@ -90,6 +93,8 @@ def applied_revisions(report_json: bytes, history: History) -> AppliedRevisions:
     revisions: set[int] = set()
     complete = True
     for owner, planned in _planned(report).items():
+        if str(owner) not in owners:
+            continue
         entries = history(owner=owner, limit=len(planned) + _LATER_ENTRIES)
         later = (entry for entry in entries if entry.revision > report.store.revision)
         of_owner, whole = _revisions_of(planned, later)
@@ -98,15 +103,31 @@ def applied_revisions(report_json: bytes, history: History) -> AppliedRevisions:
     return AppliedRevisions(sorted(revisions), complete)
 
 
+def stopped_accounts(report_json: bytes) -> frozenset[str]:
+    """Which accounts a saved plan leaves as they are.
+
+    Args:
+        report_json: the plan as JSON, which the saved plan contains.
+
+    Returns:
+        The accounts as NAMESPACE/NAME that a guard or an error stopped when the plan was made.
+    """
+    accounts = msgspec.json.decode(report_json, type=_Report).accounts
+    return frozenset(
+        str(AccountKey(account.namespace, account.account))
+        for account in accounts
+        if account.stopped
+    )
+
+
 def _planned(report: _Report) -> dict[Owner, set[_Key]]:
     """What the plan would write, by account."""
-    stopped = {AccountKey(a.namespace, a.account) for a in report.accounts if a.stopped}
     planned: dict[Owner, set[_Key]] = defaultdict(set)
     for change in report.changes:
         owner: Owner = PLATFORM
         if change.namespace is not None and change.account is not None:
             owner = AccountKey(change.namespace, change.account)
-        if change.action != Action.SKIP and owner not in stopped:
+        if change.action != Action.SKIP:
             planned[owner].add(_key(change))
     return planned
 

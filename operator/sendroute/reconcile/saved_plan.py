@@ -17,18 +17,18 @@ from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
 from sendroute.model.byte_order_mark import without_mark
-from sendroute.model.change import DomainCounts, Plan
+from sendroute.model.change import Action, DomainCounts, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
 from sendroute.model.finding import Finding, Position, Severity, located, no_positions, whole_file
-from sendroute.model.owner import owner_named, owner_names
+from sendroute.model.owner import PLATFORM, owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.model.words import first_of
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.applied_plan import History, applied_revisions
+from sendroute.reconcile.applied_plan import History, applied_revisions, stopped_accounts
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import SavedInputs, decide
 
@@ -292,9 +292,10 @@ def plan_again(
 ) -> Planned:
     """Plan a saved plan again, with the same rotated secrets and failed profiles as before.
 
-    The decision must be identical. The committed changes differ from it only by what cannot be
-    saved now: a secret no longer exists, or a test fails. A secret that was rotated after the plan
-    was saved is left to the next plan.
+    The decision must be identical. If a part of the plan was applied, because a guard refused the
+    rest, the rest must be identical, and the other accounts must have no changes left. The
+    committed changes differ from it only by what cannot be saved now: a secret no longer exists, or
+    a test fails. A secret that was rotated after the plan was saved is left to the next plan.
 
     Args:
         reconciler: the reconciler, whose verifier compares secrets with ``saved.shown()``.
@@ -329,12 +330,27 @@ def plan_again(
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:
-        applied = applied_revisions(saved.report, history)
-        if applied.revisions and applied.complete:
+        applied = applied_revisions(saved.report, changed, history)
+        rest = _to_write(same) - set(changed)
+        if not (applied.revisions and applied.complete):
+            raise ProblemError(_stale(path, changed, applied.revisions))
+        if not rest:
             raise ProblemError(_applied(path, applied.revisions))
-        raise ProblemError(_stale(path, changed, applied.revisions))
+        if rest - stopped_accounts(saved.report) or not _to_write(same).isdisjoint(changed):
+            raise ProblemError(_stale(path, changed, applied.revisions))
     refused = tuple(item.as_finding() for item in saved.mismatch)
     return replace(planned, mismatch=(*refused, *planned.mismatch)) if refused else planned
+
+
+def _to_write(plan: Plan) -> set[str]:
+    """Whose changes a plan has, besides skips: accounts as NAMESPACE/NAME, and ``the platform``."""
+    platform = [str(PLATFORM)] if plan.platform is not None else []
+    accounts = (
+        str(account.key)
+        for account in plan.accounts
+        if any(change.action is not Action.SKIP for change in account.changes)
+    )
+    return {*platform, *accounts}
 
 
 def _stale(path: str, changed: list[str], applied: list[int]) -> Finding:

@@ -24,6 +24,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretBinding, SecretProblem, binding_of, secret_ref
+from sendroute.model.words import first_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import CredentialCipher, Secrets
 from sendroute.reconcile.record import EncryptedCredentials
@@ -428,12 +429,11 @@ def no_key() -> Finding:
 
 def _lost_key(endpoints: Sequence[CheckedEndpoint]) -> Finding:
     """The key was lost, and no secret is given to encrypt any credential again."""
-    named = ", ".join(endpoint.title for endpoint in endpoints[:_LISTED])
-    more = len(endpoints) - _LISTED
+    named = first_of([endpoint.title for endpoint in endpoints], _LISTED)
     return finding(
         "credential-unreadable",
         "The stored credentials were encrypted with a lost key, and none of their secrets is"
-        f" given: {named}{f' and {more} more' if more > 0 else ''}.",
+        f" given: {named}.",
         hint="Nothing was changed. If you have the old key, add it below the new one. Otherwise"
         " give the secrets",
         remedy=Configure(Setting.SECRETS),

@@ -156,8 +156,16 @@ def mismatches(
 
 
 def lost_store(missing: Finding, lock: LockFile) -> Finding:
-    """What the finding ``not-initialised`` means if there is a lock file: the store is lost, or its
-    URL is wrong."""
+    """Say what a missing store means if there is a lock file: the store is lost, or its URL is
+    wrong.
+
+    Args:
+        missing: the finding ``not-initialised``.
+        lock: the lock file that belongs to the manifests.
+
+    Returns:
+        The same finding, which leads to the lock file.
+    """
     return structs.replace(
         missing,
         message=f"{missing.message} {lock.path} was written for one.",

@@ -1,12 +1,15 @@
 """Apply a tree of manifests, or a saved plan.
 
 On a terminal, the plan is shown and must be confirmed; elsewhere, --auto-approve is required. A
-saved plan needs no confirmation, and is refused if the decision would differ now.
+saved plan needs no confirmation, and is refused if the decision would differ now. It keeps the
+limits that it was made with; an option here replaces one of them, and lets a change through that a
+guard refused when the plan was made.
 
 examples:
   sendroute apply manifests/
   sendroute apply manifests/ --auto-approve --wait
   sendroute plan manifests/ --out change.plan && sendroute apply change.plan
+  sendroute apply change.plan --max-change-percent 60
   sendroute apply manifests/ --auto-approve --write-lock manifests/sendroute.lock
 """
 
