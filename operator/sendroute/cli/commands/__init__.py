@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "rekey": "re-encrypt the credentials in the store",
     "postfix": "configure a Postfix for the decided routes, and check it",
     "schema": "print the JSON Schema of a kind",
+    "crds": "print the CustomResourceDefinitions for Kubernetes",
     "completion": "print a script for completion in bash, zsh or fish",
     "version": "print the version",
 }
