@@ -15,6 +15,7 @@ from tests.chart.stubs import stubs
 from tests.control_plane.control_plane import PrivateControlPlane
 
 KINDS = ("mailplatforms", "mailaccounts", "smtpprofiles", "sendingdomains")
+RESTRICTED, FOR_RELAYS = "enforce=restricted", "enforce=baseline"
 OpenNamespace = Callable[[str], str]
 
 
@@ -36,10 +37,9 @@ def open_namespace(cluster: PrivateControlPlane) -> Iterator[OpenNamespace]:
     """Create a namespace that enforces a level of pod security; its name."""
     created = []
 
-    def create(level: str) -> str:
-        name = cluster.create_namespace(level)
-        label = f"pod-security.kubernetes.io/enforce={level}"
-        cluster.kubectl("label", "namespace", name, label)
+    def create(label: str) -> str:
+        name = cluster.create_namespace()
+        cluster.kubectl("label", "namespace", name, f"pod-security.kubernetes.io/{label}")
         created.append(name)
         return name
 
@@ -60,7 +60,7 @@ def keys(objects: Objects) -> list[tuple[str, str]]:
 def test_every_shape_is_accepted_and_stored_as_rendered(
     shape: str, cluster: PrivateControlPlane, open_namespace: OpenNamespace, render: Render
 ) -> None:
-    namespace = open_namespace("baseline" if "relay" in SHAPES[shape] else "restricted")
+    namespace = open_namespace(FOR_RELAYS if "relay" in SHAPES[shape] else RESTRICTED)
     objects = render(SHAPES[shape], namespace=namespace)
     apply = ("apply", "--server-side", "--validate=strict", "-f", "-", "-o", "name")
     dry = cluster.kubectl(*apply, "--dry-run=server", stdin=text(objects))
@@ -78,8 +78,8 @@ def test_every_shape_is_accepted_and_stored_as_rendered(
 def test_pod_security_admits_the_pods(
     shape: str, cluster: PrivateControlPlane, open_namespace: OpenNamespace, render: Render
 ) -> None:
-    restricted, baseline = open_namespace("restricted"), open_namespace("baseline")
-    for namespace in (restricted, baseline):
+    restricted, relays = open_namespace(RESTRICTED), open_namespace(FOR_RELAYS)
+    for namespace in (restricted, relays):
         accounts = render(SHAPES[shape], namespace=namespace)
         cluster.apply(*(o for o in accounts if o["kind"] == "ServiceAccount"))
     objects = render(SHAPES[shape], namespace=restricted)
@@ -89,7 +89,7 @@ def test_pod_security_admits_the_pods(
             assert refusal == ""
         else:  # Postfix starts as root: the relay says that it needs another namespace
             assert "violates PodSecurity" in refusal
-            assert dry_run(cluster, baseline, owner) == ""
+            assert dry_run(cluster, relays, owner) == ""
 
 
 def dry_run(cluster: PrivateControlPlane, namespace: str, owner: Mapping[str, Any]) -> str:
@@ -153,7 +153,7 @@ def test_an_upgrade_keeps_the_store_and_the_key_and_needs_one_command_for_the_de
     helm_here: Helm,
     earlier_chart: Path,
 ) -> None:
-    namespace = open_namespace("restricted")
+    namespace = open_namespace(RESTRICTED)
     at = ("sendroute", "--namespace", namespace)
     current = columns(cluster)
     cluster.kubectl("delete", "-k", str(CHART / "crds"))
@@ -196,7 +196,7 @@ def re_command(notes: str, start: str) -> str:
 
 
 def test_two_releases_share_a_cluster(open_namespace: OpenNamespace, helm_here: Helm) -> None:
-    one, two = open_namespace("restricted"), open_namespace("restricted")
+    one, two = open_namespace(RESTRICTED), open_namespace(RESTRICTED)
     for name, namespace, watched in (("one", one, "acme"), ("two", two, "globex")):
         values = {"watchNamespaces": [watched]}
         helm_here("install", name, str(CHART), "--namespace", namespace, values=values)
