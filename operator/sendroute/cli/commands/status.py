@@ -76,7 +76,7 @@ def run(arguments: Namespace, session: Session) -> int:
         sources = store.followed_sources()
         rows = store.routes() if status.shadowed else []
         lock_files = locks_of(arguments.paths or ["."], is_top)
-        locks = list(mismatches(lock_files, store.read(()), store.contains))
+        locks = list(mismatches(lock_files, store.read(()), store))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, page: Page) -> Iterable[str]:
