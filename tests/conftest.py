@@ -10,6 +10,7 @@ from hypothesis import settings
 from tests.control_plane.fixtures import (  # noqa: F401
     actionlint,
     control_plane,
+    crds,
     helm,
     kstatus,
     kubeconform,

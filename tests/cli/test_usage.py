@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 from argparse import SUPPRESS
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, PathType, variable_of
 from sendroute.cli.commands import COMMANDS
 
 from .conftest import Program, account, domain, environment
@@ -187,6 +187,48 @@ def test_no_default_is_wrong_usage(name: str) -> None:
         for action in parser._actions:
             if isinstance(action.default, str) and action.default != SUPPRESS:
                 parser._get_value(action, action.default)  # type: ignore[attr-defined]
+
+
+def test_a_variable_sets_a_required_option(
+    sendroute: Program, store: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.exists()
+    monkeypatch.setenv("SENDROUTE_DIR", "tables")
+    assert sendroute("postfix", "config").status == 0
+    assert (workdir / "tables" / "main.cf").exists()
+
+
+def test_export_does_not_write_into_the_directory_of_a_relay(
+    sendroute: Program, store: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.exists()
+    monkeypatch.setenv("SENDROUTE_DIR", "tables")
+    assert sendroute("export").status == 0
+    assert not (workdir / "tables").exists()
+
+
+@pytest.mark.usefixtures("workdir")
+def test_no_variable_names_two_different_paths() -> None:
+    """Every command of a host may read the same environment."""
+    meanings: dict[str, set[str]] = {}
+
+    class Collector(Parser):
+        def value(self, *names: str, help: str, **options: object) -> None:  # type: ignore[override]  # noqa: A002
+            if isinstance(options.get("type"), PathType):
+                meanings.setdefault(variable_of(names), set()).add(help)
+
+    def collect(names: Iterable[str], package: str) -> None:
+        for name in names:
+            module = import_module(f"{package}.{name.replace('-', '_')}")
+            if hasattr(module, "COMMANDS"):
+                collect(module.COMMANDS, module.__name__)
+            else:
+                module.options(Collector(name))
+
+    collect(COMMANDS, "sendroute.cli.commands")
+    assert "SENDROUTE_DIR" in meanings
+    meanings = {name: texts for name, texts in meanings.items() if name != "SENDROUTE_OUTPUT"}
+    assert {name: texts for name, texts in meanings.items() if len(texts) > 1} == {}
 
 
 def test_a_variable_sets_an_option(

@@ -23,9 +23,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.private_server import PrivateServer, free_port
 
+from .polling import eventually
 from .programs import home
 
 Document = dict[str, Any]
+_CRDS = Path(__file__).parents[2] / "charts/sendroute/crds"
 _TIMEOUT = 120.0
 _CONTROLLERS = (
     "namespace-controller,garbage-collector-controller,serviceaccount-controller,"
@@ -109,6 +111,14 @@ class ControlPlane:
 
     def apply(self, *documents: Document, user: User | None = None) -> None:
         self.kubectl("apply", "-f", "-", user=user, stdin=yaml.safe_dump_all(documents))
+
+    def install_crds(self) -> None:
+        """Define Sendroute's kinds, as its chart does. More than one process may do so at once."""
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", _CRDS)
+        for file in _CRDS.glob("*.yaml"):
+            spec = yaml.safe_load(file.read_text())["spec"]
+            path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+            eventually(lambda path=path: self.request("GET", path).status == 200)  # type: ignore[misc]
 
     def request(
         self,

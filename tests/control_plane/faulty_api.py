@@ -191,6 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
     upstream: http.client.HTTPSConnection | None = None
+    answer: http.client.HTTPResponse | None = None
 
     def setup(self) -> None:
         self.api = self.server.api
@@ -204,8 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         self.api.drop(self.request)
-        if self.upstream is not None:
-            self._hang_up()
+        self._hang_up()
         with suppress(OSError, ValueError):
             super().finish()
 
@@ -300,7 +300,8 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() not in ("host", "connection", "content-length", "accept-encoding")
         }
         self.upstream.request(self.command, self.path, body, passed)
-        return self.upstream.getresponse()
+        self.answer = self.upstream.getresponse()
+        return self.answer
 
     def _answer_error(self, status: int) -> None:
         headers = {"Content-Type": "application/json"}
@@ -321,6 +322,9 @@ class _Handler(BaseHTTPRequestHandler):
         _shut(self.request)
 
     def _hang_up(self) -> None:
+        if self.answer is not None:
+            self.answer.close()
+            self.answer = None
         if self.upstream is not None:
             if self.upstream.sock is not None:
                 self.api.drop(self.upstream.sock)

@@ -40,6 +40,12 @@ def control_plane(
         yield running
 
 
+@pytest.fixture(scope="session")
+def crds(control_plane: ControlPlane) -> None:
+    """Sendroute's kinds are defined on the shared control plane. No test may delete them."""
+    control_plane.install_crds()
+
+
 @pytest.fixture(scope="module")
 def private_control_plane(
     servers: Path,  # noqa: ARG001

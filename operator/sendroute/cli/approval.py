@@ -1,21 +1,23 @@
 """``approve``: show a held-back plan, ask for a confirmation, and approve it."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from sendroute.cli.confirm import ConfirmedAction, confirm
 from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
-from sendroute.model.account_status import AccountStatus, StatusReason
+from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import finding
-from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
-from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
-from sendroute.model.provenance import Provenance
 from sendroute.model.times import to_minute
 from sendroute.model.words import actions_planned
+from sendroute.reconcile.approvals import (
+    approve_held_back,
+    held_back_accounts,
+    is_digest_of,
+)
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Page, clean
@@ -42,16 +44,16 @@ def approve(
         ProblemError: ``not-held-back`` if there is no such plan, ``stale-plan`` if another plan
             was reviewed, ``not-approved`` if it was not confirmed.
     """
-    held_back = _held_back(store.account_statuses())
+    held_back = held_back_accounts(store.account_statuses())
     status = held_back[held_back_account(name, held_back)]
-    if digest is not None and not _matches(status, digest):
+    if digest is not None and not is_digest_of(status, digest):
         raise ProblemError(_other_plan(status))
     if not sure:
         page = session.terminal.page(sys.stderr)
         refusal = confirm(_approval_prompt(status), lambda: lines(status, page))
         if refusal is not None:
             raise ProblemError(refusal)
-    if not store.approve(status, Provenance(datetime.now(UTC), actor(), status.commit)):
+    if not approve_held_back(store, status, actor(), datetime.now(UTC)):
         raise ProblemError(_other_plan(status))
     return status
 
@@ -79,19 +81,6 @@ def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)
         yield from (line + "\n" for line in finding_lines(shown_finding, page))
-
-
-def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, AccountStatus]:
-    return {
-        owner: status
-        for owner, status in statuses.items()
-        if isinstance(owner, AccountKey) and status.reason is StatusReason.HELD_BACK
-    }
-
-
-def _matches(status: AccountStatus, digest: str) -> bool:
-    """Whether it is the plan's digest or, as in git, the beginning of it."""
-    return status.digest is not None and len(digest) >= 8 and status.digest.startswith(digest)
 
 
 def _other_plan(status: AccountStatus) -> Finding:

@@ -158,7 +158,7 @@ class Parser(argparse.ArgumentParser):
             destination = options.get("dest") or variable.removeprefix(PREFIX).lower()
             self._from_variable[destination] = (variable, type)
         elif given:
-            options["default"] = _converted(variable, given, type)
+            options |= {"default": _converted(variable, given, type), "required": False}
         self.add_argument(*names, type=type, help=f"{help} [{variable}]", **options)
 
     def parse_known_args(  # type: ignore[override]

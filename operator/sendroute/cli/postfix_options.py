@@ -8,14 +8,19 @@ from sendroute.postfix.parameters import usable
 
 def postfix_options(parser: Parser) -> None:
     """The directory of the lookup tables, and Postfix's own."""
+    tables_option(parser, required=True)
+    config_directory_option(parser)
+
+
+def tables_option(parser: Parser, *, required: bool) -> None:
+    """The directory of the lookup tables, the same for the agent and for Postfix."""
     parser.value(
         "--dir",
         metavar="DIR",
         type=DIRECTORY,
-        required=True,
-        help="directory of the lookup tables that the relay's agent writes",
+        required=required,
+        help="directory of the lookup tables that the relay's agent writes and Postfix reads",
     )
-    config_directory_option(parser)
 
 
 def config_directory_option(parser: Parser) -> None:

@@ -30,7 +30,8 @@ _FORMS = ("yaml", "json")
 
 
 def options(parser: Parser) -> None:
-    parser.value(
+    # Without a variable: SENDROUTE_DIR is the directory of a relay.
+    parser.add_argument(
         "--dir",
         metavar="DIR",
         type=DIRECTORY,

@@ -20,9 +20,9 @@ import socket
 from argparse import Namespace
 from functools import partial
 
-from sendroute.cli.command_line import DIRECTORY, Parser, UsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.long_running import listen_option, run_logged
-from sendroute.cli.postfix_options import config_directory_option
+from sendroute.cli.postfix_options import config_directory_option, tables_option
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -37,12 +37,7 @@ def options(parser: Parser) -> None:
         metavar="forget NAME",
         help="remove a relay from the store, instead of running an agent",
     )
-    parser.value(
-        "--dir",
-        metavar="DIR",
-        type=DIRECTORY,
-        help="directory of the lookup tables that Postfix reads",
-    )
+    tables_option(parser, required=False)
     parser.value(
         "--name",
         metavar="NAME",
@@ -53,7 +48,7 @@ def options(parser: Parser) -> None:
         "--group",
         metavar="GROUP",
         default="postfix",
-        help="group that may read the tables (default postfix)",
+        help="name or number of the group that may read the tables (default postfix)",
     )
     config_directory_option(parser)
     parser.switch("--no-reload", help="never reload Postfix")
