@@ -20,9 +20,8 @@ from sendroute.model.words import actions_planned
 from sendroute.store import revisions
 from sendroute.store.bulk import chunks, insert_into
 from sendroute.store.errors import WrongValueError
-from sendroute.store.history import APPROVE
 from sendroute.store.states import member_of
-from sendroute.store.tables import account, history, revision
+from sendroute.store.tables import APPROVE, account, history, revision
 from sendroute.store.tables import account_status as table
 
 _KEY = (table.c.namespace, table.c.account)

@@ -27,12 +27,10 @@ from sendroute.model.records import HistoryEntry, RouteRow
 from sendroute.store import revisions
 from sendroute.store.bulk import execute_many
 from sendroute.store.states import history_document, history_text, numbered
-from sendroute.store.tables import history, revision, switch, switched
+from sendroute.store.tables import APPROVE, history, revision, switch, switched
 
 STORE_KIND = "Store"
 """The kind of an entry about the store as a whole."""
-APPROVE = "approve"
-"""The action of an entry about an approval."""
 RESTORED, FROM_LOCK, FROM_BACKUP = "restored", "restored-from-lock", "restored-from-backup"
 WITHOUT_KEY = "restored-without-key"
 """Why an entry is about the store as a whole: it was restored, or created from a copy."""

@@ -149,6 +149,7 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
         "commit": status.commit,
         "digest": status.digest,
         "changes": status.report.summary,
+        "steps": to_builtins(status.report.steps),
         "approved": {"by": approval.by, "time": rfc3339(approval.at)}
         if approval is not None and status.approved
         else None,
