@@ -17,7 +17,6 @@ from tests.chart.conftest import ROOT, Render
 from tests.control_plane.control_plane import PrivateControlPlane
 
 EXAMPLES = ROOT / "examples"
-TENANT = "system:serviceaccount:acme:mail"
 NEEDS_A_KUBELET = "kubectl rollout status"
 # The operator starts when the page has installed it.
 INSTALLED = "kubectl wait --for=condition=Established"
@@ -88,8 +87,9 @@ def test_the_quickstart_can_be_followed(api_server: PrivateControlPlane, tmp_pat
     (table,) = (text for line, text in printed.items() if "get mailaccounts,smtp" in line)
     assert re.search(r"example-com +acme .*managed +\w+ +True", table), table
     assert re.search(r"news-example-com +acme .*profile ses +\w+ +True", table), table
-    follow(lines[-1])
     assert lines[-1] == "kubectl delete -k ."
+    # The controller that lets go of a volume is not here, so the namespace would wait for it.
+    assert "deleted" in follow(f"{lines[-1]} --wait=false")
 
 
 FILES = [
@@ -133,38 +133,6 @@ def test_argo_cd_may_create_what_is_a_tenants_and_nothing_else() -> None:
     }
     assert kinds == {("sendroute.dev", kind) for kind in written}
     assert project["clusterResourceWhitelist"] == []
-
-
-def test_flux_applies_with_the_rights_of_a_tenant_and_no_more(
-    api_server: PrivateControlPlane, render: Render
-) -> None:
-    roles = [o for o in render({}) if o["kind"] in ("ClusterRole", "ValidatingAdmissionPolicy")]
-    api_server.apply(*roles)
-    api_server.kubectl("create", "namespace", "acme", status=None)
-    api_server.kubectl("apply", "-f", EXAMPLES / "flux" / "tenant.yaml")
-    api_server.kubectl(
-        "create",
-        "clusterrole",
-        "plan-pro",
-        "--verb=use",
-        "--resource=plans.sendroute.dev",
-        "--resource-name=pro",
-        status=None,
-    )
-    as_tenant = (f"--as={TENANT}", "--dry-run=server")
-    manifests = ("apply", "--server-side", "-f", EXAMPLES / "flux" / "manifests")
-    api_server.kubectl(*manifests, *as_tenant)
-    for refused in (
-        ("create", "secret", "generic", "x", "-n", "acme"),
-        ("apply", "--server-side", "-f", EXAMPLES / "kubernetes" / "manifests" / "platform.yaml"),
-    ):
-        done = api_server.kubectl(*refused, *as_tenant, status=None)
-        assert done.returncode != 0
-        assert "orbidden" in done.stderr
-    can = api_server.kubectl(
-        "auth", "can-i", "list", "secrets", "-n", "acme", f"--as={TENANT}", status=None
-    )
-    assert can.stdout.strip() == "no"
 
 
 def test_the_values_for_the_csi_driver_are_values_of_the_chart(render: Render) -> None:

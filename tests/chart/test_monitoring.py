@@ -118,8 +118,8 @@ def test_an_alert_watches_the_jobs_that_the_monitors_create(
     services = [o for o in objects if o["kind"] == "Service"]
     jobs = set()
     for monitor in (o for o in objects if o["kind"] == "ServiceMonitor"):
-        wanted = monitor["spec"]["selector"]["matchLabels"].items()
-        (service,) = (s for s in services if wanted <= s["metadata"]["labels"].items())
+        selected = monitor["spec"]["selector"]["matchLabels"].items()
+        (service,) = (s for s in services if selected <= s["metadata"]["labels"].items())
         (endpoint,) = monitor["spec"]["endpoints"]
         assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
         jobs.add(service["metadata"]["name"])
