@@ -247,7 +247,7 @@ class StatusWriter:
 
     def _write(self, job: _Job) -> int:
         key = job.key
-        metadata = {"name": key.name, "uid": job.uid}
+        metadata = {"name": key.name}
         if key.namespace:
             metadata["namespace"] = key.namespace
         body = {
