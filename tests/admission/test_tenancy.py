@@ -137,20 +137,23 @@ FOREIGN = {
     "customresourcedefinitions": "apiextensions.k8s.io",
 }
 RESOURCES_ASKED = (*KINDS, *STATUSES, "plans", *FOREIGN)
-PLACES = (PLATFORM, ACME, OTHER)
+NAMESPACES = (PLATFORM, ACME, OTHER)
 
 
 class Right(NamedTuple):
-    place: str
+    namespace: str
     resource: str
     verb: str
 
 
 def rights(
-    places: tuple[str, ...], resources: tuple[str, ...], verbs: tuple[str, ...]
+    namespaces: tuple[str, ...], resources: tuple[str, ...], verbs: tuple[str, ...]
 ) -> set[Right]:
     return {
-        Right(place, resource, verb) for place in places for resource in resources for verb in verbs
+        Right(namespace, resource, verb)
+        for namespace in namespaces
+        for resource in resources
+        for verb in verbs
     }
 
 
@@ -158,18 +161,18 @@ def rights(
 # out for those who have one.
 MATRIX: dict[str, set[Right]] = {
     "nobody": set(),
-    "platform": rights(PLACES, KINDS, (*READ, *WRITE))
-    | rights(PLACES, ("plans",), ("use",))
-    | rights(PLACES, ("mailplatforms", "mailaccounts"), ("approve",)),
-    "auditor": rights(PLACES, (*KINDS, "events"), READ),
+    "platform": rights(NAMESPACES, KINDS, (*READ, *WRITE))
+    | rights(NAMESPACES, ("plans",), ("use",))
+    | rights(NAMESPACES, ("mailplatforms", "mailaccounts"), ("approve",)),
+    "auditor": rights(NAMESPACES, (*KINDS, "events"), READ),
     "tenant": rights((ACME,), TENANT, (*READ, *WRITE)),
     "admin": rights((ACME,), TENANT, (*READ, *WRITE))
     | rights((ACME,), ("mailaccounts",), ("approve",)),
     "editor": rights((ACME,), TENANT, (*READ, *WRITE)),
     "viewer": rights((ACME,), TENANT, READ),
-    "operator": rights(PLACES, KINDS, READ)
-    | rights(PLACES, STATUSES, ("patch",))
-    | rights(PLACES, ("events",), ("create", "patch"))
+    "operator": rights(NAMESPACES, KINDS, READ)
+    | rights(NAMESPACES, STATUSES, ("patch",))
+    | rights(NAMESPACES, ("events",), ("create", "patch"))
     | rights((PLATFORM,), ("leases",), ("get", "create", "update"))
     | rights((PLATFORM, ACME), ("secrets",), ("get",)),
     "an operator of listed namespaces": rights((ACME,), TENANT, READ)
@@ -204,7 +207,7 @@ class Reviews:
                     "resource": resource,
                     "subresource": part,
                     "verb": right.verb,
-                    "namespace": "" if in_cluster else right.place,
+                    "namespace": "" if in_cluster else right.namespace,
                 },
             },
         }
@@ -231,7 +234,9 @@ def test_each_may_do_exactly_this(name: str, cluster: PrivateControlPlane) -> No
     asked = tuple(item for item in RESOURCES_ASKED if not (has_more and item in FOREIGN))
     reviews = Reviews(cluster)
     with closing(reviews.server):
-        granted = {right for right in rights(PLACES, asked, VERBS) if reviews.allows(user, right)}
+        granted = {
+            right for right in rights(NAMESPACES, asked, VERBS) if reviews.allows(user, right)
+        }
     assert granted == MATRIX[name]
 
 
@@ -251,8 +256,8 @@ def within(namespace: str, value: dict[str, Any], **annotations: str) -> dict[st
 
 def path_of(value: dict[str, Any]) -> str:
     namespace = value["metadata"].get("namespace")
-    place = f"namespaces/{namespace}/" if namespace else ""
-    return f"/apis/sendroute.dev/v1alpha1/{place}{RESOURCES[value['kind']].plural}"
+    within = f"namespaces/{namespace}/" if namespace else ""
+    return f"/apis/sendroute.dev/v1alpha1/{within}{RESOURCES[value['kind']].plural}"
 
 
 def post(cluster: ControlPlane, user: User | None, value: dict[str, Any]) -> Answer:
@@ -269,7 +274,7 @@ def patch(
 
 @pytest.fixture
 def stored(cluster: PrivateControlPlane) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Creates an object as the administrator, for one test."""
+    """Creates an object as the administrator. The end of the test deletes it."""
     paths: list[str] = []
 
     def store(value: dict[str, Any]) -> dict[str, Any]:
