@@ -1,5 +1,6 @@
 """What `postfix config` writes, and how it is added to a Postfix that has settings already."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -164,17 +165,61 @@ def test_the_environment_and_earlier_restrictions_are_kept(
     assert install().stdout == "Nothing to change.\n"
 
 
-def test_clients_that_sign_in_are_compared_with_the_logins(
+def test_what_was_installed_before_is_replaced_without_consent(
+    install: Install, postconf: Postconf
+) -> None:
+    """Clients sign in since then, so that the restrictions are others."""
+    install()
+    assert "mismatch" not in postconf("-h", "smtpd_sender_restrictions")
+    own = postconf("-h", "smtpd_sender_restrictions").strip()
+    postconf("-e", f"smtpd_sender_restrictions=reject_non_fqdn_sender, {own}")
+    postconf("-e", "smtpd_sasl_auth_enable=yes")
+    install(replace=())
+    restrictions = postconf("-h", "smtpd_sender_restrictions")
+    assert restrictions.startswith(
+        "reject_non_fqdn_sender, reject_known_sender_login_mismatch, check_sender_access"
+    )
+    data = postconf("-h", "smtpd_data_restrictions")
+    assert data.startswith("reject_known_sender_login_mismatch, permit_sasl_authenticated,")
+    assert install(replace=()).stdout == "Nothing to change.\n"
+
+
+def test_tables_in_another_directory_are_a_change_of_its_own_values(
+    install: Install, postconf: Postconf, tmp_path: Path
+) -> None:
+    install()
+    moved = str(tmp_path / "moved")
+    install("--dir", moved, replace=())
+    for line in postconf("-n").splitlines():
+        assert f"{tmp_path}/tables" not in line, line
+    assert f"sqlite:{moved}/access.cf" in postconf("-h", "smtpd_sender_restrictions")
+
+
+def test_what_an_earlier_version_installed_is_replaced_without_consent(
+    install: Install, postconf: Postconf, tmp_path: Path
+) -> None:
+    install()
+    postconf("-e", "default_transport=retry:4.7.1 as an earlier version said it")
+    assert "postfix-setting" in install(replace=(), status=3).stderr, "nobody knows it"
+    note = tmp_path / "tables/installed.cf"
+    text = re.sub(
+        "default_transport = .*",
+        "default_transport = retry:4.7.1 as an earlier version said it",
+        note.read_text(),
+    )
+    note.write_text(text)
+    install(replace=())
+    assert "at present" in postconf("-h", "default_transport")
+
+
+def test_a_users_change_of_an_installed_value_needs_consent(
     install: Install, postconf: Postconf
 ) -> None:
     install()
-    assert "mismatch" not in postconf("-h", "smtpd_sender_restrictions")
-    postconf("-e", "smtpd_sasl_auth_enable=yes")
-    install(replace=(*OURS, "smtpd_sender_restrictions", "smtpd_data_restrictions"))
-    restrictions = postconf("-h", "smtpd_sender_restrictions")
-    assert restrictions.startswith("reject_known_sender_login_mismatch, check_sender_access")
-    data = postconf("-h", "smtpd_data_restrictions")
-    assert data.startswith("reject_known_sender_login_mismatch, permit_sasl_authenticated,")
+    own = postconf("-h", "smtpd_sender_restrictions").strip()
+    postconf("-e", f"smtpd_sender_restrictions={own.replace('reject', 'permit')}")
+    refused = install(replace=(), status=3).stderr
+    assert "--install --replace smtpd_sender_restrictions" in refused
 
 
 def test_a_domain_of_named_clients_is_closed_where_nobody_signs_in(
@@ -202,8 +247,67 @@ def test_an_uninstalled_postfix_fails_the_check_with_each_difference(
     text = run("postfix", "check", *options, status=1).stdout
     for code in ("postfix-differs", "postfix-not-running", "tables-missing", "postfix-bypass"):
         assert code in text
-    for name in ("default_transport", "sendroute-none/unix", *OURS):
+    assert "Postfix has no service sendroute-none/unix." in text
+    for name in ("default_transport", *OURS):
         assert f"Postfix's {name} is" in text
+
+
+def test_the_check_names_only_what_differs(
+    run: Run, install: Install, postconf: Postconf, config: Path, tmp_path: Path
+) -> None:
+    install()
+    postconf("-P", "sendroute-tls/unix/smtp_helo_name=old.example.test")
+    postconf("-P", "sendroute-tls/unix/smtp_bind_address=192.0.2.1")
+    postconf("-e", "smtpd_sasl_auth_enable=yes")
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    out = tmp_path / "out.json"
+    run("postfix", "check", *options, "-o", f"json={out}", status=1)
+    differing = [
+        one for one in json.loads(out.read_text())["findings"] if one["code"] == "postfix-differs"
+    ]
+    assert {one["message"] for one in differing} == {
+        "Postfix's sendroute-tls/unix/smtp_helo_name is `old.example.test`, but must be"
+        " `out.example.test`.",
+        "Postfix's sendroute-tls/unix/smtp_bind_address is `192.0.2.1`, but must be not set.",
+        "Postfix's smtpd_sender_restrictions lacks `reject_known_sender_login_mismatch`.",
+        "Postfix's smtpd_data_restrictions lacks `reject_known_sender_login_mismatch`.",
+    }
+    command = f"sendroute postfix config {' '.join(options)} --install"
+    assert {one["hint"] for one in differing} == {f"Change it, and what else differs: {command}"}
+    install(replace=())
+    assert "postfix-differs" not in run("postfix", "check", *options, status=1).stdout
+
+
+def test_a_missing_definition_is_written_by_the_command_that_the_hint_names(
+    run: Run, config: Path, tmp_path: Path
+) -> None:
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    command = f"sendroute postfix config --dir {tmp_path}/tables"
+    run("postfix", "config", *options[:2])
+    assert "lacks" not in run("postfix", "check", *options, status=1).stdout
+    for name in ("access.cf", "unknown-senders"):
+        (tmp_path / "tables" / name).unlink()
+    out = tmp_path / "out.json"
+    run("postfix", "check", *options, "-o", f"json={out}", status=1)
+    missing = {
+        one["message"]: one["hint"]
+        for one in json.loads(out.read_text())["findings"]
+        if one["code"] == "tables-missing" and "lacks" in one["message"]
+    }
+    lacking = (
+        f"The directory {tmp_path}/tables lacks access.cf, unknown-senders, which"
+        " Postfix's settings name."
+    )
+    assert missing == {lacking: f"Write these definitions of tables: {command}"}
+
+
+def test_the_check_makes_postfix_log_nothing(run: Run, config: Path, tmp_path: Path) -> None:
+    """Postfix's programs write to the mail log what they write to standard error."""
+    noise = tmp_path / "noise"
+    fake = stand_in(tmp_path, f"exec 2>>{noise}", "postmap")
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    run("postfix", "check", *options, status=1, path=fake)
+    assert noise.read_text() == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 9000])
@@ -211,9 +315,8 @@ def test_damaged_tables_are_a_finding_of_the_check(
     run: Run, config: Path, tmp_path: Path, content: bytes
 ) -> None:
     tables = tmp_path / "tables"
-    tables.mkdir()
-    for name in ("access.cf", "aliases"):
-        (tables / name).touch()
+    run("postfix", "config", "--dir", str(tables))
+    (tables / "aliases").touch()
     (tables / "tables.sqlite").write_bytes(content)
     options = ("--dir", str(tables), "--postfix-config-dir", str(config))
     assert "tables-damaged" in run("postfix", "check", *options, status=1).stderr
@@ -221,7 +324,11 @@ def test_damaged_tables_are_a_finding_of_the_check(
 
 @pytest.mark.parametrize(
     ("lacking", "package"),
-    [("sqlite", "postfix-sqlite"), ("cyrus", "libsasl2-modules")],
+    [
+        ("sqlite", "postfix-sqlite"),
+        ("library", "postfix-sqlite"),
+        ("cyrus", "libsasl2-modules"),
+    ],
 )
 def test_a_missing_package_is_named(
     install: Install, config: Path, tmp_path: Path, lacking: str, package: str
@@ -229,6 +336,8 @@ def test_a_missing_package_is_named(
     """A Postfix that was built without it lists no such type."""
     if lacking == "sqlite":
         (config / "dynamicmaps.cf").write_text("")
+    elif lacking == "library":
+        (config / "dynamicmaps.cf").write_text("sqlite nothing.so dict_sqlite_open\n")
     fake = stand_in(tmp_path, 'case "$*" in *-A) exit 0;; esac' if lacking == "cyrus" else "")
     refused = install(status=None, path=fake)
     assert refused.returncode == 1
@@ -273,11 +382,11 @@ def test_a_directory_that_postfixs_files_cannot_name_is_refused(tmp_path: Path, 
     assert code_of(caught.value.findings[0].code) == "invalid-value"
 
 
-def stand_in(directory: Path, first: str) -> str:
-    """A directory with a postconf that answers some questions itself."""
+def stand_in(directory: Path, first: str, name: str = "postconf") -> str:
+    """A directory with a program of Postfix that does something itself before."""
     fake = directory / "bin"
     fake.mkdir()
-    script = fake / "postconf"
-    script.write_text(f'#!/bin/sh\n{first}\nexec "{program("postconf")}" "$@"\n')
+    script = fake / name
+    script.write_text(f'#!/bin/sh\n{first}\nexec "{program(name)}" "$@"\n')
     script.chmod(0o755)
     return str(fake)

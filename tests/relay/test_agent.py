@@ -173,6 +173,13 @@ def test_without_postfix_the_agent_says_what_it_cannot_do(small_site: Site) -> N
     assert agent.logged("Postfix is not reloaded, and no alias is ever deleted.")
 
 
+def test_an_agent_that_does_not_reload_says_so_at_its_start(small_site: Site) -> None:
+    site = small_site
+    site.fill(site.create("a.example", via("one")))
+    agent = site.start("--no-reload")
+    agent.wait_for_log("Postfix is not reloaded, so mail in its active queue keeps an old route")
+
+
 def test_only_the_owner_and_the_group_may_read_the_directory(small_site: Site) -> None:
     site = small_site
     site.tables.mkdir(mode=0o777)
@@ -223,7 +230,23 @@ def test_the_files_belong_to_the_group_that_may_read_them(small_site: Site) -> N
     assert groups == {"mail", "root"}
     assert (site.tables / "agent.lock").group() == "root"
     assert (site.tables / "tables.sqlite-wal").group() == "mail"
-    assert not agent.logged("so only its owner can read")
+    assert not agent.logged("does not belong to the group")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
+@pytest.mark.parametrize(("group", "owner"), [("nosuch", os.getegid()), ("4711", 4711)])
+def test_a_group_of_before_cannot_read_what_is_no_longer_its_own(
+    small_site: Site, group: str, owner: int
+) -> None:
+    site = small_site
+    site.fill(site.create("a.example", via("one")))
+    agent = site.start("--group", "mail")
+    site.wait_until_served(1)
+    assert agent.stop() == 0
+    again = site.start("--group", group)
+    site.wait_until_served(site.commit(site.create("b.example", via("two"))))
+    assert {path.stat().st_gid for path in (site.tables, *site.tables.iterdir())} <= {owner, 0}
+    assert bool(again.logged("does not belong to the group")) is (group == "nosuch")
 
 
 def read_as_postfix(path: Path, group: int) -> list[tuple[str, str]]:

@@ -195,6 +195,7 @@ def test_damaged_tables_are_built_again_and_postfix_opens_them(
     if damage is not Path.unlink:
         assert again.logged("is damaged. It is built again")
         assert len(site.reloads()) == 1
+        again.wait_for_log("Postfix is reloaded, because the tables were built again.")
     assert not list(site.tables.glob("*.new*"))
 
 

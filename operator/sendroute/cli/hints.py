@@ -14,6 +14,7 @@ from sendroute.model.remedy import (
     Approve,
     CheckOutSubmodules,
     Configure,
+    ConfigurePostfix,
     ConfirmRemoval,
     DeleteProfile,
     ExtractProfile,
@@ -22,7 +23,6 @@ from sendroute.model.remedy import (
     Perform,
     RaiseLimit,
     Remedy,
-    ReplaceSetting,
     Setting,
     ShowRoutes,
     Task,
@@ -133,7 +133,18 @@ def words(remedy: Remedy) -> str:
             return f"{command} PATH"
         case ShowRoutes(namespace, account, profile):
             return f"sendroute routes --account {namespace}/{account} --profile {profile}"
-        case ReplaceSetting(name):
-            return f"sendroute postfix config --dir DIR --install --replace {name}"
+        case ConfigurePostfix():
+            return _postfix_config(remedy)
         case _:
             assert_never(remedy)
+
+
+def _postfix_config(remedy: ConfigurePostfix) -> str:
+    parts = ["sendroute postfix config --dir", _argument(remedy.directory)]
+    if remedy.config is not None and remedy.installs:
+        parts += ["--postfix-config-dir", _argument(remedy.config)]
+    if remedy.installs:
+        parts.append("--install")
+    if remedy.replaces is not None:
+        parts += ["--replace", remedy.replaces]
+    return " ".join(parts)

@@ -51,9 +51,10 @@ def run_agent(session: Session, options: RelayOptions) -> None:
         server, reloads = _postfix(options)
         if not directory.is_shared:
             _log.warning(
-                "The group %s does not own %s, so only its owner can read the tables.",
-                options.group,
+                "%s does not belong to the group %s, but to %s, which can read the tables.",
                 directory.path,
+                options.group,
+                directory.group,
             )
         agent = Agent(
             directory,
@@ -83,13 +84,11 @@ def _postfix(options: RelayOptions) -> tuple[LocalServer | None, bool]:
             "%s Postfix is not reloaded, and no alias is ever deleted.", problem.findings[0].message
         )
         return None, False
-    if options.reloads and os.geteuid() != 0:
-        _log.warning(
-            "Only root may reload Postfix, so mail in its active queue keeps an old route until it"
-            " is tried again."
-        )
-        return LocalServer(postfix), False
-    return LocalServer(postfix), options.reloads
+    if options.reloads and os.geteuid() == 0:
+        return LocalServer(postfix), True
+    why = "Only root may reload Postfix" if options.reloads else "Postfix is not reloaded"
+    _log.warning("%s, so mail in its active queue keeps an old route until it is tried again.", why)
+    return LocalServer(postfix), False
 
 
 def _keys(factory: Factory) -> tuple[object, Decrypt | None]:

@@ -124,11 +124,15 @@ class ShowRoutes(Struct, frozen=True, tag="show-routes"):
     profile: str
 
 
-class ReplaceSetting(Struct, frozen=True, tag="replace-setting"):
-    """Replace what a user set in another program's configuration. ``name`` is that program's name
-    of the setting."""
+class ConfigurePostfix(Struct, frozen=True, tag="configure-postfix"):
+    """Write the Postfix side to the directory of the lookup tables. If it ``installs``, add it to
+    the Postfix with this ``config`` directory, None for Postfix's own, and replace the setting
+    ``replaces``, which a user set."""
 
-    name: str
+    directory: str
+    config: str | None = None
+    installs: bool = True
+    replaces: str | None = None
 
 
 Remedy = (
@@ -143,5 +147,5 @@ Remedy = (
     | DeleteProfile
     | ExtractProfile
     | ShowRoutes
-    | ReplaceSetting
+    | ConfigurePostfix
 )

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.platform import Platform
-from sendroute.model.remedy import ReplaceSetting
+from sendroute.model.remedy import ConfigurePostfix
+from sendroute.postfix.files import read_installed, write_installed
 from sendroute.postfix.installed import Postfix
-from sendroute.postfix.parameters import Match, Parameter, main_parameters
+from sendroute.postfix.parameters import Match, Parameter, main_parameters, own_values
 from sendroute.postfix.services import Service, services
 
 _OF_SMTPD = (
@@ -20,18 +21,30 @@ _OF_SMTPD = (
 
 
 class Change(NamedTuple):
-    """One setting of a Postfix. ``name`` is postconf(1)'s: a parameter, ``service/type``, or
-    ``service/type/chroot``. ``before`` is None if it is not set there yet. ``replaces`` is what
-    a user decided, as a finding; None otherwise."""
+    """One setting of a Postfix. ``name`` is postconf(1)'s: a parameter, ``service/type``,
+    ``service/type/chroot``, or ``service/type/parameter``. ``before`` is None if it is not set
+    there yet. ``lacks`` are the items that a list lacks if it has some, and ``parts`` what differs
+    in a service that is there. ``replaces`` is what a user decided, as a finding; None
+    otherwise."""
 
     name: str
     before: str | None
     after: str
     replaces: Finding | None = None
+    lacks: tuple[str, ...] = ()
+    parts: tuple["Part", ...] = ()
 
     def as_document(self) -> dict[str, str | None]:
         """The change as a part of ``postfix config -o json``."""
         return {"name": self.name, "before": self.before, "after": self.after}
+
+
+class Part(NamedTuple):
+    """One setting of a service. None: it is not set."""
+
+    name: str
+    before: str | None
+    after: str | None
 
 
 class Differences(NamedTuple):
@@ -58,28 +71,104 @@ def differences(
     Returns:
         What must change, and what takes mail off its route by a user's choice.
     """
-    changes, others = [], []
-    settings = main_parameters(directory, signs_in=postfix.signs_in)
-    for parameter in settings:
-        now = postfix.explicit.get(parameter.name)
-        if parameter.match is Match.CHOICE and now and parameter.name not in replaced:
-            others.append(_bypass(parameter.name, now))
-        elif now is None or not parameter.is_met_by(now):
-            changes.append(_of_main(parameter, now, replaced))
-    changes += [
-        Change(service.key, _present(postfix, service), service.line)
-        for service in services(directory, platform)
-        if not _is_met(postfix, service)
-    ]
-    for key in postfix.reading_in_chroot():
-        name = f"{key}/chroot"
-        why = None if name in replaced else _chroot(name)
-        changes.append(Change(name, postfix.fields[key]["chroot"], "n", why))
-    for key, name, value in postfix.smtpd_overrides(_OF_SMTPD):
-        needed = next(setting for setting in settings if setting.name == name)
-        if not needed.is_met_by(value):
-            others.append(_overridden(f"{key}/{name}", value))
-    return Differences(tuple(changes), tuple(others))
+    return _Comparison(postfix, directory, platform, frozenset(replaced)).differences()
+
+
+class _Comparison(NamedTuple):
+    postfix: Postfix
+    directory: str
+    platform: Platform | None
+    replaced: frozenset[str]
+
+    def differences(self) -> Differences:
+        others, needed = [], []
+        settings = main_parameters(self.directory, signs_in=self.postfix.signs_in)
+        installed = read_installed(self.directory)
+        for parameter in settings:
+            name, now = parameter.name, self.postfix.explicit.get(parameter.name)
+            if parameter.match is Match.CHOICE and now and name not in self.replaced:
+                others.append(self._bypass(name, now))
+            elif now is None or not parameter.is_met_by(now):
+                needed.append(self._of_main(parameter, now, installed.get(name, "")))
+        for key, name, value in self.postfix.smtpd_overrides(_OF_SMTPD):
+            setting = next(setting for setting in settings if setting.name == name)
+            if not setting.is_met_by(value):
+                others.append(_overridden(f"{key}/{name}", value))
+        return Differences((*needed, *self._of_services(), *self._of_chroots()), tuple(others))
+
+    def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> Change:
+        name, after, taken = parameter.name, parameter.merged(now).value, None
+        if now and parameter.match is not Match.CONTAINS and name not in self.replaced:
+            replacement = parameter.after(now, (installed, *own_values(name, now)))
+            after = replacement or after
+            taken = None if replacement is not None else self._taken(name, now, after)
+        lacks = parameter.lacks(now or "")
+        is_partial = now is not None and (
+            parameter.match is Match.CONTAINS or 0 < len(lacks) < len(parameter.lacks(""))
+        )
+        return Change(name, now, after, taken, tuple(lacks) if is_partial else ())
+
+    def _of_services(self) -> Iterator[Change]:
+        for service in services(self.directory, self.platform):
+            key = service.key
+            if key not in self.postfix.fields:
+                yield Change(key, None, service.line)
+            elif parts := tuple(self._parts(service)):
+                before = " ".join(self.postfix.run("postconf", "-M", key).split())
+                yield Change(key, before, service.line, parts=parts)
+
+    def _parts(self, service: Service) -> Iterator[Part]:
+        """What differs in a service that is there."""
+        key = service.key
+        before = {
+            "command": self.postfix.program_of(key),
+            "chroot": self.postfix.fields[key]["chroot"],
+            **self.postfix.overrides.get(key, {}),
+        }
+        after = {
+            "command": service.command,
+            "chroot": "n",
+            **{parameter.name: parameter.value for parameter in service.parameters},
+        }
+        for name in {**after, **before}:
+            if before.get(name) != after.get(name):
+                yield Part(f"{key}/{name}", before.get(name), after.get(name))
+
+    def _of_chroots(self) -> Iterator[Change]:
+        for key in self.postfix.reading_in_chroot():
+            name = f"{key}/chroot"
+            why = None if name in self.replaced else self._chroot(name)
+            yield Change(name, self.postfix.fields[key]["chroot"], "n", why)
+
+    def _taken(self, name: str, now: str, after: str) -> Finding:
+        return finding(
+            "postfix-setting",
+            f"Postfix's {name} is set to `{now}`; mail takes its route only with `{after}`.",
+            hint="Merge the two by hand, or replace it",
+            remedy=self._consent(name),
+        )
+
+    def _chroot(self, name: str) -> Finding:
+        service = name.rpartition("/")[0]
+        return finding(
+            "postfix-chroot",
+            f"Postfix's service {service} runs in a chroot, where it cannot read the lookup"
+            " tables.",
+            hint="Let it run without one",
+            remedy=self._consent(name),
+        )
+
+    def _bypass(self, name: str, now: str) -> Finding:
+        return finding(
+            "postfix-bypass",
+            f"Postfix's {name} is `{now}`: mail to recipients there does not take its sender's"
+            " route.",
+            hint="Keep it if that is what you want, or empty it",
+            remedy=self._consent(name),
+        )
+
+    def _consent(self, name: str) -> ConfigurePostfix:
+        return ConfigurePostfix(self.directory, self.postfix.config, replaces=name)
 
 
 def refusals(changes: Iterable[Change]) -> list[Finding]:
@@ -94,15 +183,17 @@ def refusals(changes: Iterable[Change]) -> list[Finding]:
     return [change.replaces for change in changes if change.replaces is not None]
 
 
-def make(postfix: Postfix, changes: Collection[Change]) -> None:
-    """Make the changes, by postconf(1). Each of its files is replaced as a whole.
+def make(postfix: Postfix, directory: str, changes: Collection[Change]) -> None:
+    """Make the changes, by postconf(1), and note what was set. Each file is replaced as a whole.
 
     Args:
         postfix: the Postfix.
+        directory: the absolute path of the lookup tables.
         changes: the changes, without refusals.
 
     Raises:
-        ProblemError: postconf failed (``postfix-failed``).
+        ProblemError: postconf failed (``postfix-failed``), or the note cannot be written
+            (``unwritable``).
     """
     services_first = [change for change in changes if change.name.count("/") == 1]
     fields = [change for change in changes if change.name.count("/") == 2]
@@ -110,56 +201,8 @@ def make(postfix: Postfix, changes: Collection[Change]) -> None:
     for option, group in (("-M", services_first), ("-F", fields), ("-e", settings)):
         if group:
             postfix.run("postconf", option, *(f"{change.name}={change.after}" for change in group))
-
-
-def _of_main(parameter: Parameter, now: str | None, replaced: Collection[str]) -> Change:
-    name, after = parameter.name, parameter.merged(now).value
-    is_free = not now or parameter.match is Match.CONTAINS or name in replaced
-    return Change(name, now, after, None if is_free else _taken(name, now or "", after))
-
-
-def _is_met(postfix: Postfix, service: Service) -> bool:
-    fields = postfix.fields.get(service.key)
-    if fields is None:
-        return False
-    overrides = {name: value for name, value, *_ in service.parameters}
-    is_same = postfix.overrides.get(service.key, {}) == overrides
-    is_same = is_same and postfix.program_of(service.key) == service.command
-    return is_same and fields["chroot"] == "n"
-
-
-def _present(postfix: Postfix, service: Service) -> str | None:
-    if service.key not in postfix.fields:
-        return None
-    return " ".join(postfix.run("postconf", "-M", service.key).split())
-
-
-def _taken(name: str, now: str, after: str) -> Finding:
-    return finding(
-        "postfix-setting",
-        f"Postfix's {name} is set to `{now}`; mail takes its route only with `{after}`.",
-        hint="Merge the two by hand, or replace it",
-        remedy=ReplaceSetting(name),
-    )
-
-
-def _chroot(name: str) -> Finding:
-    service = name.rpartition("/")[0]
-    return finding(
-        "postfix-chroot",
-        f"Postfix's service {service} runs in a chroot, where it cannot read the lookup tables.",
-        hint="Let it run without one",
-        remedy=ReplaceSetting(name),
-    )
-
-
-def _bypass(name: str, now: str) -> Finding:
-    return finding(
-        "postfix-bypass",
-        f"Postfix's {name} is `{now}`: mail to recipients there does not take its sender's route.",
-        hint="Keep it if that is what you want, or empty it",
-        remedy=ReplaceSetting(name),
-    )
+    if settings:
+        write_installed(directory, {change.name: change.after for change in settings})
 
 
 def _overridden(name: str, value: str) -> Finding:
@@ -171,21 +214,40 @@ def _overridden(name: str, value: str) -> Finding:
     )
 
 
-def findings_of(differing: Differences) -> Iterator[Finding]:
+def findings_of(differing: Differences, postfix: Postfix, directory: str) -> Iterator[Finding]:
     """Report how Postfix differs, for a check that changes nothing.
 
     Args:
         differing: the changes that it needs, and its other problems.
+        postfix: the Postfix.
+        directory: the absolute path of the lookup tables.
 
     Yields:
-        The error ``postfix-differs`` for each change, then the other problems.
+        The error ``postfix-differs`` for each setting, then the other problems.
     """
     for change in differing.changes:
-        yield finding(
-            "postfix-differs",
-            f"Postfix's {change.name} is "
-            + (f"`{change.before}`" if change.before is not None else "not set")
-            + f", but must be `{change.after}`.",
-            hint="Add it to Postfix's configuration.",
-        )
+        for message in _messages(change):
+            yield finding(
+                "postfix-differs",
+                message,
+                hint="Change it, and what else differs",
+                remedy=ConfigurePostfix(directory, postfix.config),
+            )
     yield from differing.others
+
+
+def _messages(change: Change) -> Iterator[str]:
+    if change.name.count("/") == 1 and change.before is None:
+        yield f"Postfix has no service {change.name}."
+    elif change.lacks:
+        lacking = " and ".join(f"`{item}`" for item in change.lacks)
+        yield f"Postfix's {change.name} lacks {lacking}."
+    else:
+        for name, before, after in change.parts or [Part(change.name, change.before, change.after)]:
+            yield f"Postfix's {name} is {_set_to(before)}, but must be {_set_to(after)}."
+
+
+def _set_to(value: str | None) -> str:
+    if value is None:
+        return "not set"
+    return f"`{value}`" if value else "empty"

@@ -14,7 +14,9 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import ConfigurePostfix
 from sendroute.model.smtp_client import tls_policy
+from sendroute.model.words import first_of
 from sendroute.postfix.installed import Postfix
 from sendroute.postfix.tables import (
     ACCESS,
@@ -23,7 +25,9 @@ from sendroute.postfix.tables import (
     DATABASE,
     NULL_ACCESS,
     NULL_TRANSPORT,
+    PATTERNS,
     SENDERS,
+    TABLES,
     TLS_POLICY,
     TRANSPORT,
     Table,
@@ -79,11 +83,13 @@ def check_tables(directory: str) -> list[Finding]:
         directory: the directory of the tables.
 
     Returns:
-        ``tables-missing`` for each file that is missing; ``unreadable`` if that is unknown.
+        ``tables-missing`` for what is missing; ``unreadable`` if that is unknown.
     """
     path = Path(directory)
+    definitions = (*(table.file for table in TABLES), *PATTERNS)
     try:
-        missing = [name for name in (DATABASE, ACCESS.file, ALIASES) if not (path / name).is_file()]
+        undefined = [name for name in definitions if not (path / name).is_file()]
+        missing = [name for name in (DATABASE, ALIASES) if not (path / name).is_file()]
     except OSError as error:
         reason = (error.strerror or "it cannot be entered").lower()
         return [
@@ -95,7 +101,7 @@ def check_tables(directory: str) -> list[Finding]:
                 else "Run the check as root, or as a member of the group of Postfix.",
             )
         ]
-    return [
+    findings = [
         finding(
             "tables-missing",
             f"{path / name} is missing.",
@@ -103,6 +109,17 @@ def check_tables(directory: str) -> list[Finding]:
         )
         for name in missing
     ]
+    if undefined:
+        findings.append(
+            finding(
+                "tables-missing",
+                f"The directory {directory} lacks {first_of(undefined, 3)}, which Postfix's"
+                " settings name.",
+                hint="Write these definitions of tables",
+                remedy=ConfigurePostfix(directory, installs=False),
+            )
+        )
+    return findings
 
 
 def check_sign_in(postfix: Postfix, directory: str) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.postfix.parameters import Parameter, main_parameters
 from sendroute.postfix.services import services
-from sendroute.postfix.tables import PATTERNS, TABLES
+from sendroute.postfix.tables import INSTALLED, PATTERNS, TABLES
 
 _SEPARATORS = frozenset(" \t\n,{}$'\"#;")
 
@@ -99,3 +99,29 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
             )
         ) from error
     return changed
+
+
+def write_installed(directory: str, settings: Mapping[str, str]) -> None:
+    """Note what was set in Postfix's main.cf, so that a later installation knows its own values.
+
+    Args:
+        directory: the absolute path of the lookup tables.
+        settings: the value of each setting; others stay as they were noted.
+
+    Raises:
+        ProblemError: the note cannot be written (``unwritable``).
+    """
+    noted = {**read_installed(directory), **settings}
+    lines = (f"{name} = {' '.join(value.split())}\n" for name, value in sorted(noted.items()))
+    head = "# What was last set in Postfix's main.cf. Nothing reads it but the next installation.\n"
+    write(directory, {INSTALLED: head + "".join(lines)})
+
+
+def read_installed(directory: str) -> dict[str, str]:
+    """The settings that :func:`write_installed` noted; none if there is no note."""
+    try:
+        lines = Path(directory, INSTALLED).read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -6,8 +6,11 @@ Everything is asked of Postfix's own programs (postconf(1), postmap(1)).
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -173,13 +176,20 @@ class Postfix:
         return lacking
 
     def _opens_sqlite(self) -> bool:
-        """A package may list the type of table and leave its library to another one."""
+        """A package may list the type of table and leave its library to another one. The probe is a
+        table that can be read, because Postfix logs every failure."""
         if "sqlite" not in self.run("postconf", "-m").split():
             return False
-        try:
-            self.run("postmap", "-q", "x", "sqlite:/dev/null")
-        except ProblemError as problem:
-            return "unsupported dictionary type" not in str(problem)
+        with tempfile.TemporaryDirectory(prefix="sendroute-") as home:
+            tables, definition = Path(home, "empty.sqlite"), Path(home, "empty.cf")
+            with closing(sqlite3.connect(tables)) as database:
+                database.execute("CREATE TABLE empty (key TEXT, value TEXT)")
+            query = "SELECT value FROM empty WHERE key = '%s'"
+            definition.write_text(f"dbpath = {tables}\nquery = {query}\n")
+            try:
+                self.run("postmap", "-q", "x", f"sqlite:{definition}")
+            except ProblemError as problem:
+                return "unsupported dictionary type" not in str(problem)
         return True
 
     def look_up(self, keys: Sequence[str], table: str) -> dict[str, str]:

@@ -4,6 +4,8 @@ What delivery needs is set for the services of Sendroute alone (:mod:`.services`
 deliveries of the same Postfix stay as they are. main.cf gets only what Postfix reads for all mail.
 """
 
+import re
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -51,6 +53,32 @@ class Parameter(NamedTuple):
             case _:
                 return words == needed
 
+    def lacks(self, value: str) -> list[str]:
+        """The items of this setting that a value of Postfix does not have."""
+        has = f" {' '.join(words_of(value))} "
+        items = [" ".join(words_of(item)) for item in self.value.split(", ")]
+        if self.match is Match.CONTAINS:
+            items = words_of(self.value)[-1:]
+        return [item for item in items if f" {item} " not in has]
+
+    def after(self, value: str, written: Iterable[str]) -> str | None:
+        """The value that replaces a present one which Sendroute wrote.
+
+        Args:
+            value: the present value.
+            written: what Sendroute may have written.
+
+        Returns:
+            The new value; restrictions that a user put before Sendroute's own stay. None if the
+            present value is a user's.
+        """
+        for earlier in sorted(filter(words_of, written), key=len, reverse=True):
+            pattern = r"[\s,]+".join(map(re.escape, words_of(earlier)))
+            match = re.fullmatch(rf"(|.*[\s,]){pattern}[\s,]*", value, re.DOTALL)
+            if match and (self.match is Match.ENDS_WITH or not words_of(match[1])):
+                return f"{match[1].lstrip()}{self.value}"
+        return None
+
     def merged(self, value: str | None) -> "Parameter":
         """This setting, where the present value stays and a word is added to it."""
         if value is None or self.match is not Match.CONTAINS:
@@ -78,6 +106,23 @@ def main_parameters(directory: str, *, signs_in: bool = True) -> tuple[Parameter
         The settings.
     """
     return (*_routes(directory), *_senders(directory, signs_in=signs_in), *_RECIPIENTS)
+
+
+def own_values(name: str, value: str) -> Iterator[str]:
+    """What this program writes for a setting, whatever a server's other settings are.
+
+    Args:
+        name: the setting.
+        value: its present value, which names the directory of its tables.
+
+    Yields:
+        Its value for clients that sign in, and for others.
+    """
+    for directory in set(re.findall(r":(/[^\s,]*)/[^/\s,]+", value)):
+        for signs_in in (True, False):
+            for parameter in main_parameters(directory, signs_in=signs_in):
+                if parameter.name == name:
+                    yield parameter.value
 
 
 def _routes(directory: str) -> tuple[Parameter, ...]:

@@ -90,5 +90,13 @@ PATTERNS = {
 """,
 }
 
-CONFIGURATION = ("main.cf", "master.cf", *(table.file for table in TABLES), *PATTERNS)
+INSTALLED = "installed.cf"
+
+CONFIGURATION = (
+    "main.cf",
+    "master.cf",
+    INSTALLED,
+    *(table.file for table in TABLES),
+    *PATTERNS,
+)
 """The files that ``postfix config`` writes."""

@@ -93,6 +93,7 @@ class Agent:
         self._store = StoreHandle(open_store, self._wakeups.put, random)
         self._tables: Tables | None = None
         self._replaces = False  # Postfix may have an older file open
+        self._was_replaced = False  # Postfix is to be reloaded for a newer file
         self._whole = False  # the next update must be everything
         self._aliases_due = True  # the alias file may differ from the tables
         self._local_failures = 0
@@ -282,7 +283,7 @@ class Agent:
             finally:
                 tables.close(keep_log=False)
         self._tables = Tables.open(self._directory.tables)
-        self._replaces = False
+        self._replaces, self._was_replaced = False, replaces
 
     def _withdraw(self) -> None:
         """An alias means another destination than before, because the store was replaced by another
@@ -366,7 +367,9 @@ class Agent:
                 return
             self._metrics.reloaded(completed=True)
             self._event_log.reload.update(())
-            _log.info("Postfix is reloaded, because domains have another route.")
+            why = "the tables were built again" if self._was_replaced else "routes have changed"
+            _log.info("Postfix is reloaded, because %s.", why)
+            self._was_replaced = False
         self._tables.set_reload(due=False)
 
     def _report(self) -> None:

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import grp
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,13 +30,14 @@ class RelayDirectory:
 
     Args:
         path: its path.
-        group: the name of the group of Postfix, which may read it. A group that does not exist here
-            is left out: a container may know the files by another name.
+        group: the name or the number of the group of Postfix, which may read it. Instead of one
+            that does not exist here, the group of this process may.
     """
 
     def __init__(self, path: Path, group: str) -> None:
         self.path = path
-        self._group = _group_id(group)
+        self._known_group = _group_id(group)
+        self._group = os.getegid() if self._known_group is None else self._known_group
 
     @property
     def tables(self) -> Path:
@@ -112,7 +114,7 @@ class RelayDirectory:
 
     def _give(self, path: Path) -> None:
         """Give a file to the group of Postfix. Only root, or a member of the group, may."""
-        if self._group is None or path.stat().st_gid == self._group:
+        if path.stat().st_gid == self._group:
             return
         try:
             os.chown(path, -1, self._group)
@@ -122,7 +124,16 @@ class RelayDirectory:
     @property
     def is_shared(self) -> bool:
         """Whether the group of Postfix may read the directory."""
-        return self._group is not None and self.path.stat().st_gid == self._group
+        return self._known_group is not None and self.path.stat().st_gid == self._group
+
+    @property
+    def group(self) -> str:
+        """The group that may read the directory, by its name if it has one."""
+        number = self.path.stat().st_gid
+        try:
+            return grp.getgrgid(number).gr_name
+        except KeyError:
+            return str(number)
 
     def _running(self) -> ProblemError:
         return ProblemError(
@@ -217,7 +228,8 @@ def _is_own(name: str) -> bool:
 
 
 def _group_id(name: str) -> int | None:
+    """The number of a group; a container may know the group of Postfix by its number alone."""
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
-        return None
+        return int(name) if re.fullmatch(r"[0-9]{1,9}", name) else None

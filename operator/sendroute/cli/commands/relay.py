@@ -48,7 +48,7 @@ def options(parser: Parser) -> None:
         "--group",
         metavar="GROUP",
         default="postfix",
-        help="group that may read the tables (default postfix)",
+        help="name or number of the group that may read the tables (default postfix)",
     )
     config_directory_option(parser)
     parser.switch("--no-reload", help="never reload Postfix")

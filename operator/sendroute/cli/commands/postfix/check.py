@@ -63,7 +63,8 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _differences(postfix: Postfix, directory: str, store: "Store") -> Iterator[Finding]:
     yield from postfix.lacks()
-    yield from findings_of(differences(postfix, directory, usable(store.read(()).platform)))
+    platform = usable(store.read(()).platform)
+    yield from findings_of(differences(postfix, directory, platform), postfix, directory)
     yield from check_running(postfix, directory)
     if missing := check_tables(directory):
         yield from missing

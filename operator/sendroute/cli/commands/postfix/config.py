@@ -4,7 +4,8 @@ DIR gets `main.cf` and `master.cf` with what must be added to Postfix's own, eac
 page of the manual that explains it, and the definitions of the lookup tables.
 
 --install adds it by postconf. Run again, it changes nothing. A setting that a user set to
-another value is never replaced without `--replace NAME`; then nothing is changed at all.
+another value is never replaced without `--replace NAME`; then nothing is changed at all. What
+--install set itself before is replaced, for example after clients began to sign in.
 
 examples:
   sendroute postfix config --dir /var/lib/sendroute
@@ -63,7 +64,7 @@ def run(arguments: Namespace, session: Session) -> int:
         changes, notes = differing.changes, differing.others
     written = write(directory, contents)
     if changes:
-        make(postfix, changes)
+        make(postfix, directory, changes)
     report_on_stderr(session, notes)
 
     def show(form: str, page: Page) -> Iterable[str]:
@@ -118,5 +119,6 @@ def _text(
 def _change(change: Change) -> tuple[str, str]:
     was = f" (was `{change.before}`)" if change.before else ""
     if change.name.count("/") == 1:
-        return "service", f"{change.name}{was}"
+        differing = ", ".join(part.name.rpartition("/")[2] for part in change.parts)
+        return "service", f"{change.name}{f' (changed: {differing})' if differing else ''}"
     return "set", f"{change.name} = {change.after}{was}"
