@@ -219,7 +219,7 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
 
 
 def saved_plan_of(
-    planned: Planned, report: str, directory: str, places: Iterable[Where | None]
+    planned: Planned, report: str, directory: str, reported: Iterable[Where | None]
 ) -> SavedPlan:
     """Convert a plan to the form in which it is saved.
 
@@ -227,7 +227,7 @@ def saved_plan_of(
         planned: the plan, and what it was made from.
         report: the plan as JSON.
         directory: the working directory, to which the paths of the manifests are relative.
-        places: the values in the manifests that the plan reports.
+        reported: the values in the manifests that the plan reports.
 
     Returns:
         The saved form, without a checksum: only the accounts and findings that the plan concerns.
@@ -282,12 +282,14 @@ def saved_plan_of(
             for key, item in sorted(desired.ill_formed.items(), key=itemgetter(0))
             if key in accounts
         ),
-        positions=tuple(_positions(places, planned.tree.locate)),
+        positions=tuple(_positions(reported, planned.tree.locate)),
     )
 
 
-def _positions(places: Iterable[Where | None], locate: Locate) -> Iterator[tuple[Where, Position]]:
-    for where in dict.fromkeys(places):
+def _positions(
+    reported: Iterable[Where | None], locate: Locate
+) -> Iterator[tuple[Where, Position]]:
+    for where in dict.fromkeys(reported):
         if where is not None and (position := locate(where)) is not None:
             yield where, position
 
