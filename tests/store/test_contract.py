@@ -278,6 +278,16 @@ def test_a_profile_is_deleted_with_the_reassignment_of_its_domains(store: Store,
     assert stored.domains == {"a.example": after}
 
 
+def test_apply_alls_are_read_in_the_order_in_which_they_ran(store: Store, say: Any) -> None:
+    state = AccountState("nano")
+    store.commit([say.start("a.example")], None, say.provenance)
+    for revision, name in enumerate(("b", "c", "a"), start=1):
+        ran = (name, RanApplyAll(via("ses"), 1))
+        store.commit([say.plan(revision, say.account(state, state, ran))], None, say.provenance)
+    assert [*store.read().accounts[say.key].completed_apply_alls] == ["b", "c", "a"]
+    assert [*store.read({say.key}).accounts[say.key].completed_apply_alls] == ["b", "c", "a"]
+
+
 def test_a_deleted_account_keeps_its_apply_alls(store: Store, say: Any) -> None:
     state = AccountState("nano")
     store.commit([say.start("a.example")], None, say.provenance)

@@ -1,24 +1,28 @@
 """``approve``: show a held-back plan, ask for a confirmation, and approve it."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from sendroute.cli.confirm import ConfirmedAction, confirm
 from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
-from sendroute.model.account_status import AccountStatus, StatusReason
+from sendroute.model.account_status import AccountStatus, Step
+from sendroute.model.change import Kind
 from sendroute.model.codes import finding
-from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
-from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
-from sendroute.model.provenance import Provenance
 from sendroute.model.times import to_minute
 from sendroute.model.words import actions_planned
+from sendroute.reconcile.approvals import (
+    approve_held_back,
+    held_back_accounts,
+    is_digest_of,
+)
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Page, clean
+from sendroute.reports.text import Page, clean, width, wrap
+from sendroute.reports.words import object_name
 from sendroute.runtime.actor import actor
 from sendroute.store.record import Store
 
@@ -42,16 +46,16 @@ def approve(
         ProblemError: ``not-held-back`` if there is no such plan, ``stale-plan`` if another plan
             was reviewed, ``not-approved`` if it was not confirmed.
     """
-    held_back = _held_back(store.account_statuses())
+    held_back = held_back_accounts(store.account_statuses())
     status = held_back[held_back_account(name, held_back)]
-    if digest is not None and not _matches(status, digest):
+    if digest is not None and not is_digest_of(status, digest):
         raise ProblemError(_other_plan(status))
     if not sure:
         page = session.terminal.page(sys.stderr)
-        refusal = confirm(_approval_prompt(status), lambda: lines(status, page))
+        refusal = confirm(_approval_prompt(status), lambda: lines(status, page), always=True)
         if refusal is not None:
             raise ProblemError(refusal)
-    if not store.approve(status, Provenance(datetime.now(UTC), actor(), status.commit)):
+    if not approve_held_back(store, status, actor(), datetime.now(UTC)):
         raise ProblemError(_other_plan(status))
     return status
 
@@ -71,7 +75,7 @@ def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     yield from pairs(rows, page)
     yield "\n"
     for step in report.steps:
-        yield f"  {step.action:<9}{step.kind} {clean(step.name)}: {clean(step.message)}\n"
+        yield from (line + "\n" for line in _step_lines(step, page))
     omitted = sum(report.summary.values()) - len(report.steps)
     if omitted > 0:
         yield f"  and {omitted} more\n"
@@ -81,17 +85,16 @@ def lines(status: AccountStatus, page: Page) -> Iterator[str]:
         yield from (line + "\n" for line in finding_lines(shown_finding, page))
 
 
-def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, AccountStatus]:
-    return {
-        owner: status
-        for owner, status in statuses.items()
-        if isinstance(owner, AccountKey) and status.reason is StatusReason.HELD_BACK
-    }
-
-
-def _matches(status: AccountStatus, digest: str) -> bool:
-    """Whether it is the plan's digest or, as in git, the beginning of it."""
-    return status.digest is not None and len(digest) >= 8 and status.digest.startswith(digest)
+def _step_lines(step: Step, page: Page) -> Iterator[str]:
+    """One line, as a plan has it; at a terminal, what does not fit is on the next lines."""
+    verb = f"{step.action:<8}  "
+    change = clean(f"{object_name(Kind(step.kind), step.name)}  {step.does}".rstrip())
+    whole = f"  {verb}{change}  {clean(step.message)}"
+    if page.fits(width(whole)):
+        yield whole
+        return
+    yield from wrap(change, 2, first=verb, columns=page.columns)
+    yield from wrap(clean(step.message), 2 + len(verb), columns=page.columns)
 
 
 def _other_plan(status: AccountStatus) -> Finding:

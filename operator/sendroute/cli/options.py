@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sendroute.cli.command_line import (
     MANIFESTS,
     OUTPUT_FILE,
+    OneOf,
     Parser,
     PathType,
     UsageError,
@@ -105,6 +106,21 @@ def paths_argument(parser: Parser, also: str = "; - is standard input") -> None:
         type=MANIFESTS,
         help=f"directory or file of manifests{also}",
     )
+
+
+def kind_argument(parser: Parser, kinds: tuple[str, ...]) -> None:
+    """One of the kinds of manifests, or every kind."""
+    parser.add_argument(
+        "kind", nargs="?", metavar="KIND", type=_Kind(kinds), help="every kind if absent"
+    )
+
+
+class _Kind(OneOf):
+    def __call__(self, text: str) -> str:
+        if text not in self.words:
+            near = suggestion(text, self.words) or f" The kinds are {', '.join(self.words)}."
+            raise argparse.ArgumentTypeError(f"there is no kind `{text}`.{near}")
+        return text
 
 
 def only_option(parser: Parser) -> None:

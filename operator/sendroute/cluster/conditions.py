@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from sendroute.cluster.approvals import APPROVE, digest_in
 from sendroute.cluster.objects import ClusterObject, ObjectKey, Reconciled, ReconciledPlatform
 from sendroute.cluster.summary import (
     Held,
@@ -50,9 +51,7 @@ from sendroute.model.outcome import Outcome
 from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.route import UNCONFIGURED, Route
-
-APPROVE = "sendroute.dev/approve"
-"""The annotation that approves what is held back. Its value is the digest of the change."""
+from sendroute.reconcile.approvals import is_digest_of
 
 _ACCEPTED, _RESOLVED = ConditionType.ACCEPTED, ConditionType.RESOLVED_REFS
 _CONNECTED, _APPLIED = ConditionType.CONNECTION_VERIFIED, ConditionType.APPLIED
@@ -390,7 +389,7 @@ class _Account:
                 "If the change is intended, approve it: set the annotation"
                 f" {APPROVE} to {status.digest}."
             )
-            if given is not None and not is_digest(given, status):
+            if given is not None and not is_digest_of(status, digest_in(given)):
                 how = f"The annotation {APPROVE} approves another change, {given}. {how}"
         return verdict._replace(message=f"{verdict.message} {how}")
 
@@ -464,12 +463,6 @@ def effective_default(
         if declared.profile is None and plan is not None and plan.managed:
             return declared
     return plan.plan_default if plan is not None else None
-
-
-def is_digest(text: str, status: AccountStatus) -> bool:
-    """Whether a text names what is held back: by its digest, or its beginning, as in git."""
-    given = text.strip().lower()
-    return len(given) >= 8 and (status.digest or "").startswith(given)
 
 
 def _domain_held(desired: DesiredDomain, state: DomainState | None) -> Held | None:

@@ -117,6 +117,7 @@ class ManagedShape(Shape, frozen=True, kw_only=True):
         list[PublicPortShape],
         Meta(
             min_length=1,
+            max_length=20,
             description="The ports that users see.",
             examples=[[{"port": 587, "encryption": "starttls"}]],
         ),
@@ -154,7 +155,7 @@ class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
     they may take."""
 
     allow_networks: Annotated[
-        list[Network] | UnsetType,
+        Annotated[list[Network], Meta(max_length=200)] | UnsetType,
         says(
             "Networks in CIDR form that tests may reach, in addition to public addresses.",
             ["10.0.0.0/8"],
@@ -251,9 +252,10 @@ class PlatformSpec(Shape, frozen=True, kw_only=True):
     ] = UNSET
     plans: Annotated[
         list[PlanShape],
-        says(
-            "The service plans that accounts can have. Each name is unique.",
-            [{"name": "nano", "managed": False}, {"name": "pro", "managed": True}],
+        Meta(
+            max_length=500,
+            description="The service plans that accounts can have. Each name is unique.",
+            examples=[[{"name": "nano", "managed": False}, {"name": "pro", "managed": True}]],
         ),
     ]
     suspend: _Suspend | UnsetType = UNSET

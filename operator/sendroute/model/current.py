@@ -50,9 +50,9 @@ class AccountState(Struct, frozen=True, gc=False):
 
 
 class CurrentAccount(Struct, frozen=True):
-    """What the store holds of one account; ``profiles`` and ``domains`` by name, ``ran`` the
-    apply-alls that ran, by id. For an account that was removed ``state`` is None and ``revision``
-    0, and only ``ran`` remains."""
+    """What the store holds of one account; ``profiles`` and ``domains`` by name,
+    ``completed_apply_alls`` the apply-alls that ran, by id, in the order in which they ran. For an
+    account that was removed ``state`` is None and ``revision`` 0, and only these remain."""
 
     key: AccountKey
     revision: int

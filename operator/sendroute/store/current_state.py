@@ -75,8 +75,9 @@ def _profiles(
 def _apply_alls(
     connection: Connection, only: Collection[AccountKey] | None
 ) -> dict[AccountKey, dict[str, RanApplyAll]]:
+    """Those that ran, by account, in the order in which they ran."""
     ran: dict[AccountKey, dict[str, RanApplyAll]] = {}
-    every = select(apply_all)
+    every = select(apply_all).order_by(apply_all.c.revision, apply_all.c.id)
     for statement in restricted(every, apply_all.c.namespace, apply_all.c.account, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.account)

@@ -7,10 +7,10 @@ examples:
 """
 
 import json
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 
-from sendroute.cli.command_line import OneOf, Parser, one_of, suggestion
-from sendroute.cli.options import Output
+from sendroute.cli.command_line import Parser, one_of
+from sendroute.cli.options import Output, kind_argument
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.manifests.schema import schema_for
@@ -20,9 +20,7 @@ _DRAFTS = ("2020-12", "draft-07")
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument(
-        "kind", nargs="?", metavar="KIND", type=_Kind(tuple(KINDS)), help="every kind if absent"
-    )
+    kind_argument(parser, tuple(KINDS))
     parser.value(
         "--draft",
         metavar="DRAFT",
@@ -30,14 +28,6 @@ def options(parser: Parser) -> None:
         default=_DRAFTS[0],
         help=f"{' or '.join(_DRAFTS)} (default {_DRAFTS[0]})",
     )
-
-
-class _Kind(OneOf):
-    def __call__(self, text: str) -> str:
-        if text not in self.words:
-            near = suggestion(text, self.words) or f" The kinds are {', '.join(self.words)}."
-            raise ArgumentTypeError(f"there is no kind `{text}`.{near}")
-        return text
 
 
 def run(arguments: Namespace, session: Session) -> int:

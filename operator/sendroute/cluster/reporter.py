@@ -1,0 +1,86 @@
+"""Shows in the cluster what was reconciled: statuses, events, and the approvals that it takes."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from msgspec.structs import replace
+
+from sendroute.cluster.api import Api
+from sendroute.cluster.approvals import approve_annotated, writer_of
+from sendroute.cluster.conditions import project, project_platform
+from sendroute.cluster.events import Change, EventLog, events_of
+from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
+from sendroute.cluster.status_writer import StatusWriter
+from sendroute.manifests.statuses import Status, decode_status
+from sendroute.model.account_status import AccountStatus
+from sendroute.model.owner import Owner
+from sendroute.reconcile.approvals import ApprovalStore
+
+
+class ClusterReporter:
+    """Implements :class:`~sendroute.cluster.protocols.Reporter`. Nothing here waits for the API,
+    except the look at who approved a change.
+
+    Args:
+        api: the Kubernetes API.
+        now: the time, aware, in UTC.
+        workers: how many threads write statuses.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        workers: int = 8,
+    ) -> None:
+        self._api = api
+        self._now = now
+        self.writer = StatusWriter(api, workers=workers)
+        self.events = EventLog(api, now=now)
+
+    def account(self, reconciled: Reconciled) -> None:
+        """Show an account that was reconciled, or waits for another object."""
+        objects = tuple(map(self.writer.latest, reconciled.objects))
+        statuses = project(replace(reconciled, objects=objects), self._now())
+        changes = [(seen, statuses[seen.key]) for seen in objects]
+        self._show(changes, waits=reconciled.waiting is not None)
+
+    def platform(self, reconciled: ReconciledPlatform) -> None:
+        """Show the platform, and what is held back."""
+        if reconciled.object is None:
+            return
+        seen = self.writer.latest(reconciled.object)
+        status = project_platform(replace(reconciled, object=seen), self._now())
+        if status is not None:
+            self._show([(seen, status)], waits=reconciled.waiting is not None)
+
+    def approve(
+        self,
+        store: ApprovalStore,
+        annotated: Iterable[ClusterObject],
+        statuses: Mapping[Owner, AccountStatus],
+    ) -> bool:
+        """Record the approvals that annotations of objects give. Returns whether there are any."""
+        who = partial(writer_of, self._api)
+        return approve_annotated(store, annotated, statuses, who, self._now()) > 0
+
+    def stop(self) -> None:
+        """Write nothing more."""
+        self.events.stop()
+        self.writer.stop()
+
+    def _show(self, objects: Sequence[tuple[ClusterObject, Status]], *, waits: bool) -> None:
+        changes = [
+            Change(seen, decode_status(seen.key.kind, seen.status), after)
+            for seen, after in objects
+        ]
+        changed = [item for item in changes if item.before != item.after]
+        account = [item for item in changes if item.seen.key.kind == "MailAccount"]
+        for item in changed:
+            self.writer.put(item.seen, item.after)
+        if changed:
+            about = [*changed, *(item for item in account if item not in changed)]
+            for event in events_of(about, waits=waits):
+                self.events.record(event)

@@ -1,0 +1,68 @@
+"""Approving what a guard has held back: one decision for every front end."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from sendroute.model.account_status import AccountStatus, StatusReason
+from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
+from sendroute.model.provenance import Provenance
+
+_SHORTEST = 8
+
+
+class ApprovalStore(Protocol):
+    """The part of a store that records approvals."""
+
+    def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
+        """Approve a held-back plan. Returns False if that plan is no longer held back."""
+        ...
+
+
+def held_back_accounts(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, AccountStatus]:
+    """The accounts with a change that waits for an approval.
+
+    Args:
+        statuses: the account statuses.
+
+    Returns:
+        The statuses of these accounts.
+    """
+    return {
+        owner: status
+        for owner, status in statuses.items()
+        if isinstance(owner, AccountKey) and status.reason is StatusReason.HELD_BACK
+    }
+
+
+def is_digest_of(status: AccountStatus, digest: str) -> bool:
+    """Whether it is the held-back plan's digest or, as in git, the beginning of it.
+
+    Args:
+        status: the status of the account.
+        digest: the digest of the plan that was reviewed.
+
+    Returns:
+        False for a beginning of fewer than eight characters.
+    """
+    return (
+        status.digest is not None and len(digest) >= _SHORTEST and status.digest.startswith(digest)
+    )
+
+
+def approve_held_back(
+    store: ApprovalStore, status: AccountStatus, actor: str, at: datetime
+) -> bool:
+    """Approve the plan that a status shows, and no other.
+
+    Args:
+        store: the store.
+        status: the status, as it was reviewed.
+        actor: who approves.
+        at: the time, aware, in UTC.
+
+    Returns:
+        Whether it is approved; False if that plan is no longer held back.
+    """
+    return store.approve(status, Provenance(at, actor, status.commit))
