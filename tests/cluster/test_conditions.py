@@ -374,6 +374,14 @@ ROWS = [
         Reconciling=("True", "Pending"),
     ),
     row(
+        "an apply-all that has not run yet",
+        documents(PLATFORM, ACCOUNT, PROFILE, DOMAIN),
+        THE_ACCOUNT,
+        "InProgress",
+        fields={"objects": tuple(objects_in(documents(ALL_TO_SES, PROFILE, DOMAIN)))},
+        Applied=("False", "Pending"),
+    ),
+    row(
         "a change that waits for something else",
         VALID,
         THE_DOMAIN,

@@ -76,9 +76,6 @@ class _Known(NamedTuple):
     used: float
     read: _Content | None = None
 
-    def __repr__(self) -> str:
-        return "_Known(<hidden>)"
-
 
 class ApiSecrets:
     """The secrets that profiles and the platform refer to. Any thread may use it.
@@ -255,9 +252,6 @@ class _Read(NamedTuple):
 
     content: _Content | SecretProblem
     version: str
-
-    def __repr__(self) -> str:
-        return "_Read(<hidden>)"
 
 
 def _content_of(body: bytes) -> _Content | None:
