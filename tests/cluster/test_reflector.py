@@ -18,10 +18,11 @@ from tests.cluster.scripted_api import (
 )
 
 from sendroute.cluster.objects import ClusterObject, ObjectKey
-from sendroute.cluster.reflector import Changes, Inbox, Reflector, ReflectorOptions
+from sendroute.cluster.reflector import Changes, Inbox, Reflector
+from sendroute.cluster.times import Times
 
 DEADLINE = 20.0
-DEFAULTS = ReflectorOptions()
+DEFAULTS = Times()
 
 
 class Copy(Inbox):
@@ -52,11 +53,9 @@ def api() -> Iterator[ScriptedApi]:
 
 
 @contextmanager
-def reflecting(
-    api: ScriptedApi, options: ReflectorOptions = DEFAULTS
-) -> Iterator[tuple[Reflector, Copy]]:
+def reflecting(api: ScriptedApi, times: Times = DEFAULTS) -> Iterator[tuple[Reflector, Copy]]:
     copy = Copy()
-    reflector = Reflector(api.api, "SendingDomain", "", copy, lambda: 0.0, options)
+    reflector = Reflector(api.api, "SendingDomain", "", copy, lambda: 0.0, times)
     reflector.start()
     try:
         yield reflector, copy
@@ -206,17 +205,14 @@ def test_everything_is_listed_again_after_a_while(api: ScriptedApi) -> None:
         watch(lasting=False),
         page([], 11),
     ]
-    with reflecting(api, ReflectorOptions(relist=0.1)) as (_, copy):
+    with reflecting(api, Times(relist=0.1)) as (_, copy):
         eventually(lambda: copy.deleted == ["a"])
 
 
-def test_a_cluster_that_was_set_back_is_believed_in_the_end(
-    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sendroute.cluster.reflector._LONGEST_WAIT", 0.02)
+def test_a_cluster_that_was_set_back_is_believed_in_the_end(api: ScriptedApi) -> None:
     api.script += [page([domain("a", 30)], 40), refusal(410, "Expired")]
     api.otherwise = lambda query: watch() if "watch" in query else page([], 7)
-    with reflecting(api) as (_, copy):
+    with reflecting(api, Times(longest_wait=0.02)) as (_, copy):
         eventually(lambda: copy.deleted == ["a"])
     lists = [query for query in api.queries if "watch" not in query]
     assert len(lists) == 12

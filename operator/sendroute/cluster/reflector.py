@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from threading import Event, Lock, Thread
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 from msgspec import Raw, Struct
 
-from sendroute.cluster.api import Api, ApiError, Query, Stream, error_of, path_of
+from sendroute.cluster.api import TIMEOUT, Api, ApiError, Query, Stream, error_of, path_of
 from sendroute.cluster.objects import (
     ClusterObject,
     Item,
@@ -27,21 +27,18 @@ from sendroute.cluster.objects import (
     decode_page,
     object_of,
 )
+from sendroute.cluster.times import Times
 from sendroute.runtime.backoff import Random, backoff
 
 _log = logging.getLogger(__name__)
 
 PAGE = 500
 """Objects of one page."""
-RELIST = 3600.0
-"""Seconds after which everything is listed again, whatever the watch has said."""
-_WATCH = 300.0
-"""Seconds that the API is asked to let a watch last, at least."""
-_LONGEST_WAIT = 30.0
 _LONGEST_RETRY_AFTER = 60.0
 _SHORT = 1.0
 """Seconds: a watch that ends sooner, without an event, counts as a failure."""
 _GONE = 410
+DEFAULT_TIMES = Times()
 _STALE_LISTS = 10
 """Lists in a row that are older than what was seen: then the cluster was set back, and they are
 believed."""
@@ -71,18 +68,16 @@ class Inbox:
             self._changes |= changes
         self._wake()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything was taken."""
+        return not self._changes
+
     def take(self) -> Changes:
         """Take everything that changed since the last time."""
         with self._lock:
             changes, self._changes = self._changes, {}
         return changes
-
-
-class ReflectorOptions(NamedTuple):
-    """Seconds between full lists, and objects of a page."""
-
-    relist: float = RELIST
-    page: int = PAGE
 
 
 class _Event(Struct):
@@ -116,7 +111,7 @@ class Reflector(Thread):
         namespace: str,
         inbox: Inbox,
         random: Random,
-        options: ReflectorOptions = ReflectorOptions(),  # noqa: B008 - it is a tuple
+        times: Times = DEFAULT_TIMES,
         restarts: Restarts = lambda _kind, _verb: None,
     ) -> None:
         super().__init__(name=f"reflector of {kind} {namespace}".strip(), daemon=True)
@@ -127,7 +122,7 @@ class Reflector(Thread):
         self._api = api
         self._inbox = inbox
         self._random = random
-        self._options = options
+        self._times = times
         self._restarts = restarts
         self._objects: dict[ObjectKey, str] = {}  # the version of each
         self._version = ""  # empty: everything must be listed
@@ -171,7 +166,12 @@ class Reflector(Thread):
             self.fault = error
         self._failures += 1
         # Never near zero: an API that starts again must not be asked by everybody at once.
-        wait = backoff(self._failures, _LONGEST_WAIT, 0.5 + self._random() / 2)
+        wait = backoff(
+            self._failures,
+            self._times.longest_wait,
+            0.5 + self._random() / 2,
+            self._times.first_retry,
+        )
         asked = min(error.retry_after, _LONGEST_RETRY_AFTER)
         _log.debug("%s: %s", self.name, error)
         self._stopping.wait(max(wait, asked))
@@ -192,7 +192,7 @@ class Reflector(Thread):
         self._version = version
         self._newest = number(version)
         self._stale = 0
-        self._relist_at = time.monotonic() + self._options.relist * (1 + self._random() / 10)
+        self._relist_at = time.monotonic() + self._times.relist * (1 + self._random() / 10)
         self._succeeded()
         self._inbox.put(dict.fromkeys(deleted))
         self.synced = True
@@ -202,7 +202,7 @@ class Reflector(Thread):
         """Each page, with the version of the list. If the rest of it has expired, all is listed
         again, on one page."""
         path = path_of(self.kind, self.namespace)
-        limit = [("limit", str(self._options.page))]
+        limit = [("limit", str(PAGE))]
         query: Query = limit
         while True:
             if self._stopping.is_set():
@@ -249,14 +249,15 @@ class Reflector(Thread):
         """Watch until the API ends it, or everything is due to be listed again."""
         self._restarts(self.kind, "watch")
         started = time.monotonic()
-        seconds = min(_WATCH * (1 + self._random()), max(1.0, self._relist_at - started))
+        seconds = min(self._times.watch * (1 + self._random()), max(1.0, self._relist_at - started))
         query = [
             ("watch", "true"),
             ("allowWatchBookmarks", "true"),
             ("resourceVersion", self._version),
             ("timeoutSeconds", str(int(seconds))),
         ]
-        stream = self._api.stream(path_of(self.kind, self.namespace), query=query)
+        timeout = (TIMEOUT[0], self._times.silence)
+        stream = self._api.stream(path_of(self.kind, self.namespace), query=query, timeout=timeout)
         self._stream = stream
         events = 0
         try:
@@ -268,7 +269,11 @@ class Reflector(Thread):
             self._stream = None
             with suppress(Exception):
                 stream.close()
-        if not events and time.monotonic() - started < _SHORT and not self._stopping.is_set():
+        if (
+            not events
+            and time.monotonic() - started < min(_SHORT, self._times.watch)
+            and not self._stopping.is_set()
+        ):
             raise ApiError(0, "the Kubernetes API ends every watch at once")
         self._succeeded()
 

@@ -14,10 +14,8 @@ from sendroute.loop.metrics import Metrics
 from sendroute.loop.poller import SourcePoller
 from sendroute.loop.protocols import Open
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
-from sendroute.loop.schedule import DueAccounts, Schedule
 from sendroute.loop.served_trees import Candidate, ServedTrees
 from sendroute.loop.source_record import SourceRecord
-from sendroute.loop.store_changes import StoreChanges
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
@@ -25,6 +23,8 @@ from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
 from sendroute.runtime.health import Health
+from sendroute.runtime.schedule import DueAccounts, Schedule
+from sendroute.runtime.store_changes import StoreChanges
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
@@ -149,7 +149,7 @@ class Loop:
         self._store_up()
         match round_result:
             case RoundResult():
-                self._changes.record_round(head, round_result, statuses)
+                self._changes.record_round(head, round_result.result, round_result.before, statuses)
                 self._round_succeeded(round_result, statuses, time.monotonic() - started)
             case StoreMismatch(findings):
                 if self._changes.seen is None:  # a commit may fix the store before the next round
@@ -170,7 +170,13 @@ class Loop:
         )
         self._report_tree()
         self._event_log.round_completed(round_result, statuses)
-        self._metrics.round_completed(round_result, duration, time.time())
+        self._metrics.round_completed(
+            round_result.result,
+            round_result.due.accounts,
+            round_result.drifted,
+            duration,
+            time.time(),
+        )
         self._metrics.revision(round_result.result.revision)
         is_newest = not self._trees.fault
         self._metrics.statuses(statuses.values(), is_newest=is_newest, now=time.time())

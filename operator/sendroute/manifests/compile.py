@@ -112,9 +112,14 @@ class _Draft:
 
 
 class Compilation:
-    """A tree that is being compiled: :meth:`add` each document, then :meth:`finish` once."""
+    """A tree that is being compiled: :meth:`add` each document, then :meth:`finish` once.
 
-    def __init__(self) -> None:
+    ``older_first``: the documents have an age and are added by it, so of two that declare one
+    domain in one account the older one holds it. Documents of files have none, and neither does.
+    """
+
+    def __init__(self, *, older_first: bool = False) -> None:
+        self.older_first = older_first
         self.findings: list[Finding] = []
         self.stopped: set[AccountKey] = set()
         self.drafts: dict[tuple[str, str], _Draft] = {}
@@ -380,13 +385,19 @@ class Compilation:
             before = draft.domains.setdefault(domain, desired)
             if before is desired:
                 return
-            first = draft.contested[domain] = before.where
+            first = before.where
+            if not self.older_first:
+                draft.contested[domain] = first
         name = to_unicode(domain)
+        message = (
+            f"{name} is declared twice in account {draft.key.name}, so neither declaration is used."
+        )
+        if self.older_first:
+            message = f"The older {first.file} declares {name} too, and holds it."
         self.findings.append(
             finding(
                 "domain-conflict",
-                f"{name} is declared twice in account {draft.key.name}, so neither declaration "
-                "is used.",
+                message,
                 hint="Remove one of the two.",
                 where=desired.where.at("spec", "domain"),
                 related=(first.at("spec", "domain"),),

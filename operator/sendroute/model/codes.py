@@ -51,6 +51,8 @@ class Trait(Flag):
     """A whole file could not be read, so nothing of it is known."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
+    PASSING = auto()
+    """While the objects of one change arrive one by one, it may be true only for a moment."""
     MAY_WARN = auto()
     """An error or a refusal that a rule also reports as a warning or as information."""
 
@@ -307,7 +309,7 @@ class Code(StrEnum):
         "The name is misspelled, its MailAccount document is missing, or it is in another"
         " namespace.",
         "Correct the name, or add the MailAccount document in the same namespace.",
-        Trait.ABSENCE,
+        Trait.ABSENCE | Trait.PASSING,
     )
     UNKNOWN_DOMAIN = (
         "unknown-domain",
@@ -333,7 +335,7 @@ class Code(StrEnum):
         "The platform does not define the service plan.",
         "The name is misspelled, or the service plan was removed from the MailPlatform.",
         "Use one of the platform's service plans.",
-        Trait.ABSENCE,
+        Trait.ABSENCE | Trait.PASSING,
     )
     UNKNOWN_PROFILE = (
         "unknown-profile",
@@ -342,7 +344,7 @@ class Code(StrEnum):
         "The account has no such profile.",
         "The name is misspelled, or the profile is in another account.",
         "Correct the name, or declare the profile in the account.",
-        Trait.ABSENCE | Trait.PROFILE_REFERENCE,
+        Trait.ABSENCE | Trait.PROFILE_REFERENCE | Trait.PASSING,
     )
     DUPLICATE_PROFILE = (
         "duplicate-profile",
@@ -359,6 +361,7 @@ class Code(StrEnum):
         "Two accounts, or two documents of one account, claim the same domain.",
         "The domain is declared twice.",
         "Keep one declaration. The account that holds the domain keeps it until then.",
+        Trait.PASSING,
     )
     MANAGED_NOT_IN_PLAN = (
         "managed-not-in-plan",
@@ -376,6 +379,7 @@ class Code(StrEnum):
         "An account is removed only with everything that it owns.",
         "The MailAccount document is gone, but its profiles or domains are still declared.",
         "Remove these documents too, or restore the MailAccount document.",
+        Trait.PASSING,
     )
 
     # Advice
@@ -695,6 +699,16 @@ class Code(StrEnum):
         "There is no usable configuration, the API is down, or a role does not allow the request.",
         "Give a kubeconfig file, or bind the role that the chart creates.",
         Trait.TRANSIENT,
+    )
+
+    LEADER_REPLACED = (
+        "leader-replaced",
+        _ERROR,
+        _ENVIRONMENT,
+        "Another operator leads, so this one ends.",
+        "The Lease could not be renewed in time, or the process was paused.",
+        "Nothing to do: the process starts again, as a standby. If it happens often, look at the"
+        " load of the API server and of the machine.",
     )
 
     # Relay

@@ -60,16 +60,21 @@ class DesiredTree:
         locate: Locate,
         mismatches: Mismatches = no_mismatches,
         ancestry: AncestryOf = no_ancestry,
+        claims: ClaimIndex | None = None,
     ) -> None:
         self.desired = desired
         self.commit = commit
         self.locate = locate
         self.mismatches = mismatches
         self.ancestry = ancestry
+        self._claims = claims
 
     @cached_property
     def claims(self) -> ClaimIndex:
-        """Which accounts declare a domain. The index is built once, on the first use."""
+        """Which accounts declare a domain: the index that the owner of the desired state keeps, or
+        one that is built once, on the first use."""
+        if self._claims is not None:
+            return self._claims
         return ClaimIndex(self.desired.accounts.values())
 
 

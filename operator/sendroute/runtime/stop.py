@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import Thread
+from threading import Event, Thread
 from types import FrameType
 
 _REPEAT = 1.0
@@ -72,6 +72,41 @@ class Stop:
         finally:
             self._interruptible = before
         if self.signal:  # a callback that no exception leaves had swallowed it
+            raise KeyboardInterrupt
+
+
+class ThreadStop:
+    """The stop of work in another thread than the one that signals reach: work that is running is
+    finished, and none is begun."""
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self._wake: Callable[[], None] = lambda: None
+
+    def on_set(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when the stop is set, in the thread that sets it."""
+        self._wake = wake
+
+    def set(self) -> None:
+        """Set the stop, from any thread."""
+        self._event.set()
+        self._wake()
+
+    def is_set(self) -> bool:
+        """Whether the stop is set."""
+        return self._event.is_set()
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A context for work that writes nothing.
+
+        Raises:
+            KeyboardInterrupt: the stop is set, before or after the work.
+        """
+        if self.is_set():
+            raise KeyboardInterrupt
+        yield
+        if self.is_set():
             raise KeyboardInterrupt
 
 

@@ -30,6 +30,7 @@ from sendroute.store.tables import (
     apply_all,
     domain,
     endpoint,
+    epoch,
     followed_source,
     history,
     platform,
@@ -57,6 +58,7 @@ ORDER: tuple[Table, ...] = (
     applied_commit,
     relay,
     followed_source,
+    epoch,
 )
 """A table comes after the tables that its keys and triggers refer to. A test checks that none is
 missing."""

@@ -43,6 +43,7 @@ from sendroute.store import (
     commit,
     current_state,
     endpoints,
+    epochs,
     export,
     followed_sources,
     history,
@@ -112,6 +113,7 @@ class Store:
         self._open: Database | None = database
         self._location = database.location
         self._identity = _identity(database.location)
+        self._epoch: int | None = None
 
     @property
     def location(self) -> str:
@@ -138,6 +140,47 @@ class Store:
         if self._open is not None:
             self._open.close()
             self._open = None
+
+    def _write(
+        self,
+        work: Callable[[Connection], _T],
+        *,
+        accounts: Collection[Owner] = (),
+        alone: bool = False,
+        commit_id: str | None = None,
+    ) -> _T:
+        """As :meth:`~sendroute.store.database.Database.write`. A leader that was replaced writes
+        nothing."""
+        number = self._epoch
+
+        def fenced(connection: Connection) -> _T:
+            if number is not None:
+                epochs.check_epoch(connection, number)
+            return work(connection)
+
+        return self._database.write(fenced, accounts=accounts, alone=alone, commit_id=commit_id)
+
+    def raise_epoch(self, leader: str) -> int:
+        """Begin the epoch of a new leader: everything that an earlier leader tries to write through
+        a fenced store is refused from now on.
+
+        Args:
+            leader: the name of the new leader.
+
+        Returns:
+            The number of the epoch, for :meth:`fence`.
+        """
+        with translated_errors(self.location):
+            return self._database.write(lambda connection: epochs.raise_epoch(connection, leader))
+
+    def fence(self, epoch: int) -> None:
+        """Write nothing more once another leader has begun an epoch: each transaction checks it,
+        and raises ProblemError (``leader-replaced``) instead of writing.
+
+        Args:
+            epoch: what :meth:`raise_epoch` returned.
+        """
+        self._epoch = epoch
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -217,7 +260,7 @@ class Store:
         # Commits that change the platform wait for each other, so that its ids rise too.
         locked: set[Owner] = {PLATFORM} if platform is not None else set()
         with translated_errors(self.location):
-            return self._database.write(
+            return self._write(
                 lambda connection: commit.commit(
                     connection, plans, platform, provenance, encrypted, commit_id
                 ),
@@ -247,7 +290,7 @@ class Store:
         """
         commit_ids = [str(uuid.uuid4()) for _ in groups]
         with translated_errors(self.location):
-            return self._database.write(
+            return self._write(
                 lambda connection: commit.commit_groups(
                     connection, groups, provenance, encrypted, commit_ids
                 ),
@@ -280,7 +323,7 @@ class Store:
         """
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
-            return self._database.write(
+            return self._write(
                 lambda connection: restore.restore(
                     connection, plans, platform, point, provenance, encrypted, commit_id
                 ),
@@ -316,9 +359,7 @@ class Store:
         """
         if written or cleared:
             with translated_errors(self.location):
-                self._database.write(
-                    lambda connection: account_status.write(connection, written, cleared)
-                )
+                self._write(lambda connection: account_status.write(connection, written, cleared))
 
     def followed_sources(self) -> tuple[FollowedSource, ...]:
         """What loops follow, in the order of the sources' names."""
@@ -332,7 +373,7 @@ class Store:
             source: the source, and the tree that is served.
         """
         with translated_errors(self.location):
-            self._database.write(lambda connection: followed_sources.write(connection, source))
+            self._write(lambda connection: followed_sources.write(connection, source))
 
     def applied_commits(self) -> list[AppliedCommit]:
         """The commits that manifests were applied from last, in order."""
@@ -347,9 +388,7 @@ class Store:
             replaced: the commits that it replaces; others that were recorded meanwhile stay.
         """
         with translated_errors(self.location):
-            self._database.write(
-                lambda connection: applied_commits.record(connection, applied, replaced)
-            )
+            self._write(lambda connection: applied_commits.record(connection, applied, replaced))
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
         """Approve a held-back plan.
@@ -363,7 +402,7 @@ class Store:
         """
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
-            return self._database.write(
+            return self._write(
                 lambda connection: account_status.approve(connection, shown, provenance, commit_id),
                 accounts={shown.key},
                 commit_id=commit_id,
@@ -557,7 +596,7 @@ class Store:
             restored or replaced.
         """
         with translated_errors(self.location):
-            return self._database.write(lambda connection: relays.report(connection, name, served))
+            return self._write(lambda connection: relays.report(connection, name, served))
 
     def forget_relay(self, name: str) -> bool:
         """Delete what is known of a relay. A relay that is running is known again soon.
@@ -569,7 +608,7 @@ class Store:
             Whether it was known.
         """
         with translated_errors(self.location):
-            return self._database.write(lambda connection: relays.forget(connection, name))
+            return self._write(lambda connection: relays.forget(connection, name))
 
     def watch(self) -> Watch:
         """A context manager that waits for commits by any process after this call."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0013"
+HEAD = "0014"
 
 metadata = MetaData(
     naming_convention={
@@ -83,7 +83,7 @@ def _route_checks(prefix: str = "") -> tuple[CheckConstraint, CheckConstraint]:
     )
 
 
-def _one_row(table: str, *columns: Column[Any]) -> Table:
+def _one_row(table: str, *columns: Column[Any] | CheckConstraint) -> Table:
     return Table(
         table,
         metadata,
@@ -326,4 +326,12 @@ followed_source = Table(
     Column("faults", Text, nullable=False),
     Column("faulty_since", UtcDateTime),
     Column("seen_at", UtcDateTime),
+)
+
+epoch = _one_row(
+    "epoch",
+    Column("number", BigInteger, nullable=False),
+    Column("leader", Text, nullable=False),
+    Column("raised_at", UtcDateTime, nullable=False),
+    CheckConstraint("number >= 1", name="number"),
 )

@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "plan": "show what apply would do, and why",
     "apply": "apply a tree of manifests, or a saved plan",
     "run": "follow a directory or a git branch, and apply each change",
+    "operator": "follow the objects of a Kubernetes cluster, and apply each change",
     "approve": "approve a change that run has held back",
     "relay": "keep the lookup tables of a Postfix at the store's revision",
     "routes": "list the assigned routes of domains",

@@ -1,14 +1,35 @@
 """What other processes committed or approved since the last round."""
 
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
-from sendroute.loop.protocols import LoopStore
-from sendroute.loop.rounds import RoundResult
 from sendroute.model.account_status import AccountStatus, Approval
 from sendroute.model.desired import AccountKey
-from sendroute.model.outcome import Outcome
+from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import Owner
 from sendroute.model.provenance import Head
+
+
+class ChangingStore(Protocol):
+    """The store as it is asked for the changes of other processes. Each method raises ProblemError
+    while it is unavailable."""
+
+    def contains(self, head: Head) -> bool:
+        """Whether a commit is in the store's history."""
+        ...
+
+    def accounts(self) -> list[AccountKey]:
+        """The accounts in the store, in order."""
+        ...
+
+    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+        """The accounts that were changed after ``revision``, with the last revision that changed
+        each. Removed accounts are left out."""
+        ...
+
+    def account_statuses(self) -> Mapping[Owner, AccountStatus]:
+        """Why accounts were not applied completely."""
+        ...
 
 
 class StoreChanges:
@@ -22,7 +43,7 @@ class StoreChanges:
         self._own_revisions: dict[AccountKey, int] = {}
 
     def by_others(
-        self, store: LoopStore, head: Head, served: Collection[AccountKey]
+        self, store: ChangingStore, head: Head, served: Collection[AccountKey]
     ) -> frozenset[Owner] | None:
         """Find the accounts that another process committed or approved, or that the store lost.
 
@@ -46,7 +67,7 @@ class StoreChanges:
         accounts: set[Owner] = {
             key for key, revision in changed.items() if self._own_revisions.get(key) != revision
         }
-        self.statuses = store.account_statuses()
+        self.statuses = dict(store.account_statuses())
         approvals = _approvals(self.statuses)
         accounts |= {owner for owner, _ in approvals - self._approvals}
         self._approvals |= approvals
@@ -59,15 +80,20 @@ class StoreChanges:
             self.seen = head
 
     def record_round(
-        self, head: Head, round_result: RoundResult, statuses: Mapping[Owner, AccountStatus]
+        self,
+        head: Head,
+        result: Result,
+        before: Mapping[Owner, AccountStatus],
+        after: Mapping[Owner, AccountStatus],
     ) -> None:
-        """A round is complete: ``head`` is the store's before it, ``statuses`` those after it."""
+        """A round is complete: ``head`` is the store's before it, ``before`` and ``after`` are the
+        account statuses."""
         self.seen = head
-        self.statuses = dict(statuses)
-        self._approvals = _approvals(round_result.before)
+        self.statuses = dict(after)
+        self._approvals = _approvals(before)
         self._own_revisions = {
             outcome.key: outcome.revision
-            for outcome in round_result.result.accounts
+            for outcome in result.accounts
             if outcome.outcome is Outcome.COMMITTED
         }
 

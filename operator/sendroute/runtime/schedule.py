@@ -6,11 +6,14 @@ Requests to other servers are spread: a failed connection test is retried after 
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto
 
 from msgspec import Struct
 
+from sendroute.model.outcome import Result
 from sendroute.model.owner import Owner
+from sendroute.reconcile.assessment import Assessment
 from sendroute.runtime.backoff import FIRST, Random, backoff
 
 
@@ -22,6 +25,23 @@ class RoundState(Enum):
     COMPLETE = auto()
     RETRY = auto()
     WAITS = auto()
+
+
+def states_of(result: Result, assessment: Assessment) -> dict[Owner, RoundState]:
+    """The state of each account after a round.
+
+    Args:
+        result: the outcome of each account.
+        assessment: what the round left open.
+
+    Returns:
+        The states by account.
+    """
+    states: dict[Owner, RoundState] = {
+        account.key: RoundState.COMPLETE for account in result.accounts
+    }
+    states |= dict.fromkeys(assessment.statuses, RoundState.WAITS)
+    return states | dict.fromkeys(assessment.retryable, RoundState.RETRY)
 
 
 class DueAccounts(Struct, frozen=True):
@@ -39,12 +59,15 @@ class RetryState(Struct, frozen=True):
 
 
 class Schedule:
-    """Times are in seconds, of one monotonic clock."""
+    """Times are in seconds, of one monotonic clock. All accounts are due at ``first``; None for
+    now."""
 
-    def __init__(self, interval: float, random: Random, now: float) -> None:
+    def __init__(
+        self, interval: float, random: Random, now: float, first: float | None = None
+    ) -> None:
         self._interval = interval
         self._random = random
-        self._all_at = now
+        self._all_at = now if first is None else first
         self._changed: frozenset[Owner] | None = None
         self._retries: dict[Owner, RetryState] = {}
         self._not_before = now
@@ -71,6 +94,21 @@ class Schedule:
     def skip_backoff(self, now: float) -> None:
         """Do not wait for the backoff, because the cause of the last failure may be fixed."""
         self._not_before = min(self._not_before, now)
+
+    def forget(self, owners: AbstractSet[Owner]) -> None:
+        """Do not make these accounts due by themselves: something else does."""
+        for owner in owners & self._retries.keys():
+            del self._retries[owner]
+        if self._changed is not None:
+            self._changed = (self._changed - owners) or None
+
+    def waits(self, now: float) -> bool:
+        """Whether a failed round is not repeated yet."""
+        return now < self._not_before
+
+    def not_before(self, time: float) -> float:
+        """``time``, or when a failed round is repeated if that is later."""
+        return max(self._not_before, time)
 
     def due(self, now: float) -> DueAccounts | None:
         """The accounts that are due; None if there is no work yet."""

@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.loop.schedule import DueAccounts, RoundState, Schedule
 from sendroute.model.desired import AccountKey
 from sendroute.runtime.backoff import FIRST, backoff
+from sendroute.runtime.schedule import DueAccounts, RoundState, Schedule
 
 KEYS = [AccountKey("n", name) for name in "abcd"]
 INTERVAL = 300.0

@@ -1,0 +1,151 @@
+"""Wires the operator to the cluster, the store, the secrets and the connection tests."""
+
+import logging
+import os
+import random
+import signal
+from collections.abc import Sequence
+from functools import partial
+from threading import Thread
+from typing import NamedTuple
+
+from sendroute.cli.hints import with_hint
+from sendroute.cli.session import Session
+from sendroute.cluster.api import Api, connect
+from sendroute.cluster.leadership import Election, Lease, own_identity
+from sendroute.cluster.metrics import Metrics
+from sendroute.cluster.objects import ClusterObject
+from sendroute.cluster.operator import Operator, OperatorOptions
+from sendroute.cluster.platform_file import read_platform
+from sendroute.cluster.protocols import Adapters, NoReporter
+from sendroute.cluster.times import Times
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
+from sendroute.planner.guards import Guards
+from sendroute.runtime.actor import VARIABLE, actor
+from sendroute.runtime.factory import run_tests
+from sendroute.runtime.service import Service, running
+
+_log = logging.getLogger(__name__)
+
+_BUSY = 5.0
+"""Seconds to wait for a store that another process writes. The next round tries again."""
+_PATIENCE = 10.0
+"""Seconds in which a round starts connection tests, because other accounts wait for them, and a
+stop waits for the tests."""
+_LONGEST_ROUND = 900.0
+_ENDING = 25.0
+"""Seconds that a stop waits for the operator; Kubernetes waits for 30."""
+_ACTOR = "operator"
+
+
+class RunOptions(NamedTuple):
+    """The options of ``operator``. ``listen`` is ``HOST:PORT``, empty for no server."""
+
+    kubeconfig: str | None
+    namespaces: tuple[str, ...]
+    namespace: str | None
+    platform: str | None
+    elects: bool
+    lease_namespace: str | None
+    settle: float
+    settle_destructive: float
+    interval: float
+    listen: str
+    guards: Guards
+
+
+def run_operator(session: Session, options: RunOptions) -> None:
+    """Run the operator until SIGTERM or SIGINT.
+
+    Raises:
+        ProblemError: there is no usable configuration of the API, the file of the platform or the
+            address is unavailable, or another operator leads now.
+    """
+    platform = read_platform(options.platform) if options.platform is not None else None
+    connection = connect(options.kubeconfig)
+    with running(options.interval + _LONGEST_ROUND, lambda: None) as service:
+        metrics = Metrics(service.metrics)
+        api = Api(connection.client, metrics.answered)
+        times = _times(options)
+        thread = _Thread(_operator(session, options, api, platform, metrics, service))
+        namespace = options.namespace or os.environ.get("POD_NAMESPACE") or connection.namespace
+        lease = Lease(options.lease_namespace or namespace, own_identity())
+        election = Election(api, lease, times) if options.elects else None
+        with service.serving(options.listen):
+            thread.start()
+            try:
+                _lead(thread, election, lease, service)
+            finally:
+                thread.operator.stop()
+                thread.join(_ENDING)
+                if election is not None:
+                    election.release()
+    if thread.error is not None:
+        raise thread.error
+
+
+def _lead(thread: "_Thread", election: Election | None, lease: Lease, service: Service) -> None:
+    """Hold the Lease in this thread, until a signal arrives or the operator ends."""
+    try:
+        with service.stop.interruptible():
+            if election is None:
+                thread.operator.lead()
+                thread.join()
+            else:
+                election.run(lambda: thread.operator.lead(lease.identity))
+    except KeyboardInterrupt:
+        if not service.stop.is_set():
+            raise
+
+
+class _Thread(Thread):
+    """The thread of the operator. If it fails, the process ends as by a signal."""
+
+    def __init__(self, operator: Operator) -> None:
+        super().__init__(name="operator", daemon=True)
+        self.operator = operator
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.operator.run()
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it
+            self.error = error
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _times(options: RunOptions) -> Times:
+    return Times(
+        settle=options.settle,
+        settle_destructive=max(options.settle, options.settle_destructive),
+        interval=options.interval,
+    )
+
+
+def _operator(
+    session: Session,
+    options: RunOptions,
+    api: Api,
+    platform: ClusterObject | None,
+    metrics: Metrics,
+    service: Service,
+) -> Operator:
+    factory = session.factory
+    adapters = Adapters(
+        partial(factory.open_store, _BUSY),
+        partial(factory.verifier, saves=True),
+        _test,
+        NoReporter(),
+        service.health,
+        random.random,
+        with_hint,
+    )
+    name = actor() if os.environ.get(VARIABLE) else _ACTOR
+    operator_options = OperatorOptions(
+        _times(options), options.guards, name, options.namespaces, platform
+    )
+    return Operator(api, operator_options, adapters, metrics)
+
+
+def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
+    return run_tests(requests, policy, start_within=_PATIENCE)

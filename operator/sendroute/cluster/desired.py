@@ -1,0 +1,251 @@
+"""What the objects declare, kept account by account.
+
+Objects arrive one by one. An account is compiled when it has settled; until then plans see what it
+declared before. So one plan costs what its accounts cost, and never sees half of a change.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from sendroute.cluster.objects import PLATFORM_KIND, ClusterObject, ObjectKey
+from sendroute.cluster.reflector import Changes
+from sendroute.manifests.compile import Compilation
+from sendroute.model.desired import (
+    AccountKey,
+    Desired,
+    DesiredAccount,
+    DesiredPlatform,
+    Orphan,
+)
+from sendroute.model.finding import Finding, no_positions
+from sendroute.model.owner import PLATFORM, Owner
+from sendroute.planner.claims import ClaimIndex
+from sendroute.reconcile.reconciler import DesiredTree
+
+APPROVE = "sendroute.dev/approve"
+"""The annotation that approves a change that is held back."""
+
+IsRead = Callable[[str], bool]
+"""Whether the objects of a namespace are known."""
+
+
+class DesiredState:
+    """The objects, and what they declare. For one thread.
+
+    ``claims`` is the index of the compiled accounts. ``accounts`` and ``platform`` are what was
+    compiled last.
+    """
+
+    def __init__(self) -> None:
+        self.claims = ClaimIndex()
+        self.accounts: dict[AccountKey, DesiredAccount] = {}
+        self.platform: DesiredPlatform | None = None
+        self._objects: dict[AccountKey, dict[ObjectKey, ClusterObject]] = {}
+        self._unowned: dict[ObjectKey, ClusterObject] = {}  # whose account cannot be read
+        self._platforms: dict[ObjectKey, ClusterObject] = {}
+        self._owners: dict[ObjectKey, AccountKey | None] = {}
+        self._annotated: dict[ObjectKey, ClusterObject] = {}
+        self._uncompiled: set[Owner] = {PLATFORM}
+        self._orphans: dict[AccountKey, list[Orphan]] = {}
+        self._stopped: set[AccountKey] = set()
+        self._findings: dict[Owner, tuple[Finding, ...]] = {}
+        self._accepted: dict[tuple[str, int], frozenset[str]] = {}
+        self._accepted_by: dict[Owner, tuple[tuple[str, int], ...]] = {}
+
+    def apply(self, changes: Changes) -> frozenset[Owner]:
+        """Take what changed.
+
+        Args:
+            changes: objects as they are now; None for one that was deleted.
+
+        Returns:
+            The accounts that they concern, and the platform. A status alone concerns none.
+        """
+        concerned: set[Owner] = set()
+        for key, changed in changes.items():
+            before = self._remove(key)
+            if changed is not None:
+                self._add(changed)
+            if before is not None and changed is not None and _same(before, changed):
+                continue
+            for item in filter(None, (before, changed)):
+                concerned |= self._concerned_by(item)
+        self._uncompiled |= concerned
+        return frozenset(concerned)
+
+    def _concerned_by(self, item: ClusterObject) -> set[Owner]:
+        if item.key.kind == PLATFORM_KIND:
+            return {PLATFORM}
+        account = item.account
+        if account is not None:
+            return {account}
+        return {key for key in self.mentioned if key.namespace == item.key.namespace}
+
+    def _remove(self, key: ObjectKey) -> ClusterObject | None:
+        self._annotated.pop(key, None)
+        if key.kind == PLATFORM_KIND:
+            return self._platforms.pop(key, None)
+        owner = self._owners.pop(key, None)
+        if owner is None:
+            return self._unowned.pop(key, None)
+        objects = self._objects[owner]
+        before = objects.pop(key)
+        if not objects:
+            del self._objects[owner]
+        return before
+
+    def _add(self, item: ClusterObject) -> None:
+        if APPROVE in item.annotations:
+            self._annotated[item.key] = item
+        if item.key.kind == PLATFORM_KIND:
+            self._platforms[item.key] = item
+            return
+        account = item.account
+        if account is None:
+            self._unowned[item.key] = item
+        else:
+            self._owners[item.key] = account
+            self._objects.setdefault(account, {})[item.key] = item
+
+    @property
+    def mentioned(self) -> frozenset[AccountKey]:
+        """The accounts that any object mentions, or that were compiled."""
+        return frozenset((*self._objects, *self.accounts, *self._orphans, *self._stopped))
+
+    def objects(self, owner: Owner) -> tuple[ClusterObject, ...]:
+        """The objects of an account, or the MailPlatforms, as they are now."""
+        if owner is PLATFORM:
+            return tuple(self._platforms.values())
+        return tuple(self._objects.get(owner, {}).values())
+
+    def findings(self, owner: Owner) -> tuple[Finding, ...]:
+        """What is wrong with what was compiled."""
+        return self._findings.get(owner, ())
+
+    @property
+    def stamped(self) -> Iterator[ClusterObject]:
+        """The objects whose status names the store: MailAccounts and the MailPlatform."""
+        yield from self._platforms.values()
+        for key, objects in self._objects.items():
+            item = objects.get(ObjectKey("MailAccount", *key))
+            if item is not None:
+                yield item
+
+    @property
+    def annotated(self) -> tuple[ClusterObject, ...]:
+        """The objects with an annotation that approves a change."""
+        return tuple(self._annotated.values())
+
+    @property
+    def domain_count(self) -> int:
+        """The number of compiled domains."""
+        return sum(len(account.domains) for account in self.accounts.values())
+
+    @property
+    def uncompiled(self) -> frozenset[Owner]:
+        """The accounts whose objects changed since they were compiled, and the platform."""
+        return frozenset(self._uncompiled)
+
+    def compile(self, owners: Collection[Owner]) -> None:
+        """Compile what changed of these accounts, and of the platform if it is among them."""
+        for owner in self._uncompiled.intersection(owners):
+            self._uncompiled.discard(owner)
+            if owner is PLATFORM:
+                self._compile_platform()
+            else:
+                self._compile_account(owner)
+
+    def _compile_account(self, key: AccountKey) -> None:
+        compilation = Compilation(older_first=True)
+        objects = sorted(self.objects(key), key=_age)
+        for item in objects:
+            if item.document is not None:
+                compilation.add(item.document, item.where)
+        invalid = [item for item in objects if item.document is None]
+        findings = [finding for item in invalid for finding in item.findings]
+        profiles = {name for item in invalid for name in item.profiles}
+        desired = compilation.finish(
+            findings=findings,
+            stopped={key: profiles} if invalid else None,
+            platform_seen=True,
+        )
+        self._replace(key, desired)
+        account = desired.accounts.get(key)
+        if account is None:
+            self.accounts.pop(key, None)
+            self.claims.remove(key)
+        else:
+            self.accounts[key] = account
+            self.claims.put(account)
+        self._orphans.pop(key, None)
+        self._orphans |= desired.orphans
+        self._stopped.discard(key)
+        self._stopped |= desired.stopped
+
+    def _compile_platform(self) -> None:
+        compilation = Compilation()
+        platforms = sorted(self._platforms.values(), key=_age)
+        for item in platforms:
+            if item.document is not None:
+                compilation.add(item.document, item.where)
+        findings = [finding for item in platforms for finding in item.findings]
+        desired = compilation.finish(findings=findings, platform_seen=bool(findings))
+        self._replace(PLATFORM, desired)
+        self.platform = desired.platform
+
+    def _replace(self, owner: Owner, desired: Desired) -> None:
+        """Keep the findings of what was compiled, and which of them are accepted."""
+        self._findings.pop(owner, None)
+        if desired.findings:
+            self._findings[owner] = desired.findings
+        for document in self._accepted_by.pop(owner, ()):
+            del self._accepted[document]
+        if desired.accepted:
+            self._accepted |= desired.accepted
+            self._accepted_by[owner] = tuple(desired.accepted)
+
+    def tree(
+        self, stored: Iterable[AccountKey], is_read: IsRead, unread: tuple[Finding, ...]
+    ) -> DesiredTree:
+        """The desired state for a plan.
+
+        Args:
+            stored: the accounts in the store.
+            is_read: tells which namespaces are known. An account of another one stays as it is.
+            unread: why something was not read; while there is a reason, nothing is removed.
+
+        Returns:
+            The state. It is valid until the next :meth:`compile`.
+        """
+        blind = {item.key.namespace for item in self._unowned.values()}
+        unread_accounts = {
+            key for key in stored if key.namespace in blind or not is_read(key.namespace)
+        }
+        of_namespace = {key for key in self.accounts if key.namespace in blind} if blind else set()
+        general = (finding for item in self._unowned.values() for finding in item.findings)
+        of_accounts = (item for findings in self._findings.values() for item in findings)
+        desired = Desired(
+            self.platform,
+            self.accounts,
+            self._orphans,
+            stopped=frozenset(self._stopped | unread_accounts | of_namespace),
+            unread=unread,
+            findings=(*of_accounts, *general),
+            accepted=self._accepted,
+        )
+        return DesiredTree(desired, None, no_positions, claims=self.claims)
+
+
+def _same(before: ClusterObject, after: ClusterObject) -> bool:
+    """Whether an object declares the same as before: only its status changed."""
+    return (before.uid, before.annotations, before.document, before.findings) == (
+        after.uid,
+        after.annotations,
+        after.document,
+        after.findings,
+    )
+
+
+def _age(item: ClusterObject) -> tuple[float, str, str]:
+    """The older object comes first."""
+    created = item.created.timestamp() if item.created is not None else 0.0
+    return created, item.key.name, item.key.kind

@@ -1,0 +1,421 @@
+"""The operator: it follows the objects, reconciles the accounts that are due, and shows the result.
+
+It is the sequence of the loop with another source and another sink: the same plans, the same
+guards, the same commits. What one process does at a time is one round over the accounts that are
+due.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sendroute.cluster.api import Api
+from sendroute.cluster.desired import DesiredState
+from sendroute.cluster.metrics import Metrics
+from sendroute.cluster.objects import PLATFORM_KIND, PLURALS, ClusterObject
+from sendroute.cluster.protocols import Adapters, OperatorStore
+from sendroute.cluster.queue import AccountQueue, with_platform
+from sendroute.cluster.reflector import Inbox, Reflector
+from sendroute.cluster.round import Round, RoundInputs, RoundOptions
+from sendroute.cluster.shown import Shown
+from sendroute.cluster.times import Times
+from sendroute.model.codes import Code, Trait, finding, has_trait
+from sendroute.model.finding import Finding
+from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.problem import ProblemError
+from sendroute.planner.guards import Guards
+from sendroute.runtime.account_log import AccountLog
+from sendroute.runtime.schedule import DueAccounts
+from sendroute.runtime.stop import ThreadStop
+from sendroute.runtime.store_changes import StoreChanges
+from sendroute.runtime.transition_log import TransitionLog
+from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
+
+_log = logging.getLogger(__name__)
+
+_SECRETS = 5.0
+"""Seconds between two looks at the secrets; the adapter decides what it reads again."""
+
+
+class OperatorOptions(NamedTuple):
+    """``namespaces`` are those that are followed; empty for all. ``platform_file`` is the
+    MailPlatform that a file holds, None to follow the object."""
+
+    times: Times
+    guards: Guards
+    actor: str
+    namespaces: tuple[str, ...] = ()
+    platform: ClusterObject | None = None
+
+
+class Operator:
+    """Call :meth:`run` once, in any thread."""
+
+    def __init__(
+        self, api: Api, options: OperatorOptions, adapters: Adapters, metrics: Metrics
+    ) -> None:
+        self._stop = ThreadStop()
+        self._options = options
+        self._adapters = adapters
+        self._metrics = metrics
+        self._wakeups = WakeupQueue()
+        self._inbox = Inbox(self._wakeups.put)
+        self._reflectors = self._create_reflectors(api)
+        self._state = DesiredState()
+        self._queue = AccountQueue(options.times, adapters.random, time.monotonic())
+        self._store = StoreHandle(self._open_store, self._wakeups.put, adapters.random)
+        self._changes = StoreChanges()
+        self._shown = Shown(adapters.reporter)
+        self._account_log = AccountLog(adapters.advise)
+        self._store_log = TransitionLog("The store answers again.", logging.ERROR, adapters.advise)
+        self._round_log = TransitionLog("Rounds succeed again.", logging.ERROR, adapters.advise)
+        self._api_log = TransitionLog(
+            "The Kubernetes API is followed again.", logging.WARNING, adapters.advise
+        )
+        self._leads = False
+        self._identity: str | None = None
+        self._epoch: int | None = None
+        self._has_begun = False
+        self._has_swept = False
+        self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces that are not read yet
+        self._write_failed = False  # only a round shows whether the store can be written again
+        self._mismatch: tuple[Finding, ...] = ()
+        self._secrets_at = 0.0
+        self._idle = False
+
+    def _create_reflectors(self, api: Api) -> list[Reflector]:
+        options = self._options
+        kinds = [kind for kind in PLURALS if kind != PLATFORM_KIND]
+        watched = [(kind, name) for kind in kinds for name in options.namespaces or ("",)]
+        if options.platform is None:
+            watched.append((PLATFORM_KIND, ""))
+        return [
+            Reflector(
+                api,
+                kind,
+                namespace,
+                self._inbox,
+                self._adapters.random,
+                options.times,
+                self._metrics.restarted,
+            )
+            for kind, namespace in watched
+        ]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether everything that arrived was reconciled, and nothing is waited for."""
+        return self._idle
+
+    def lead(self, identity: str | None = None) -> None:
+        """This process leads from now on; before, it only follows the objects. For any thread.
+
+        Args:
+            identity: the name of the leader, under which it raises the epoch of the store; None if
+                there is only this process.
+        """
+        self._identity = identity
+        self._leads = True
+        self._metrics.leader(leads=True)
+        self._wakeups.put()
+
+    def _open_store(self) -> OperatorStore:
+        store = self._adapters.open_store()
+        if self._epoch is not None:
+            store.fence(self._epoch)
+        return store
+
+    def _raise_epoch(self, store: OperatorStore) -> None:
+        """From now on, a leader that was replaced writes nothing."""
+        if self._leads and self._identity is not None and self._epoch is None:
+            self._epoch = store.raise_epoch(self._identity)
+            store.fence(self._epoch)
+            _log.info("%s leads, in epoch %d of the store.", self._identity, self._epoch)
+
+    def stop(self) -> None:
+        """End :meth:`run` soon, from any thread."""
+        self._stop.set()
+        for reflector in self._reflectors:
+            reflector.stop()
+
+    def run(self) -> None:
+        """Run until the stop is set. A transaction that is being written is finished.
+
+        Raises:
+            ProblemError: another process leads (``leader-replaced``).
+        """
+        self._stop.on_set(self._wakeups.put)
+        if self._options.platform is not None:
+            self._inbox.put({self._options.platform.key: self._options.platform})
+        for reflector in self._reflectors:
+            reflector.start()
+        try:
+            with self._store:
+                while not self._stop.is_set():
+                    self._iterate()
+        except KeyboardInterrupt:
+            if not self._stop.is_set():
+                raise
+        finally:
+            for reflector in self._reflectors:
+                reflector.stop()
+            self._adapters.reporter.stop()
+
+    def _iterate(self) -> None:
+        unread = self._unread()  # before the inbox: what is read now is in it completely
+        self._has_begun = self._has_begun or not self._is_blind(unread)
+        self._arrived |= self._state.apply(self._inbox.take())
+        now = time.monotonic()
+        if self._has_begun:
+            readable = {owner for owner in self._arrived if self._is_read_owner(owner, unread)}
+            self._arrived -= readable
+            self._queue.changed(readable, now)
+        self._check_store()
+        if self._has_begun and self._leads and self._is_fenced:
+            self._look_at_secrets(now)
+            due = self._due()
+            if due is not None:
+                self._idle = False
+                self._run_round(due)
+        self._report_health()
+        seconds = self._next_at() - time.monotonic()
+        self._idle = self._is_idle()
+        self._wakeups.wait(seconds)
+
+    def _due(self) -> DueAccounts | None:
+        """What is due. The first round over all accounts, which finds what was deleted while no
+        operator ran, follows when everything was read and has settled."""
+        now = time.monotonic()
+        if not self._has_swept and not self._unread() and self._queue.depth == 0:
+            self._has_swept = True
+            self._queue.all_due(now)
+        if self._state.platform is None and not self._queue.is_settled(PLATFORM, now):
+            return None  # nothing can be planned before the platform has settled once
+        due = self._queue.due(now)
+        return with_platform(due) if due is not None else None
+
+    def _next_at(self) -> float:
+        """The time of the next work, if nothing wakes the operator before."""
+        times = [time.monotonic() + self._options.times.heartbeat]
+        if self._has_begun and self._leads:
+            times += [self._queue.next(), self._secrets_at]
+        if not self._store.is_up:
+            times.append(self._store.retry_at)
+        return min(times)
+
+    def _is_idle(self) -> bool:
+        return (
+            self._has_begun
+            and self._leads
+            and self._store.is_up
+            and self._queue.depth == 0
+            and self._queue.next() > time.monotonic()
+            and not self._unread()
+            and self._inbox.is_empty
+        )
+
+    @property
+    def _is_fenced(self) -> bool:
+        return self._identity is None or self._epoch is not None
+
+    # What is followed
+
+    def _unread(self) -> list[Reflector]:
+        """What was never listed completely."""
+        return [reflector for reflector in self._reflectors if not reflector.synced]
+
+    def _is_blind(self, unread: Sequence[Reflector]) -> bool:
+        """Whether nothing can be reconciled yet: the platform, or every namespace, is unread."""
+        if any(reflector.kind == PLATFORM_KIND for reflector in unread):
+            return True
+        namespaces = set(self._options.namespaces or ("",))
+        return namespaces <= {reflector.namespace for reflector in unread}
+
+    def _is_read(self, namespace: str) -> bool:
+        """Whether all objects of a namespace are known."""
+        return self._is_known(namespace, self._unread())
+
+    def _is_read_owner(self, owner: Owner, unread: Sequence[Reflector]) -> bool:
+        return owner is PLATFORM or self._is_known(owner.namespace, unread)
+
+    def _is_known(self, namespace: str, unread: Sequence[Reflector]) -> bool:
+        names = {reflector.namespace for reflector in unread}
+        if not self._options.namespaces:
+            return "" not in names
+        return namespace in self._options.namespaces and namespace not in names
+
+    def _unread_findings(self) -> tuple[Finding, ...]:
+        """Why something was never read: as long as it is so, nothing is removed."""
+        return tuple(
+            finding(
+                "cluster-unreachable",
+                f"The {reflector.kind} objects{_of(reflector)} were not read yet.",
+                hint="Nothing is removed before. Check the roles of the service account.",
+            )
+            for reflector in self._unread()
+        )
+
+    def _fault(self) -> tuple[Finding, ...]:
+        """Why the API cannot be followed now."""
+        findings = []
+        for reflector in self._reflectors:
+            error = reflector.fault
+            if error is not None:
+                findings.append(
+                    finding(
+                        "cluster-unreachable",
+                        f"The {reflector.kind} objects{_of(reflector)} cannot be followed: {error}",
+                        hint="Nothing is removed because of it. Check the API server, and the roles"
+                        " of the service account.",
+                    )
+                )
+        return tuple(findings)
+
+    # Rounds
+
+    def _run_round(self, due: DueAccounts) -> None:
+        started = time.monotonic()
+        owners = self._owners(due)
+        inputs = RoundInputs(
+            self._state, self._queue, due, owners, self._is_read, self._unread_findings()
+        )
+        options = self._options
+        round_options = RoundOptions(options.guards, options.actor, self._stop)
+        try:
+            store = self._store.get()
+            head = store.head()
+            self._mismatch = self._shown.check_store(store, self._state)
+            if self._mismatch:
+                self._round_failed(self._mismatch)
+                return
+            done = Round(store, inputs, self._adapters, round_options).run()
+            statuses = store.account_statuses()
+            self._shown.round_completed(store, self._state, done, statuses)
+        except ProblemError as problem:
+            if any(item.code == Code.LEADER_REPLACED for item in problem.findings):
+                raise
+            self._round_failed(problem.findings)
+            if any(has_trait(item.code, Trait.STORE) for item in problem.findings):
+                self._store_down(problem.findings)
+                self._write_failed = True
+            return
+        self._store_up()
+        now = time.monotonic()
+        self._queue.reconciled(due, done.states, done.reconciled, now, now - started)
+        self._changes.record_round(head, done.result, done.before, statuses)
+        self._round_log.update(())
+        self._account_log.round_completed(
+            done.result, done.drifted, done.voided_approvals, statuses
+        )
+        self._metrics.round_completed(
+            done.result, due.accounts, done.drifted, now - started, time.time()
+        )
+        self._metrics.revision(done.result.revision)
+        self._metrics.statuses(statuses.values(), is_newest=not self._queue.depth, now=time.time())
+        accounts = self._state.accounts
+        self._metrics.declared(len(accounts), self._state.domain_count)
+        self._wakeups.put()  # another process may have written in the meantime
+
+    def _owners(self, due: DueAccounts) -> frozenset[Owner] | None:
+        """The accounts of the round that have settled; None for all, if all have."""
+        now = time.monotonic()
+        if due.accounts is None and self._queue.depth == 0 and not self._options.namespaces:
+            return None if not self._unread() else self._known(now)
+        if due.accounts is None:
+            return self._known(now)
+        return frozenset(owner for owner in due.accounts if self._is_ready(owner, now))
+
+    def _known(self, now: float) -> frozenset[Owner]:
+        stored = self._stored() if self._has_swept else ()
+        owners = {*self._state.mentioned, *stored, PLATFORM}
+        return frozenset(owner for owner in owners if self._is_ready(owner, now))
+
+    def _stored(self) -> frozenset[Owner]:
+        try:
+            return frozenset(self._store.get().accounts())
+        except ProblemError:
+            return frozenset()  # the round then fails for the same reason
+
+    def _is_ready(self, owner: Owner, now: float) -> bool:
+        if not self._queue.is_settled(owner, now):
+            return False
+        return owner is PLATFORM or self._is_read(owner.namespace)
+
+    def _round_failed(self, findings: tuple[Finding, ...]) -> None:
+        self._metrics.round_failed()
+        self._queue.round_failed(time.monotonic())
+        self._round_log.update(findings)
+
+    def _look_at_secrets(self, now: float) -> None:
+        if now < self._secrets_at:
+            return
+        self._secrets_at = now + _SECRETS
+        self._queue.due_now(self._adapters.changed_secrets(), now)
+
+    # The store
+
+    def _check_store(self) -> None:
+        """Make the accounts due that another process wrote or approved. Reads only one row if there
+        are none."""
+        if not self._store.is_up and time.monotonic() < self._store.retry_at:
+            return
+        try:
+            store = self._store.get()
+            self._raise_epoch(store)
+            head = store.head()
+            accounts = self._changes.by_others(store, head, self._state.accounts)
+        except ProblemError as problem:
+            self._store_down(problem.findings)
+            return
+        now = time.monotonic()
+        if not self._store.is_up:
+            self._queue.skip_backoff(now)
+        if not self._write_failed:
+            self._store_up()
+        if accounts is None:
+            self._queue.all_due(now)
+        elif accounts:
+            self._queue.due_now(accounts, now)
+        if self._changes.seen is not None:
+            self._changes.advance(head)
+            self._metrics.revision(head.revision)
+
+    def _store_up(self) -> None:
+        self._store.mark_up()
+        self._write_failed = False
+        self._metrics.store(up=True)
+        self._store_log.update(())
+
+    def _store_down(self, findings: tuple[Finding, ...]) -> None:
+        self._store.mark_down()
+        self._metrics.store(up=False)
+        self._store_log.update(findings)
+
+    def _report_health(self) -> None:
+        """Ready: the store answers, and the objects were read once. A standby is ready too, so that
+        a roll-out does not wait for a leader that gives up only when it is replaced."""
+        health, faults = self._adapters.health, self._fault()
+        health.beat()
+        self._api_log.update(faults)
+        self._metrics.queue(self._queue.depth)
+        for kind in PLURALS:
+            of_kind = [reflector for reflector in self._reflectors if reflector.kind == kind]
+            followed = all(r.synced and r.fault is None for r in of_kind)
+            self._metrics.kind(kind, sum(r.count for r in of_kind), followed=followed)
+        if not self._store.is_up:
+            health.not_ready("The store does not answer.")
+        elif self._mismatch:
+            health.not_ready(self._mismatch[0].message)
+        elif not self._has_begun:
+            reason = faults[0].message if faults else "The objects are being read."
+            health.not_ready(reason)
+        elif faults:
+            health.ready(faults[0].message)
+        else:
+            leads = "This process is the leader." if self._leads else "Another process leads."
+            health.ready(leads)
+
+
+def _of(reflector: Reflector) -> str:
+    return f" of namespace {reflector.namespace}" if reflector.namespace else ""

@@ -1,0 +1,186 @@
+"""Which accounts are due when. Pure: the time and the random numbers are passed in.
+
+Objects of one ``kubectl apply`` or one sync arrive one by one, in any order. An account is due
+after some seconds without an event of its objects; what cannot be taken back waits longer
+(:class:`Quiet`). Everything else, as retries and the round over all accounts, is as in the loop.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from msgspec import Struct
+
+from sendroute.cluster.times import Times
+from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange
+from sendroute.model.codes import Trait, has_trait
+from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.route import Origin
+from sendroute.runtime.backoff import Random
+from sendroute.runtime.schedule import DueAccounts, RoundState, Schedule
+
+
+class Quiet(Struct):
+    """The events of one account that were not reconciled: ``first`` and ``last`` are their times,
+    and ``needed`` is how long it must be quiet."""
+
+    first: float
+    last: float
+    needed: float
+
+
+class AccountQueue:
+    """Times are in seconds, of one monotonic clock. Unlike in the loop, nothing is due at first:
+    objects arrive, and the first round over all accounts is asked for when they have settled."""
+
+    def __init__(self, times: Times, random: Random, now: float) -> None:
+        self._times = times
+        self._schedule = Schedule(times.interval, random, now, now + times.interval)
+        self._quiet: dict[Owner, Quiet] = {}
+
+    def changed(self, owners: Iterable[Owner], now: float) -> None:
+        """Objects of these accounts changed, or the platform did."""
+        for owner in owners:
+            before = self._quiet.get(owner)
+            first = before.first if before is not None else now
+            self._quiet[owner] = Quiet(first, now, self._times.settle)
+        self._schedule.forget(self._quiet.keys())
+
+    def due_now(self, owners: Collection[Owner], now: float) -> None:
+        """These accounts are due, for another reason than their objects: an approval, a secret,
+        another writer of the store."""
+        settled = frozenset(owner for owner in owners if owner not in self._quiet)
+        if settled:
+            self._schedule.changed(settled, now)
+
+    def all_due(self, now: float) -> None:
+        """All accounts are due now."""
+        self._schedule.all_due(now)
+
+    def skip_backoff(self, now: float) -> None:
+        """Do not wait for the back-off, because the cause of the last failure may be fixed."""
+        self._schedule.skip_backoff(now)
+
+    def due(self, now: float) -> DueAccounts | None:
+        """The accounts that are due; None if there is no work yet. If all are, those that have not
+        settled are left out by :meth:`is_settled`."""
+        scheduled = self._schedule.due(now)
+        settled = {owner for owner in self._quiet if self.is_settled(owner, now)}
+        if self._schedule.waits(now) or (scheduled is None and not settled):
+            return None
+        if scheduled is not None and scheduled.accounts is None:
+            return scheduled
+        if scheduled is not None and scheduled.accounts is not None:
+            settled |= scheduled.accounts
+        return DueAccounts(frozenset(settled))
+
+    def is_settled(self, owner: Owner, now: float) -> bool:
+        """Whether an account may be reconciled: no event came for long enough."""
+        quiet = self._quiet.get(owner)
+        return quiet is None or now >= self._settled_at(quiet)
+
+    def next(self) -> float:
+        """The time at which an account is due next, if nothing changes before."""
+        times = [self._settled_at(quiet) for quiet in self._quiet.values()]
+        return min([self._schedule.next(), *(self._schedule.not_before(time) for time in times)])
+
+    @property
+    def depth(self) -> int:
+        """The accounts whose events were not reconciled."""
+        return len(self._quiet)
+
+    def defer(self, owner: Owner, now: float, plan: AccountPlan) -> str | None:
+        """Decide whether a planned account must wait, and let it wait.
+
+        Args:
+            owner: the account.
+            now: the time.
+            plan: what would be done.
+
+        Returns:
+            What it waits for; None if it may be committed.
+        """
+        quiet = self._quiet.get(owner)
+        if quiet is None:
+            return None
+        needed, reason = quiet_needed(plan, self._times)
+        if now >= self._settled_at(Quiet(quiet.first, quiet.last, needed)):
+            return None
+        quiet.needed = max(quiet.needed, needed)
+        return reason
+
+    def is_patient(self, owner: Owner) -> bool:
+        """Whether an account waits for another object, and not only for quiet."""
+        quiet = self._quiet.get(owner)
+        return quiet is not None and quiet.needed >= self._times.patience
+
+    def _settled_at(self, quiet: Quiet) -> float:
+        return min(quiet.last + quiet.needed, quiet.first + self._times.settle_longest)
+
+    def reconciled(
+        self,
+        due: DueAccounts,
+        states: Mapping[Owner, RoundState],
+        done: Collection[Owner],
+        now: float,
+        duration: float = 0.0,
+    ) -> None:
+        """A round is complete.
+
+        Args:
+            due: the accounts of the round.
+            states: the state of each of them after the round.
+            done: those whose events were reconciled; the others must still be quiet for longer.
+            now: the time.
+            duration: seconds that the round took.
+        """
+        for owner in self._quiet.keys() & set(done):
+            del self._quiet[owner]
+        self._schedule.round_succeeded(due, states, now, duration=duration)
+        self._schedule.forget(self._quiet.keys())
+
+    def round_failed(self, now: float) -> float:
+        """The round failed: its accounts stay due. Returns the seconds until the next round."""
+        return self._schedule.round_failed(now)
+
+
+def quiet_needed(plan: AccountPlan, times: Times) -> tuple[float, str | None]:
+    """How long an account must have been quiet before its plan is committed.
+
+    Args:
+        plan: what would be done.
+        times: the time spans.
+
+    Returns:
+        Seconds, and what the account waits for.
+    """
+    missing = next((item for item in plan.findings if has_trait(item.code, Trait.PASSING)), None)
+    if missing is not None:
+        return times.patience, missing.message
+    if cannot_be_taken_back(plan):
+        return times.settle_destructive, "More objects of the account may follow."
+    return times.settle, None
+
+
+def cannot_be_taken_back(plan: AccountPlan) -> bool:
+    """Whether a plan stamps a new domain by the default, runs an apply-all, removes or
+    reassigns."""
+    if plan.stopped:
+        return False
+    for change in plan.changes:
+        if change.action in (Action.DELETE, Action.REASSIGN):
+            return True
+        if isinstance(change, AccountChange) and change.completed is not None:
+            return True
+        if (
+            isinstance(change, DomainChange)
+            and change.action is Action.CREATE
+            and change.written.origin is not Origin.DECLARED
+        ):
+            return True
+    return False
+
+
+def with_platform(due: DueAccounts) -> DueAccounts:
+    """A change of the platform concerns every account."""
+    if due.accounts is not None and PLATFORM in due.accounts:
+        return DueAccounts(None)
+    return due

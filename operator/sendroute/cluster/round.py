@@ -1,0 +1,167 @@
+"""One round of the operator: plan the accounts that are due, let wait what has not settled, and
+commit the rest."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sendroute.cluster.desired import DesiredState
+from sendroute.cluster.protocols import Adapters, OperatorStore
+from sendroute.cluster.queue import AccountQueue
+from sendroute.model.account_status import AccountStatus
+from sendroute.model.change import AccountPlan, Plan
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
+from sendroute.model.outcome import Result
+from sendroute.model.owner import PLATFORM, Owner
+from sendroute.planner.guards import Guards
+from sendroute.reconcile.assessment import AccountStatuses, Assessment
+from sendroute.reconcile.reconciler import DesiredTree, Planned, Reconciler
+from sendroute.reconcile.rounds import (
+    CountingRecord,
+    commit_round,
+    drifted,
+    request_for,
+    round_reconciler,
+)
+from sendroute.runtime.schedule import DueAccounts, RoundState, states_of
+from sendroute.runtime.stop import ThreadStop
+
+
+class RoundOptions(NamedTuple):
+    """What a round needs besides its inputs and adapters."""
+
+    guards: Guards
+    actor: str
+    stop: ThreadStop
+
+
+class RoundInputs(NamedTuple):
+    """``owners`` are the accounts of the round that have settled; None for all of them. ``is_read``
+    tells whether a namespace is known, ``unread`` says why something is not."""
+
+    state: DesiredState
+    queue: AccountQueue
+    due: DueAccounts
+    owners: frozenset[Owner] | None
+    is_read: Callable[[str], bool]
+    unread: tuple[Finding, ...]
+
+
+class RoundDone(Struct, frozen=True):
+    """A completed round. ``reconciled`` are the accounts that were committed or had nothing to
+    commit, ``waiting`` those that wait for other objects, with the reason and the plan. ``before``
+    are the account statuses before, ``drifted`` counts the changes that put something back."""
+
+    result: Result
+    assessment: Assessment
+    before: AccountStatuses
+    current: Current
+    reconciled: frozenset[Owner]
+    waiting: Mapping[AccountKey, tuple[str, AccountPlan]]
+    drifted: Mapping[AccountKey, int]
+
+    @property
+    def states(self) -> dict[Owner, RoundState]:
+        """The state of each reconciled account."""
+        return states_of(self.result, self.assessment)
+
+    @property
+    def voided_approvals(self) -> tuple[AccountStatus, ...]:
+        """The approvals that no longer hold."""
+        return self.assessment.voided_approvals
+
+
+class Round:
+    """Call :meth:`run` once."""
+
+    def __init__(
+        self, store: OperatorStore, inputs: RoundInputs, adapters: Adapters, options: RoundOptions
+    ) -> None:
+        self._store = store
+        self._inputs = inputs
+        self._adapters = adapters
+        self._options = options
+        self._waiting: dict[AccountKey, tuple[str, AccountPlan]] = {}
+        self._deferred: set[Owner] = set()
+
+    def run(self) -> RoundDone:
+        """Plan and commit.
+
+        Raises:
+            ProblemError: the store, a key or the secrets are unavailable.
+        """
+        state, owners = self._inputs.state, self._inputs.owners
+        explained = state.uncompiled
+        if PLATFORM in explained:
+            explained |= state.mentioned
+        state.compile(state.uncompiled if owners is None else owners)
+        tree = state.tree(self._store.accounts(), self._inputs.is_read, self._inputs.unread)
+        statuses = self._approved_statuses()
+        record = CountingRecord(self._store, self._is_left_alone)
+        adapters, options = self._adapters, self._options
+        reconciler = round_reconciler(record, adapters.verifier_for, adapters.tester, options.stop)
+        planned = self._plan(reconciler, tree, statuses)
+        planned, _ = reconciler.confirmed(planned)  # no lock file belongs to objects
+        result, assessment = commit_round(
+            reconciler, record, planned, statuses, options.actor, options.stop
+        )
+        repaired = drifted(result, explained | statuses.keys())
+        reconciled = {account.key for account in result.accounts} | (owners or frozenset())
+        if owners is None:
+            reconciled |= {*state.mentioned, PLATFORM}
+        return RoundDone(
+            result,
+            assessment,
+            statuses,
+            planned.current,
+            frozenset(reconciled - self._deferred),
+            self._waiting,
+            repaired,
+        )
+
+    def _approved_statuses(self) -> AccountStatuses:
+        """The account statuses, with the approvals that annotations give."""
+        statuses = self._store.account_statuses()
+        annotated = self._inputs.state.annotated
+        if annotated and self._adapters.reporter.approve(self._store, annotated, statuses):
+            return self._store.account_statuses()
+        return statuses
+
+    def _is_left_alone(self, owner: Owner) -> bool:
+        return owner is not PLATFORM and not self._inputs.is_read(owner.namespace)
+
+    def _plan(
+        self, reconciler: Reconciler, tree: DesiredTree, statuses: AccountStatuses
+    ) -> Planned:
+        """Plan what is due, without what must wait. The first plan adds the accounts that exchange
+        domains with it. If one of these must wait, the domain does not move yet."""
+        owners: Collection[Owner] | None = self._inputs.owners
+        linked = True
+        while True:
+            request = request_for(owners, statuses, self._options.guards)
+            planned = reconciler.plan(tree, request if linked else replace(request, linked=False))
+            early = self._early(planned.plan)
+            if not early:
+                return planned
+            self._deferred |= early
+            keys = {plan.key for plan in planned.plan.accounts} if owners is None else set(owners)
+            owners = keys - early
+            linked = False  # those that wait are outside, so nothing moves from or to them
+
+    def _early(self, plan: Plan) -> set[Owner]:
+        """The accounts of a plan that must wait."""
+        queue, now = self._inputs.queue, time.monotonic()
+        early: set[Owner] = set()
+        for account in plan.accounts:
+            if not queue.is_settled(account.key, now):
+                early.add(account.key)
+            elif (reason := queue.defer(account.key, now, account)) is not None:
+                early.add(account.key)
+                if queue.is_patient(account.key):
+                    self._waiting[account.key] = (reason, account)
+        return early

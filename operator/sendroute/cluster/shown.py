@@ -1,0 +1,238 @@
+"""What the cluster shows of each account. It is reported when it changes, not in every round."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from sendroute.cluster.desired import DesiredState
+from sendroute.cluster.lineage import check_lineage, shown_lineage
+from sendroute.cluster.objects import Reconciled, ReconciledPlatform
+from sendroute.cluster.protocols import OperatorStore, Reporter
+from sendroute.cluster.round import RoundDone
+from sendroute.model.account_status import AccountStatus, StatusReason
+from sendroute.model.current import CurrentAccount
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
+from sendroute.model.outcome import Outcome
+from sendroute.model.owner import PLATFORM, Owner
+
+_PORTION = 200
+"""Accounts that are read from the store together."""
+
+Statuses = Mapping[Owner, AccountStatus]
+
+
+class Shown:
+    """Remembers what was reported. For one thread."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._last: dict[Owner, int] = {}
+        self._checked = ""  # the lineage that was compared with the statuses
+
+    def check_store(self, store: OperatorStore, state: DesiredState) -> tuple[Finding, ...]:
+        """Compare the store with what the statuses in the cluster show, once for each store.
+
+        Args:
+            store: the store.
+            state: the objects.
+
+        Returns:
+            The finding about another store, which is also reported; empty if it is the right one.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        with store.snapshot() as snapshot:
+            lineage = snapshot.read_accounts(()).lineage
+            is_empty = not snapshot.domains_by_account()
+        if lineage == self._checked:
+            return ()
+        mismatch = check_lineage(state.stamped, lineage, is_empty=is_empty)
+        if mismatch is None:
+            self._checked = lineage
+            return ()
+        self._report_mismatch(state, mismatch)
+        return (mismatch,)
+
+    def _report_mismatch(self, state: DesiredState, mismatch: Finding) -> None:
+        for key in state.mentioned:
+            objects = state.objects(key)
+            if objects and self._is_news(key, (mismatch,)):
+                reconciled = Reconciled(
+                    key,
+                    objects,
+                    state.accounts.get(key),
+                    (mismatch,),
+                    None,
+                    None,
+                    None,
+                    None,
+                    lineage=next(filter(None, map(shown_lineage, objects)), ""),
+                )
+                self._reporter.account(reconciled)
+        item = next(iter(state.objects(PLATFORM)), None)
+        if self._is_news(PLATFORM, (mismatch,)):
+            self._reporter.platform(
+                ReconciledPlatform(
+                    item,
+                    (mismatch,),
+                    None,
+                    {},
+                    None,
+                    None,
+                    shown_lineage(item) if item is not None else "",
+                )
+            )
+
+    def round_completed(
+        self, store: OperatorStore, state: DesiredState, done: RoundDone, statuses: Statuses
+    ) -> None:
+        """Report what a round changed.
+
+        Args:
+            store: the store.
+            state: the objects.
+            done: the round.
+            statuses: the account statuses after it.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        reported = {item.key: item for item in self._accounts(state, done, statuses)}
+        news = [key for key, item in reported.items() if self._is_news(key, _content(item))]
+        for keys in _portions(news):
+            with store.snapshot() as snapshot:
+                current = snapshot.read_accounts(keys)
+            for key in keys:
+                self._reporter.account(
+                    replace(
+                        reported[key],
+                        current=current.accounts.get(key),
+                        platform=current.platform,
+                        since=_since(store, current.accounts.get(key)),
+                        lineage=current.lineage,
+                    )
+                )
+        self._report_platform(store, state, done, statuses)
+
+    def _accounts(
+        self, state: DesiredState, done: RoundDone, statuses: Statuses
+    ) -> Iterator[Reconciled]:
+        """The accounts of the round as far as they are known without another read."""
+        general = tuple(item for item in done.result.plan.findings if item.account is None)
+        plans = {plan.key: plan for plan in done.result.plan.accounts}
+        of_tree: dict[AccountKey, list[Finding]] = {}
+        for item in done.result.plan.findings:
+            if item.account is not None:
+                of_tree.setdefault(AccountKey(item.namespace or "", item.account), []).append(item)
+        for outcome in done.result.accounts:
+            key = outcome.key
+            objects = state.objects(key)
+            if not objects:
+                self._last.pop(key, None)
+                continue
+            findings = (
+                *of_tree.get(key, ()),
+                *plans[key].findings,
+                *outcome.findings,
+                *general,
+            )
+            yield Reconciled(
+                key,
+                objects,
+                state.accounts.get(key),
+                findings,
+                outcome,
+                statuses.get(key),
+                None,
+                None,
+            )
+        for key, (reason, plan) in done.waiting.items():
+            objects = state.objects(key)
+            if objects:
+                yield Reconciled(
+                    key,
+                    objects,
+                    state.accounts.get(key),
+                    (*state.findings(key), *plan.findings, *general),
+                    None,
+                    statuses.get(key),
+                    None,
+                    None,
+                    waiting=reason,
+                )
+
+    def _report_platform(
+        self, store: OperatorStore, state: DesiredState, done: RoundDone, statuses: Statuses
+    ) -> None:
+        item = next(iter(state.objects(PLATFORM)), None)
+        with store.snapshot() as snapshot:
+            current = snapshot.read_accounts(())
+        findings = (
+            *(general for general in done.result.plan.findings if general.account is None),
+            *done.result.findings,
+        )
+        reconciled = ReconciledPlatform(
+            item,
+            findings,
+            done.result.platform,
+            statuses,
+            current.platform,
+            state.platform.platform if state.platform is not None else None,
+            current.lineage,
+        )
+        if self._is_news(PLATFORM, _platform_content(reconciled)):
+            self._reporter.platform(reconciled)
+
+    def _is_news(self, owner: Owner, content: Any) -> bool:
+        """Whether this was not reported last."""
+        digest = hash(repr(content))
+        if self._last.get(owner) == digest:
+            return False
+        self._last[owner] = digest
+        return True
+
+
+def _content(item: Reconciled) -> tuple[Any, ...]:
+    """What decides whether an account must be reported again."""
+    outcome = item.outcome
+    return (
+        [(o.uid, o.generation) for o in item.objects],
+        item.findings,
+        outcome.revision if outcome is not None else None,
+        outcome.outcome is Outcome.FAILED if outcome is not None else None,
+        item.status,
+        item.waiting,
+    )
+
+
+def _platform_content(item: ReconciledPlatform) -> tuple[Any, ...]:
+    held_back = sorted(
+        (str(owner), status.digest, status.approved)
+        for owner, status in item.statuses.items()
+        if status.reason is StatusReason.HELD_BACK
+    )
+    seen = item.object
+    return (
+        (seen.uid, seen.generation) if seen is not None else None,
+        item.findings,
+        item.outcome in (None, Outcome.UNCHANGED, Outcome.COMMITTED),
+        item.statuses.get(PLATFORM),
+        held_back,
+        item.current,
+        item.lineage,
+    )
+
+
+def _since(store: OperatorStore, current: CurrentAccount | None) -> Mapping[str, Any]:
+    """Since when each domain of an account has its route."""
+    if current is None or not current.domains:
+        return {}
+    return {row.domain: row.since for row in store.routes(account=current.key)}
+
+
+def _portions(keys: list[AccountKey]) -> Iterator[frozenset[AccountKey]]:
+    for start in range(0, len(keys), _PORTION):
+        yield frozenset(keys[start : start + _PORTION])

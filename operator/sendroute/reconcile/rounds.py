@@ -1,0 +1,241 @@
+"""What each round of a process that runs for long needs besides the reconciler: the request for
+what is due, a store that is known to be away, and what drifted."""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Protocol, assert_never
+
+from msgspec.structs import replace
+
+from sendroute.model.account_status import AccountStatus
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    ObjectChange,
+    PlatformChange,
+    ProfileChange,
+)
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
+from sendroute.model.desired import AccountKey
+from sendroute.model.outcome import Outcome, Result
+from sendroute.model.owner import Owner
+from sendroute.model.problem import ProblemError, StaleError
+from sendroute.model.provenance import Provenance
+from sendroute.planner.guards import Guards
+from sendroute.reconcile.assessment import AccountStatuses, Assessment, pending_counts
+from sendroute.reconcile.protocols import Tester
+from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, VerifierFor
+from sendroute.reconcile.record import EncryptedCredentials, Record
+
+_log = logging.getLogger(__name__)
+
+Interruptible = Callable[[], AbstractContextManager[None]]
+
+
+def request_for(
+    accounts: Collection[Owner] | None, statuses: AccountStatuses, guards: Guards
+) -> PlanRequest:
+    """The request of a plan for what is due, with the guards and the approvals.
+
+    Args:
+        accounts: what is due; None for everything.
+        statuses: the account statuses.
+        guards: the limits.
+
+    Returns:
+        The request. The accounts that exchange domains with these are planned with them.
+    """
+    approved = {
+        key: status.approval.digest
+        for key, status in statuses.items()
+        if isinstance(key, AccountKey) and status.approval is not None and status.approved
+    }
+    guards = replace(guards, approved=approved)
+    if accounts is None:
+        return PlanRequest(guards)
+    keys = frozenset(key for key in accounts if isinstance(key, AccountKey))
+    return PlanRequest(guards, keys, linked=True, pending=pending_counts(statuses))
+
+
+class CountingRecord:
+    """The store in one round. If several commits in a row fail, the store is unavailable, and not a
+    single account invalid: all other commits would fail too, each after a separate wait.
+
+    ``left_alone`` are accounts whose statuses are not written, because another process owns them.
+    """
+
+    _IN_A_ROW = 3
+
+    def __init__(
+        self, store: Record, left_alone: Callable[[Owner], bool] = lambda _owner: False
+    ) -> None:
+        self._store = store
+        self._left_alone = left_alone
+        self._failed: list[ProblemError] = []
+        self.read_with_credentials = store.read_with_credentials
+        self.contains = store.contains
+        self.snapshot = store.snapshot
+        self.profiles = store.profiles
+        self.applied_commits = store.applied_commits
+        self.record_commit = store.record_commit
+        self.account_statuses = store.account_statuses
+
+    @property
+    def unavailable(self) -> ProblemError | None:
+        """Why the store is unavailable; None if it is available."""
+        return self._failed[-1] if len(self._failed) >= self._IN_A_ROW else None
+
+    def write_account_statuses(
+        self, written: Sequence[AccountStatus], cleared: Collection[Owner]
+    ) -> None:
+        """As of the store, without those that are left alone."""
+        self._store.write_account_statuses(
+            [status for status in written if not self._left_alone(status.key)],
+            [owner for owner in cleared if not self._left_alone(owner)],
+        )
+
+    def commit(
+        self,
+        plans: Sequence[AccountPlan],
+        platform: PlatformChange | None,
+        provenance: Provenance,
+        encrypted: EncryptedCredentials = MappingProxyType({}),
+    ) -> int:
+        """As of the store."""
+        with self._counting():
+            return self._store.commit(plans, platform, provenance, encrypted)
+
+    def commit_groups(
+        self,
+        groups: Sequence[Sequence[AccountPlan]],
+        provenance: Provenance,
+        encrypted: EncryptedCredentials = MappingProxyType({}),
+    ) -> list[int]:
+        """As of the store."""
+        with self._counting():
+            return self._store.commit_groups(groups, provenance, encrypted)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        try:
+            yield
+        except StaleError:
+            raise
+        except ProblemError as problem:
+            self._failed.append(problem)
+            raise
+        self._failed.clear()
+
+
+class RoundStop(Protocol):
+    """The stop of a process that runs for long."""
+
+    def is_set(self) -> bool:
+        """Whether it was asked to stop."""
+        ...
+
+    def interruptible(self) -> AbstractContextManager[None]:
+        """A context for work that writes nothing."""
+        ...
+
+
+def round_reconciler(
+    record: Record, verifier_for: VerifierFor, tester: Tester, stop: RoundStop
+) -> Reconciler:
+    """Build the reconciler of one round.
+
+    Args:
+        record: the store.
+        verifier_for: builds the verifier of one run.
+        tester: tests connections.
+        stop: interrupts the tests, also if a commit has to plan again.
+
+    Returns:
+        The reconciler.
+    """
+
+    def test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
+        with stop.interruptible():
+            return tester(requests, policy)
+
+    return Reconciler(record, verifier_for, test, stop.interruptible)
+
+
+def commit_round(
+    reconciler: Reconciler,
+    record: CountingRecord,
+    planned: Planned,
+    statuses: AccountStatuses,
+    actor: str,
+    stop: RoundStop,
+) -> tuple[Result, Assessment]:
+    """Commit a confirmed plan, until the stop is set.
+
+    Args:
+        reconciler: made with ``record``.
+        record: the store in this round.
+        planned: the confirmed plan.
+        statuses: the account statuses before.
+        actor: who commits it.
+        stop: ends the commits between two accounts.
+
+    Returns:
+        The outcome of each account, and what it leaves open.
+
+    Raises:
+        ProblemError: the store became unavailable.
+    """
+    _log.debug("Committing the plan of %d accounts.", len(planned.plan.accounts))
+    applied = reconciler.commit(
+        planned,
+        Provenance(datetime.now(UTC), actor, planned.tree.commit),
+        statuses=statuses,
+        should_stop=lambda: stop.is_set() or record.unavailable is not None,
+    )
+    if record.unavailable is not None:
+        raise record.unavailable
+    if applied.assessment is None:
+        raise ProblemError(*applied.unrecorded)
+    return applied.result, applied.assessment
+
+
+def drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
+    """Count the changes that put something back.
+
+    Args:
+        result: what a round did.
+        explained: accounts whose changes have another reason: their manifests changed, or they had
+            a status.
+
+    Returns:
+        The number of changes by account. A rotated secret puts nothing back.
+    """
+    if result.platform is Outcome.COMMITTED:
+        explained = explained | {outcome.key for outcome in result.accounts}
+    committed = {outcome.key for outcome in result.accounts if outcome.outcome is Outcome.COMMITTED}
+    counted = {}
+    for plan in result.plan.accounts:
+        if plan.key in committed and plan.key not in explained:
+            counted[plan.key] = sum(map(_puts_back, plan.changes))
+    return {key: count for key, count in counted.items() if count}
+
+
+def _puts_back(change: ObjectChange) -> bool:
+    """Whether the change makes something again what the manifests declare. A domain that keeps its
+    route is only recorded: without a declared route it stays as another process assigned it."""
+    if change.action is Action.SKIP or change.reason == "credentials-changed":
+        return False
+    match change:
+        case DomainChange():
+            return change.action is not Action.UPDATE
+        case AccountChange():
+            return change.before != change.after
+        case ProfileChange():
+            return True
+        case _:
+            assert_never(change)

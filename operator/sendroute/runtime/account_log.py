@@ -1,0 +1,122 @@
+"""The log of a process that reconciles accounts: what an account leaves open is logged when it
+begins, when it changes and when it ends, and not again in every round."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sendroute.model.account_status import AccountStatus, StatusReason
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding, Locate, Severity, no_positions
+from sendroute.model.outcome import Result
+from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.words import counted
+from sendroute.runtime.transition_log import Advise, finding_text
+
+_log = logging.getLogger(__name__)
+_VERBS = {
+    StatusReason.HELD_BACK: "is held back",
+    StatusReason.FAILED: "failed",
+    StatusReason.REFUSED: "waits",
+    StatusReason.SKIPPED: "is skipped in part",
+}
+
+
+class AccountLog:
+    """The log of the accounts of one process. ``advise`` words what can be done about a problem."""
+
+    def __init__(self, advise: Advise) -> None:
+        self._advise = advise
+        self._general: frozenset[str] = frozenset()
+        self._statuses: dict[Owner, AccountStatus] = {}
+
+    def round_completed(
+        self,
+        result: Result,
+        repaired: Mapping[AccountKey, int],
+        voided_approvals: Iterable[AccountStatus],
+        statuses: Mapping[Owner, AccountStatus],
+        *,
+        commit: str | None = None,
+        locate: Locate = no_positions,
+    ) -> None:
+        """Log what a round changed.
+
+        Args:
+            result: what the round did.
+            repaired: the changes that repaired drift, by account.
+            voided_approvals: the approvals that no longer hold.
+            statuses: those of all accounts after the round.
+            commit: the commit of the manifests.
+            locate: finds the positions of findings.
+        """
+        for key, count in repaired.items():
+            _log.warning(
+                "Account %s had drifted: repaired with %s.",
+                key,
+                counted(count, "change"),
+                extra=_fields(key) | {"commit": commit, "changes": count},
+            )
+        for old in voided_approvals:
+            _log.warning(
+                "The approval of account %s by %s is void: it is for another plan.",
+                old.key,
+                old.approval.by if old.approval is not None else "",
+                extra=_fields(old.key) | {"commit": commit, "digest": old.digest},
+            )
+        self._log_general(result.plan.findings, commit, locate)
+        for owner, status in statuses.items():
+            self._log_status(owner, status)
+        for complete in self._statuses.keys() - statuses.keys():
+            _log.info(
+                "%s is fully applied.",
+                _name(complete),
+                extra=_fields(complete) | {"commit": commit},
+            )
+        self._statuses = dict(statuses)
+
+    def _log_general(self, findings: Iterable[Finding], commit: str | None, locate: Locate) -> None:
+        """Errors that belong to no account, for example of a file that cannot be read."""
+        codes = {
+            finding_text(self._advise(finding), locate): finding.code
+            for finding in findings
+            if finding.account is None and finding.severity in (Severity.ERROR, Severity.REFUSED)
+        }
+        for message in sorted(codes.keys() - self._general):
+            _log.warning("%s", message, extra={"code": codes[message], "commit": commit})
+        for message in sorted(self._general - codes.keys()):
+            _log.info("Fixed: %s", message, extra={"commit": commit})
+        self._general = frozenset(codes)
+
+    def _log_status(self, key: Owner, status: AccountStatus) -> None:
+        before = self._statuses.get(key)
+        same = before is not None and (before.reason, before.digest, before.report.findings) == (
+            status.reason,
+            status.digest,
+            status.report.findings,
+        )
+        reasons = [self._advise(finding) for finding in status.report.findings]
+        code = reasons[0].code if reasons else None
+        extra = _fields(key) | {"commit": status.commit, "code": code, "reason": status.reason}
+        if status.digest is not None:
+            extra["digest"] = status.digest
+        first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
+        omitted = len(reasons) + status.report.more - 1
+        others = f" And {omitted} more." if omitted > 0 else ""
+        _log.log(
+            logging.DEBUG if same else logging.WARNING,
+            "%s %s: %s%s",
+            _name(key),
+            _VERBS[status.reason],
+            first,
+            others,
+            extra=extra,
+        )
+
+
+def _name(key: Owner) -> str:
+    return "The platform" if key is PLATFORM else f"Account {key}"
+
+
+def _fields(key: Owner) -> dict[str, Any]:
+    return {} if key is PLATFORM else {"namespace": key.namespace, "account": key.name}
