@@ -265,6 +265,7 @@ ROWS = [
         (
             Code.SECRET_MISSING,
             Code.SECRET_FORBIDDEN,
+            Code.SECRET_UNREADABLE,
             Code.SECRET_KEY_MISSING,
             Code.SECRET_INVALID,
             Code.SECRET_NOT_BOUND,
@@ -701,7 +702,7 @@ EMITTING = (
     "cluster",
 )
 """Where findings about objects come from."""
-OF_NO_OBJECT = {"not-held-back", "store-exists"}
+OF_NO_OBJECT = {"not-held-back", "store-exists", "leader-replaced"}
 
 
 def emitted() -> set[str]:
