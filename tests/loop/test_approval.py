@@ -89,11 +89,18 @@ def test_a_prefix_of_the_digest_is_accepted(workspace: Workspace) -> None:
     assert completed.returncode == 0, completed.stderr
 
 
-def test_approve_without_a_terminal_explains_the_options(workspace: Workspace) -> None:
+def test_approve_without_a_terminal_shows_the_plan_and_explains_the_options(
+    workspace: Workspace,
+) -> None:
     _start_held_back(workspace, NAMES[0])
     completed = workspace.sendroute("approve", "acme")
     assert completed.returncode == 3
-    assert "--auto-approve --digest" in completed.stderr
+    status = workspace.unsettled()["acme"]
+    assert f"--auto-approve --digest {status['digest']}" in completed.stderr
+    for name in NAMES[1:]:
+        assert f"\n  delete    {name}  managed → none  " in completed.stderr
+    assert {step["does"] for step in status["steps"]} == {"managed → none"}
+    assert completed.stderr.index(NAMES[1]) < completed.stderr.index("not-approved")
     assert workspace.unsettled()["acme"]["approved"] is None
 
 

@@ -31,6 +31,15 @@ def test_clean_makes_terminal_controls_visible(text, cleaned):
     assert clean(text) == cleaned
 
 
+@pytest.mark.parametrize("columns", [20, 60, 100])
+def test_the_digest_of_a_plan_stays_in_one_line(columns: int) -> None:
+    digest = "0123456789abcdef" * 4
+    text = f"Review the plan, then: sendroute approve acme/acme --auto-approve --digest {digest}"
+    lines = list(wrap(text, 4, first="hint: ", columns=columns))
+    assert [line.strip() for line in lines if digest in line] == [digest]
+    assert all(width(line) <= columns for line in lines if digest not in line)
+
+
 @given(st.text(st.characters()), st.integers(0, 60), st.sampled_from(["", "hint: "]))
 def test_wrapped_lines_fit_and_keep_every_word(text, indent, first):
     cleaned = clean(text)

@@ -15,10 +15,11 @@ from tests.planner.histories import Step, histories
 from tests.planner.test_histories import moments
 from tests.planner.values import contents
 
+from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport
 from sendroute.model.current import AccountState, Current, DomainState, RanApplyAll
 from sendroute.model.outcome import Outcome
 from sendroute.model.problem import StaleError
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import Head, Provenance
 from sendroute.model.route import MANAGED, Origin, via
 from sendroute.planner.plan import plan_tree
 from sendroute.planner.restore import plan_restore
@@ -138,6 +139,82 @@ def test_a_restore_is_stale_after_a_concurrent_commit(
     with pytest.raises(StaleError):
         switched.restore((), None, point, say.provenance)
     assert switched.read().revision == 2
+
+
+@pytest.fixture
+def locked(switched: Store, tmp_path: Path) -> Head:
+    """The commit of a lock file that was just written."""
+    switched.write_lock(tmp_path / "sendroute.lock")
+    return switched.head()
+
+
+def test_what_a_lock_file_does_not_hold_leaves_it_fresh(
+    switched: Store, locked: Head, say: Any
+) -> None:
+    """A new key, an approval, and a credential with new content."""
+    assert switched.rekey(lambda token, _: token.upper(), say.provenance).count == 1
+    held = AccountStatus(say.key, StatusReason.HELD_BACK, StatusReport(), datetime.now(UTC), "d1")
+    switched.write_account_statuses([held], ())
+    assert switched.approve(held, say.provenance)
+    rotated = say.plan(1, say.profile("ses", say.ses, say.ses))
+    switched.commit([rotated], None, say.provenance, {say.key: {"ses": "rotated"}})
+    assert switched.head().revision == locked.revision + 3
+    assert not switched.is_changed_since(locked)
+
+
+@pytest.mark.parametrize("what", ["a domain", "an apply-all", "a switch", "the platform"])
+def test_what_a_lock_file_holds_makes_it_stale(
+    switched: Store, locked: Head, say: Any, what: str
+) -> None:
+    managed = DomainState(MANAGED, Origin.DEFAULT)
+    later = say.account(NANO, NANO, ("later", RanApplyAll(via("ses"), 1)))
+    moved = DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, "later")
+    changes = {
+        "a domain": [say.domain("b.example", None, managed)],
+        "an apply-all": [later],
+        "a switch": [later, say.domain("a.example", SHADOWED, moved)],
+        "the platform": [],
+    }
+    platform = say.platform_change(None, say.platform) if what == "the platform" else None
+    plans = [say.plan(1, *changes[what])] if changes[what] else []
+    switched.commit(plans, platform, say.provenance)
+    assert switched.is_changed_since(locked)
+
+
+def test_a_lock_file_is_fresh_after_a_restore_to_it(
+    switched: Store, locked: Head, say: Any, tmp_path: Path
+) -> None:
+    delete(switched, say, 1, a=SHADOWED)
+    assert switched.is_changed_since(locked)
+    restore(switched, say.provenance, tmp_path / "sendroute.lock")
+    assert not switched.is_changed_since(locked)
+    managed = DomainState(MANAGED, Origin.DEFAULT)
+    revision = switched.read().accounts[say.key].revision
+    switched.commit(
+        [say.plan(revision, say.domain("b.example", None, managed))], None, say.provenance
+    )
+    assert switched.is_changed_since(locked)
+
+
+@pytest.mark.parametrize("copy", ["from_lock", "from_backup"])
+def test_a_lock_file_is_fresh_in_a_store_that_was_created_from_it(
+    store_url: str, say: Any, tmp_path: Path, copy: str
+) -> None:
+    lost = f"sqlite:///{tmp_path}/lost.db"
+    with init_store(lost, say.provenance) as store:
+        store.commit([say.start("a.example")], None, say.provenance)
+        store.write_lock(tmp_path / "sendroute.lock")
+        head = store.head()
+        backup_store(lost, tmp_path / "b.db")
+    source = tmp_path / ("sendroute.lock" if copy == "from_lock" else "b.db")
+    with init_store(store_url, say.provenance, **{copy: source}) as again:
+        assert again.head().revision == head.revision + 1
+        assert not again.is_changed_since(head)
+        managed = DomainState(MANAGED, Origin.DEFAULT)
+        revision = again.read().accounts[say.key].revision
+        change = say.plan(revision, say.domain("b.example", None, managed))
+        again.commit([change], None, say.provenance)
+        assert again.is_changed_since(head)
 
 
 def _lock(store: Store, _url: str, directory: Path) -> Path:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from sendroute.cli.confirm import ConfirmedAction, confirm
 from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
-from sendroute.model.account_status import AccountStatus
+from sendroute.model.account_status import AccountStatus, Step
+from sendroute.model.change import Kind
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -20,7 +21,8 @@ from sendroute.reconcile.approvals import (
 )
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Page, clean
+from sendroute.reports.text import Page, clean, width, wrap
+from sendroute.reports.words import object_name
 from sendroute.runtime.actor import actor
 from sendroute.store.record import Store
 
@@ -50,7 +52,7 @@ def approve(
         raise ProblemError(_other_plan(status))
     if not sure:
         page = session.terminal.page(sys.stderr)
-        refusal = confirm(_approval_prompt(status), lambda: lines(status, page))
+        refusal = confirm(_approval_prompt(status), lambda: lines(status, page), always=True)
         if refusal is not None:
             raise ProblemError(refusal)
     if not approve_held_back(store, status, actor(), datetime.now(UTC)):
@@ -73,7 +75,7 @@ def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     yield from pairs(rows, page)
     yield "\n"
     for step in report.steps:
-        yield f"  {step.action:<9}{step.kind} {clean(step.name)}: {clean(step.message)}\n"
+        yield from (line + "\n" for line in _step_lines(step, page))
     omitted = sum(report.summary.values()) - len(report.steps)
     if omitted > 0:
         yield f"  and {omitted} more\n"
@@ -81,6 +83,18 @@ def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)
         yield from (line + "\n" for line in finding_lines(shown_finding, page))
+
+
+def _step_lines(step: Step, page: Page) -> Iterator[str]:
+    """One line, as a plan has it; at a terminal, what does not fit is on the next lines."""
+    verb = f"{step.action:<8}  "
+    change = clean(f"{object_name(Kind(step.kind), step.name)}  {step.does}".rstrip())
+    whole = f"  {verb}{change}  {clean(step.message)}"
+    if page.fits(width(whole)):
+        yield whole
+        return
+    yield from wrap(change, 2, first=verb, columns=page.columns)
+    yield from wrap(clean(step.message), 2 + len(verb), columns=page.columns)
 
 
 def _other_plan(status: AccountStatus) -> Finding:

@@ -58,9 +58,14 @@ def shown_plan(plan: Plan, *, approved: bool, locate: Locate = no_positions) -> 
     return of_plan(plan, locate=locate)
 
 
-def confirm(action: ConfirmedAction, shown: Callable[[], Iterable[str]]) -> Finding | None:
-    """Write ``shown`` to the terminal and ask. Returns None if the answer is 'yes'."""
+def confirm(
+    action: ConfirmedAction, shown: Callable[[], Iterable[str]], *, always: bool = False
+) -> Finding | None:
+    """Write ``shown`` to the terminal and ask. Returns None if the answer is 'yes'. ``always``:
+    write it also if there is no terminal to ask on, because no other command shows it."""
     if not _can_ask():
+        for chunk in shown() if always else ():
+            sys.stderr.write(chunk)
         return _not_approved(
             action, "there is no terminal to confirm it on", action.without_terminal
         )

@@ -44,12 +44,14 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
 
 
 class Step(Struct, frozen=True, omit_defaults=True):
-    """One change of a held-back plan, in the form in which it is shown before an approval."""
+    """One change of a held-back plan, in the form in which it is shown before an approval. ``does``
+    is what it changes, ``managed → profile ses``; empty in a status of an earlier version."""
 
     kind: str
     name: str
     action: str
     message: str
+    does: str = ""
 
 
 class StatusReport(Struct, frozen=True, omit_defaults=True):

@@ -968,7 +968,7 @@ class Code(StrEnum):
         "stale-lock",
         _WARN,
         _OPERATOR,
-        "A lock file beside the manifests is older than the store.",
+        "A lock file beside the manifests lacks later changes of the store.",
         "The store was changed without writing the lock file again.",
         "Write the lock file with each change, and commit it.",
         Trait.NEEDS_STORE,

@@ -24,6 +24,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
+from sendroute.model.transition import step
 from sendroute.model.waiting import Waiting, shared_wait, waiting_together
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import NOTHING_HELD, HeldChanges, total
@@ -277,7 +278,7 @@ def _report(
         max(0, len(listed) - _FINDINGS),
         dict(sorted(Counter(change.action.value for change in done).items())),
         tuple(
-            Step(change.kind.value, change.name, change.action.value, change.message)
+            Step(change.kind.value, change.name, change.action.value, change.message, step(change))
             for change in islice(done, _STEPS)
         ),
         counts,

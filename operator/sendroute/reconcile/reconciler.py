@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,17 +33,16 @@ from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import EncryptedCredentials, Record
 from sendroute.reconcile.verifier import PlanScope, VerifiedPlan, Verifier
 
-Contains = Callable[[Any], bool]
-Mismatches = Callable[[Current, Contains], Iterable[Finding]]
+Mismatches = Callable[[Current, Record], Iterable[Finding]]
 """Compares lock files with a store. Its arguments are the store's state, of which only lineage,
-revision and platform are complete, and a check whether a commit is in the store's history."""
+revision and platform are complete, and the store, of which it asks for the commits."""
 VerifierFor = Callable[[], Verifier]
 """Builds the verifier of one run."""
 Confirm = Callable[["Planned"], Finding | None]
 """Asks the user whether a plan may be applied. Returns None if it may, else a finding."""
 
 
-def no_mismatches(_current: Current, _contains: Contains) -> Iterable[Finding]:
+def no_mismatches(_current: Current, _record: Record) -> Iterable[Finding]:
     """For a tree without lock files."""
     return ()
 
@@ -175,7 +173,7 @@ class Reconciler(Struct, frozen=True):
             verifier = self.verifier_for()
             tester = self.tester if test else None
             verified = verifier.verify(tree.desired, current, encrypted, scope, tester=tester)
-            mismatch = tuple(tree.mismatches(current, self.store.contains))
+            mismatch = tuple(tree.mismatches(current, self.store))
         return Planned(tree, scope, verifier, current, encrypted, verified, mismatch)
 
     def _read(

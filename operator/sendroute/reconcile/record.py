@@ -52,6 +52,11 @@ class Record(Protocol):
         from an older backup does not contain the lost commits."""
         ...
 
+    def is_changed_since(self, head: Any) -> bool:
+        """Whether anything that a lock file of that commit holds was changed after it. A store
+        that was restored to the commit, or created from it, is at the commit."""
+        ...
+
     def applied_commits(self) -> list[AppliedCommit]:
         """The commits that manifests were applied from last: one for each repository, or several
         if trees were applied of which none contains the other."""

@@ -79,6 +79,7 @@ class CountingRecord:
         self._failed: list[ProblemError] = []
         self.read_with_credentials = store.read_with_credentials
         self.contains = store.contains
+        self.is_changed_since = store.is_changed_since
         self.snapshot = store.snapshot
         self.profiles = store.profiles
         self.applied_commits = store.applied_commits

@@ -8,10 +8,10 @@ from itertools import chain
 
 from sendroute.model.change import Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding
+from sendroute.model.transition import step
 from sendroute.model.words import actions_planned, number
 from sendroute.reports.grouping import MAX_SIMILAR, apart
 from sendroute.reports.report import Part, Report, format_position
-from sendroute.reports.states import step
 from sendroute.reports.text import clean
 from sendroute.reports.words import object_name, part_status, totals
 

@@ -15,10 +15,10 @@ from msgspec import Struct
 from sendroute.model.change import Action, Change, DomainChange
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
+from sendroute.model.transition import step
 from sendroute.model.words import actions_planned, counted, number
 from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
-from sendroute.reports.states import step
 from sendroute.reports.text import clean
 from sendroute.reports.words import object_name, part_status, totals
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from sendroute.model.change import Action, Change, DomainChange, Shadowed, State
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
+from sendroute.model.transition import step
 from sendroute.model.waiting import Waiting
 from sendroute.model.words import actions_planned, number
 from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, apart
 from sendroute.reports.report import Part, Report, format_position
-from sendroute.reports.states import step
 from sendroute.reports.text import (
     PLAIN,
     Page,

@@ -4,11 +4,15 @@ Colours are six ANSI sequences (ECMA-48, SGR). rich is not used: importing rich.
 than a complete ``validate`` may take, and a plan of 100,000 lines needs no layout engine.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+"""The digest of a plan is never broken into two lines, however narrow the terminal: it is copied.
+"""
 WIDTH = 100
 """Columns of a terminal that does not say how wide it is."""
 
@@ -141,6 +145,9 @@ def fold(text: str, columns: int) -> list[str]:
 
 def _words(text: str, columns: int) -> Iterator[str]:
     for word in text.split(" "):
+        if _DIGEST.fullmatch(word):
+            yield word
+            continue
         remainder = word
         while width(remainder) > columns:
             head = _head(remainder, columns)

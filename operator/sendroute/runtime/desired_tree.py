@@ -20,9 +20,8 @@ from sendroute.model.ancestry import (
 )
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding
-from sendroute.model.provenance import Head
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches
-from sendroute.store.lock_guard import locks_of, mismatches
+from sendroute.store.lock_guard import Commits, locks_of, mismatches
 
 
 def tree_of_paths(
@@ -124,8 +123,8 @@ def lock_check(
     """
     locks = locks_of(paths, is_top, written, top, others)
 
-    def check(current: Current, contains: Callable[[Head], bool]) -> Iterator[Finding]:
-        for item in mismatches(locks, current, contains, written=written):
+    def check(current: Current, commits: Commits) -> Iterator[Finding]:
+        for item in mismatches(locks, current, commits, written=written):
             yield finding_within(top, item)
 
     return check

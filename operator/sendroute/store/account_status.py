@@ -21,7 +21,7 @@ from sendroute.store import revisions
 from sendroute.store.bulk import chunks, insert_into
 from sendroute.store.errors import WrongValueError
 from sendroute.store.states import member_of
-from sendroute.store.tables import account, history, revision
+from sendroute.store.tables import APPROVE, account, history, revision
 from sendroute.store.tables import account_status as table
 
 _KEY = (table.c.namespace, table.c.account)
@@ -122,7 +122,7 @@ def approve(
             account=name,
             kind=Kind.ACCOUNT.value,
             name=name,
-            action="approve",
+            action=APPROVE,
             reason="approved",
             message=f"The plan {shown.digest} that was held back ({counts}) may be applied.",
         )

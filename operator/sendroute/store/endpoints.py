@@ -144,7 +144,7 @@ def encrypted(
     return tokens
 
 
-WITHOUT_KEY = "restored-without-key"
+WITHOUT_KEY = history.WITHOUT_KEY
 """The reason of the history entry of a store that was created from a backup without its key."""
 
 

@@ -5,18 +5,36 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    false,
+    func,
+    insert,
+    literal,
+    not_,
+    or_,
+    select,
+)
 
 from sendroute.model.change import Change, Kind, PlatformChange, State
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_names
+from sendroute.model.provenance import Head
 from sendroute.model.records import HistoryEntry, RouteRow
+from sendroute.store import revisions
 from sendroute.store.bulk import execute_many
 from sendroute.store.states import history_document, history_text, numbered
-from sendroute.store.tables import history, revision, switch, switched
+from sendroute.store.tables import APPROVE, history, revision, switch, switched
 
 STORE_KIND = "Store"
 """The kind of an entry about the store as a whole."""
+RESTORED, FROM_LOCK, FROM_BACKUP = "restored", "restored-from-lock", "restored-from-backup"
+WITHOUT_KEY = "restored-without-key"
+"""Why an entry is about the store as a whole: it was restored, or created from a copy."""
+_RESTORED = (RESTORED, FROM_LOCK, FROM_BACKUP, WITHOUT_KEY)
 
 _COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # noqa: SIM118
 
@@ -67,6 +85,43 @@ def _row(
         change.reason,
         change.message,
     )
+
+
+def is_changed_since(connection: Connection, head: Head) -> bool:
+    """Whether anything that a lock file of a commit holds was changed after it, or after the store
+    was last restored to its revision, or created from it. A new key, an approval and a credential
+    with new content change nothing that a lock file holds."""
+    number = revisions.number_of(connection, head)
+    restored = (
+        select(func.max(revision.c.number))
+        .join_from(history, revision)
+        .where(
+            history.c.name == "",
+            history.c.kind == STORE_KIND,
+            history.c.reason.in_(_RESTORED),
+            history.c.message.like(f"% {restored_to(head.revision)}%"),
+        )
+    )
+    since = max(number or 0, connection.execute(restored).scalar() or 0)
+    same = and_(
+        history.c.kind.in_((Kind.PROFILE.value, Kind.PLATFORM.value)),
+        history.c.before == history.c.after,
+    )
+    held = and_(
+        history.c.kind != STORE_KIND,
+        history.c.action != APPROVE,
+        not_(func.coalesce(same, false())),
+    )
+    later = revision.c.number > since
+    changed = select(literal(1)).join_from(history, revision).where(later, held).limit(1)
+    switched_later = select(literal(1)).join_from(switch, revision).where(later).limit(1)
+    return any(connection.execute(query).first() for query in (changed, switched_later))
+
+
+def restored_to(number: int) -> str:
+    """How the entry of a restored store ends its first sentence: :func:`is_changed_since` looks for
+    it."""
+    return f"revision {number}."
 
 
 _WHEN = (revision.c.number, revision.c.at, revision.c.actor, revision.c.source_commit)

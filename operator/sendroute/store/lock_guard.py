@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from errno import ENAMETOOLONG, ENOTDIR
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
@@ -28,7 +28,19 @@ _RESTORE = (
     " the lock file."
 )
 
-Contains = Callable[[Head], bool]
+
+class Commits(Protocol):
+    """The commits of a store."""
+
+    def contains(self, head: Head) -> bool:
+        """Whether a commit is in the store's history, or the store was restored to it."""
+        ...
+
+    def is_changed_since(self, head: Head) -> bool:
+        """Whether anything that a lock file of that commit holds was changed after it."""
+        ...
+
+
 IsTop = Callable[[str], bool]
 """Whether a directory is the top of a checkout: lock files above it belong to other manifests."""
 
@@ -122,7 +134,7 @@ def _read(path: str) -> LockFile:
 def mismatches(
     locks: Sequence[LockFile],
     current: Current,
-    contains: Contains,
+    commits: Commits,
     *,
     written: str | None = None,
 ) -> Iterator[Finding]:
@@ -131,13 +143,13 @@ def mismatches(
     Args:
         locks: the lock files.
         current: the store's lineage and revision.
-        contains: whether a commit is in the store's history.
+        commits: the commits of the store.
         written: the lock file that an apply will write; None for none.
 
     Yields:
         ``wrong-store`` or ``store-empty`` for each lock file of another store, the warning
-        ``stale-lock`` for each that is older than the store, and the findings of unreadable lock
-        files.
+        ``stale-lock`` for each that lacks later changes of the store, and the findings of
+        unreadable lock files.
     """
     rewritten = os.path.realpath(written) if written is not None else None
     for path, header, findings in locks:
@@ -149,9 +161,13 @@ def mismatches(
             yield _other_store(current, header.lineage, path)
         elif current.revision < head.revision:
             yield _older_copy(current, head, path)
-        elif head.commit_id and not contains(head):
+        elif head.commit_id and not commits.contains(head):
             yield _diverged_store(head, path)
-        elif current.revision > head.revision and os.path.realpath(path) != rewritten:
+        elif (
+            current.revision > head.revision
+            and os.path.realpath(path) != rewritten
+            and commits.is_changed_since(head)
+        ):
             yield _stale_lock(current, head, path)
 
 

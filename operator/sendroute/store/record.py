@@ -229,6 +229,12 @@ class Store:
         with self._reading() as connection:
             return revisions.contains(connection, head)
 
+    def is_changed_since(self, head: Head) -> bool:
+        """Whether anything that a lock file of that commit holds was changed after it. A store
+        that was restored to the commit, or created from it, is at the commit."""
+        with self._reading() as connection:
+            return history.is_changed_since(connection, head)
+
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that has each of these domains; unknown domains are left out."""
         with self._reading() as connection:

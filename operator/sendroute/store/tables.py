@@ -232,6 +232,8 @@ domain = Table(
 )
 
 # Append-only. Time, actor and commit are in the revision's row, once instead of a million times.
+APPROVE = "approve"
+"""The action of an entry about an approval."""
 history = Table(
     "history",
     metadata,

@@ -13,6 +13,8 @@ examples:
 from argparse import Namespace
 from collections.abc import Iterable
 
+from msgspec import to_builtins
+
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
@@ -54,6 +56,7 @@ def run(arguments: Namespace, session: Session) -> int:
                     ("account", account),
                     ("digest", approved.digest),
                     ("changes", approved.report.summary),
+                    ("steps", to_builtins(approved.report.steps)),
                 ]
             )
         counts = actions_planned(approved.report.summary)

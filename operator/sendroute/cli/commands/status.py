@@ -76,7 +76,7 @@ def run(arguments: Namespace, session: Session) -> int:
         sources = store.followed_sources()
         rows = store.routes() if status.shadowed else []
         lock_files = locks_of(arguments.paths or ["."], is_top)
-        locks = list(mismatches(lock_files, store.read(()), store.contains))
+        locks = list(mismatches(lock_files, store.read(()), store))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, page: Page) -> Iterable[str]:
@@ -149,6 +149,7 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
         "commit": status.commit,
         "digest": status.digest,
         "changes": status.report.summary,
+        "steps": to_builtins(status.report.steps),
         "approved": {"by": approval.by, "time": rfc3339(approval.at)}
         if approval is not None and status.approved
         else None,
