@@ -81,10 +81,10 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
         for name, content in contents.items():
             path = root / name
-            if path.is_file() and path.read_text() == content:
+            if path.is_file() and path.read_text("utf-8") == content:
                 continue
             new = root / f".{name}.new"
-            new.write_text(content)
+            new.write_text(content, "utf-8")
             new.chmod(0o644)
             new.rename(path)
             changed.append(name)
