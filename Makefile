@@ -100,7 +100,7 @@ bench: $(VENV)/ready postgresql  ## measure the performance goals on this machin
 	$(BIN)/python tests/bench/run.py
 
 schemas: $(VENV)/ready postgresql  ## write schemas/ and the CRDs from the shapes, and what migrations create
-	$(BIN)/python -m pytest -q tests/manifests/test_schema.py tests/manifests/test_crd.py \
+	$(BIN)/python -m pytest -q tests/manifests/test_schema.py tests/manifests/test_crd.py tests/chart/test_base.py \
 	  tests/store/test_schema_objects.py -k "up_to_date or recorded" --rewrite-cases
 
 docs: $(VENV)/ready  ## write the generated pages of docs/

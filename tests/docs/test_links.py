@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/README.md")]
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("README.md")]
 )
 _LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -35,6 +35,13 @@ def test_every_page_of_docs_is_linked_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     pages = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
     assert [name for name in pages if f"](docs/{name})" not in readme] == []
+
+
+def test_every_example_is_in_the_index() -> None:
+    index = (ROOT / "examples" / "README.md").read_text("utf-8")
+    names = sorted(page.parent.name for page in (ROOT / "examples").glob("*/README.md"))
+    assert re.findall(r"^\| \[([\w-]+)\]\(\1/README\.md\) \|", index, re.MULTILINE)
+    assert [name for name in names if f"| [{name}]({name}/README.md) |" not in index] == []
 
 
 def test_the_readme_is_short() -> None:

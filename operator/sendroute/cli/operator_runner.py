@@ -17,12 +17,15 @@ from sendroute.cluster.metrics import Metrics
 from sendroute.cluster.objects import ClusterObject
 from sendroute.cluster.operator import Operator, OperatorOptions
 from sendroute.cluster.platform_file import read_platform
-from sendroute.cluster.protocols import Adapters, NoReporter
+from sendroute.cluster.protocols import Adapters
+from sendroute.cluster.reporter import ClusterReporter
+from sendroute.cluster.secrets import ApiSecrets
 from sendroute.cluster.times import Times
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.planner.guards import Guards
+from sendroute.reconcile.verifier import Verifier
 from sendroute.runtime.actor import VARIABLE, actor
-from sendroute.runtime.factory import run_tests
+from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.service import Service, running
 
 _log = logging.getLogger(__name__)
@@ -67,8 +70,8 @@ def run_operator(session: Session, options: RunOptions) -> None:
         metrics = Metrics(service.metrics)
         api = Api(connection.client, metrics.answered)
         times = _times(options)
-        thread = _Thread(_operator(session, options, api, platform, metrics, service))
         namespace = options.namespace or os.environ.get("POD_NAMESPACE") or connection.namespace
+        thread = _Thread(_operator(session, options, api, namespace, platform, metrics, service))
         lease = Lease(options.lease_namespace or namespace, own_identity())
         election = Election(api, lease, times) if options.elects else None
         with service.serving(options.listen):
@@ -126,6 +129,7 @@ def _operator(
     session: Session,
     options: RunOptions,
     api: Api,
+    namespace: str,
     platform: ClusterObject | None,
     metrics: Metrics,
     service: Service,
@@ -135,16 +139,27 @@ def _operator(
         partial(factory.open_store, _BUSY),
         partial(factory.verifier, saves=True),
         _test,
-        NoReporter(),
+        ClusterReporter(api),
         service.health,
         random.random,
         with_hint,
     )
+    if session.settings.secrets is None:
+        secrets = ApiSecrets(api, namespace)
+        adapters = adapters._replace(
+            verifier_for=partial(_verifier, secrets, factory),
+            changed_secrets=secrets.changed,
+            forget_secrets=secrets.forget,
+        )
     name = actor() if os.environ.get(VARIABLE) else _ACTOR
     operator_options = OperatorOptions(
-        _times(options), options.guards, name, options.namespaces, platform
+        _times(options), options.guards, name, options.namespaces, platform, namespace
     )
     return Operator(api, operator_options, adapters, metrics)
+
+
+def _verifier(secrets: ApiSecrets, factory: Factory) -> Verifier:
+    return Verifier(secrets.run(), factory.cipher(), saves=True, late_cipher=factory.cipher)
 
 
 def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:

@@ -18,6 +18,7 @@ from sendroute.model.desired import (
 )
 from sendroute.model.finding import Finding, no_positions
 from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.secret import SecretRef
 from sendroute.planner.claims import ClaimIndex
 from sendroute.reconcile.reconciler import DesiredTree
 
@@ -32,10 +33,11 @@ class DesiredState:
     """The objects, and what they declare. For one thread.
 
     ``claims`` is the index of the compiled accounts. ``accounts`` and ``platform`` are what was
-    compiled last.
+    compiled last. ``namespace`` is the operator's own, in which no account may be.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str = "") -> None:
+        self._namespace = namespace
         self.claims = ClaimIndex()
         self.accounts: dict[AccountKey, DesiredAccount] = {}
         self.platform: DesiredPlatform | None = None
@@ -117,6 +119,22 @@ class DesiredState:
             return tuple(self._platforms.values())
         return tuple(self._objects.get(owner, {}).values())
 
+    def referring(self, secrets: Collection[SecretRef]) -> frozenset[Owner]:
+        """The accounts whose compiled profiles refer to one of these secrets, and the platform if
+        one of its relays does."""
+        owners: set[Owner] = set()
+        names = {(ref.namespace, ref.name) for ref in secrets if not ref.of_platform}
+        namespaces = {namespace for namespace, _ in names}
+        for key, account in self.accounts.items():
+            if key.namespace in namespaces and any(
+                (key.namespace, desired.profile.secret) in names
+                for desired in account.profiles.values()
+            ):
+                owners.add(key)
+        if any(ref.of_platform for ref in secrets):
+            owners.add(PLATFORM)
+        return frozenset(owners)
+
     def findings(self, owner: Owner) -> tuple[Finding, ...]:
         """What is wrong with what was compiled."""
         return self._findings.get(owner, ())
@@ -155,7 +173,7 @@ class DesiredState:
                 self._compile_account(owner)
 
     def _compile_account(self, key: AccountKey) -> None:
-        compilation = Compilation(older_first=True)
+        compilation = Compilation(older_first=True, reserved=self._namespace)
         objects = sorted(self.objects(key), key=_age)
         for item in objects:
             if item.document is not None:

@@ -34,19 +34,22 @@ from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
 _log = logging.getLogger(__name__)
 
+_WITH_PROFILES = frozenset({"SMTPProfile", "SendingDomain"})
 _SECRETS = 5.0
 """Seconds between two looks at the secrets; the adapter decides what it reads again."""
 
 
 class OperatorOptions(NamedTuple):
     """``namespaces`` are those that are followed; empty for all. ``platform_file`` is the
-    MailPlatform that a file holds, None to follow the object."""
+    MailPlatform that a file holds, None to follow the object. ``namespace`` is the operator's own,
+    with the platform's secrets; no account may be there."""
 
     times: Times
     guards: Guards
     actor: str
     namespaces: tuple[str, ...] = ()
     platform: ClusterObject | None = None
+    namespace: str = ""
 
 
 class Operator:
@@ -62,7 +65,7 @@ class Operator:
         self._wakeups = WakeupQueue()
         self._inbox = Inbox(self._wakeups.put)
         self._reflectors = self._create_reflectors(api)
-        self._state = DesiredState()
+        self._state = DesiredState(options.namespace)
         self._queue = AccountQueue(options.times, adapters.random, time.monotonic())
         self._store = StoreHandle(self._open_store, self._wakeups.put, adapters.random)
         self._changes = StoreChanges()
@@ -165,7 +168,10 @@ class Operator:
     def _iterate(self) -> None:
         unread = self._unread()  # before the inbox: what is read now is in it completely
         self._has_begun = self._has_begun or not self._is_blind(unread)
-        self._arrived |= self._state.apply(self._inbox.take())
+        changes = self._inbox.take()
+        self._arrived |= self._state.apply(changes)
+        for namespace in {key.namespace for key in changes if key.kind in _WITH_PROFILES}:
+            self._adapters.forget_secrets(namespace)
         now = time.monotonic()
         if self._has_begun:
             readable = {owner for owner in self._arrived if self._is_read_owner(owner, unread)}
@@ -351,7 +357,9 @@ class Operator:
         if now < self._secrets_at:
             return
         self._secrets_at = now + _SECRETS
-        self._queue.due_now(self._adapters.changed_secrets(), now)
+        changed = self._adapters.changed_secrets()
+        if changed:
+            self._queue.due_now(self._state.referring(changed), now)
 
     # The store
 

@@ -10,6 +10,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import RouteRow
+from sendroute.model.secret import SecretRef
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import VerifierFor
 from sendroute.reconcile.record import Record, Snapshot
@@ -108,8 +109,8 @@ class NoReporter:
 
 
 class Adapters(NamedTuple):
-    """``changed_secrets`` are the accounts whose secrets changed since the last call, the platform
-    included; it costs little if none did."""
+    """``changed_secrets`` are the secrets whose content changed since the last call; it reads only
+    what it has not read for long. ``forget_secrets`` has those of a namespace read again."""
 
     open_store: Callable[[], OperatorStore]
     verifier_for: VerifierFor
@@ -118,4 +119,5 @@ class Adapters(NamedTuple):
     health: Health
     random: Random
     advise: Advise
-    changed_secrets: Callable[[], frozenset[Owner]] = frozenset
+    changed_secrets: Callable[[], frozenset[SecretRef]] = frozenset
+    forget_secrets: Callable[[str], None] = lambda _namespace: None

@@ -116,10 +116,12 @@ class Compilation:
 
     ``older_first``: the documents have an age and are added by it, so of two that declare one
     domain in one account the older one holds it. Documents of files have none, and neither does.
+    ``reserved`` is one more name of the platform's namespace.
     """
 
-    def __init__(self, *, older_first: bool = False) -> None:
+    def __init__(self, *, older_first: bool = False, reserved: str = "") -> None:
         self.older_first = older_first
+        self.reserved = {PLATFORM_NAMESPACE, reserved}
         self.findings: list[Finding] = []
         self.stopped: set[AccountKey] = set()
         self.drafts: dict[tuple[str, str], _Draft] = {}
@@ -227,7 +229,7 @@ class Compilation:
 
     def _report_reserved(self) -> None:
         for (kind, namespace), objects in self.objects.items():
-            if namespace != PLATFORM_NAMESPACE:
+            if namespace not in self.reserved:
                 continue
             self.findings += [
                 finding(
@@ -282,6 +284,8 @@ class Compilation:
 
     def _report_no_platform(self, *, complete: bool) -> None:
         if any(item.code == Code.NO_MANIFESTS for item in self.findings):
+            return
+        if not complete and not self.drafts:  # what could not be read says why
             return
         message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default, which defines the service plans."

@@ -1,0 +1,293 @@
+"""The operator on a real API server."""
+
+import json
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.cluster.conftest import (
+    PLATFORM,
+    ROOT,
+    SYSTEM,
+    account,
+    domain,
+    routes,
+    rows,
+    running,
+    sendroute,
+)
+from tests.control_plane.control_plane import Document, PrivateControlPlane
+from tests.control_plane.polling import eventually
+
+from sendroute.cluster.api import path_of
+
+EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/manifests"))
+LEASE = "sendroute-operator"
+KINDS = "sendingdomains,smtpprofiles,mailaccounts"
+
+
+@pytest.fixture
+def tenant(cluster: PrivateControlPlane) -> Iterator[str]:
+    """An empty cluster with the platform and one namespace."""
+    cluster.apply(PLATFORM)
+    name = cluster.create_namespace()
+    yield name
+    cluster.kubectl("delete", KINDS, "--all", "-n", name)
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "mailplatforms", "--all")
+
+
+def documents(example: Path) -> list[Document]:
+    """The manifests of an example. Their connections are not tested: there are no servers."""
+    found: list[Document] = []
+    for path in sorted((example / "manifests").rglob("*.yaml")):
+        found += filter(None, yaml.safe_load_all(path.read_text()))
+    for document in found:
+        profile = document["spec"].get("route", {}).get("newProfile")
+        if document["kind"] == "SMTPProfile":
+            profile = document["spec"]
+        if profile is not None:
+            profile["connectionTest"] = "skip"
+            profile.pop("credentials", None)
+    return found
+
+
+def namespace_of(document: Document) -> str | None:
+    if document["kind"] == "MailPlatform":
+        return None
+    name: str = document["metadata"].get("namespace", "default")
+    return name
+
+
+def put(cluster: PrivateControlPlane, document: Document) -> None:
+    """Apply one object, as ``kubectl apply --server-side`` does, in a tenth of the time."""
+    namespace = namespace_of(document)
+    path = path_of(document["kind"], namespace or "", document["metadata"]["name"])
+    answer = cluster.request(
+        "PATCH",
+        f"{path}?fieldManager=kubectl&force=true",
+        document,
+        content_type="application/apply-patch+yaml",
+    )
+    assert answer.status in (200, 201), answer.document
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_objects_in_any_order_end_where_the_files_end(
+    cluster: PrivateControlPlane, store: Path, tmp_path: Path, example: Path
+) -> None:
+    objects = documents(example)
+    files, of_files = tmp_path / "all.yaml", tmp_path / "of-files" / "sendroute.db"
+    of_files.parent.mkdir()
+    files.write_text(yaml.safe_dump_all(objects))
+    sendroute("init", store=of_files)
+    sendroute("apply", files, "--auto-approve", store=of_files, status=None)
+    expected = routes(of_files)
+    assert expected
+    namespaces = {name for name in map(namespace_of, objects) if name is not None} - {"default"}
+    for name in namespaces:
+        cluster.kubectl("create", "namespace", name, status=None)
+    random.Random(example.name).shuffle(objects)
+    try:
+        with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
+            for document in objects:
+                put(cluster, document)
+            eventually(lambda: routes(store) == expected)
+            assert operator.stop() == 0, operator.log
+        switched = rows(
+            store,
+            "SELECT name, count(*) FROM history WHERE kind = 'SendingDomain'"
+            " GROUP BY name HAVING count(*) > 1",
+        )
+        assert switched == [], "a domain had another route in between"
+    finally:
+        for name in {*namespaces, "default"}:
+            cluster.kubectl("delete", KINDS, "--all", "-n", name)
+        cluster.kubectl("delete", "mailplatforms", "--all")
+
+
+def test_changes_are_followed_and_a_restart_changes_nothing(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        cluster.apply(domain("b.example", tenant, route={"unconfigured": {}}))
+        eventually(lambda: routes(store).get("b.example") == "unconfigured")
+        cluster.kubectl("delete", "sendingdomain", "b-example", "-n", tenant)
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        assert operator.stop() == 0, operator.log
+    assert "Stopped by SIGTERM" in operator.log
+    before = rows(store, "SELECT count(*) FROM revision")
+    with running(cluster.kubeconfig, store, "--no-leader-election", "--listen", "") as operator:
+        time.sleep(4)
+        assert operator.stop() == 0, operator.log
+    assert rows(store, "SELECT count(*) FROM revision") == before
+
+
+def test_an_object_deleted_while_no_operator_runs_is_noticed(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    names = [f"{letter}.example" for letter in "abcdefgh"]
+    with running(cluster.kubeconfig, store, "--no-leader-election"):
+        cluster.apply(account(namespace=tenant), *(domain(name, tenant) for name in names))
+        eventually(lambda: len(routes(store)) == 8)
+    cluster.kubectl("delete", "sendingdomain", "a-example", "-n", tenant)
+    with running(cluster.kubeconfig, store, "--no-leader-election"):
+        eventually(lambda: set(routes(store)) == set(names[1:]))
+
+
+def test_an_object_deleted_behind_a_410_is_noticed(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    names = [f"{letter}.example" for letter in "abcdefgh"]
+    with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
+        cluster.apply(account(namespace=tenant), *(domain(name, tenant) for name in names))
+        eventually(lambda: len(routes(store)) == 8)
+        operator.send(signal.SIGSTOP)
+        cluster.kubectl("delete", "sendingdomain", "a-example", "-n", tenant)
+        cluster.compact()
+        cluster.restart_apiserver()
+        operator.send(signal.SIGCONT)
+        eventually(lambda: set(routes(store)) == set(names[1:]))
+        assert operator.stop() == 0, operator.log
+
+
+def test_the_operator_survives_an_api_server_that_is_killed(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: set(routes(store)) == {"a.example"})
+        cluster.kill_apiserver()
+        time.sleep(2)
+        assert routes(store) == {"a.example": "managed"}
+        cluster.start_apiserver()
+        cluster.apply(domain("b.example", tenant))
+        eventually(lambda: set(routes(store)) == {"a.example", "b.example"})
+        assert operator.stop() == 0, operator.log
+
+
+def test_a_namespace_deleted_by_mistake_is_held_back_until_it_is_approved(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    doomed = cluster.create_namespace()
+    with running(cluster.kubeconfig, store, "--no-leader-election"):
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        cluster.apply(account(namespace=doomed), domain("b.example", doomed))
+        eventually(lambda: set(routes(store)) == {"a.example", "b.example"})
+        cluster.kubectl("delete", "namespace", doomed)
+        eventually(lambda: _held_back(store) == {f"{doomed}/acme"})
+        assert routes(store)["b.example"] == "managed"
+        ((digest,),) = rows(store, "SELECT digest FROM account_status")
+        words = ("--auto-approve", "--digest", digest)
+        sendroute("approve", f"{doomed}/acme", *words, store=store)
+        eventually(lambda: set(routes(store)) == {"a.example"})
+        eventually(lambda: _held_back(store) == set())
+
+
+def _held_back(store: Path) -> set[str]:
+    found = rows(store, "SELECT namespace, account FROM account_status WHERE reason = 'held-back'")
+    return {"/".join(row) for row in found}
+
+
+def test_a_kind_that_may_not_be_listed_removes_nothing(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    operator_account = cluster.service_account(tenant, "operator")
+    kinds = ["mailplatforms", "mailaccounts", "smtpprofiles", "sendingdomains"]
+    with running(cluster.kubeconfig, store, "--no-leader-election"):
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: set(routes(store)) == {"a.example"})
+    cluster.allow(
+        operator_account,
+        [{"apiGroups": ["sendroute.dev"], "resources": kinds[:3], "verbs": ["list", "watch"]}],
+    )
+    options = ("--no-leader-election", "--interval", "1s")
+    with running(operator_account.kubeconfig, store, *options) as operator:
+        eventually(lambda: "SendingDomain objects cannot be followed" in operator.log)
+        time.sleep(3)
+        assert routes(store) == {"a.example": "managed"}
+        assert operator.stop() == 0, operator.log
+
+
+def test_only_the_listed_namespaces_are_touched(
+    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
+) -> None:
+    other = cluster.create_namespace()
+    cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+    cluster.apply(account(namespace=other), domain("b.example", other))
+    with running(cluster.kubeconfig, store, "--no-leader-election"):
+        eventually(lambda: set(routes(store)) == {"a.example", "b.example"})
+    platform = tmp_path / "platform.yaml"
+    platform.write_text(yaml.safe_dump(PLATFORM))
+    # Nobody declares b.example in a namespace that is read, and another account claims it.
+    options = ("--watch-namespaces", tenant, "--platform", str(platform), "--interval", "1s")
+    with running(cluster.kubeconfig, store, "--no-leader-election", *options) as operator:
+        cluster.apply(domain("b.example", tenant), domain("c.example", tenant))
+        eventually(lambda: "c.example" in routes(store))
+        time.sleep(3)
+        assert operator.stop() == 0, operator.log
+    holders = rows(
+        store,
+        "SELECT a.namespace, d.name FROM domain d JOIN account a ON a.id = d.account_id",
+    )
+    assert set(holders) == {(tenant, "a.example"), (tenant, "c.example"), (other, "b.example")}
+    assert rows(store, f"SELECT * FROM account_status WHERE namespace = '{other}'") == []  # noqa: S608
+    cluster.kubectl("delete", KINDS, "--all", "-n", other)
+
+
+def _lease(cluster: PrivateControlPlane) -> str:
+    done = cluster.kubectl("get", "lease", LEASE, "-n", SYSTEM, "-o", "json", status=None)
+    if done.returncode:
+        return ""
+    holder: str = json.loads(done.stdout)["spec"].get("holderIdentity") or ""
+    return holder
+
+
+def test_a_standby_takes_over_at_once_from_a_leader_that_is_stopped(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(running(cluster.kubeconfig, store))
+        eventually(lambda: _lease(cluster) != "")
+        leader = _lease(cluster)
+        second = stack.enter_context(running(cluster.kubeconfig, store))
+        names = [f"{letter}.example" for letter in "abcdefgh"]
+        cluster.apply(account(namespace=tenant), *(domain(name, tenant) for name in names))
+        eventually(lambda: len(routes(store)) == 8)
+        assert first.stop() == 0, first.log
+        assert "Released the Lease" in first.log
+        cluster.kubectl("delete", "sendingdomain", "a-example", "-n", tenant)
+        eventually(lambda: _lease(cluster) not in ("", leader), 10)
+        eventually(lambda: set(routes(store)) == set(names[1:]))
+        assert rows(store, "SELECT number FROM epoch") == [(2,)]
+        assert second.stop() == 0, second.log
+
+
+def test_a_leader_that_was_paused_writes_nothing_more_and_ends(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(running(cluster.kubeconfig, store))
+        eventually(lambda: "leads, in epoch" in first.log)
+        leader = _lease(cluster)
+        first.send(signal.SIGSTOP)
+        second = stack.enter_context(running(cluster.kubeconfig, store))
+        eventually(lambda: _lease(cluster) not in ("", leader))
+        eventually(lambda: "leads, in epoch" in second.log)
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: set(routes(store)) == {"a.example"})
+        first.send(signal.SIGCONT)
+        eventually(lambda: first.status is not None)
+        assert first.stop() == 1, first.log
+        assert "leader-replaced" in first.log
+        assert (
+            len(rows(store, "SELECT DISTINCT actor FROM revision")) == 2
+        )  # init, and the operator
+        assert second.stop() == 0, second.log
