@@ -89,10 +89,12 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
             new.rename(path)
             changed.append(name)
     except OSError as error:
+        name = error.filename2 or error.filename or directory  # of a rename, the new name
+        reason = (error.strerror or "an input/output error").lower()
         raise ProblemError(
             finding(
                 "unwritable",
-                f"{error.filename or directory} could not be written: {error.strerror}.",
+                f"{name} could not be written: {reason}.",
                 hint="Let the user that runs sendroute write to the directory.",
             )
         ) from error
