@@ -693,7 +693,7 @@ EMITTING = (
     "cluster",
 )
 """Where findings about objects come from."""
-OF_NO_OBJECT = {"not-held-back", "store-exists"}
+OF_NO_OBJECT = {"leader-replaced", "not-held-back", "store-exists"}
 
 
 def emitted() -> set[str]:

@@ -114,8 +114,8 @@ class ControlPlane:
 
     def install_crds(self) -> None:
         """Define Sendroute's kinds, as its chart does. More than one process may do so at once."""
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", _CRDS)
-        for file in _CRDS.glob("*.yaml"):
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-k", _CRDS)
+        for file in _CRDS.glob("[!k]*.yaml"):  # not the kustomization
             spec = yaml.safe_load(file.read_text())["spec"]
             path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
             eventually(lambda path=path: self.request("GET", path).status == 200)  # type: ignore[misc]

@@ -148,6 +148,7 @@ class Shown:
                 statuses.get(key),
                 None,
                 None,
+                tested=done.tested.get(key, frozenset()),
             )
         for key, (reason, plan) in done.waiting.items():
             objects = state.objects(key)
@@ -199,7 +200,8 @@ def _content(item: Reconciled) -> tuple[Any, ...]:
     """What decides whether an account must be reported again."""
     outcome = item.outcome
     return (
-        [(o.uid, o.generation) for o in item.objects],
+        # A status that another program changed or deleted is written again.
+        [(o.uid, o.generation, dict(o.annotations), o.status_json) for o in item.objects],
         item.findings,
         outcome.revision if outcome is not None else None,
         outcome.outcome is Outcome.FAILED if outcome is not None else None,
@@ -216,7 +218,7 @@ def _platform_content(item: ReconciledPlatform) -> tuple[Any, ...]:
     )
     seen = item.object
     return (
-        (seen.uid, seen.generation) if seen is not None else None,
+        (seen.uid, seen.generation, dict(seen.annotations), seen.status_json) if seen else None,
         item.findings,
         item.outcome in (None, Outcome.UNCHANGED, Outcome.COMMITTED),
         item.statuses.get(PLATFORM),
