@@ -24,7 +24,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.5"
+    assert document["format_version"] == "1.6"
     assert document["report"]["summary"]["create"] == 5
 
 
@@ -34,6 +34,22 @@ def test_a_saved_plan_is_applied_without_a_question_after_the_manifests_changed(
     (saved.parent / "manifests/acme.yaml").unlink()
     assert sendroute("apply", "change.plan").status == 0
     assert "shop.example.com" in sendroute("routes").out
+
+
+@pytest.mark.usefixtures("store")
+def test_a_refusal_has_the_same_position_when_the_saved_plan_is_applied(
+    sendroute: Program, manifests: Path
+) -> None:
+    too_few = account("acme", more=SWITCH.replace("2", "1"))
+    names = ("shop.example.com", "news.example.com")
+    domains = (domain("acme", name) for name in names)
+    write(manifests / "acme.yaml", too_few, profile("acme", "ses"), *domains)
+    planned = sendroute("plan", "manifests", "--out", "change.plan", "-o", "json")
+    applied = sendroute("apply", "change.plan", "-o", "json")
+    (before,), (after,) = (json.loads(result.out)["findings"] for result in (planned, applied))
+    assert before["code"] == "confirmation-exceeded"
+    assert before["position"]["column"] > 1
+    assert after == before
 
 
 def test_a_saved_plan_that_was_applied_is_stale_and_reports_its_revisions(

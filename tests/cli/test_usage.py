@@ -133,6 +133,28 @@ WRONG = {
     "both quiet and verbose": (("-q", "-v", "status"), "--quiet", "--verbose"),
     "an unknown kind": (("schema", "MailAcount"), "`MailAcount`", "Did you mean `MailAccount`?"),
     "a base for standard input": (("validate", "-", "--base", "HEAD"), "Standard input", "--base"),
+    "a log without a message": (
+        ("explain", "a@shop.example", "--log", "x"),
+        "--log",
+        "--message QUEUE-ID",
+    ),
+    "a message that never had an id": (("explain", "--message", "NOQUEUE"), "refused", "sender"),
+    "a message with an invalid id": (("explain", "--message", "4F2"), "`4F2`", "4F2A81C0B7"),
+    "a setting that Postfix does not get": (
+        ("postfix", "config", "--dir", "x", "--install", "--replace", "default_transprt"),
+        "`default_transprt`",
+        "Did you mean `default_transport`?",
+    ),
+    "a part of a service that is never replaced": (
+        ("postfix", "config", "--dir", "x", "--install", "--replace", "smtp/inet/privileged"),
+        "`smtp/inet/privileged`",
+        "postfix config --help",
+    ),
+    "a setting to replace without --install": (
+        ("postfix", "config", "--dir", "x", "--replace", "default_transport"),
+        "--replace",
+        "--install",
+    ),
     "a directory and a format": (("export", "--dir", "x", "-o", "json"), "--dir", "-o"),
 }
 

@@ -54,6 +54,25 @@ def test_warnings_fail_only_with_strict(sendroute: Program, manifests: Path) -> 
     assert sendroute("validate", "manifests", "--strict").status == 1
 
 
+def test_a_path_that_does_not_exist_is_the_only_finding(sendroute: Program) -> None:
+    result = sendroute("validate", "nodir", "-o", "json")
+    assert result.status == 1
+    (only,) = json.loads(result.out)["findings"]
+    assert only["code"] == "unreadable"
+
+
+def test_offline_nothing_is_claimed_about_the_account_that_holds_a_domain(
+    sendroute: Program, manifests: Path
+) -> None:
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "shop.example.com"))
+    result = sendroute("validate", "manifests", "-o", "json")
+    messages = {item["message"] for item in json.loads(result.out)["findings"]}
+    assert messages == {
+        "shop.example.com is declared by more than one account: the one that holds it in the store"
+        " keeps it; if none does, no account gets it."
+    }
+
+
 def test_quiet_prints_only_problems(sendroute: Program, manifests: Path) -> None:
     assert sendroute("-q", "validate", "manifests").out == ""
     (manifests / "worse.yaml").write_text("a: [\n")

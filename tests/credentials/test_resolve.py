@@ -232,7 +232,10 @@ def test_circular_and_dangling_links_are_refused(write_secret: WriteSecret) -> N
     directory = write_secret(username=NAME)
     password = directory / "acme" / "ses-smtp" / "password"
     password.symlink_to("password")
-    refused(look_up(directory), "secret-invalid")
+    answer = look_up(directory)
+    refused(answer, "secret-invalid")
+    assert isinstance(answer, SecretProblem)
+    assert answer.hint == "Correct the link."
     password.unlink()
     password.symlink_to("nothing")
     refused(look_up(directory), "secret-missing")

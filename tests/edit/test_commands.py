@@ -318,3 +318,31 @@ def test_a_rename_to_an_invalid_name_says_what_a_name_is(
     assert (ran.status, files_of(tree)) == (1, before)
     assert "edit-by-hand" not in ran.err
     assert "metadata.name must be" in ran.err
+
+
+def test_an_edit_does_not_claim_what_was_so_before(sendroute: Program, workdir: Path) -> None:
+    """A reference to a profile that is gone is nothing that a change of the plan causes."""
+    (workdir / "m.yaml").write_text(
+        """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailPlatform
+metadata: {name: default}
+spec:
+  plans:
+  - {name: nano, managed: false}
+  - {name: pro, managed: false}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: MailAccount
+metadata: {name: acme}
+spec: {plan: pro}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: a-example}
+spec: {account: acme, domain: a.example, route: {profile: gone}}
+"""
+    )
+    result = sendroute("edit", "set-plan", "acme", "nano", "m.yaml")
+    assert (result.status, result.err) == (0, "")
+    assert "plan: nano" in (workdir / "m.yaml").read_text()

@@ -150,9 +150,42 @@ def test_the_command_of_the_unit_applies_a_signed_commit(tmp_path: Path) -> None
             service.wait()
 
 
-def test_every_credential_of_the_unit_is_loaded() -> None:
-    loaded = {value.partition(":")[0] for name, value in SETTINGS if name == "LoadCredential"}
-    assert set(re.findall(r"%d/([\w-]+)", UNIT)) == loaded
+RELAY = ROOT / "examples" / "relay" / "sendroute-relay.service"
+
+
+@pytest.mark.parametrize("file", [DIRECTORY / "sendroute-run.service", RELAY])
+def test_every_credential_of_the_unit_is_loaded(file: Path) -> None:
+    loaded = re.findall(r"^LoadCredential=([\w-]+):", file.read_text(), re.MULTILINE)
+    assert set(re.findall(r"%d/([\w-]+)", file.read_text())) == set(loaded)
+
+
+def test_the_relay_unit_sets_only_what_the_program_reads(tmp_path: Path) -> None:
+    """Its command starts with its variables: no unknown one, no wrong value of an option."""
+    assignments = re.findall(r"^Environment=(\w+)=(.*)$", RELAY.read_text(), re.MULTILINE)
+    variables = {name: value.replace("%d", str(tmp_path)) for name, value in assignments}
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "foreign").write_text("")  # so that it ends
+    (line,) = re.findall(r"^ExecStart=(.*)$", RELAY.read_text(), re.MULTILINE)
+    program, *arguments = shlex.split(line.replace("${STATE_DIRECTORY}", str(tables)))
+    assert program == "/opt/sendroute/bin/sendroute"
+    completed = subprocess.run(
+        [sys.executable, "-m", "sendroute", *arguments, "--log-format", "text"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator"), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert completed.returncode == 1, completed.stderr
+    assert "unsafe-directory" in completed.stderr
+    assert "unknown and has no effect" not in completed.stderr
+
+
+def test_every_example_is_in_the_table_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    pages = {f"examples/{page.parent.name}/README.md" for page in ROOT.glob("examples/*/README.md")}
+    assert {page for page in pages if f"]({page})" not in readme} == set()
 
 
 @pytest.mark.parametrize(

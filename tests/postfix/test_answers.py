@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 
+import idna
 import pytest
 
 from sendroute.cli.main import main
+from sendroute.postfix.tables import TRANSPORT
 
-from .programs import real_mail
+from .programs import program, real_mail
 from .sending import MANAGED, UNCONFIGURED, Sending, account, domain, profile, through
 
 pytestmark = real_mail()
@@ -132,6 +134,103 @@ def test_the_null_sender_is_explained_as_it_is_delivered(answering: Sending) -> 
     transport = explained(answering, "<>")
     assert transport is not None
     assert delivered(answering, "", "a-null") == transport.partition(":")[2]
+
+
+FOLDED = {"straße.test": "strasse.test", "σας.test": "σασ.test"}
+"""What Postfix folds the name of one account's domain to: a domain of another account."""
+
+
+@pytest.fixture(scope="module")
+def folding(answering: Sending) -> Sending:
+    answering.secret("folded", "mine", "second", "2-secret")
+    answering.apply(
+        account("folded"),
+        profile("folded", "mine", "smtp.one.test", 465, "tls", "mine"),
+        *(domain("folded", name, through("mine")) for name in FOLDED),
+        *(domain("many", name, through("two")) for name in FOLDED.values()),
+    )
+    return answering
+
+
+def ascii_form(name: str) -> str:
+    return idna.encode(name).decode("ascii")
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_postfix_looks_up_another_domain_than_it_was_given(folding: Sending, name: str) -> None:
+    """Why that form of a domain must not be accepted."""
+    table = TRANSPORT.map(str(folding.server.tables))
+    answer = folding.server.program("postmap", "-q", f"a@{name}", table).strip()
+    assert answer == folding.transport(FOLDED[name]) != folding.transport(ascii_form(name))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "<a@straße.test> SMTPUTF8",
+        "<a@straße.test>",
+        "a@straße.test SMTPUTF8 AUTH=x@y",
+        " < a@straße.test > SMTPUTF8",
+        "<a@straße.test.> SMTPUTF8",
+        '<a@"straße".test> SMTPUTF8',
+        "<@b.test:a@straße.test> SMTPUTF8",
+        "<a@STRAẞE.test> SMTPUTF8",
+        "<a@sub.straße.test> SMTPUTF8",
+        "<a@σας.test> SMTPUTF8",
+        "<straße.test!a> SMTPUTF8",
+        "<a%straße.test> SMTPUTF8",
+    ],
+)
+@pytest.mark.parametrize("command", ["MAIL FROM:", "mail  from:", "MAIL\tFROM:", "MAIL FROM :"])
+def test_a_domain_that_postfix_folds_to_another_is_refused(
+    folding: Sending, command: str, path: str
+) -> None:
+    with folding.server.session() as session:
+        session.ehlo()
+        session.command_encoding = "utf-8"
+        code, reply = session.docmd(f"{command}{path}")
+        if code == 250:
+            code, reply = session.rcpt("b@rcpt.test")
+    assert code in (501, 554), reply
+    assert b"ASCII form" in reply or code == 501, reply
+
+
+@pytest.mark.parametrize("address", ["groß@late.test", '"a@straße.test"@late.test'])
+def test_a_letter_in_the_local_part_is_no_domain(folding: Sending, address: str) -> None:
+    transport = explained(folding, address)
+    assert transport is not None
+    assert delivered(folding, address, f"a-{address}") == transport.partition(":")[2]
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_a_domain_that_is_refused_is_explained_so(folding: Sending, name: str) -> None:
+    assert explained(folding, f"a@{name}") is None
+    assert explained(folding, name) is not None, "the domain itself has a route"
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_the_ascii_form_and_the_folded_domain_take_their_own_routes(
+    folding: Sending, name: str
+) -> None:
+    routes = set()
+    for number, form in enumerate((ascii_form(name), FOLDED[name])):
+        transport = explained(folding, f"a@{form}")
+        assert transport is not None
+        sent = delivered(folding, f"a@{form}", f"a-{name}-{number}")
+        assert sent == transport.partition(":")[2]
+        routes.add(sent)
+    assert len(routes) == 2
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_mail_that_passes_no_restriction_waits(folding: Sending, name: str) -> None:
+    server = folding.server
+    sendmail = server.inside(str(program("sendmail")), "-f", f"a@{name}", "b@rcpt.test")
+    subprocess.run(sendmail, env=server.environment, input=b"Subject: s\n\nx\n", check=True)
+    server.wait(lambda: "deferred" in server.statuses(f"a@{name}"), "it does not wait")
+    assert set(server.statuses(f"a@{name}")) == {"deferred"}
+    assert "4.7.1" in server.last_attempt(f"a@{name}")
+    server.discard(f"a@{name}")
 
 
 def check(sending: Sending, *, status: int) -> str:

@@ -79,6 +79,15 @@ def test_a_change_has_whether_it_was_applied():
         assert document["store"]["revision"] == 8
 
 
+def test_what_fails_for_every_account_is_one_finding():
+    failed = finding("store-failed", "The store cannot be written.")
+    accounts = tuple(
+        AccountOutcome(key, Outcome.FAILED, 4, (failed,)) for key in (KEY, AccountKey("b", "b"))
+    )
+    document = parsed(reports.of_result(Result(PLAN, None, accounts, 8, (failed,))))
+    assert [item["code"] for item in document["findings"]].count("store-failed") == 1
+
+
 def test_validation_counts_errors_and_warnings():
     warning = finding("unusual-port", "m")
     document = parsed(reports.of_findings([UNKNOWN, warning, finding("suspended", "m")]))

@@ -225,10 +225,11 @@ class EditSession:
 
         They have no position, because the new texts are not written yet."""
         desired = compile_reading(self._reading, self._documents)
-        before = set(map(_identity, check_tree(desired)))
+        base = desired if deletes else None
+        before = set(map(_identity, check_tree(desired, base)))
         new = [
             replace(finding, where=None, related=())
-            for finding in check_tree(after, desired if deletes else None)
+            for finding in check_tree(after, base)
             if _identity(finding) not in before and not _is_intended(finding)
         ]
         wrong = [

@@ -1,14 +1,17 @@
 """``explain --message``: the route that one message took, by Postfix's log and the store."""
 
 import errno
+import gzip
 import sys
+import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, BinaryIO
+from io import BufferedReader
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sendroute.delivery.explain import Explanation
-from sendroute.delivery.mail_log import QUEUE_ID, Delivery, LoggedMessage, find_message, moment_of
+from sendroute.delivery.mail_log import Delivery, LoggedMessage, find_message, moment_of
 from sendroute.delivery.message import MessageExplanation, UsedNexthop, assignment_of
 from sendroute.delivery.sender import NULL_SENDER, read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from sendroute.store.record import Store
 
 LOG = "/var/log/mail.log"
+_GZIP = b"\x1f\x8b"  # RFC 1952, section 2.3.1
+_OTHERS = ((b"\xfd7zXZ", "xz"), (b"BZh", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_MAGIC = 8
 _LONGEST = 65_536
 _SHOWN = 200
 """Characters of a server's answer that are shown."""
@@ -35,33 +41,26 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
 
     Args:
         queue_id: the queue id, as Postfix logs it.
-        log: the path of the log; ``-`` is standard input.
+        log: the path of the log, plain or compressed by gzip; ``-`` is standard input.
 
     Returns:
         What the log says of the latest message with that id.
 
     Raises:
-        ProblemError: the id is none (``invalid-value``), the log cannot be read (``unreadable``),
-            or does not have the message (``unknown-message``).
+        ProblemError: the log cannot be read (``unreadable``), or does not have the message
+            (``unknown-message``).
     """
-    if QUEUE_ID.fullmatch(queue_id) is None:
-        raise ProblemError(
-            finding(
-                "invalid-value",
-                f"`{clean(queue_id)[:80]}` is not a queue id.",
-                hint="Write the id as Postfix logs it, for example 4F2A81C0B7.",
-            )
-        )
     try:
         with _opened(log) as file:
             needle = queue_id.encode()
             lines = (line.decode("utf-8", "replace") for line in _lines(file) if needle in line)
             message = find_message(lines, queue_id)
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
         raise ProblemError(
             finding(
                 "unreadable",
-                f"The mail log {log} cannot be read: {(error.strerror or str(error)).lower()}.",
+                f"The mail log {log} cannot be read: {(reason or 'it is damaged').lower()}.",
                 hint="Give another log, or the journal by standard input.",
             )
         ) from error
@@ -77,12 +76,20 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
     return message
 
 
-def _opened(log: str) -> AbstractContextManager[BinaryIO]:
-    if log != "-":
-        return open(log, "rb")  # noqa: PTH123 - the caller closes it
-    if sys.stdin is None:
+@contextmanager
+def _opened(log: str) -> Iterator[BinaryIO]:
+    if log == "-" and sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    return nullcontext(sys.stdin.buffer)
+    source = nullcontext(sys.stdin.buffer) if log == "-" else open(log, "rb")  # noqa: PTH123, SIM115
+    with source as file:
+        begins = file.peek(_MAGIC) if isinstance(file, BufferedReader) else b""
+        if begins.startswith(_GZIP):  # logrotate(8) compresses old logs
+            with gzip.open(file) as plain:
+                yield cast("BinaryIO", plain)
+            return
+        if other := next((name for magic, name in _OTHERS if begins.startswith(magic)), None):
+            raise OSError(errno.EINVAL, f"it is compressed by {other}: give it by standard input")
+        yield file
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -122,7 +122,8 @@ def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:
     """Write a plan into a file. It names secrets, but holds none. Returns the findings if it cannot
     be written, because the plan is shown in any case."""
     report = of_plan(planned.plan, locate=planned.tree.locate)
-    saved = saved_plan_of(planned, "".join(render(report, Format.JSON)), str(Path.cwd()))
+    text, reported = "".join(render(report, Format.JSON)), locations_of(planned.plan)
+    saved = saved_plan_of(planned, text, str(Path.cwd()), reported)
     try:
         write(path, [encode(saved)], subject="The saved plan", mode=0o600)
     except ProblemError as problem:

@@ -14,6 +14,8 @@ from sendroute.runtime.settings import DEFAULT_STORE, Settings
 if TYPE_CHECKING:
     from sendroute.runtime.factory import Factory
 
+COMMITS = "sendroute.reconcile.commit"
+"""The log of what became of each account."""
 _NARROWEST, _WIDEST = 40, 10_000
 
 
@@ -124,9 +126,15 @@ def prepare_streams() -> None:
 
 def start_logs(session: Session, *, lasting: bool = False) -> None:
     """Start logging as the user chose; ``lasting`` as in :func:`sendroute.runtime.logs.start`."""
+    import logging
+
     from sendroute.runtime import logs
 
-    logs.start(session.settings.log_format, _level(session, lasting), lasting=lasting)
+    log_format = session.settings.log_format
+    logs.start(log_format, _level(session, lasting), lasting=lasting)
+    # The report says it, with the hint.
+    is_reported = log_format == "text" and not lasting and not session.terminal.verbose
+    logging.getLogger(COMMITS).setLevel("CRITICAL" if is_reported else "NOTSET")
 
 
 def _level(session: Session, lasting: bool) -> str:

@@ -16,7 +16,12 @@ _MAX_LINE = 12_288
 
 
 class InvalidSecretError(Exception):
-    """Completes a sentence that begins with the name of the key: ``is empty``."""
+    """Completes a sentence that begins with the name of the key: ``is empty``. ``hint`` is what to
+    do, if it is not about the content."""
+
+    def __init__(self, predicate: str, hint: str | None = None) -> None:
+        super().__init__(predicate)
+        self.hint = hint
 
 
 class SecretNotFoundError(InvalidSecretError):

@@ -70,12 +70,15 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
     try:
         path = os.path.realpath(Path(home, ref.name, key), strict=True)
         if not _holds(home, path):
-            raise InvalidSecretError("is a link that leads out of its namespace's directory")
+            raise InvalidSecretError(
+                "is a link that leads out of its namespace's directory",
+                "Put the file into the directory of its namespace.",
+            )
         # Non-blocking: opening a FIFO would wait for a writer forever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(handle, "rb") as file:  # noqa: PTH123  a descriptor
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise InvalidSecretError("is not a regular file")
+                raise InvalidSecretError("is not a regular file", "Put a file there.")
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _error_of(error, "file") from error
@@ -100,11 +103,16 @@ def _error_of(error: OSError, kind: str) -> InvalidSecretError:
         case errno.ENOENT | errno.ENOTDIR if kind == "file":
             return SecretNotFoundError("is missing")
         case errno.ENOENT | errno.ENOTDIR:
-            return InvalidSecretError("is not a directory")
+            return InvalidSecretError(
+                "is not a directory", "Put a directory there with the files username and password."
+            )
         case errno.EACCES | errno.EPERM:
-            return InvalidSecretError("is not readable for the user that runs sendroute")
+            return InvalidSecretError(
+                "is not readable for the user that runs sendroute",
+                "Give that user the right to read the file, and to enter the directories above it.",
+            )
         case errno.ELOOP:
-            return InvalidSecretError("is a circular link")
+            return InvalidSecretError("is a circular link", "Correct the link.")
         case _:
             reason = (error.strerror or "input/output error").lower()
-            return InvalidSecretError(f"cannot be read ({reason})")
+            return InvalidSecretError(f"cannot be read ({reason})", "Fix the disk or its mount.")

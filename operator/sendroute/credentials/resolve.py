@@ -85,7 +85,7 @@ class Secrets:
         try:
             return files.read_consistently(directory, ref, read)
         except InvalidSecretError as unfit:
-            return problem("secret-invalid", ref, str(unfit))
+            return problem("secret-invalid", ref, str(unfit), unfit.hint)
 
     def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         names = {key: name for key in KEYS if (name := variable(ref, key)) in self._environment}

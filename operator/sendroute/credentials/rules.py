@@ -79,7 +79,7 @@ def credential_in(
     except InvalidSecretError as unfit:
         missing = isinstance(unfit, SecretNotFoundError)
         code = key_missing if missing else "secret-invalid"
-        return problem(code, ref, f"cannot be used: its {key_name} {unfit}")
+        return problem(code, ref, f"cannot be used: its {key_name} {unfit}", unfit.hint)
 
 
 def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:
@@ -100,7 +100,7 @@ def _not_allowed(
         return SecretProblem(
             "secret-not-bound",
             f"The secret {ref} is not sent anywhere: its {ALLOWED_HOSTS} {unfit}.",
-            "One host or host:port a line, # for comments.",
+            unfit.hint or "One host or host:port a line, # for comments.",
         )
     return SecretProblem(
         "secret-not-bound",
@@ -119,10 +119,10 @@ def of_another_owner(ref: SecretRef, host: str, port: int) -> SecretProblem:
     )
 
 
-def problem(code: str, ref: SecretRef, predicate: str) -> SecretProblem:
-    """A problem whose message is the secret and a predicate."""
+def problem(code: str, ref: SecretRef, predicate: str, hint: str | None = None) -> SecretProblem:
+    """A problem whose message is the secret and a predicate; ``hint`` if it is not the content."""
     return SecretProblem(
         code,
         f"The secret {ref} {predicate}.",
-        "Its keys are username and password, each UTF-8 text in one line.",
+        hint or "Its keys are username and password, each UTF-8 text in one line.",
     )

@@ -17,6 +17,11 @@ NULL_SENDER = "<>"
 """The null sender as people write it, and its key in Postfix's tables: postconf(5),
 ``smtpd_null_access_lookup_key`` and ``empty_address_default_transport_maps_lookup_key``."""
 
+FOLDED_LETTERS = ("ß", "ẞ", "ς")
+"""Letters that Postfix folds to others when it looks up a key (Unicode's full case folding), so
+that it would find another domain: ``strasse`` for ``straße``. IDNA keeps them apart (RFC 5894,
+7.2)."""
+
 
 class Sender(NamedTuple):
     """``domain`` is as it was typed, neither lower-cased nor encoded; None for the null sender."""
@@ -52,6 +57,16 @@ def read_sender(text: str) -> Sender:
     if re.search(r'[\s"<>@,;()\\]', inner):
         raise _not_a_sender(text)
     return Sender(inner, inner)
+
+
+def is_folded(address: str) -> bool:
+    """Whether the domain of an address is written with letters that Postfix folds to others.
+
+    Args:
+        address: an envelope sender as it was typed. A bare domain is never written to Postfix.
+    """
+    _, at, domain = address.rpartition("@")
+    return bool(at) and any(letter in domain for letter in FOLDED_LETTERS)
 
 
 def _not_a_sender(text: str) -> ProblemError:

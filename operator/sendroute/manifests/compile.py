@@ -285,6 +285,8 @@ class Compilation:
     def _report_no_platform(self, *, complete: bool) -> None:
         if any(item.code == Code.NO_MANIFESTS for item in self.findings):
             return
+        if not complete and not self.drafts:  # what could not be read says why
+            return
         message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default, which defines the service plans."
         if not complete:

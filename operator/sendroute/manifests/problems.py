@@ -166,6 +166,8 @@ def _invalid(kind: str, path: Path, value: Any, written: str | None) -> Problem:
     secret = "credentials" in path and value is not None and not isinstance(value, dict)
     as_written = written if written and len(written) <= 40 else shown(value)
     given = "the value written there" if secret else as_written
+    if isinstance(value, list) and value and isinstance(node, inspect.ListType):
+        given = f"{len(value)}"
     subject = dotted(path) if path else "the document"
     message = f"{subject} must be {expected(node)}, not {given}."
     return Problem(

@@ -9,6 +9,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import UNCONFIGURED, Origin, Route
 from sendroute.model.spelling import did_you_mean
+from sendroute.model.words import counted
 from sendroute.planner.domains import newly_declared
 from sendroute.planner.inputs import AccountInput, RouteContext
 
@@ -66,7 +67,7 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Apply
         return _refuse(
             inputs,
             "awaiting-confirmation",
-            f"The apply-all {requested.id} would switch {domains} domains of account"
+            f"The apply-all {requested.id} would switch {counted(domains, 'domain')} of account"
             f" {inputs.key.name} to {requested.route}, but is not confirmed.",
             f"To run it, add to spec.applyToAll: confirm: {{domains: {domains}}}",
         )
@@ -74,9 +75,9 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Apply
         return _refuse(
             inputs,
             "confirmation-exceeded",
-            f"The apply-all {requested.id} is confirmed for {requested.confirm} domains, but"
-            f" account {inputs.key.name} has {domains}.",
-            f"To switch all {domains} domains, set confirm: {{domains: {domains}}}",
+            f"The apply-all {requested.id} is confirmed for {counted(requested.confirm, 'domain')},"
+            f" but account {inputs.key.name} has {domains}.",
+            f"To switch all of them, set confirm: {{domains: {domains}}}",
             "confirm",
             "domains",
         )

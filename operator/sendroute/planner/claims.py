@@ -459,7 +459,10 @@ def _conflict(
     related: Iterable[Where | None],
 ) -> Finding:
     if holder is None:
-        message = f"{desired.domain} is declared more than once; no account gets it."
+        message = (
+            f"{desired.domain} is declared by more than one account: the one that holds it in the"
+            " store keeps it; if none does, no account gets it."
+        )
     else:
         message = f"{desired.domain} belongs to account {holder}; account {key} does not get it."
     return finding(

@@ -16,6 +16,7 @@ _OF_SMTPD = (
     "smtpd_sender_restrictions",
     "smtpd_data_restrictions",
     "smtpd_sender_login_maps",
+    "smtpd_command_filter",
 )
 """What a service of smtpd must not set for itself."""
 

@@ -1,5 +1,6 @@
 """Whether a running Postfix gives the answers of ``explain``."""
 
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -95,7 +96,9 @@ def check_tables(directory: str) -> list[Finding]:
             finding(
                 "unreadable",
                 f"The directory {directory} cannot be read: {reason}.",
-                hint="Run the check as root, or as a member of the group of Postfix.",
+                hint="Correct the path or the disk."
+                if os.geteuid() == 0
+                else "Run the check as root, or as a member of the group of Postfix.",
             )
         ]
     findings = [

@@ -81,18 +81,20 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
         for name, content in contents.items():
             path = root / name
-            if path.is_file() and path.read_text() == content:
+            if path.is_file() and path.read_text("utf-8") == content:
                 continue
             new = root / f".{name}.new"
-            new.write_text(content)
+            new.write_text(content, "utf-8")
             new.chmod(0o644)
             new.rename(path)
             changed.append(name)
     except OSError as error:
+        name = error.filename2 or error.filename or directory  # of a rename, the new name
+        reason = (error.strerror or "an input/output error").lower()
         raise ProblemError(
             finding(
                 "unwritable",
-                f"{error.filename or directory} could not be written: {error.strerror}.",
+                f"{name} could not be written: {reason}.",
                 hint="Let the user that runs sendroute write to the directory.",
             )
         ) from error

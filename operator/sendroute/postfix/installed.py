@@ -273,5 +273,7 @@ def _failed(program: str, why: str) -> Finding:
     return finding(
         "postfix-failed",
         f"Postfix's program {program} failed: {why}",
-        hint="Run it as root, and correct what Postfix reports.",
+        hint="Correct what Postfix reports."
+        if os.geteuid() == 0
+        else "Correct what Postfix reports, or run it as root.",
     )

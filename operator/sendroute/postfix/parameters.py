@@ -136,7 +136,8 @@ def _routes(directory: str) -> tuple[Parameter, ...]:
         ),
         Parameter(
             "sender_dependent_default_transport_maps",
-            f"{tables.TRANSPORT.map(directory)}, {tables.NULL_TRANSPORT.map(directory)}",
+            f"regexp:{directory}/{tables.FOLDED_ROUTES}, {tables.TRANSPORT.map(directory)},"
+            f" {tables.NULL_TRANSPORT.map(directory)}",
             "The route by the sender's domain: postconf(5). Bounces have an entry of their own.",
         ),
         Parameter(
@@ -182,6 +183,11 @@ def _senders(directory: str, *, signs_in: bool) -> tuple[Parameter, ...]:
             "smtpd_sender_login_maps",
             tables.SENDERS.map(directory),
             "Which signed-in clients own a domain: postconf(5) smtpd_sender_login_maps.",
+        ),
+        Parameter(
+            "smtpd_command_filter",
+            f"regexp:{directory}/{tables.FOLDED_COMMANDS}",
+            "Refuses the domains that Postfix would look up as others: postconf(5).",
         ),
         Parameter(
             "smtpd_reject_unlisted_recipient",

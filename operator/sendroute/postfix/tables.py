@@ -5,7 +5,10 @@ Postfix escapes it for those alone. ``%d`` is the domain of an address and suppr
 of something else, such as parent domains (access(5)).
 """
 
+import re
 from typing import NamedTuple
+
+from sendroute.delivery.sender import FOLDED_LETTERS
 
 DATABASE = "tables.sqlite"
 ALIASES = "aliases"
@@ -73,12 +76,32 @@ TABLES = (
     CLOSED_SENDERS,
 )
 
+FOLDED_COMMANDS = "folded-commands"
+FOLDED_ROUTES = "folded-routes"
 UNKNOWN_SENDERS = "unknown-senders"
 DELIVERY_STATUS = "delivery-status"
 
+_FOLDED = f"({'|'.join(FOLDED_LETTERS)})"
+_MAIL_FROM = "^MAIL[[:space:]]+FROM[[:space:]]*:"
+_END = ">?([[:space:]].*)?$"
+_STAND_IN = "sender@folded.invalid"
+
 PATTERNS = {
-    UNKNOWN_SENDERS: """\
+    FOLDED_COMMANDS: f"""\
+# Postfix folds these letters of a sender's domain before it looks it up, also in a table of
+# patterns, and would find another domain. So it reads another sender instead, which is refused:
+# postconf(5) smtpd_command_filter, regexp_table(5). A domain follows an @, or is in an old form
+# without one.
+/{_MAIL_FROM}.*@[^@>]*{_FOLDED}[^@>]*{_END}/ MAIL FROM:<{_STAND_IN}>
+/{_MAIL_FROM}[^@>]*{_FOLDED}[^@>]*{_END}/ MAIL FROM:<{_STAND_IN}>
+""",
+    FOLDED_ROUTES: f"""\
+# The same for mail that comes without SMTP, such as sendmail(1)'s: it waits.
+/@[^@]*{_FOLDED}[^@]*$/ retry:4.7.1 Write the domain of the sender in its ASCII form (xn--)
+""",
+    UNKNOWN_SENDERS: f"""\
 # The refusal of every sender that the access table does not have: regexp_table(5), access(5).
+/^{re.escape(_STAND_IN)}$/ REJECT 5.7.1 Write the domain of the sender in its ASCII form (xn--)
 /^<>$/ REJECT 5.7.1 Bounces are not accepted here: no relay is set for them
 /@([^@]+)$/ REJECT 5.7.1 No account here has the domain $1: declare it, then send again
 /^/ REJECT 5.7.1 No account here has this sender: use an address with your domain

@@ -7,7 +7,7 @@ is the same. It contains only names of secrets, never their values.
 
 import hashlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
@@ -21,7 +21,15 @@ from sendroute.model.change import Action, DomainCounts, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
-from sendroute.model.finding import Finding, Position, Severity, located, no_positions, whole_file
+from sendroute.model.finding import (
+    Finding,
+    Locate,
+    Position,
+    Severity,
+    Where,
+    located,
+    whole_file,
+)
 from sendroute.model.owner import PLATFORM, owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
@@ -32,7 +40,7 @@ from sendroute.reconcile.applied_plan import History, applied_revisions, stopped
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import SavedInputs, decide
 
-FORMAT_VERSION = "1.5"
+FORMAT_VERSION = "1.6"
 _MARKER = "sendroute-saved-plan"
 # What a file begins with, without white space, and the fields that follow.
 _BEGINNING = f'{{"format":"{_MARKER}"'.encode()
@@ -107,7 +115,8 @@ class SavedPlan(Struct, frozen=True):
     damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
     belongs to the manifests; such a plan is refused. ``pending`` is what the guards count of the
     accounts that the plan leaves out. ``manifest`` is the absolute path of the platform's manifest:
-    the same relative caFile is read wherever the plan is applied.
+    the same relative caFile is read wherever the plan is applied. ``positions`` are the lines of
+    what the plan reports, because its manifests may be elsewhere when it is applied.
     """
 
     format: str
@@ -133,6 +142,11 @@ class SavedPlan(Struct, frozen=True):
     manifest: str = ""
     unread: tuple[SavedFinding, ...] = ()
     ill_formed: tuple[tuple[AccountKey, SavedFinding], ...] = ()
+    positions: tuple[tuple[Where, Position], ...] = ()
+
+    def locate(self) -> Locate:
+        """Finds the positions that were shown when the plan was made."""
+        return dict(self.positions).get
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -204,13 +218,16 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
     return frozenset(reported | claiming | holding)
 
 
-def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
+def saved_plan_of(
+    planned: Planned, report: str, directory: str, reported: Iterable[Where | None]
+) -> SavedPlan:
     """Convert a plan to the form in which it is saved.
 
     Args:
         planned: the plan, and what it was made from.
         report: the plan as JSON.
         directory: the working directory, to which the paths of the manifests are relative.
+        reported: the values in the manifests that the plan reports.
 
     Returns:
         The saved form, without a checksum: only the accounts and findings that the plan concerns.
@@ -265,7 +282,16 @@ def saved_plan_of(planned: Planned, report: str, directory: str) -> SavedPlan:
             for key, item in sorted(desired.ill_formed.items(), key=itemgetter(0))
             if key in accounts
         ),
+        positions=tuple(_positions(reported, planned.tree.locate)),
     )
+
+
+def _positions(
+    reported: Iterable[Where | None], locate: Locate
+) -> Iterator[tuple[Where, Position]]:
+    for where in dict.fromkeys(reported):
+        if where is not None and (position := locate(where)) is not None:
+            yield where, position
 
 
 def _saved(item: Finding) -> SavedFinding:
@@ -317,7 +343,7 @@ def plan_again(
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
     tree = DesiredTree(
-        saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
+        saved.desired(), saved.commit, saved.locate(), mismatches, lambda _applied: saved.ancestry
     )
     request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
     planned = reconciler.plan(tree, request)

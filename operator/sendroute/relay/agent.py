@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import apsw
@@ -142,7 +143,9 @@ class Agent:
         except apsw.Error as error:
             self._not_written(_reason(error))
         except OSError as error:
-            self._not_written(error.strerror or "the disk cannot be written")
+            reason = (error.strerror or "the disk cannot be written").lower()
+            name = error.filename2 or error.filename  # of a rename, the new name
+            self._not_written(f"{Path(name).name}: {reason}" if name else reason)
         self._report_health()
         self._wakeups.wait(self._next_at() - time.monotonic())
 

@@ -21,6 +21,7 @@ from sendroute.postfix.tables import ALIASES, CONFIGURATION, DATABASE
 _LOCK = "agent.lock"
 _NEW = ".new"
 _LOG_SUFFIXES = ("-wal", "-shm")
+_NO_DIRECTORY = (errno.EEXIST, errno.ENOTDIR, errno.ENOENT)
 _OWN = frozenset({ALIASES, _LOCK, "lost+found", *CONFIGURATION})
 
 
@@ -57,7 +58,7 @@ class RelayDirectory:
             self._secure()
             lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise self.unwritable(self.path, error) from error
+            raise self.unwritable(error.filename or self.path, error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -143,12 +144,17 @@ class RelayDirectory:
             )
         )
 
-    def unwritable(self, path: Path, error: OSError) -> ProblemError:
+    def unwritable(self, path: Path | str, error: OSError) -> ProblemError:
         """The problem of a file or directory that cannot be written."""
-        reason = os.strerror(error.errno) if error.errno else "it cannot be written"
-        return ProblemError(
-            finding("unwritable", f"Cannot write {path}: {reason}.", hint="Fix the cause.")
-        )
+        if error.errno in _NO_DIRECTORY:
+            message = f"{path} is no directory, and none can be created there."
+            hint = "Choose a directory, or a path at which the agent can create one."
+        else:
+            reason = os.strerror(error.errno) if error.errno else "an input/output error"
+            message = f"Cannot write {path}: {reason[:1].lower()}{reason[1:]}."
+            hint = "Choose a directory that the user that runs the agent may write to, on a disk"
+            hint += " with free space."
+        return ProblemError(finding("unwritable", message, hint=hint))
 
     def write_aliases(self, aliases: Iterable[tuple[str, str]]) -> None:
         """Replace the alias file, completely or not at all.

@@ -172,11 +172,13 @@ def of_result(result: Result, *, locate: Locate = no_positions, command: str = "
         The report of the result's plan, with the outcomes.
     """
     plan = result.plan
-    findings = [
-        *plan.all_findings,
-        *result.findings,
-        *chain.from_iterable(outcome.findings for outcome in result.accounts),
-    ]
+    findings = dict.fromkeys(  # a store that fails is the same finding for every account
+        [
+            *plan.all_findings,
+            *result.findings,
+            *chain.from_iterable(outcome.findings for outcome in result.accounts),
+        ]
+    )
     outcomes = {account.key: (account.outcome, account.revision) for account in result.accounts}
     return Report(
         command,

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sendroute.credentials.key_file import key_path
@@ -133,6 +134,8 @@ class Factory:
         if directory is not None and not os.access(directory, os.R_OK | os.X_OK):
             exists = os.path.lexists(directory)
             why = "is not readable for the user that runs sendroute" if exists else "does not exist"
+            if exists and not Path(directory).is_dir():
+                why = "is a file"
             raise ProblemError(
                 finding(
                     "unreadable",

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sendroute.model.problem import ProblemError
 from sendroute.store.errors import problem
-from sendroute.store.url import unusable
+from sendroute.store.url import unusable, unwritable
 
 
 def require_absent(path: Path) -> None:
@@ -30,27 +31,32 @@ def require_absent(path: Path) -> None:
 
 
 @contextmanager
-def created_atomically(path: Path) -> Iterator[Path]:
+def created_atomically(path: Path, subject: str | None = None) -> Iterator[Path]:
     """A context with an empty file under a temporary name, readable only by its owner.
 
     The file gets the name ``path`` when the block succeeds, and is deleted when it fails. Raises
     :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if another process created
-    ``path`` in the meantime, ``store-failed`` if the directory cannot be written.
+    ``path`` in the meantime, ``store-failed`` if the directory cannot be written, or ``unwritable``
+    if the file is no store but ``subject``.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
-        raise unusable(path.parent, error) from error
+        raise _failed(path, path.parent, subject, error) from error
     try:
         yield temporary
         try:
             _publish(temporary, path)
         except OSError as error:
-            raise unusable(path, error) from error
+            raise _failed(path, path, subject, error) from error
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
             temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+
+
+def _failed(path: Path, where: Path, subject: str | None, error: OSError) -> ProblemError:
+    return unusable(where, error) if subject is None else unwritable(subject, path, error)
 
 
 def _publish(temporary: Path, path: Path) -> None:

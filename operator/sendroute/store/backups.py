@@ -62,7 +62,7 @@ def backup_store(
         damage_of_store(location),
     ):
         require_absent(target)
-        with created_atomically(target) as temporary:
+        with created_atomically(target, "The backup") as temporary:
             copy_to(temporary)
             with (
                 closing(Sqlite(temporary, 0)) as copy,

@@ -29,7 +29,7 @@ from sendroute.store.lock_text import Lineage, contradictory, load, parse
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
-from sendroute.store.url import unusable
+from sendroute.store.url import unwritable
 
 FORMAT_VERSION = "1.4"
 
@@ -207,8 +207,7 @@ def write(lock: Lock, path: Path) -> None:
         path: the path of the file; an existing one is replaced.
 
     Raises:
-        ProblemError: ``path`` is not a regular file (``unwritable``), or it cannot be written
-            (``store-failed``).
+        ProblemError: ``path`` is not a regular file, or it cannot be written (``unwritable``).
     """
     text = msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n"
     try:
@@ -220,7 +219,7 @@ def write(lock: Lock, path: Path) -> None:
             )
         _replace(path, text)
     except OSError as error:
-        raise unusable(path, error) from error
+        raise unwritable("The lock file", path, error) from error
 
 
 def _replace(path: Path, text: bytes) -> None:

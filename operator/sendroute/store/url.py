@@ -102,9 +102,23 @@ def check_file(path: Path) -> None:
         raise not_ours(str(path))
 
 
+def unwritable(subject: str, path: Path, error: OSError) -> ProblemError:
+    """The error for a file, other than a store, that cannot be written."""
+    return problem(
+        "unwritable",
+        f"{subject} {path} cannot be written: {_reason(error)}.",
+        "Specify a file in a directory that exists and is writable, on a disk with free space.",
+    )
+
+
+def _reason(error: OSError) -> str:
+    reason = error.strerror or errno.errorcode.get(error.errno or 0, "failed")
+    return f"{reason[:1].lower()}{reason[1:]}"
+
+
 def unusable(path: Path, error: OSError) -> ProblemError:
     """The error for a file or directory that cannot be used, with the system's reason."""
-    reason = error.strerror or errno.errorcode.get(error.errno or 0, "failed")
+    reason = _reason(error)
     return problem(
         "store-failed",
         f"The store {path} cannot be used: {reason}.",

@@ -14,6 +14,7 @@ examples:
   journalctl -u 'postfix*' | sendroute explain --message 4F2A81C0B7 --log -
 """
 
+import argparse
 from argparse import Namespace
 from collections.abc import Iterable
 from itertools import chain
@@ -26,6 +27,7 @@ from sendroute.cli.options import TABLES, Output, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
+from sendroute.delivery.mail_log import QUEUE_ID
 from sendroute.delivery.pending import PendingChange, pending_change
 from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
@@ -43,20 +45,40 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "sender", metavar="ADDRESS-or-DOMAIN", nargs="?", help="the envelope sender"
     )
-    parser.add_argument("--message", metavar="QUEUE-ID", help="the message with this queue id")
+    parser.add_argument(
+        "--message",
+        metavar="QUEUE-ID",
+        type=_queue_id,
+        help="the message with this queue id",
+    )
     parser.add_argument(
         "--log",
         metavar="FILE",
         type=PathType(),
-        help=f"Postfix's log, with --message; - is standard input (default {LOG})",
+        help=f"Postfix's log, plain or gzip, with --message; - is standard input (default {LOG})",
     )
     output_option(parser, TABLES)
+
+
+def _queue_id(text: str) -> str:
+    if text == "NOQUEUE":
+        raise argparse.ArgumentTypeError(
+            "NOQUEUE is no queue id: Postfix logs it for mail that it refused before the mail had"
+            " one. Give the sender of that line instead"
+        )
+    if QUEUE_ID.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(
+            f"`{clean(text)[:80]}` is not a queue id as Postfix logs it, such as 4F2A81C0B7"
+        )
+    return text
 
 
 def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
     if (arguments.sender is None) == (arguments.message is None):
         raise UsageError("Give either a sender or --message QUEUE-ID.")
+    if arguments.log is not None and arguments.message is None:
+        raise UsageError("--log is the log in which --message QUEUE-ID is found: give both.")
     if arguments.message is not None:
         return _run_message(arguments, session, outputs)
     with session.factory.open_store() as store:

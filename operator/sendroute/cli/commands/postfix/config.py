@@ -14,10 +14,10 @@ examples:
 """
 
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, UsageError, suggestion
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
@@ -28,6 +28,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.postfix.changes import Change, differences, make, refusals
 from sendroute.postfix.files import absolute, files, write
 from sendroute.postfix.installed import Postfix
+from sendroute.postfix.parameters import main_parameters
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Page
@@ -49,6 +50,7 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
     directory = absolute(arguments.dir)
+    _check_replaced(arguments, {parameter.name for parameter in main_parameters(directory)})
     platform = platform_of(session)
     contents = files(directory, platform)
     changes: Sequence[Change] = ()
@@ -71,6 +73,18 @@ def run(arguments: Namespace, session: Session) -> int:
         return _text(directory, written, changes, page, installed=arguments.install)
 
     return worst(present(session, outputs, show), of_findings(notes))
+
+
+def _check_replaced(arguments: Namespace, known: Collection[str]) -> None:
+    """Raises :class:`UsageError` for a name that ``--install`` never sets: it would be ignored."""
+    if arguments.replace and not arguments.install:
+        raise UsageError("--replace is for --install, which is not given.")
+    for name in arguments.replace:
+        service = name.removesuffix("/chroot")
+        if name not in known and (service == name or service.count("/") != 1):
+            raise UsageError(
+                f"`{name}` is no setting that --install sets.{suggestion(name, known)}"
+            )
 
 
 def _document(
