@@ -22,9 +22,9 @@ class RunningOperator:
     """The process, its store, and the API between the two."""
 
     def __init__(self, process: OperatorProcess, api: FaultyApi, store: Path, port: int) -> None:
+        self.store = store
         self._process = process
         self._api = api
-        self._store = store
         self._port = port
 
     @property
@@ -33,7 +33,7 @@ class RunningOperator:
 
     @property
     def lineage(self) -> str:
-        [(lineage,)] = rows(self._store, "SELECT lineage FROM store")
+        [(lineage,)] = rows(self.store, "SELECT lineage FROM store")
         return str(lineage)
 
     def writes(self) -> dict[tuple[str, str], int]:
@@ -42,9 +42,17 @@ class RunningOperator:
 
     def rounds(self) -> int:
         """How many rounds it has completed."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as page:
-            text = page.read().decode()
-        return int(sum(map(float, re.findall(r"^sendroute_rounds_total\{.*\} (\S+)$", text, re.M))))
+        counts = re.findall(r"^sendroute_rounds_total\{.*\} (\S+)$", self.page(), re.M)
+        return int(sum(map(float, counts)))
+
+    def page(self) -> str:
+        """Its metrics; empty before it listens."""
+        try:
+            url = f"http://127.0.0.1:{self._port}/metrics"
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""
 
     def after_rounds(self, count: int) -> None:
         """Wait until it has completed so many more rounds."""
@@ -58,7 +66,7 @@ class RunningOperator:
             " ON domain.account_id = account.id"
         )
         return {
-            name: kind for owner, name, kind in rows(self._store, statement) if owner == namespace
+            name: kind for owner, name, kind in rows(self.store, statement) if owner == namespace
         }
 
     def approved_by(self, namespace: str) -> str:
@@ -67,7 +75,7 @@ class RunningOperator:
             "SELECT history.namespace, revision.actor FROM history JOIN revision"
             " ON history.revision = revision.id WHERE history.action = 'approve'"
         )
-        actors = [actor for owner, actor in rows(self._store, statement) if owner == namespace]
+        actors = [actor for owner, actor in rows(self.store, statement) if owner == namespace]
         return str(actors[-1])
 
     def until_quiet(self) -> None:
@@ -85,10 +93,10 @@ class RunningOperator:
 
 
 @contextmanager
-def running_operator(plane: PrivateControlPlane, directory: Path) -> Iterator[RunningOperator]:
-    """Run an operator on a new store, with a round over everything every two seconds."""
-    store = directory / "sendroute.db"
-    sendroute("init", store=store)
+def running_operator(plane: PrivateControlPlane, store: Path) -> Iterator[RunningOperator]:
+    """Run an operator on a store, which is created if need be, with a round over everything every
+    two seconds."""
+    sendroute("init", "--if-missing", store=store)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -74,7 +74,7 @@ def plane(private_control_plane: PrivateControlPlane) -> PrivateControlPlane:
 def operator(
     plane: PrivateControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningOperator]:
-    with running_operator(plane, tmp_path_factory.mktemp("store")) as operator:
+    with running_operator(plane, tmp_path_factory.mktemp("store") / "sendroute.db") as operator:
         yield operator
 
 
@@ -325,6 +325,16 @@ def test_nobodys_spec_is_written_and_an_unchanged_cluster_costs_no_write(
         assert found["spec"] == document["spec"]
         assert found["metadata"]["generation"] == 1
         assert not {"finalizers", "ownerReferences"} & found["metadata"].keys()
+
+
+def test_a_restarted_operator_writes_nothing_that_is_there_already(
+    plane: PrivateControlPlane, operator: RunningOperator
+) -> None:
+    operator.until_quiet()
+    with running_operator(plane, operator.store) as restarted:
+        eventually(lambda: "sendroute_rounds_total" in restarted.page(), 60)
+        restarted.after_rounds(3)
+        assert restarted.writes() == {}
 
 
 def test_every_status_in_the_cluster_is_as_kstatus_expects(

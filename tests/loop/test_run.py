@@ -259,5 +259,7 @@ def test_only_what_was_put_back_counts_as_repaired_drift(workspace: Workspace) -
     assert workspace.sendroute("apply", "other", "--auto-approve").returncode == 0
     loop.wait_for_log("acme/acme", "committed", times=2)
     assert workspace.domains()["a.example.com"] == "unconfigured", "it stays as assigned"
+    said = loop.wait_for_log("Account acme/acme was changed by another process")
+    assert "a.example.com stays on unconfigured; its manifest no longer declares" in said["message"]
     assert loop.stop() == 0
     assert not loop.logged("had drifted")
