@@ -96,7 +96,7 @@ postgresql:
 postfix:
 	@.ci/postfix .postfix
 
-bench: $(VENV)/ready postgresql  ## measure the performance goals on this machine
+bench: $(VENV)/ready postgresql postfix  ## measure the performance goals on this machine
 	$(BIN)/python tests/bench/run.py
 
 schemas: $(VENV)/ready postgresql  ## write schemas/ and the CRDs from the shapes, and what migrations create

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.chart.stubs import stubs
+from tests.control_plane.control_plane import PrivateControlPlane
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "sendroute"
 NAMESPACE = "sendroute-system"
+KINDS = ("mailplatforms", "mailaccounts", "smtpprofiles", "sendingdomains")
 Values = Mapping[str, Any]
 Objects = list[dict[str, Any]]
 Completed = subprocess.CompletedProcess[str]
@@ -106,6 +109,19 @@ def render(template: Helm) -> Render:
         return [document for document in yaml.safe_load_all(done.stdout) if document]
 
     return objects
+
+
+@pytest.fixture(scope="module")
+def api_server(private_control_plane: PrivateControlPlane) -> PrivateControlPlane:
+    """A control plane with the definitions of Sendroute and of the other projects."""
+    private_control_plane.apply(*stubs())
+    private_control_plane.kubectl("apply", "--server-side", "-k", str(CHART / "crds"))
+    names = [f"crd/{stub['metadata']['name']}" for stub in stubs()]
+    names += [f"crd/{kind}.sendroute.dev" for kind in KINDS]
+    private_control_plane.kubectl("wait", "--for=condition=Established", *names)
+    for namespace in ("acme", "globex"):
+        private_control_plane.kubectl("create", "namespace", namespace)
+    return private_control_plane
 
 
 def the(objects: Objects, kind: str, name: str = "") -> dict[str, Any]:

@@ -11,6 +11,9 @@ import lupa
 import pytest
 import yaml
 from tests.chart.conftest import ROOT
+from tests.cluster.projected import Cluster
+from tests.cluster.test_projected_cases import SHOWN, text_of
+from tests.planner.test_cases import PLANS, trees
 
 EXAMPLE = ROOT / "examples" / "argo-cd"
 SCRIPT = (EXAMPLE / "health.lua").read_text()
@@ -94,6 +97,39 @@ def test_argo_cd_shows_the_health(name: str) -> None:
 
 def test_flux_waits_for_the_same(flux: Callable[[Iterable[Object]], list[str]]) -> None:
     assert flux(found for found, _ in CASES.values()) == [to.flux for _, to in CASES.values()]
+
+
+def projected() -> list[Object]:
+    """Every object of the cases of the routing rules, with the status that the operator writes."""
+    objects = []
+    for name in SHOWN:
+        cluster = Cluster()
+        for tree in trees(PLANS / name):
+            for key, status in cluster.apply(text_of(tree)).items():
+                metadata = {"name": key.name, "namespace": key.namespace}
+                written = {
+                    "apiVersion": "sendroute.dev/v1alpha1",
+                    "kind": key.kind,
+                    "spec": {},
+                    "status": json.loads(json.dumps(status, default=str)),
+                }
+                now = cluster.generation(key)
+                # As it is, and after a change that the operator has not seen.
+                objects += [
+                    written | {"metadata": metadata | {"generation": generation}}
+                    for generation in (now, now + 1)
+                ]
+    return objects
+
+
+def test_argo_cd_and_flux_agree_on_every_status_that_the_operator_writes(
+    flux: Callable[[Iterable[Object]], list[str]],
+) -> None:
+    same = {"Healthy": "Current", "Degraded": "Failed", "Progressing": "InProgress"}
+    objects = projected()
+    healths = [argo_cd(SCRIPT, found)["status"] for found in objects]
+    assert [same[health] for health in healths] == flux(objects)
+    assert set(healths) == set(same), "each of them is tried"
 
 
 def test_argo_cd_shows_why_an_object_is_degraded() -> None:

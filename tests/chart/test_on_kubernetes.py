@@ -11,41 +11,26 @@ from typing import Any
 import pytest
 import yaml
 from tests.chart.conftest import CHART, ROOT, SHAPES, Completed, Helm, Objects, Render, Values
-from tests.chart.stubs import stubs
 from tests.control_plane.control_plane import PrivateControlPlane
 
-KINDS = ("mailplatforms", "mailaccounts", "smtpprofiles", "sendingdomains")
 RESTRICTED, FOR_RELAYS = "enforce=restricted", "enforce=baseline"
 OpenNamespace = Callable[[str], str]
 
 
-@pytest.fixture(scope="module")
-def cluster(private_control_plane: PrivateControlPlane) -> PrivateControlPlane:
-    """A control plane with the definitions of Sendroute and of the other projects."""
-    private_control_plane.apply(*stubs())
-    private_control_plane.kubectl("apply", "--server-side", "-k", str(CHART / "crds"))
-    names = [f"crd/{stub['metadata']['name']}" for stub in stubs()]
-    names += [f"crd/{kind}.sendroute.dev" for kind in KINDS]
-    private_control_plane.kubectl("wait", "--for=condition=Established", *names)
-    for namespace in ("acme", "globex"):
-        private_control_plane.kubectl("create", "namespace", namespace)
-    return private_control_plane
-
-
 @pytest.fixture
-def open_namespace(cluster: PrivateControlPlane) -> Iterator[OpenNamespace]:
+def open_namespace(api_server: PrivateControlPlane) -> Iterator[OpenNamespace]:
     """Create a namespace that enforces a level of pod security; its name."""
     created = []
 
     def create(label: str) -> str:
-        name = cluster.create_namespace()
-        cluster.kubectl("label", "namespace", name, f"pod-security.kubernetes.io/{label}")
+        name = api_server.create_namespace()
+        api_server.kubectl("label", "namespace", name, f"pod-security.kubernetes.io/{label}")
         created.append(name)
         return name
 
     yield create
     for name in created:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        api_server.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def text(objects: Objects) -> str:
@@ -58,41 +43,41 @@ def keys(objects: Objects) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_is_accepted_and_stored_as_rendered(
-    shape: str, cluster: PrivateControlPlane, open_namespace: OpenNamespace, render: Render
+    shape: str, api_server: PrivateControlPlane, open_namespace: OpenNamespace, render: Render
 ) -> None:
     namespace = open_namespace(FOR_RELAYS if "relay" in SHAPES[shape] else RESTRICTED)
     objects = render(SHAPES[shape], namespace=namespace)
     apply = ("apply", "--server-side", "--validate=strict", "-f", "-", "-o", "name")
-    dry = cluster.kubectl(*apply, "--dry-run=server", stdin=text(objects))
-    real = cluster.kubectl(*apply, stdin=text(objects))
+    dry = api_server.kubectl(*apply, "--dry-run=server", stdin=text(objects))
+    real = api_server.kubectl(*apply, stdin=text(objects))
     assert real.stdout == dry.stdout
     assert len(real.stdout.split()) == len(objects)
     # Pod security answers with a warning for the template of a Deployment.
     assert "Warning" not in real.stderr, real.stderr
-    again = cluster.kubectl("diff", "--server-side", "-f", "-", stdin=text(objects))
+    again = api_server.kubectl("diff", "--server-side", "-f", "-", stdin=text(objects))
     assert again.stdout == "", "a second apply changes nothing"
-    cluster.kubectl("delete", "--wait=false", "-f", "-", stdin=text(objects))
+    api_server.kubectl("delete", "--wait=false", "-f", "-", stdin=text(objects))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_pod_security_admits_the_pods(
-    shape: str, cluster: PrivateControlPlane, open_namespace: OpenNamespace, render: Render
+    shape: str, api_server: PrivateControlPlane, open_namespace: OpenNamespace, render: Render
 ) -> None:
     restricted, relays = open_namespace(RESTRICTED), open_namespace(FOR_RELAYS)
     for namespace in (restricted, relays):
         accounts = render(SHAPES[shape], namespace=namespace)
-        cluster.apply(*(o for o in accounts if o["kind"] == "ServiceAccount"))
+        api_server.apply(*(o for o in accounts if o["kind"] == "ServiceAccount"))
     objects = render(SHAPES[shape], namespace=restricted)
     for owner in (o for o in objects if o["kind"] in ("Deployment", "StatefulSet")):
-        refusal = dry_run(cluster, restricted, owner)
+        refusal = dry_run(api_server, restricted, owner)
         if owner["kind"] == "Deployment":
             assert refusal == ""
         else:  # Postfix starts as root: the relay says that it needs another namespace
             assert "violates PodSecurity" in refusal
-            assert dry_run(cluster, relays, owner) == ""
+            assert dry_run(api_server, relays, owner) == ""
 
 
-def dry_run(cluster: PrivateControlPlane, namespace: str, owner: Mapping[str, Any]) -> str:
+def dry_run(api_server: PrivateControlPlane, namespace: str, owner: Mapping[str, Any]) -> str:
     """Why a pod of an owner is refused; empty if it is admitted."""
     template = owner["spec"]["template"]
     spec = {**template["spec"]}
@@ -102,14 +87,14 @@ def dry_run(cluster: PrivateControlPlane, namespace: str, owner: Mapping[str, An
     ]
     metadata = {**template["metadata"], "name": "try"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-    answer = cluster.request(
+    answer = api_server.request(
         "POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict", pod
     )
     return "" if answer.status == 201 else str(answer.document["message"])
 
 
 @pytest.fixture
-def helm_here(run_helm: Helm, cluster: PrivateControlPlane, tmp_path: Path) -> Helm:
+def helm_here(run_helm: Helm, api_server: PrivateControlPlane, tmp_path: Path) -> Helm:
     """Run helm against the control plane; it must succeed."""
 
     def run(*arguments: str, values: Values | None = None) -> Completed:
@@ -118,7 +103,11 @@ def helm_here(run_helm: Helm, cluster: PrivateControlPlane, tmp_path: Path) -> H
             *arguments,
             *options,
             input=yaml.safe_dump(dict(values or {})),
-            env={"KUBECONFIG": str(cluster.kubeconfig), "HOME": str(tmp_path), "PATH": "/usr/bin"},
+            env={
+                "KUBECONFIG": str(api_server.kubeconfig),
+                "HOME": str(tmp_path),
+                "PATH": "/usr/bin",
+            },
         )
         assert done.returncode == 0, done.stderr
         return done
@@ -141,52 +130,52 @@ def earlier_chart(tmp_path: Path) -> Path:
     return chart
 
 
-def columns(cluster: PrivateControlPlane) -> int:
-    definition = cluster.get("crd", "sendingdomains.sendroute.dev")
+def columns(api_server: PrivateControlPlane) -> int:
+    definition = api_server.get("crd", "sendingdomains.sendroute.dev")
     (version,) = definition["spec"]["versions"]
     return len(version["additionalPrinterColumns"])
 
 
 def test_an_upgrade_keeps_the_store_and_the_key_and_needs_one_command_for_the_definitions(
-    cluster: PrivateControlPlane,
+    api_server: PrivateControlPlane,
     open_namespace: OpenNamespace,
     helm_here: Helm,
     earlier_chart: Path,
 ) -> None:
     namespace = open_namespace(RESTRICTED)
     at = ("sendroute", "--namespace", namespace)
-    current = columns(cluster)
-    cluster.kubectl("delete", "-k", str(CHART / "crds"))
+    current = columns(api_server)
+    api_server.kubectl("delete", "-k", str(CHART / "crds"))
     notes = helm_here("install", at[0], str(earlier_chart), *at[1:], values={}).stdout
     assert "The pods wait for the encryption key." in notes
     create = re_command(notes, "kubectl create secret generic")
     assert create == f"kubectl create secret generic sendroute-key --namespace {namespace}"
     secret = ("secret", "sendroute-key", "-n", namespace)
-    cluster.kubectl("create", "secret", "generic", *secret[1:], "--from-literal=key=a-key")
-    before = cluster.get(*secret)
-    claim = cluster.get("pvc", "sendroute-store", "-n", namespace)
-    assert columns(cluster) == current - 1
+    api_server.kubectl("create", "secret", "generic", *secret[1:], "--from-literal=key=a-key")
+    before = api_server.get(*secret)
+    claim = api_server.get("pvc", "sendroute-store", "-n", namespace)
+    assert columns(api_server) == current - 1
 
     notes = helm_here("upgrade", at[0], str(CHART), *at[1:], values={"interval": "1m"}).stdout
     assert "The pods wait for the encryption key." not in notes
     assert "helm show crds CHART | kubectl apply --server-side --force-conflicts -f -" in notes
-    assert columns(cluster) == current - 1, "Helm does not upgrade definitions"
+    assert columns(api_server) == current - 1, "Helm does not upgrade definitions"
     shown = helm_here("show", "crds", str(CHART)).stdout
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=shown)
-    assert columns(cluster) == current
+    api_server.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=shown)
+    assert columns(api_server) == current
 
-    assert cluster.get(*secret) == before
-    kept = cluster.get("pvc", "sendroute-store", "-n", namespace)
+    assert api_server.get(*secret) == before
+    kept = api_server.get("pvc", "sendroute-store", "-n", namespace)
     assert kept["metadata"]["uid"] == claim["metadata"]["uid"]
-    deployment = cluster.get("deployment", "sendroute", "-n", namespace)
+    deployment = api_server.get("deployment", "sendroute", "-n", namespace)
     assert deployment["metadata"]["labels"]["helm.sh/chart"] == "sendroute-0.1.0"
 
     helm_here("uninstall", *at)
-    names = cluster.kubectl("get", "all,pvc,secret", "-n", namespace, "-o", "name").stdout
+    names = api_server.kubectl("get", "all,pvc,secret", "-n", namespace, "-o", "name").stdout
     assert "persistentvolumeclaim/sendroute-store" in names, "the record outlives the release"
     assert "secret/sendroute-key" in names
     assert "deployment" not in names
-    assert columns(cluster) == current, "definitions, and all objects with them, stay"
+    assert columns(api_server) == current, "definitions, and all objects with them, stay"
 
 
 def re_command(notes: str, start: str) -> str:
@@ -204,11 +193,11 @@ def test_two_releases_share_a_cluster(open_namespace: OpenNamespace, helm_here: 
         helm_here("uninstall", name, "--namespace", namespace)
 
 
-def test_kubectl_installs_the_base(cluster: PrivateControlPlane) -> None:
+def test_kubectl_installs_the_base(api_server: PrivateControlPlane) -> None:
     """``kubectl apply -k config``, as the page of Kubernetes says."""
-    cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "config"))
-    deployment = cluster.get("deployment", "sendroute", "-n", "sendroute-system")
+    api_server.kubectl("apply", "--server-side", "-k", str(ROOT / "config"))
+    deployment = api_server.get("deployment", "sendroute", "-n", "sendroute-system")
     assert deployment["spec"]["template"]["spec"]["containers"][0]["args"] == ["operator"]
-    level = cluster.get("namespace", "sendroute-system")["metadata"]["labels"]
+    level = api_server.get("namespace", "sendroute-system")["metadata"]["labels"]
     assert level["pod-security.kubernetes.io/enforce"] == "restricted"
-    cluster.kubectl("delete", "-k", str(ROOT / "config"), "--wait=false")
+    api_server.kubectl("delete", "-k", str(ROOT / "config"), "--wait=false")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.model.account_status import ReportedFinding
+from sendroute.model.finding import Severity
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.store.record import open_store
@@ -312,14 +314,26 @@ def test_status_says_that_a_loop_was_not_seen_for_some_time(sendroute: Program) 
         store.write_followed_source(FollowedSource("alive", "c0ffee", now, seen_at=now))
         before = now - timedelta(hours=1)
         store.write_followed_source(FollowedSource("gone", "c0ffee", before, seen_at=before))
+        fault = ReportedFinding("no-platform", Severity.ERROR, "There is no MailPlatform.")
+        stopped = FollowedSource(
+            "stopped", "c0ffee", before, (fault,), before, seen_at=now, stopped_at=now
+        )
+        store.write_followed_source(stopped)
     sources = {
-        entry["source"]: entry["seen"]
+        entry["source"]: (entry["seen"], entry["live"], entry["stopped"])
         for entry in json.loads(sendroute("status", "-o", "json").out)["sources"]
     }
-    assert sources == {"alive": rfc3339(now), "gone": rfc3339(before)}
-    alive, gone = (part.split("\n\n")[0] for part in sendroute("status").out.split("follows")[1:])
+    assert sources == {
+        "alive": (rfc3339(now), True, None),
+        "gone": (rfc3339(before), False, None),
+        "stopped": (rfc3339(now), False, rfc3339(now)),
+    }
+    shown = sendroute("status").out.split("follows")[1:]
+    alive, gone, ended = (part.split("\n\n")[0] for part in shown)
     assert alive.endswith(f"last seen  {to_minute(now)}")
-    assert gone.endswith(f"{to_minute(before)}; the loop does not run, or does not reach the store")
+    not_live = "not live: the loop does not run, or does not reach the store"
+    assert gone.endswith(f"{to_minute(before)}; {not_live}")
+    assert ended.endswith(f"{to_minute(now)}; the loop was stopped then"), "nothing is wrong"
 
 
 @pytest.mark.usefixtures("store")

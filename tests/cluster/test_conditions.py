@@ -265,6 +265,7 @@ ROWS = [
         (
             Code.SECRET_MISSING,
             Code.SECRET_FORBIDDEN,
+            Code.SECRET_UNREADABLE,
             Code.SECRET_KEY_MISSING,
             Code.SECRET_INVALID,
             Code.SECRET_NOT_BOUND,
@@ -372,6 +373,14 @@ ROWS = [
         fields={"objects": tuple(objects_in(documents(ACCOUNT, DOMAIN)))},
         Applied=("False", "Pending"),
         Reconciling=("True", "Pending"),
+    ),
+    row(
+        "an apply-all that has not run yet",
+        documents(PLATFORM, ACCOUNT, PROFILE, DOMAIN),
+        THE_ACCOUNT,
+        "InProgress",
+        fields={"objects": tuple(objects_in(documents(ALL_TO_SES, PROFILE, DOMAIN)))},
+        Applied=("False", "Pending"),
     ),
     row(
         "a change that waits for something else",
@@ -693,7 +702,7 @@ EMITTING = (
     "cluster",
 )
 """Where findings about objects come from."""
-OF_NO_OBJECT = {"not-held-back", "store-exists"}
+OF_NO_OBJECT = {"not-held-back", "store-exists", "leader-replaced"}
 
 
 def emitted() -> set[str]:

@@ -46,13 +46,13 @@ def after(before: str, now: str, **fields: Any) -> list[Event]:
 
 
 def changes(cluster: Cluster, before: Any, written: Any) -> list[Change]:
-    old = {seen.key: seen.status for seen in before}
+    old = {seen.key: seen.status_json for seen in before}
     found = []
     for seen in cluster.objects:
         if seen.key in written:
-            now = decode_status(seen.key.kind, written[seen.key])
+            now = decode_status(seen.key.kind, msgspec.json.encode(written[seen.key]))
             assert now is not None
-            found.append(Change(seen, decode_status(seen.key.kind, old.get(seen.key)), now))
+            found.append(Change(seen, decode_status(seen.key.kind, old.get(seen.key, b"")), now))
     return found
 
 

@@ -47,6 +47,36 @@ def test_status_shows_what_is_served_and_why_the_newest_is_not(workspace: Worksp
     assert "platform.yaml:" in text
     replace(platform, good)
     wait_until(lambda: not source()["findings"], "the end of the fault")
+    live = source()
+    assert (live["live"], live["stopped"]) == (True, None)
+    assert loop.stop() == 0
+    ended = source()
+    assert (ended["live"], ended["since"]) == (False, live["since"])
+    assert ended["stopped"] is not None
+    assert "the loop was stopped then" in workspace.sendroute("status").stdout
+    again = workspace.start()
+    wait_until(lambda: source()["live"], "the restarted loop")
+    assert again.stop() == 0
+
+
+def test_a_loop_that_served_nothing_leaves_nothing_in_status(workspace: Workspace) -> None:
+    """And it does not say that a previous version stays in effect: there is none."""
+    subprocess.run(["git", "init", "-q", str(workspace.directory / "bare.git")], check=True)
+    loop = workspace.start(f"file://{workspace.directory}/bare.git", "--branch", "nope")
+    fault = loop.wait_for_log("has no branch nope")
+    assert "previous version" not in fault["message"]
+    wait_until(lambda: "nothing yet" in workspace.sendroute("status").stdout, "the source")
+    assert loop.stop() == 0
+    assert "follows" not in workspace.sendroute("status").stdout
+
+
+def test_an_unreachable_source_leaves_the_previous_version_in_effect(workspace: Workspace) -> None:
+    workspace.write_manifest("acme", account("acme", "a.example.com"))
+    loop = workspace.start()
+    loop.wait_for_log("acme/acme", "committed")
+    workspace.manifests.rename(workspace.manifests.with_name("elsewhere"))
+    fault = loop.wait_for_log("cannot be read")
+    assert "Until then the previous version stays in effect." in fault["message"]
     assert loop.stop() == 0
 
 
@@ -229,5 +259,7 @@ def test_only_what_was_put_back_counts_as_repaired_drift(workspace: Workspace) -
     assert workspace.sendroute("apply", "other", "--auto-approve").returncode == 0
     loop.wait_for_log("acme/acme", "committed", times=2)
     assert workspace.domains()["a.example.com"] == "unconfigured", "it stays as assigned"
+    said = loop.wait_for_log("Account acme/acme was changed by another process")
+    assert "a.example.com stays on unconfigured; its manifest no longer declares" in said["message"]
     assert loop.stop() == 0
     assert not loop.logged("had drifted")

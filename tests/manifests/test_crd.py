@@ -269,6 +269,9 @@ def test_no_rule_refuses_a_name_that_reading_a_file_accepts(text: str) -> None:
 def test_every_rule_belongs_to_a_field_that_exists() -> None:
     for shape, field in admission.FIELD_RULES:
         assert field in shape.__struct_encode_fields__
+    for shape, rules in admission.SHAPE_RULES.items():
+        fields = {f".{field}" for field in shape.__struct_encode_fields__}
+        assert {rule.path for rule in rules} <= fields | {".metadata.name"}
 
 
 def test_definitions_are_read_alike_by_all_yaml() -> None:

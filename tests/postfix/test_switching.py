@@ -1,7 +1,7 @@
 """Real mail while routes change under it: none lost, none doubled, none with another's password.
 
 ``SENDROUTE_TEST_MAILS`` makes the backlog longer (500 messages), ``SENDROUTE_TEST_SWITCHES`` the
-number of switches (20).
+number of switches (20), and ``SENDROUTE_TEST_LOOKUPS`` the lookups during changes more (20,000).
 """
 
 import os
@@ -21,6 +21,7 @@ pytestmark = real_mail()
 
 MAILS = int(os.environ.get("SENDROUTE_TEST_MAILS", "500"))
 SWITCHES = int(os.environ.get("SENDROUTE_TEST_SWITCHES", "20"))
+LOOKUPS = int(os.environ.get("SENDROUTE_TEST_LOOKUPS", "20000"))
 CHANGES = 10
 PROFILES = ("first", "second", "elsewhere")
 
@@ -138,8 +139,11 @@ def test_lookups_during_changes_are_the_old_or_the_new_and_never_empty_or_mixed(
             answers.extend(look_up(sending, keys))
 
     with at_the_same_time(ask):
-        for number in range(CHANGES):
+        number = 0
+        while number < CHANGES or len(answers) < LOOKUPS:
             sending.replace(ways[number % 2], ways[(number + 1) % 2])
+            number += 1
+    assert len(answers) >= LOOKUPS
     assert len(answers) % (count * passes) == 0, "a lookup was empty"
     versions = [int(answer) for answer in answers]
     assert versions == sorted(versions), "one lookup was new, and a later one old"

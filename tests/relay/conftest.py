@@ -67,7 +67,7 @@ class Site:
             program.chmod(0o755)
         (self._programs / "postconf.spool" / "pid").mkdir(parents=True)
         self.run_postfix(running=True)
-        self._agents: list[LoopProcess] = []
+        self.agents: list[LoopProcess] = []
         self.expected: dict[int, dict[str, str]] = {}
 
     def token(self, name: str, destination: Profile, password: str) -> str:
@@ -114,7 +114,7 @@ class Site:
             command="relay",
             **{"PATH": f"{self._programs}:{os.environ['PATH']}", **variables},
         )
-        self._agents.append(agent)
+        self.agents.append(agent)
         return agent
 
     def sendroute(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -137,7 +137,7 @@ class Site:
                 relay.name == name and relay.revision >= revision for relay in self.store.relays()
             )
 
-        logs = "\n".join(agent.all() for agent in self._agents)
+        logs = "\n".join(agent.all() for agent in self.agents)
         wait_until(serves, f"revision {revision} is served: {logs}")
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
@@ -172,7 +172,7 @@ class Site:
         (self._programs / "postqueue.answer").write_text("\n".join(messages))
 
     def close(self) -> None:
-        for agent in self._agents:
+        for agent in self.agents:
             print(agent.all())  # shown if the test failed
             agent.kill()
         self.store.close()

@@ -3,8 +3,9 @@
 import os
 import resource
 import sqlite3
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -110,11 +111,52 @@ def test_a_server_that_goes_and_comes_back_is_followed(
     assert agent.stop() == 0
 
 
-def test_a_full_disk_leaves_the_previous_revision(served: tuple[Site, LoopProcess]) -> None:
-    site, agent = served
-    before = resource.prlimit(agent.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, (200_000, before[1]))
+class Limit:
+    """A disk with little room, by a limit of the process, or a small file system of its own."""
+
+    def __init__(self, agent: LoopProcess, mounted: Path | None) -> None:
+        self._agent, self._mounted = agent, mounted
+        self._before = resource.prlimit(agent.pid, resource.RLIMIT_FSIZE)
+
+    def fill(self) -> None:
+        if self._mounted is None:
+            limits = (200_000, self._before[1])
+            resource.prlimit(self._agent.pid, resource.RLIMIT_FSIZE, limits)
+
+    def make_room(self) -> None:
+        if self._mounted is None:
+            resource.prlimit(self._agent.pid, resource.RLIMIT_FSIZE, self._before)
+        else:
+            command = ("mount", "-o", "remount,size=64m", str(self._mounted))
+            subprocess.run(command, check=True)
+
+
+@pytest.fixture(params=["limited process", "small file system"])
+def full(request: pytest.FixtureRequest, small_site: Site) -> Iterator[tuple[Site, Limit]]:
+    """A site at revision 1 whose disk can be filled."""
+    site, mounted = small_site, None
+    if request.param == "small file system":
+        site.tables.mkdir()
+        options = ("-t", "tmpfs", "-o", "size=600k,mode=0750", "tmpfs", str(site.tables))
+        if subprocess.run(("mount", *options), capture_output=True).returncode != 0:
+            pytest.skip("this machine mounts no file system for the tests")
+        mounted = site.tables
+    try:
+        site.fill(site.create("a.example", via("one")))
+        agent = site.start()
+        site.wait_until_served(1)
+        yield site, Limit(agent, mounted)
+        agent.kill()
+    finally:
+        if mounted is not None:
+            subprocess.run(("umount", "--lazy", str(mounted)), check=True)
+
+
+def test_a_full_disk_leaves_the_previous_revision(full: tuple[Site, Limit]) -> None:
+    site, limit = full
+    limit.fill()
     last = many(site)
+    agent = site.agents[-1]
     line = agent.wait_for_log("Cannot write the tables", "revision 1 is served")
     assert line["code"] == "tables-not-written"
     assert site.rows("transport") == {
@@ -122,7 +164,7 @@ def test_a_full_disk_leaves_the_previous_revision(served: tuple[Site, LoopProces
         "<>": "sendroute-starttls:[m0r1]:587",
     }
     assert site.store.relays()[0].revision == 1
-    resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, before)
+    limit.make_room()
     site.wait_until_served(last)
     assert len(site.rows("transport")) == 20_002
     agent.wait_for_log("The tables are written again.")

@@ -70,6 +70,12 @@ def test_followed_sources_are_read_as_written(store: Store) -> None:
     repaired = FollowedSource(faulty.name, "beef", SINCE)
     store.write_followed_source(repaired)
     assert store.followed_sources() == (repaired, good)
+    stopped = replace(repaired, seen_at=SINCE, stopped_at=SINCE)
+    store.write_followed_source(stopped)
+    assert store.followed_sources() == (stopped, good)
+    store.forget_followed_source(good.name)
+    store.forget_followed_source("unknown")
+    assert store.followed_sources() == (stopped,)
     assert store.head() == head
 
 

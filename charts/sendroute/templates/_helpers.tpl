@@ -149,3 +149,18 @@ seccompProfile: {type: RuntimeDefault}
 {{- fail "platform needs watchNamespaces. Without it, create the object MailPlatform/default." }}
 {{- end }}
 {{- end }}
+
+{{- /* Takes root, name and perhaps paramRef: puts a ValidatingAdmissionPolicy into effect. */ -}}
+{{- define "sendroute.policyBinding" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}
+  labels: {{- include "sendroute.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [Deny]
+  {{- with .paramRef }}
+  paramRef: {{ toJson . }}
+  {{- end }}
+{{- end }}

@@ -514,7 +514,7 @@ def _is_other_store(findings: Sequence[Finding]) -> bool:
 
 
 def _before(seen: ClusterObject) -> Status | None:
-    return decode_status(seen.key.kind, seen.status)
+    return decode_status(seen.key.kind, seen.status_json)
 
 
 def _conditions_of(status: Status | None, kind: ConditionType | None = None) -> Sequence[Condition]:

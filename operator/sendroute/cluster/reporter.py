@@ -73,7 +73,7 @@ class ClusterReporter:
 
     def _show(self, objects: Sequence[tuple[ClusterObject, Status]], *, waits: bool) -> None:
         changes = [
-            Change(seen, decode_status(seen.key.kind, seen.status), after)
+            Change(seen, decode_status(seen.key.kind, seen.status_json), after)
             for seen, after in objects
         ]
         changed = [item for item in changes if item.before != item.after]

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 from msgspec import Struct
 
-from sendroute.cluster.api import ApiError
+from sendroute.cluster.api import NO_ANSWER, ApiError
 from sendroute.credentials.rules import (
     Answer,
     credential_in,
@@ -25,8 +25,6 @@ from sendroute.credentials.rules import (
     refusal_of,
 )
 from sendroute.credentials.variables import KEYS
-from sendroute.model.codes import finding
-from sendroute.model.problem import ProblemError
 from sendroute.model.secret import SecretProblem, SecretRef
 
 KEPT = 60.0
@@ -76,8 +74,14 @@ class _Known(NamedTuple):
     used: float
     read: _Content | None = None
 
-    def __repr__(self) -> str:
-        return "_Known(<hidden>)"
+
+class SecretRead(NamedTuple):
+    """What the API answered. ``version`` says whether the next answer differs; empty if this one
+    says nothing of the secret. ``is_away``: there was no answer at all."""
+
+    content: _Content | SecretProblem
+    version: str
+    is_away: bool = False
 
 
 class ApiSecrets:
@@ -119,10 +123,10 @@ class ApiSecrets:
         """
         changed = set()
         for ref, known in self._due():
-            try:
-                version = self._read(ref).version
-            except ProblemError:
+            read = self._read(ref)
+            if read.is_away:
                 break
+            version = read.version or known.version
             with self._lock:
                 if (now := self._known.get(ref)) is not None and now.at == known.at:
                     self._known[ref] = _Known(version, self._clock(), now.used)
@@ -143,28 +147,25 @@ class ApiSecrets:
             due = [(ref, known) for ref, known in self._known.items() if now - known.at >= KEPT]
         return due[:limit]
 
-    def content(self, ref: SecretRef) -> _Content | SecretProblem:
-        """The content of a secret, as it was at most a minute ago. A problem is never kept, so that
-        a retry sees a secret that was created meanwhile.
-
-        Raises:
-            ProblemError: the API does not answer (``cluster-unreachable``).
-        """
+    def read(self, ref: SecretRef) -> SecretRead:
+        """Read a secret, as it was at most a minute ago. A problem is never kept, so that a retry
+        sees a secret that was created meanwhile."""
         now = self._clock()
         with self._lock:
             known = self._known.get(ref)
             if known is not None:
                 self._known[ref] = known._replace(used=now)
         if known is not None and known.read is not None and now - known.at < KEPT:
-            return known.read
+            return SecretRead(known.read, known.version)
         read = self._read(ref)
         with self._lock:
             content = read.content if isinstance(read.content, _Content) else None
-            self._known[ref] = _Known(read.version, now, now, content)
+            version = read.version or (known.version if known is not None else "")
+            self._known[ref] = _Known(version, now, now, content)
             self._known.move_to_end(ref)
-        return read.content
+        return read
 
-    def _read(self, ref: SecretRef) -> "_Read":
+    def _read(self, ref: SecretRef) -> SecretRead:
         shown = self.shown(ref)
         path = f"/api/v1/namespaces/{shown.namespace}/secrets/{ref.name}"
         try:
@@ -172,15 +173,15 @@ class ApiSecrets:
         except ApiError as error:
             match error.status:
                 case 404:
-                    return _Read(_missing(shown), "missing")
+                    return SecretRead(_missing(shown), "missing")
                 case 403:
-                    return _Read(_forbidden(shown), "forbidden")
+                    return SecretRead(_forbidden(shown), "forbidden")
                 case status:
-                    raise _unreachable(shown, status) from None
+                    return SecretRead(unreadable(shown, status), "", status == NO_ANSWER)
         content = _content_of(body)
         if content is None:
-            return _Read(problem("secret-invalid", shown, "cannot be decoded"), "invalid")
-        return _Read(content, content.version)
+            return SecretRead(problem("secret-invalid", shown, "cannot be decoded"), "invalid")
+        return SecretRead(content, content.version)
 
     def shown(self, ref: SecretRef) -> SecretRef:
         """Where a secret really is: those of the platform are in the operator's namespace."""
@@ -202,7 +203,7 @@ class SecretsOfRun:
 
     def __init__(self, secrets: ApiSecrets) -> None:
         self._secrets = secrets
-        self._read: dict[SecretRef, _Content | SecretProblem] = {}
+        self._read: dict[SecretRef, SecretRead] = {}
         self._answers: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
 
     def __repr__(self) -> str:
@@ -221,21 +222,24 @@ class SecretsOfRun:
 
         Returns:
             The credential, or the problem.
-
-        Raises:
-            ProblemError: the API does not answer (``cluster-unreachable``).
         """
         request = (ref, host, port, username)
         if request not in self._answers:
             self._answers[request] = self._answer(ref, host, port, username)
         return self._answers[request]
 
+    def _first_read(self, ref: SecretRef) -> SecretRead:
+        """After one request without an answer, no other secret is asked for in this run."""
+        if any(read.is_away for read in self._read.values()):
+            return SecretRead(unreadable(self._secrets.shown(ref), NO_ANSWER), "", is_away=True)
+        return self._secrets.read(ref)
+
     def _answer(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         if (refusal := self._secrets.refusal(ref, host, port)) is not None:
             return refusal
         if ref not in self._read:
-            self._read[ref] = self._secrets.content(ref)
-        content = self._read[ref]
+            self._read[ref] = self._first_read(ref)
+        content = self._read[ref].content
         if isinstance(content, SecretProblem):
             return content
         keys = content.keys
@@ -248,16 +252,6 @@ class SecretsOfRun:
             username,
             key_missing="secret-key-missing",
         )
-
-
-class _Read(NamedTuple):
-    """One answer of the API. ``version`` says whether the next one differs."""
-
-    content: _Content | SecretProblem
-    version: str
-
-    def __repr__(self) -> str:
-        return "_Read(<hidden>)"
 
 
 def _content_of(body: bytes) -> _Content | None:
@@ -292,13 +286,13 @@ def _forbidden(ref: SecretRef) -> SecretProblem:
     )
 
 
-def _unreachable(ref: SecretRef, status: int) -> ProblemError:
+def unreadable(ref: SecretRef, status: int) -> SecretProblem:
+    """The problem that the API did not answer, or not with the secret. Only the profile waits for
+    it: one Secret that the API server cannot decrypt stops no other account."""
     answer = f"answered {status}" if status else "did not answer"
-    return ProblemError(
-        finding(
-            "cluster-unreachable",
-            f"The Kubernetes API {answer} when the Secret {ref.name} of namespace {ref.namespace}"
-            " was read.",
-            hint="Nothing was changed. Sendroute tries again.",
-        )
+    return SecretProblem(
+        "secret-unreadable",
+        f"The Kubernetes API {answer} when the Secret {ref.name} of namespace {ref.namespace} was"
+        " read.",
+        "Sendroute tries again.",
     )

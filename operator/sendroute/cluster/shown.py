@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.lineage import check_lineage, shown_lineage
-from sendroute.cluster.objects import Reconciled, ReconciledPlatform
+from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
 from sendroute.cluster.protocols import OperatorStore, Reporter
 from sendroute.cluster.round import RoundDone
 from sendroute.model.account_status import AccountStatus, StatusReason
@@ -199,13 +199,19 @@ def _content(item: Reconciled) -> tuple[Any, ...]:
     """What decides whether an account must be reported again."""
     outcome = item.outcome
     return (
-        [(o.uid, o.generation) for o in item.objects],
+        [_seen(o) for o in item.objects],
         item.findings,
         outcome.revision if outcome is not None else None,
         outcome.outcome is Outcome.FAILED if outcome is not None else None,
         item.status,
         item.waiting,
     )
+
+
+def _seen(item: ClusterObject) -> tuple[Any, ...]:
+    """What of an object its status depends on: an annotation raises no generation. Its status is
+    part of it, so that one which was deleted or edited is written again."""
+    return item.uid, item.generation, sorted(item.annotations.items()), hash(item.status_json)
 
 
 def _platform_content(item: ReconciledPlatform) -> tuple[Any, ...]:
@@ -216,7 +222,7 @@ def _platform_content(item: ReconciledPlatform) -> tuple[Any, ...]:
     )
     seen = item.object
     return (
-        (seen.uid, seen.generation) if seen is not None else None,
+        _seen(seen) if seen is not None else None,
         item.findings,
         item.outcome in (None, Outcome.UNCHANGED, Outcome.COMMITTED),
         item.statuses.get(PLATFORM),

@@ -152,8 +152,7 @@ class StatusWriter:
         with self._changed:
             if self._stopped:
                 return False
-            known = self._status_of(seen)
-            current = seen.status if known is None else msgspec.json.decode(known)
+            current = self._status_of(seen) or seen.status_json
             if decode_status(kind, current) == status:
                 return False
             job = _Job(seen.key, seen.uid, encoded)

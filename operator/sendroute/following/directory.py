@@ -117,7 +117,6 @@ def _unreadable(path: PathStatus) -> ProblemError:
         finding(
             "source-unreachable",
             f"The source {ascii(path.path)[1:-1]} cannot be read: {reason}.",
-            hint="The previous version stays in effect. Check that the path exists and that the "
-            "user that runs sendroute may read it.",
+            hint="Check that the path exists and that the user that runs sendroute may read it.",
         )
     )

@@ -210,7 +210,7 @@ class Branch:
         raise self._unreachable(
             Cause(
                 f"the repository has no branch {self._options.branch}",
-                "The previous version stays in effect. Push the branch, or set another one.",
+                "Push the branch, or set another one.",
                 Configure(Setting.BRANCH),
             )
         )

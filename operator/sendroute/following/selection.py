@@ -128,7 +128,7 @@ class CommitTree(NamedTuple):
                 "source-too-large",
                 f"Commit {self.commit[:12]} unfolds to more than {limit}.",
                 hint="Look for large or repeated directories in the commit, and push one without"
-                " them; until then the previous version stays in effect. Or raise the limit.",
+                " them, or raise the limit.",
                 remedy=Configure(setting),
             )
         )

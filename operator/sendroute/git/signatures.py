@@ -165,8 +165,7 @@ def _unsigned(commit: str) -> Finding:
     return finding(
         "unsigned-commit",
         f"Commit {commit} is not signed.",
-        hint="Sign it (git commit --amend -S) and push; until then the previous version stays in"
-        " effect.",
+        hint="Sign it (git commit --amend -S) and push.",
     )
 
 
@@ -176,6 +175,5 @@ def _invalid(signed: Signed) -> Finding:
         "unsigned-commit",
         f"Commit {signed.commit} has no valid signature by an allowed key, or it was altered.",
         hint="Run git verify-commit on it, as the user that runs sendroute, and check that the key"
-        f" was valid when the commit was first seen here ({when}); until a valid one is pushed the"
-        " previous version stays in effect.",
+        f" was valid when the commit was first seen here ({when}), or push a valid one.",
     )

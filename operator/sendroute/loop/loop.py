@@ -78,13 +78,14 @@ class Loop:
             StoppedError: the same, while git was running.
         """
         self._options.stop.on_set(self._wakeups.put)
-        try:
-            with self._store:
+        with self._store:
+            try:
                 while not self._options.stop.is_set():
                     self._iterate()
-        except (KeyboardInterrupt, StoppedError):
-            if not self._options.stop.is_set():
-                raise
+            except (KeyboardInterrupt, StoppedError):
+                if not self._options.stop.is_set():
+                    raise
+            self._record_stop()
 
     def _iterate(self) -> None:
         if time.monotonic() >= self._poller.due_at:
@@ -199,6 +200,14 @@ class Loop:
         try:
             with self._options.stop.interruptible():
                 self._source.update(self._store.get(), self._served, self._trees.fault)
+        except ProblemError as problem:
+            _log.debug("%s", problem)
+
+    def _record_stop(self) -> None:
+        if not self._store.is_up:
+            return
+        try:
+            self._source.stop(self._store.get())
         except ProblemError as problem:
             _log.debug("%s", problem)
 

@@ -31,6 +31,10 @@ class LoopStore(Record, WatchedStore, Protocol):
         """What loops follow, in the order of the sources' names."""
         ...
 
+    def forget_followed_source(self, name: str) -> None:
+        """Delete what is known of a loop."""
+        ...
+
     def write_followed_source(self, source: FollowedSource) -> None:
         """Insert or replace what a loop follows, without a new revision."""
         ...

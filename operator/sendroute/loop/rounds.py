@@ -1,6 +1,6 @@
 """One round of the loop: choose the tree and the accounts, and reconcile them."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from sendroute.reconcile.rounds import (
     CountingRecord,
     commit_round,
     drifted,
+    recorded,
     request_for,
     round_reconciler,
 )
@@ -42,7 +43,8 @@ class RoundResult(Struct, frozen=True):
 
     ``due`` are the reconciled accounts, ``result`` the outcome of each, ``before`` the account
     statuses before. ``adopted`` is true if the tree differs from the previous one. ``drifted``
-    counts the changes of each account whose manifests and platform had not changed.
+    counts the changes of each account whose manifests and platform had not changed, ``recorded``
+    are the sentences about what stays as another process left it.
     """
 
     served: Candidate
@@ -52,6 +54,7 @@ class RoundResult(Struct, frozen=True):
     result: Result
     assessment: Assessment
     drifted: Mapping[AccountKey, int]
+    recorded: Mapping[AccountKey, Sequence[str]] = {}
 
     @property
     def states(self) -> dict[Owner, RoundState]:
@@ -105,8 +108,12 @@ def run_round(
         )
         # Not earlier, because a failed round is repeated, with all changes.
         adopted = trees.adopt(candidate)
-        repaired = {} if edited is None else drifted(result, edited | statuses.keys())
-        return RoundResult(candidate, adopted, due_now, statuses, result, assessment, repaired)
+        explained = None if edited is None else edited | statuses.keys()
+        repaired = {} if explained is None else drifted(result, explained)
+        kept = {} if explained is None else recorded(result, explained)
+        return RoundResult(
+            candidate, adopted, due_now, statuses, result, assessment, repaired, kept
+        )
     return StoreMismatch(findings)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from sendroute.following.follower import Follower, Snapshot
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey, Desired
@@ -41,7 +43,10 @@ class ServedTrees:
     @property
     def fault(self) -> tuple[Finding, ...]:
         """Why the newest tree is unavailable or cannot be used; empty if it is served."""
-        return self._unreachable + (self._unfit or self._mismatch)
+        unreachable = self._unreachable
+        if self.last_good is not None:
+            unreachable = tuple(map(_with_effect, unreachable))
+        return unreachable + (self._unfit or self._mismatch)
 
     @property
     def is_unreachable(self) -> bool:
@@ -159,6 +164,13 @@ class ServedTrees:
         return True
 
 
+def _with_effect(fault: Finding) -> Finding:
+    """Say what the fault means while there is a tree to serve."""
+    return replace(
+        fault, hint=f"{fault.hint or ''} Until then the previous version stays in effect.".strip()
+    )
+
+
 def _read_errors(tree: DesiredTree) -> frozenset[Finding]:
     return frozenset(
         error for error in tree.desired.findings if has_trait(error.code, Trait.REREAD)
@@ -190,4 +202,6 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
     differ = {key for key in keys if before.accounts.get(key) != after.accounts.get(key)}
     orphans = before.orphans.keys() | after.orphans.keys()
     differ |= {key for key in orphans if before.orphans.get(key) != after.orphans.get(key)}
+    ill_formed = before.ill_formed.keys() | after.ill_formed.keys()
+    differ |= {key for key in ill_formed if before.ill_formed.get(key) != after.ill_formed.get(key)}
     return frozenset(differ | (before.stopped ^ after.stopped))

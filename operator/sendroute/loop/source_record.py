@@ -47,7 +47,7 @@ class SourceRecord:
         shown = tuple(map(reported, faults[:_FAULTS]))
         now = datetime.now(UTC).replace(microsecond=0)
         faulty_since = (before.faulty_since or now) if shown else None
-        after = replace(before, faults=shown, faulty_since=faulty_since)
+        after = replace(before, faults=shown, faulty_since=faulty_since, stopped_at=None)
         if served is not None and served is not self._served:
             commit = served.tree.commit
             is_same = self._served is None and commit is not None and commit == before.commit
@@ -58,6 +58,23 @@ class SourceRecord:
             after = replace(after, seen_at=now)
             store.write_followed_source(after)
         self._written, self._served = after, served
+
+    def stop(self, store: LoopStore) -> None:
+        """Record that a signal stopped the loop. One that served nothing leaves nothing behind.
+
+        Args:
+            store: the store.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        if self._written is None:
+            return
+        if self._written.since is None:
+            store.forget_followed_source(self._name)
+            return
+        now = datetime.now(UTC).replace(microsecond=0)
+        store.write_followed_source(replace(self._written, seen_at=now, stopped_at=now))
 
     def _stored(self, store: LoopStore) -> FollowedSource:
         """What an earlier process recorded: a restart does not begin to serve again."""

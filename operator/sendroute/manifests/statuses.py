@@ -184,19 +184,19 @@ STATUSES: dict[str, type[Status]] = {
 }
 
 
-def decode_status(kind: str, value: Any) -> Status | None:
+def decode_status(kind: str, data: bytes) -> Status | None:
     """Read the status of an object.
 
     Args:
         kind: the kind of the object.
-        value: the status, as the API returns it.
+        data: the status as JSON, as the API returns it; empty for none.
 
     Returns:
         The status; None without one, and for one that cannot be read: it is written again.
     """
     try:
-        return msgspec.convert(value, STATUSES[kind])
-    except msgspec.ValidationError:
+        return msgspec.json.decode(data, type=STATUSES[kind]) if data else None
+    except msgspec.DecodeError:
         return None
 
 

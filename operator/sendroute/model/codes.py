@@ -586,6 +586,16 @@ class Code(StrEnum):
         Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret lacks a key",
     )
+    SECRET_UNREADABLE = (
+        "secret-unreadable",
+        _ERROR,
+        _ENVIRONMENT,
+        "The Kubernetes API did not answer when the secret was read.",
+        "The API server is down, overloaded, or cannot decrypt the Secret.",
+        "Sendroute tries again. If other Secrets can be read, look at the API server's log.",
+        Trait.TRANSIENT | Trait.MAY_WARN,
+        "its secret could not be read",
+    )
     SECRET_INVALID = (
         "secret-invalid",
         _ERROR,

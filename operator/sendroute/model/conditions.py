@@ -48,6 +48,7 @@ class Reason(StrEnum):
     DEFAULT_FELL_BACK = "DefaultFellBack"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the reason of a condition
     SECRET_FORBIDDEN = "SecretForbidden"  # noqa: S105
+    SECRET_UNREADABLE = "SecretUnreadable"  # noqa: S105
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105
     SECRET_INVALID = "SecretInvalid"  # noqa: S105
     SECRET_NOT_BOUND = "SecretNotBound"  # noqa: S105
@@ -129,6 +130,7 @@ CONDITIONS: dict[str, ConditionOf] = {
     Code.DEFAULT_FELL_BACK: ConditionOf(_RESOLVED, Reason.DEFAULT_FELL_BACK),
     Code.SECRET_MISSING: ConditionOf(_RESOLVED, Reason.SECRET_NOT_FOUND),
     Code.SECRET_FORBIDDEN: ConditionOf(_RESOLVED, Reason.SECRET_FORBIDDEN),
+    Code.SECRET_UNREADABLE: ConditionOf(_RESOLVED, Reason.SECRET_UNREADABLE),
     Code.SECRET_KEY_MISSING: ConditionOf(_RESOLVED, Reason.SECRET_KEY_MISSING),
     Code.SECRET_INVALID: ConditionOf(_RESOLVED, Reason.SECRET_INVALID),
     Code.SECRET_NOT_BOUND: ConditionOf(_RESOLVED, Reason.SECRET_NOT_BOUND),

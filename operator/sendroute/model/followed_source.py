@@ -13,7 +13,8 @@ class FollowedSource(Struct, frozen=True):
     ``commit`` is the commit of the tree that is served, None for a directory outside git; it is
     served since ``since``, None if no tree was served yet. ``faults`` say why the newest tree is
     not served, since ``faulty_since``; both are empty if it is. The loop was last seen at
-    ``seen_at``, None if that is unknown. Times are aware, in UTC.
+    ``seen_at``, None if that is unknown, and stopped at ``stopped_at``, None unless a signal
+    stopped it. Times are aware, in UTC.
     """
 
     name: str
@@ -22,3 +23,4 @@ class FollowedSource(Struct, frozen=True):
     faults: tuple[ReportedFinding, ...] = ()
     faulty_since: datetime | None = None
     seen_at: datetime | None = None
+    stopped_at: datetime | None = None

@@ -226,6 +226,32 @@ def drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
     return {key: count for key, count in counted.items() if count}
 
 
+def recorded(result: Result, explained: Set[Owner]) -> dict[AccountKey, list[str]]:
+    """Find the changes that put nothing back: a domain without a declared route keeps the route
+    that another process assigned, and only that its manifest declares none is recorded.
+
+    Args:
+        result: what a round did.
+        explained: as for :func:`drifted`.
+
+    Returns:
+        What is recorded, as sentences, by account.
+    """
+    if result.platform is Outcome.COMMITTED:
+        return {}
+    committed = {outcome.key for outcome in result.accounts if outcome.outcome is Outcome.COMMITTED}
+    sentences = {
+        plan.key: [
+            change.message
+            for change in plan.changes
+            if isinstance(change, DomainChange) and change.action is Action.UPDATE
+        ]
+        for plan in result.plan.accounts
+        if plan.key in committed and plan.key not in explained
+    }
+    return {key: messages for key, messages in sentences.items() if messages}
+
+
 def _puts_back(change: ObjectChange) -> bool:
     """Whether the change makes something again what the manifests declare. A domain that keeps its
     route is only recorded: without a declared route it stays as another process assigned it."""

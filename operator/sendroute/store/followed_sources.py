@@ -2,7 +2,7 @@
 part of the history."""
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.followed_source import FollowedSource
@@ -20,6 +20,7 @@ def read(connection: Connection) -> tuple[FollowedSource, ...]:
             msgspec.json.decode(row.faults, type=tuple[ReportedFinding, ...]),
             row.faulty_since,
             row.seen_at,
+            row.stopped_at,
         )
         for row in connection.execute(select(table).order_by(table.c.name))
     )
@@ -33,6 +34,12 @@ def write(connection: Connection, source: FollowedSource) -> None:
         "faults": msgspec.json.encode(source.faults).decode(),
         "faulty_since": source.faulty_since,
         "seen_at": source.seen_at,
+        "stopped_at": source.stopped_at,
     }
     new = insert_into(connection, table).values(name=source.name, **values)
     connection.execute(new.on_conflict_do_update(index_elements=[table.c.name], set_=values))
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Delete a source, if it is known."""
+    connection.execute(delete(table).where(table.c.name == name))

@@ -381,6 +381,15 @@ class Store:
         with translated_errors(self.location):
             self._write(lambda connection: followed_sources.write(connection, source))
 
+    def forget_followed_source(self, name: str) -> None:
+        """Delete what is known of a loop.
+
+        Args:
+            name: the name of its source.
+        """
+        with translated_errors(self.location):
+            self._write(lambda connection: followed_sources.forget(connection, name))
+
     def applied_commits(self) -> list[AppliedCommit]:
         """The commits that manifests were applied from last, in order."""
         with self._reading() as connection:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0014"
+HEAD = "0015"
 
 metadata = MetaData(
     naming_convention={
@@ -328,6 +328,7 @@ followed_source = Table(
     Column("faults", Text, nullable=False),
     Column("faulty_since", UtcDateTime),
     Column("seen_at", UtcDateTime),
+    Column("stopped_at", UtcDateTime),
 )
 
 epoch = _one_row(

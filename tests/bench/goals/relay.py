@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
+import hash_map
 from databases import Database, databases
 from lab import CHILDREN, PROGRAM, PYTHON, Lab
 from measuring import run
@@ -52,8 +53,20 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
         what = f"{name}: commit of one domain → the relay serves it"
         yield Row("9", what, seconds(took), value=took, limit=SECONDS, unit="s")
         yield Row("9", f"{name}: memory of the agent (no goal)", megabytes(_peak(process.pid)))
+        yield from _beside_a_hash_map(lab.room / f"hash-{database.name}", directory, name, took)
         yield _lookups(store, directory, name)
     database.drop(url)
+
+
+def _beside_a_hash_map(room: Path, directory: Path, name: str, took: float) -> Iterator[Row]:
+    """A plain hash map is built as a whole for every change."""
+    what = f"{name}: change of one domain / postmap of a hash map of all routes (no goal)"
+    built = hash_map.build(directory / "tables.sqlite", room)
+    if built is None:
+        yield Row("9", what, seconds(took), note="Postfix is missing")
+        return
+    yield Row("9", what, seconds(took), seconds(built.seconds), took / built.seconds)
+    yield Row("9", f"{name}: size of that hash map (no goal)", "-", megabytes(built.size))
 
 
 @contextmanager

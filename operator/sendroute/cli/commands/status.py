@@ -4,7 +4,7 @@ It counts the accounts as whose domains any client that a relay accepts may send
 no logins.
 
 For each loop it shows the source, which commit it serves since when, why not the newest, and when
-the loop was last seen.
+the loop was last seen or stopped.
 
 Left open is what the last apply or reconcile did not change: with the reason, since when, and
 what waits for an approval. Lock files beside the given manifests, or in the working directory, are
@@ -133,6 +133,8 @@ def _source(source: FollowedSource) -> dict[str, Any]:
         "commit": source.commit,
         "since": rfc3339(source.since) if source.since is not None else None,
         "seen": rfc3339(source.seen_at) if source.seen_at is not None else None,
+        "stopped": rfc3339(source.stopped_at) if source.stopped_at is not None else None,
+        "live": _is_live(source, datetime.now(UTC)),
         "not_served_since": rfc3339(source.faulty_since) if source.faulty_since else None,
         "findings": [_finding(fault) for fault in source.faults],
     }
@@ -262,13 +264,20 @@ def _shadowed_text(shadowed: list[RouteRow], page: Page) -> Iterable[str]:
         yield line + "\n"
 
 
+def _is_live(source: FollowedSource, now: datetime) -> bool:
+    """Whether the loop runs, as far as the store knows: it may have ended without notice."""
+    if source.stopped_at is not None or source.seen_at is None:
+        return False
+    return now - source.seen_at <= _STALE
+
+
 def _seen(source: FollowedSource, now: datetime) -> str:
-    """When the loop was last seen. It may have stopped without notice."""
+    if source.stopped_at is not None:
+        return f"{to_minute(source.stopped_at)}; the loop was stopped then"
     if source.seen_at is None:
         return "unknown"
-    if now - source.seen_at <= _STALE:
-        return to_minute(source.seen_at)
-    return f"{to_minute(source.seen_at)}; the loop does not run, or does not reach the store"
+    not_live = "; not live: the loop does not run, or does not reach the store"
+    return to_minute(source.seen_at) + ("" if _is_live(source, now) else not_live)
 
 
 def _open(accounts: int) -> str:
@@ -291,11 +300,13 @@ def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[
     if source.since is not None:
         tree = f"commit {source.commit}" if source.commit else "the directory"
         serves = f"{tree}, since {to_minute(source.since)}"
-    rows = [("follows", source.name), ("serves", serves), ("last seen", _seen(source, now))]
+    verb = "serves" if _is_live(source, now) else "served"
+    rows = [("follows", source.name), (verb, serves), ("last seen", _seen(source, now))]
     yield from pairs(rows, page)
-    if source.faulty_since is None:
+    if source.faulty_since is None or source.stopped_at is not None:
         return
-    texts = [f"The newest tree is not served, since {to_minute(source.faulty_since)}."]
+    verb = "is" if _is_live(source, now) else "was"
+    texts = [f"The newest tree {verb} not served, since {to_minute(source.faulty_since)}."]
     faults = map(with_hint, source.faults)
     texts += [f"{_positioned(fault)} {fault.hint or ''}".rstrip() for fault in faults]
     for text in texts:
