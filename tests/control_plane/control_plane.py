@@ -114,9 +114,12 @@ class ControlPlane:
 
     def install_crds(self) -> None:
         """Define Sendroute's kinds, as its chart does. More than one process may do so at once."""
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", _CRDS)
-        for file in _CRDS.glob("*.yaml"):
-            spec = yaml.safe_load(file.read_text())["spec"]
+        documents = [yaml.safe_load(file.read_text()) for file in _CRDS.glob("*.yaml")]
+        kinds = [it for it in documents if it["kind"] == "CustomResourceDefinition"]
+        apply = ("apply", "--server-side", "--force-conflicts", "-f", "-")
+        self.kubectl(*apply, stdin=yaml.safe_dump_all(kinds))
+        for kind in kinds:
+            spec = kind["spec"]
             path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
             eventually(lambda path=path: self.request("GET", path).status == 200)  # type: ignore[misc]
 

@@ -74,6 +74,10 @@ def no_faults(_call: Call, _number: int) -> Fault | None:
 class FaultyApi:
     """Listens on a free port. A context manager.
 
+    Give each client a proxy of its own: without a version a list is never older than the request
+    (https://kubernetes.io/docs/reference/using-api/api-concepts/), so that no client survives if
+    its first list is one of before. Later ones it must compare.
+
     ``calls`` counts calls by verb and resource; ``injected`` holds the faults in their order.
     """
 
@@ -177,6 +181,11 @@ class _Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
+        try:
+            connection.getpeername()
+        except OSError:  # the client has gone: TLS would not close the socket
+            connection.close()
+            raise
         # The handshake is done by the thread of the connection.
         wrapped = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return wrapped, address
