@@ -43,13 +43,22 @@ def cluster(private_control_plane: PrivateControlPlane, helm: Path) -> PrivateCo
         "secrets.namespaces={acme}",
         "admission.managedPlans={pro}",
     )
+    without_cluster_objects = ("admission.enabled=false", "tenancy.roles=false")
     install(
         helm,
         private_control_plane,
         "narrow",
         "watchNamespaces={acme}",
-        "admission.enabled=false",
-        "tenancy.roles=false",
+        "platform.plans[0].name=nano",
+        "platform.plans[0].managed=false",
+        *without_cluster_objects,
+    )
+    install(
+        helm,
+        private_control_plane,
+        "listed",
+        "watchNamespaces={acme}",
+        *without_cluster_objects,
     )
     users = {name: private_control_plane.service_account(PLATFORM, name) for name in BINDINGS}
     for name, (role, namespace) in BINDINGS.items():
@@ -117,7 +126,11 @@ def user_of(cluster: ControlPlane, name: str) -> User:
 
 
 # The ServiceAccounts of the releases.
-OPERATORS = {"operator": "sendroute", "an operator of listed namespaces": "narrow"}
+OPERATORS = {
+    "operator": "sendroute",
+    "an operator of listed namespaces": "listed",
+    "an operator of listed namespaces with the platform in a file": "narrow",
+}
 
 
 # --- the matrix ---------------------------------------------------------------------------------
@@ -137,7 +150,7 @@ FOREIGN = {
     "customresourcedefinitions": "apiextensions.k8s.io",
 }
 RESOURCES_ASKED = (*KINDS, *STATUSES, "plans", *FOREIGN)
-NAMESPACES = (PLATFORM, ACME, OTHER)
+NAMESPACES = (PLATFORM, ACME, OTHER, "default")
 
 
 class Right(NamedTuple):
@@ -157,6 +170,13 @@ def rights(
     }
 
 
+LISTED = (
+    rights((ACME,), TENANT, READ)
+    | rights((ACME,), tuple(f"{kind}/status" for kind in TENANT), ("patch",))
+    | rights((ACME,), ("events",), ("create", "patch"))
+    | rights((PLATFORM,), ("leases",), ("get", "create", "update"))
+    | rights((PLATFORM, ACME), ("secrets",), ("get",))
+)
 # What each may do, and nothing else. What the cluster's own roles allow beyond our group is left
 # out for those who have one.
 MATRIX: dict[str, set[Right]] = {
@@ -175,11 +195,11 @@ MATRIX: dict[str, set[Right]] = {
     | rights(NAMESPACES, ("events",), ("create", "patch"))
     | rights((PLATFORM,), ("leases",), ("get", "create", "update"))
     | rights((PLATFORM, ACME), ("secrets",), ("get",)),
-    "an operator of listed namespaces": rights((ACME,), TENANT, READ)
-    | rights((ACME,), tuple(f"{kind}/status" for kind in TENANT), ("patch",))
-    | rights((ACME,), ("events",), ("create", "patch"))
-    | rights((PLATFORM,), ("leases",), ("get", "create", "update"))
-    | rights((PLATFORM, ACME), ("secrets",), ("get",)),
+    "an operator of listed namespaces": LISTED
+    | rights(NAMESPACES, ("mailplatforms",), READ)
+    | rights(NAMESPACES, ("mailplatforms/status",), ("patch",))
+    | rights(("default",), ("events",), ("create", "patch")),
+    "an operator of listed namespaces with the platform in a file": LISTED,
 }
 
 

@@ -21,6 +21,7 @@ sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks use the server
 
 from goals import (
     applying,
+    cluster,
     cold,
     million,
     one_account,
@@ -43,6 +44,7 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "7": million.measure,
     "8": startup.measure,
     "9": relay.measure,  # and 6
+    "11": cluster.measure,
     "12": one_account.measure,
     "13": streaming.measure,
     "15": applying.measure,

@@ -17,6 +17,7 @@ from tests.chart.conftest import ROOT, Render
 from tests.control_plane.control_plane import PrivateControlPlane
 
 EXAMPLES = ROOT / "examples"
+TENANT = "system:serviceaccount:acme:mail"
 NEEDS_A_KUBELET = "kubectl rollout status"
 # The operator starts when the page has installed it.
 INSTALLED = "kubectl wait --for=condition=Established"
@@ -48,48 +49,6 @@ def operator(directory: Path, cluster: PrivateControlPlane) -> Iterator[None]:
     finally:
         process.terminate()
         assert process.wait(30) == 0, (directory / "operator.log").read_text()
-
-
-def test_the_quickstart_can_be_followed(api_server: PrivateControlPlane, tmp_path: Path) -> None:
-    for name in ("config", "charts", "examples/kubernetes"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    directory = tmp_path / "examples" / "kubernetes"
-    (directory / "ses-password").write_text("a-password")
-    api_server.kubectl("delete", "namespace", "acme")
-    environment = {
-        "PATH": f"{api_server.programs}:/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "KUBECONFIG": str(api_server.kubeconfig),
-    }
-
-    def follow(command: str) -> str:
-        done = subprocess.run(
-            ["sh", "-ec", command],
-            cwd=directory,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        log = directory / "operator.log"
-        shown = log.read_text() if log.exists() else ""
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}{shown}"
-        return done.stdout
-
-    lines = [line for line in commands(directory / "README.md") if NEEDS_A_KUBELET not in line]
-    installed = next(n for n, line in enumerate(lines) if INSTALLED in line) + 1
-    for line in lines[:installed]:
-        follow(line)
-    with operator(directory, api_server):
-        printed = {line: follow(line) for line in lines[installed:-1]}
-        routes = "kubectl wait --for=jsonpath={.status.routeText}='profile ses' --timeout=60s"
-        follow(f"{routes} sendingdomain/example-com -n acme")
-    (table,) = (text for line, text in printed.items() if "get mailaccounts,smtp" in line)
-    assert re.search(r"example-com +acme .*managed +\w+ +True", table), table
-    assert re.search(r"news-example-com +acme .*profile ses +\w+ +True", table), table
-    assert lines[-1] == "kubectl delete -k ."
-    # The controller that lets go of a volume is not here, so the namespace would wait for it.
-    assert "deleted" in follow(f"{lines[-1]} --wait=false")
 
 
 FILES = [
@@ -135,6 +94,38 @@ def test_argo_cd_may_create_what_is_a_tenants_and_nothing_else() -> None:
     assert project["clusterResourceWhitelist"] == []
 
 
+def test_flux_applies_with_the_rights_of_a_tenant_and_no_more(
+    api_server: PrivateControlPlane, render: Render
+) -> None:
+    roles = [o for o in render({}) if o["kind"] in ("ClusterRole", "ValidatingAdmissionPolicy")]
+    api_server.apply(*roles)
+    api_server.kubectl("create", "namespace", "acme", status=None)
+    api_server.kubectl("apply", "-f", EXAMPLES / "flux" / "tenant.yaml")
+    api_server.kubectl(
+        "create",
+        "clusterrole",
+        "plan-pro",
+        "--verb=use",
+        "--resource=plans.sendroute.dev",
+        "--resource-name=pro",
+        status=None,
+    )
+    as_tenant = (f"--as={TENANT}", "--dry-run=server")
+    manifests = ("apply", "--server-side", "-f", EXAMPLES / "flux" / "manifests")
+    api_server.kubectl(*manifests, *as_tenant)
+    for refused in (
+        ("create", "secret", "generic", "x", "-n", "acme"),
+        ("apply", "--server-side", "-f", EXAMPLES / "kubernetes" / "manifests" / "platform.yaml"),
+    ):
+        done = api_server.kubectl(*refused, *as_tenant, status=None)
+        assert done.returncode != 0
+        assert "orbidden" in done.stderr
+    can = api_server.kubectl(
+        "auth", "can-i", "list", "secrets", "-n", "acme", f"--as={TENANT}", status=None
+    )
+    assert can.stdout.strip() == "no"
+
+
 def test_the_values_for_the_csi_driver_are_values_of_the_chart(render: Render) -> None:
     values = yaml.safe_load((EXAMPLES / "csi-secrets" / "values.yaml").read_text())
     (deployment,) = (o for o in render(values) if o["kind"] == "Deployment")
@@ -148,3 +139,46 @@ def test_the_values_for_the_csi_driver_are_values_of_the_chart(render: Render) -
     platform = yaml.safe_load((EXAMPLES / "csi-secrets/manifests/platform.yaml").read_text())
     named = platform["spec"]["managed"]["relay"]["credentials"]["secretRef"]["name"]
     assert [s["secretName"] for s in classes["spec"]["secretObjects"]] == [named]
+
+
+def test_the_quickstart_can_be_followed(api_server: PrivateControlPlane, tmp_path: Path) -> None:
+    """The last test here: in the end it deletes the definitions."""
+    for name in ("config", "charts", "examples/kubernetes"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    directory = tmp_path / "examples" / "kubernetes"
+    (directory / "ses-password").write_text("a-password")
+    api_server.kubectl("delete", "namespace", "acme")
+    environment = {
+        "PATH": f"{api_server.programs}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "KUBECONFIG": str(api_server.kubeconfig),
+    }
+
+    def follow(command: str) -> str:
+        done = subprocess.run(
+            ["sh", "-ec", command],
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        log = directory / "operator.log"
+        shown = log.read_text() if log.exists() else ""
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}{shown}"
+        return done.stdout
+
+    lines = [line for line in commands(directory / "README.md") if NEEDS_A_KUBELET not in line]
+    installed = next(n for n, line in enumerate(lines) if INSTALLED in line) + 1
+    for line in lines[:installed]:
+        follow(line)
+    with operator(directory, api_server):
+        printed = {line: follow(line) for line in lines[installed:-1]}
+        routes = "kubectl wait --for=jsonpath={.status.routeText}='profile ses' --timeout=60s"
+        follow(f"{routes} sendingdomain/example-com -n acme")
+    (table,) = (text for line, text in printed.items() if "get mailaccounts,smtp" in line)
+    assert re.search(r"example-com +acme .*managed +\w+ +True", table), table
+    assert re.search(r"news-example-com +acme .*profile ses +\w+ +True", table), table
+    assert lines[-1] == "kubectl delete -k ."
+    # The controller that lets go of a volume is not here, so the namespace would wait for it.
+    assert "deleted" in follow(f"{lines[-1]} --wait=false")

@@ -16,7 +16,7 @@ SOURCE = str(Path(__file__).parents[2] / "operator")
 PLATFORM = """\
 apiVersion: sendroute.dev/v1alpha1
 kind: MailPlatform
-metadata: {name: default}
+metadata: {name: default, annotations: {sendroute.dev/accept: not-enforced}}
 spec:
   managed:
     host: smtp.trekmail.example

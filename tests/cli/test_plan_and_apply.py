@@ -481,6 +481,26 @@ def test_validate_says_nothing_of_what_a_store_holds_of_suspended_objects(
     assert sendroute("plan", "manifests").status == 1, "this store holds no platform"
 
 
+def test_a_shadow_beside_overrides_in_a_first_apply_names_a_step_that_ends_it(
+    sendroute: Program, manifests: Path
+) -> None:
+    """The id was seen with the apply-all itself, so setting it again is no change."""
+    switch = ", applyToAll: {id: once, route: {managed: {}}, confirm: {domains: 9}}"
+    shop = domain("acme", "shop.example.com", "{unconfigured: {}}")
+    overriding = shop + "  overrides: once\n"
+    write(manifests / "acme.yaml", account("acme", more=switch), overriding)
+    sendroute("init")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    shown = sendroute("plan", "manifests").out
+    assert "removes spec.overrides in one change and sets it again in a later one" in shown
+    for text in (shop, overriding):
+        write(manifests / "acme.yaml", account("acme", more=switch), text)
+        assert "shadowed by apply-all once" in sendroute("plan", "manifests").out or text != shop
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert "unconfigured" in sendroute("routes", "shop.example.com").out
+    assert "shadowed" not in sendroute("plan", "manifests").out
+
+
 @pytest.mark.usefixtures("store")
 def test_a_lock_file_that_is_older_than_the_store_is_reported(
     sendroute: Program, manifests: Path

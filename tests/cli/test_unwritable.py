@@ -26,6 +26,14 @@ pytestmark = pytest.mark.usefixtures("store")
             "manifests/acme.yaml is no directory, and none can be created there.",
         ),
         (
+            ("postfix", "config", "--dir", "manifests/acme.yaml"),
+            "Choose a directory, or a path at which one can be created.",
+        ),
+        (
+            ("plan", "manifests", "-o", "json=/dev/full"),
+            "Free space on that disk, or write elsewhere.",
+        ),
+        (
             ("postfix", "config", "--dir", "tables"),
             "tables/main.cf could not be written: is a directory.",
         ),

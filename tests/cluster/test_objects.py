@@ -93,3 +93,18 @@ def test_an_object_without_a_usable_spec_is_invalid(spec: Any) -> None:
     assert found.document is None
     assert found.findings
     assert found.account == AccountKey("acme", "shop")
+
+
+def test_a_status_is_held_compressed() -> None:
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Applied",
+        "message": "The domain takes its declared route.",
+        "lastTransitionTime": "2026-11-28T10:00:00Z",
+    }
+    status = {"conditions": [condition | {"type": str(number)} for number in range(4)]}
+    item = {"metadata": METADATA, "spec": {"plan": "pro"}, "status": status}
+    read_object = object_of("MailAccount", decode_item(msgspec.json.encode(item)))
+    assert read_object.status == status
+    assert len(read_object.status_json) * 4 < len(msgspec.json.encode(status))

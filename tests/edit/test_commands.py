@@ -346,3 +346,14 @@ spec: {account: acme, domain: a.example, route: {profile: gone}}
     result = sendroute("edit", "set-plan", "acme", "nano", "m.yaml")
     assert (result.status, result.err) == (0, "")
     assert "plan: nano" in (workdir / "m.yaml").read_text()
+
+
+def test_an_edit_of_what_cannot_be_read_does_not_call_it_up_to_date(
+    sendroute: Program, workdir: Path
+) -> None:
+    assert sendroute("init").status == 0
+    (workdir / "m.yaml").write_bytes(b"\xff")
+    result = sendroute("sync", "m.yaml")
+    assert result.status == 1
+    assert "No changes to what could be read of the manifests." in result.out
+    assert "up to date" not in result.out

@@ -1,11 +1,14 @@
 """What a followed commit does not contain is unknown: nothing of it is taken for deleted."""
 
+import ssl
 import subprocess
 from pathlib import Path
 
 import pytest
+import trustme
+from tests.connection.peers import Server
 
-from .conftest import PLATFORM, Workspace, account, replace, wait_until
+from .conftest import PLATFORM, Workspace, account, profile, replace, wait_until
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
@@ -93,3 +96,62 @@ def test_a_lock_file_is_named_by_its_path_in_the_source(
     words = str(line).replace("'", " ").split()
     assert any(word.partition(":")[0] == name for word in words), line
     assert "/trees/" not in str(line)
+
+
+def follow_with_ca_file(workspace: Workspace, ca_file: str, port: int) -> Path:
+    """A repository whose platform has this caFile, and a profile on a server with TLS."""
+    top = workspace.directory / "up"
+    (top / "m" / "certificates").mkdir(parents=True)
+    connection_test = "connectionTest: {"
+    with_ca = PLATFORM.replace(connection_test, f"{connection_test}caFile: {ca_file}, ")
+    replace(top / "m/platform.yaml", with_ca)
+    tls = profile("acme", "own", port).replace("127.0.0.1", "localhost").replace("none", "tls")
+    replace(top / "m/acme.yaml", account("acme", "a.example", route="{profile: own}") + tls)
+    return top
+
+
+def commit_all(top: Path) -> None:
+    git(top, "init", "-q", "-b", "main")
+    git(top, "add", "-A")
+    git(top, "commit", "-q", "-m", "one")
+
+
+def test_a_relative_ca_file_is_that_of_the_commit(workspace: Workspace) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server = Server(context=context, implicit=True)
+    server.start()
+    try:
+        top = follow_with_ca_file(workspace, "certificates/ca.pem", server.port)
+        authority.cert_pem.write_to_path(str(top / "m/certificates/ca.pem"))
+        commit_all(top)
+        loop = workspace.start(f"file://{top}", "--path", "m", "--poll", "200ms")
+        loop.wait_for_log("acme/acme", "committed")
+        assert workspace.domains() == {"a.example": "own"}
+        assert loop.stop() == 0
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("ca_file", "why"),
+    [
+        ("../../../../../../../../../../etc/hostname", "leads out of the repository"),
+        ("../ca.pem", "is not among the followed files"),
+        ("certificates", "is not among the followed files"),
+    ],
+)
+def test_a_relative_ca_file_that_is_not_in_the_commit_stops_the_tree(
+    workspace: Workspace, ca_file: str, why: str
+) -> None:
+    top = follow_with_ca_file(workspace, ca_file, 1)
+    replace(top / "ca.pem", "x")
+    replace(top / "m/certificates/x.pem", "x")
+    commit_all(top)
+    loop = workspace.start(f"file://{top}", "--path", "m", "--poll", "200ms")
+    line = loop.wait_for_log(f"The platform's caFile {ca_file} {why}.")
+    assert line["code"] == "source-unreachable"
+    assert "/trees/" not in str(line)
+    assert loop.stop() == 0
+    assert workspace.domains() == {}

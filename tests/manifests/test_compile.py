@@ -138,7 +138,10 @@ def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
             heloName="Mail.BÜCHER.example",
         )
     )
-    assert desired.findings == ()
+    (limits,) = desired.findings
+    assert limits.code == "not-enforced"
+    assert limits.where is not None
+    assert limits.where.path == ("spec", "plans", 0, "limits")
     assert desired.platform is not None
     actual = desired.platform.platform
     assert [plan.name for plan in actual.plans] == ["nano", "pro"]

@@ -103,7 +103,12 @@ class Parser(argparse.ArgumentParser):
         self._checks.append(check)
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """Convert one value; argparse calls it for each, also for those in groups."""
+        """Convert one value; argparse calls it for each, also for those in groups. An empty
+        argument is wrong usage, as an empty value of an option is: a script passes it if one of its
+        own variables is not set."""
+        is_word = not action.option_strings and action.nargs != argparse.REMAINDER
+        if is_word and not arg_string and not getattr(action.type, "may_be_empty", False):
+            raise argparse.ArgumentError(action, "the value is empty")
         if action.nargs != argparse.REMAINDER and not isinstance(action.type, PathType):
             wrong = _not_utf8(arg_string)
             if wrong:

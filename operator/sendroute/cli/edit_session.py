@@ -261,9 +261,17 @@ class EditSession:
                 )
             if self._arguments.dry_run:
                 return unified(texts)
-            return [] if self._session.terminal.quiet else _text(texts, lines, self._next(texts))
+            return [] if self._session.terminal.quiet else self._text(texts, lines)
 
         return worst(present(self._session, self._outputs, show), ExitStatus.FINE)
+
+    def _text(self, texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[str]:
+        if texts:
+            yield from _text(texts, lines, self._next(texts))
+        elif self._reading.findings:
+            yield "No changes to what could be read of the manifests.\n"
+        else:
+            yield "No changes: the manifests are up to date.\n"
 
     def _next(self, texts: Mapping[str, TextChange]) -> str | None:
         """The command that shows what the edit changes; None if it changes nothing. A part of a
@@ -334,9 +342,6 @@ def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
 def _text(
     texts: Mapping[str, TextChange], lines: Sequence[Line], then: str | None
 ) -> Iterator[str]:
-    if not texts:
-        yield "No changes: the manifests are up to date.\n"
-        return
     for position, message in lines:
         at = f"{position.file}:{position.line}: " if position else ""
         yield clean(at + message) + "\n"

@@ -2,6 +2,7 @@
 the metadata that it needs, and their status. Everything else is dropped, managed fields above all.
 """
 
+import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from sys import intern
@@ -35,6 +36,28 @@ PLATFORM_KIND = "MailPlatform"
 """The only kind without a namespace."""
 
 _OURS = f"{shapes.API_GROUP}/"
+
+
+# What nearly every status contains: with it, a status takes an eighth of its size.
+_COMMON = (
+    b'{"conditions":[{"lastTransitionTime":"2026-","message":"","observedGeneration":1,"reason":"",'
+    b'"status":"True","type":"Accepted"},{"type":"ResolvedRefs"},{"type":"Applied"},{"type":"Ready"'
+    b'}],"observedGeneration":1,"origin":"declared","route":{"profile":""},"routeText":"profile ",'
+    b'"since":"2026-"}'
+)
+
+
+def packed(status: bytes) -> bytes:
+    """Compress a status as JSON: a hundred thousand of them are held."""
+    compressor = zlib.compressobj(1, zdict=_COMMON)
+    return compressor.compress(status) + compressor.flush()
+
+
+def unpacked(status: bytes) -> bytes:
+    """A status as JSON, whether it was packed or not."""
+    if status.startswith(b"{"):
+        return status
+    return zlib.decompressobj(zdict=_COMMON).decompress(status)
 
 
 class ObjectKey(NamedTuple):
@@ -74,7 +97,7 @@ class ClusterObject(Struct, frozen=True):
         thousand decoded ones would not fit."""
         if not self.status_json:
             return None
-        status = msgspec.json.decode(self.status_json)
+        status = msgspec.json.decode(unpacked(self.status_json))
         return status if isinstance(status, dict) else None
 
     @property
@@ -152,7 +175,7 @@ def object_of(kind: str, item: Item) -> ClusterObject:
         read.findings,
         read.owner,
         read.profiles,
-        b"" if isinstance(item.status, UnsetType) else bytes(item.status),
+        b"" if isinstance(item.status, UnsetType) else packed(bytes(item.status)),
     )
 
 

@@ -188,6 +188,7 @@ class Operator:
         seconds = self._next_at() - time.monotonic()
         self._idle = self._is_idle()
         self._wakeups.wait(seconds)
+        self._stop.wait(self._options.times.batch)  # objects arrive by the thousand
 
     def _due(self) -> DueAccounts | None:
         """What is due. The first round over all accounts, which finds what was deleted while no

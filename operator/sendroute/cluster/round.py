@@ -28,6 +28,7 @@ from sendroute.reconcile.rounds import (
     request_for,
     round_reconciler,
 )
+from sendroute.reconcile.verifier import failure_code
 from sendroute.runtime.schedule import DueAccounts, RoundState, states_of
 from sendroute.runtime.stop import ThreadStop
 
@@ -55,7 +56,8 @@ class RoundInputs(NamedTuple):
 class RoundDone(Struct, frozen=True):
     """A completed round. ``reconciled`` are the accounts that were committed or had nothing to
     commit, ``waiting`` those that wait for other objects, with the reason and the plan. ``before``
-    are the account statuses before, ``drifted`` counts the changes that put something back."""
+    are the account statuses before, ``drifted`` counts the changes that put something back,
+    ``tested`` are the profiles of each account whose connection test passed."""
 
     result: Result
     assessment: Assessment
@@ -64,6 +66,7 @@ class RoundDone(Struct, frozen=True):
     reconciled: frozenset[Owner]
     waiting: Mapping[AccountKey, tuple[str, AccountPlan]]
     drifted: Mapping[AccountKey, int]
+    tested: Mapping[AccountKey, frozenset[str]]
 
     @property
     def states(self) -> dict[Owner, RoundState]:
@@ -122,6 +125,7 @@ class Round:
             frozenset(reconciled - self._deferred),
             self._waiting,
             repaired,
+            _tested(planned),
         )
 
     def _approved_statuses(self) -> AccountStatuses:
@@ -165,3 +169,12 @@ class Round:
                 if queue.is_patient(account.key):
                     self._waiting[account.key] = (reason, account)
         return early
+
+
+def _tested(planned: Planned) -> dict[AccountKey, frozenset[str]]:
+    """By account, the profiles whose connection test passed."""
+    passed: dict[AccountKey, frozenset[str]] = {}
+    for request, result in planned.verified.tests.items():
+        if failure_code(result) is None:
+            passed[request.account] = passed.get(request.account, frozenset()) | {request.name}
+    return passed

@@ -148,6 +148,7 @@ class Shown:
                 statuses.get(key),
                 None,
                 None,
+                tested=done.tested.get(key, frozenset()),
             )
         for key, (reason, plan) in done.waiting.items():
             objects = state.objects(key)

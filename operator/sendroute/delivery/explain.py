@@ -84,6 +84,7 @@ class Explanation(NamedTuple):
             "credentials": {"secretRef": {"name": to.secret}} if to and to.secret else None,
             "managed_service": service_form(self.service) if self.service else None,
             "limits": self.limits,
+            "limits_enforced": False if self.limits else None,
             "logins": list(self.logins) if self.logins is not None else None,
             "reason": self.reason,
             "change": change_document(assignment) if assignment else None,

@@ -1,11 +1,14 @@
 """Positions relative to the root of a checkout, whose own path is internal."""
 
 import os
+from pathlib import Path
 
 from msgspec.structs import replace
 
+from sendroute.model.codes import finding
 from sendroute.model.desired import Desired
 from sendroute.model.finding import WHOLE_FILE, Finding, Locate, Position, Where
+from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform
 
 
@@ -49,6 +52,39 @@ def desired_within(root: str | None, desired: Desired) -> Desired:
         ill_formed={
             key: finding_within(root, finding) for key, finding in desired.ill_formed.items()
         },
+    )
+
+
+def check_ca_file(root: str, desired: Desired) -> None:
+    """Check that a relative caFile of the platform is in the checkout. One that leads out of it
+    would mean another file on each machine.
+
+    Args:
+        root: the top of the checkout.
+        desired: the desired state, whose names are those in the checkout.
+
+    Raises:
+        ProblemError: it leads out of the checkout, or is not in it (``source-unreachable``).
+    """
+    platform = desired.platform
+    name = platform.platform.ca_file if platform is not None else None
+    if platform is None or name is None or name.startswith("/"):
+        return
+    path = os.path.normpath(Path(platform.where.file).parent / name)
+    top = os.path.realpath(root)
+    real = os.path.realpath(path)
+    if os.path.commonpath([top, real]) != top:
+        why = "leads out of the repository"
+    elif not Path(real).is_file():
+        why = "is not among the followed files"
+    else:
+        return
+    raise ProblemError(
+        finding(
+            "source-unreachable",
+            f"The platform's caFile {ascii(name)[1:-1]} {why}.",
+            hint="Put the file under the followed path, or write an absolute path.",
+        )
     )
 
 

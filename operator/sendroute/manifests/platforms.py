@@ -1,5 +1,7 @@
 """Turn the declared platform into the model's platform."""
 
+from collections.abc import Iterator
+
 from msgspec import UNSET, UnsetType
 
 from sendroute.manifests import shapes
@@ -10,6 +12,9 @@ from sendroute.manifests.wording import dotted, shown
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.platform import Managed, PlanLimits, Platform, PublicPort, Relay, ServicePlan
+from sendroute.model.words import first_of
+
+_LISTED = 5
 
 
 def platform_of(
@@ -120,7 +125,22 @@ def _plans(
                 _without_managed(shape.name, where.at("spec", "plans", index, "managed"))
             )
         plans.append(ServicePlan(shape.name, shape.managed, _limits(shape)))
+    findings += _not_enforced(spec, where)
     return tuple(sorted(plans, key=lambda plan: plan.name))
+
+
+def _not_enforced(spec: shapes.PlatformSpec, where: Where) -> Iterator[Finding]:
+    """Report once that limits of service plans have no effect yet."""
+    limited = [index for index, shape in enumerate(spec.plans) if shape.limits is not UNSET]
+    if limited:
+        names = first_of([spec.plans[index].name for index in limited], _LISTED)
+        plural = "s" if len(limited) > 1 else ""
+        yield finding(
+            "not-enforced",
+            f"The limits of service plan{plural} {names} are recorded, and not enforced yet.",
+            hint="Limit what clients send on the relay or at the provider.",
+            where=where.at("spec", "plans", limited[0], "limits"),
+        )
 
 
 def _without_managed(name: str, where: Where) -> Finding:

@@ -458,7 +458,8 @@ class Code(StrEnum):
         _INFO,
         _AUTHOR,
         "The field is recorded and shown, but has no effect yet.",
-        "The profile has limits, or asks to check the authorisation of its senders.",
+        "A profile or a service plan has limits, or a profile asks to check the authorisation of"
+        " its senders.",
         "No action is needed. Do not rely on the field.",
     )
     SUSPENDED = (

@@ -122,7 +122,14 @@ def _plan_declared_domain(
         )
         if state.shadow is not None and desired.route not in (None, state.route):
             domain_changes.shadowed.append(
-                Shadowed(inputs.key, desired.domain, desired.route, state.route, state.shadow)
+                Shadowed(
+                    inputs.key,
+                    desired.domain,
+                    desired.route,
+                    state.route,
+                    state.shadow,
+                    desired.overrides == state.shadow,
+                )
             )
     if waits:
         route = desired.route or inputs.desired.default

@@ -95,7 +95,9 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
             finding(
                 "unwritable",
                 f"{name} could not be written: {reason}.",
-                hint="Let the user that runs sendroute write to the directory.",
+                hint="Choose a directory, or a path at which one can be created."
+                if isinstance(error, FileExistsError | NotADirectoryError)
+                else "Let the user that runs sendroute write to the directory.",
             )
         ) from error
     return changed

@@ -1,5 +1,6 @@
 """Write a report, or another file for the user: completely or not at all."""
 
+import errno
 import os
 import secrets
 import stat
@@ -42,7 +43,9 @@ def write(
             finding(
                 "unwritable",
                 f"{subject} could not be written to {path}: {error.strerror or 'input/output'}.",
-                hint="Specify a file in a directory that exists and is writable.",
+                hint="Free space on that disk, or write elsewhere."
+                if error.errno in (errno.ENOSPC, errno.EDQUOT)
+                else "Specify a file in a directory that exists and is writable.",
                 where=whole_file(path),
             )
         ) from error

@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 from sendroute.following.follower import Follower, Snapshot
-from sendroute.following.relative import desired_within, finding_within, locate_within
+from sendroute.following.relative import (
+    check_ca_file,
+    desired_within,
+    finding_within,
+    locate_within,
+)
 from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import checked_out, is_top
 from sendroute.git.tree_history import tree_history
@@ -73,7 +78,13 @@ def tree_of_snapshot(
 
     Returns:
         The tree. Positions are relative to the top of the checkout.
+
+    Raises:
+        ProblemError: as for :func:`sendroute.following.relative.check_ca_file`.
     """
+
+    if snapshot.root is not None:
+        check_ca_file(snapshot.root, loaded.desired)
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
         return _ancestry(lambda: follower.history(snapshot, should_stop), applied, signed=signed)

@@ -92,6 +92,10 @@ class ThreadStop:
         self._event.set()
         self._wake()
 
+    def wait(self, seconds: float) -> None:
+        """Wait that long, or until the stop is set."""
+        self._event.wait(seconds)
+
     def is_set(self) -> bool:
         """Whether the stop is set."""
         return self._event.is_set()

@@ -41,9 +41,22 @@ if TYPE_CHECKING:
     from sendroute.store.record import Store
 
 
+class _Sender:
+    """A sender as typed. An empty one gets the hint that the null sender is written ``<>``."""
+
+    may_be_empty = True
+
+    def __call__(self, text: str) -> str:
+        return text
+
+
 def options(parser: Parser) -> None:
     parser.add_argument(
-        "sender", metavar="ADDRESS-or-DOMAIN", nargs="?", help="the envelope sender"
+        "sender",
+        metavar="ADDRESS-or-DOMAIN",
+        nargs="?",
+        type=_Sender(),
+        help="the envelope sender",
     )
     parser.add_argument(
         "--message",
