@@ -181,7 +181,7 @@ def trouble(run: Run, draw: random.Random) -> Iterator[None]:
     elif kind == "leader":
         yield
         time.sleep(draw.uniform(0, 0.1))
-        run.start()  # the one before it is not lines_of
+        run.start()  # the one before it does not know
     elif kind == "crash":
         yield
         time.sleep(draw.uniform(0, 0.1))
