@@ -82,6 +82,7 @@ class Operator:
         self._has_begun = False
         self._has_swept = False
         self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces that are not read yet
+        self._unchanged: set[Owner] = set()  # since this process reconciled them
         self._write_failed = False  # only a round shows whether the store can be written again
         self._mismatch: tuple[Finding, ...] = ()
         self._secrets_at = 0.0
@@ -169,7 +170,11 @@ class Operator:
         unread = self._unread()  # before the inbox: what is read now is in it completely
         self._has_begun = self._has_begun or not self._is_blind(unread)
         changes = self._inbox.take()
-        self._arrived |= self._state.apply(changes)
+        concerned = self._state.apply(changes)
+        self._arrived |= concerned
+        if PLATFORM in concerned:
+            self._unchanged.clear()  # a change of the platform concerns every account
+        self._unchanged -= concerned
         for namespace in {key.namespace for key in changes if key.kind in _WITH_PROFILES}:
             self._adapters.forget_secrets(namespace)
         now = time.monotonic()
@@ -285,7 +290,13 @@ class Operator:
         started = time.monotonic()
         owners = self._owners(due)
         inputs = RoundInputs(
-            self._state, self._queue, due, owners, self._is_read, self._unread_findings()
+            self._state,
+            self._queue,
+            due,
+            owners,
+            self._unchanged,
+            self._is_read,
+            self._unread_findings(),
         )
         options = self._options
         round_options = RoundOptions(options.guards, options.actor, self._stop)
@@ -310,6 +321,7 @@ class Operator:
         self._store_up()
         now = time.monotonic()
         self._queue.reconciled(due, done.states, done.reconciled, now, now - started)
+        self._unchanged |= done.reconciled
         self._changes.record_round(head, done.result, done.before, statuses)
         self._round_log.update(())
         self._account_log.round_completed(

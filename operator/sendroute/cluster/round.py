@@ -2,7 +2,7 @@
 commit the rest."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -42,13 +42,16 @@ class RoundOptions(NamedTuple):
 
 
 class RoundInputs(NamedTuple):
-    """``owners`` are the accounts of the round that have settled; None for all of them. ``is_read``
-    tells whether a namespace is known, ``unread`` says why something is not."""
+    """``owners`` are the accounts of the round that have settled; None for all of them.
+    ``unchanged`` are those whose objects are as this process reconciled them last: what a round
+    changes of these had drifted. ``is_read`` tells whether a namespace is known, ``unread`` says
+    why something is not."""
 
     state: DesiredState
     queue: AccountQueue
     due: DueAccounts
     owners: frozenset[Owner] | None
+    unchanged: Set[Owner]
     is_read: Callable[[str], bool]
     unread: tuple[Finding, ...]
 
@@ -99,9 +102,6 @@ class Round:
             ProblemError: the store, a key or the secrets are unavailable.
         """
         state, owners = self._inputs.state, self._inputs.owners
-        explained = state.uncompiled
-        if PLATFORM in explained:
-            explained |= state.mentioned
         state.compile(state.uncompiled if owners is None else owners)
         tree = state.tree(self._store.accounts(), self._inputs.is_read, self._inputs.unread)
         statuses = self._approved_statuses()
@@ -113,7 +113,8 @@ class Round:
         result, assessment = commit_round(
             reconciler, record, planned, statuses, options.actor, options.stop
         )
-        repaired = drifted(result, explained | statuses.keys())
+        unknown = {account.key for account in result.accounts} - self._inputs.unchanged
+        repaired = drifted(result, unknown | statuses.keys())
         reconciled = {account.key for account in result.accounts} | (owners or frozenset())
         if owners is None:
             reconciled |= {*state.mentioned, PLATFORM}
