@@ -130,6 +130,7 @@ def test_changes_are_followed_and_a_restart_changes_nothing(
         eventually(lambda: routes(store) == {"a.example": "managed"})
         assert operator.stop() == 0, operator.log
     assert "Stopped by SIGTERM" in operator.log
+    assert "drifted" not in operator.log
     before = rows(store, "SELECT count(*) FROM revision")
     with running(cluster.kubeconfig, store, "--no-leader-election", "--listen", "") as operator:
         time.sleep(4)
@@ -145,8 +146,30 @@ def test_an_object_deleted_while_no_operator_runs_is_noticed(
         cluster.apply(account(namespace=tenant), *(domain(name, tenant) for name in names))
         eventually(lambda: len(routes(store)) == 8)
     cluster.kubectl("delete", "sendingdomain", "a-example", "-n", tenant)
-    with running(cluster.kubeconfig, store, "--no-leader-election"):
+    with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
         eventually(lambda: set(routes(store)) == set(names[1:]))
+        operator.stop()
+    assert "drifted" not in operator.log, "a restart takes a deletion for drift"
+
+
+def test_a_route_that_another_process_assigned_is_put_back_as_drift(
+    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
+) -> None:
+    other = [
+        PLATFORM,
+        account(namespace=tenant),
+        domain("a.example", tenant, route={"unconfigured": {}}),
+    ]
+    file = tmp_path / "other.yaml"
+    file.write_text("---\n".join(json.dumps(document) + "\n" for document in other))
+    with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
+        cluster.apply(
+            account(namespace=tenant), domain("a.example", tenant, route={"managed": {}})
+        )
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        sendroute("apply", file, "--auto-approve", store=store)
+        eventually(lambda: "drifted" in operator.log)
+        assert routes(store) == {"a.example": "managed"}
 
 
 def test_an_object_deleted_behind_a_410_is_noticed(
