@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 # The minor version of Kubernetes that the tests run on.
 KUBERNETES ?=
-export SENDROUTE_TEST_KUBERNETES := $(KUBERNETES)
+export REAL_KUBERNETES_VERSION := $(KUBERNETES)
 # In CI no test with real mail or on Kubernetes is skipped.
 unit test-newest test-oldest: export REAL_MAIL_TESTS := $(if $(CI),required)
 unit test-newest test-oldest test-kubernetes: export REAL_KUBERNETES_TESTS := $(if $(CI),required)
@@ -76,7 +76,7 @@ test-kubernetes: $(VENV)/ready postgresql  ## the tests on Kubernetes, with each
 	set -e; unset KUBEBUILDER_ASSETS; for minor in $$($(PYTHON) -m tests.control_plane.programs --list); do \
 	  echo "Kubernetes $$minor:"; \
 	  $(PYTHON) -m tests.control_plane.programs $$minor; \
-	  SENDROUTE_TEST_KUBERNETES=$$minor PATH="$(abspath $(BIN)):$$PATH" \
+	  REAL_KUBERNETES_VERSION=$$minor PATH="$(abspath $(BIN)):$$PATH" \
 	    $(BIN)/python -m pytest -n $(JOBS) $(KUBERNETES_TESTS); \
 	done
 

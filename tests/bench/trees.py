@@ -22,7 +22,7 @@ spec:
     spf: include:spf.bench.example
   plans:
   - {name: nano, managed: false}
-  - {name: pro, managed: true, limits: {accountPerDay: 20000, mailboxPerDay: 1000}}
+  - {name: pro, managed: true}
 """
 
 _ACCOUNT = """\

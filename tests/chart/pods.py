@@ -188,13 +188,14 @@ class Pod:
         lines = [
             self._file_system(own.name),
             f'mount -o remount,ro "{target}/usr"; mount -o remount,ro "{target}"',
-            f'mount --bind "{ROOT}" "{target}{ROOT}"',
             f'mount -t proc proc "{target}/proc"',
             f'mount --rbind /dev "{target}/dev"',
         ]
         for mount in container["volumeMounts"]:
             volume = f"{self._home}/volumes/{mount['name']}"
             lines.append(f'mount --bind "{volume}" "{target}{mount["mountPath"]}"')
+        # After the volumes, because a copy of the project below /tmp would be hidden.
+        lines.append(f'mkdir -p "{target}{ROOT}"; mount --bind "{ROOT}" "{target}{ROOT}"')
         variables = [f"PATH={PATH}", *self._environment(container)]
         command = container.get("command", ["sendroute"]) + container.get("args", [])
         inside = shlex.join(

@@ -285,7 +285,7 @@ def test_a_damaged_lock_file_is_an_error_and_nothing_is_applied(
 def test_a_lock_file_name_that_is_too_long_is_reported(sendroute: Program, store: Path) -> None:
     assert store.is_file()
     result = sendroute("apply", "manifests", "--auto-approve", "--write-lock", "x" * 300)
-    assert (result.status, "File name too long" in result.out) == (1, True)
+    assert (result.status, "file name too long" in result.out) == (1, True), result
 
 
 def test_wait_reports_that_no_relay_is_registered(sendroute: Program, store: Path) -> None:

@@ -163,9 +163,7 @@ def test_a_route_that_another_process_assigned_is_put_back_as_drift(
     file = tmp_path / "other.yaml"
     file.write_text("---\n".join(json.dumps(document) + "\n" for document in other))
     with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
-        cluster.apply(
-            account(namespace=tenant), domain("a.example", tenant, route={"managed": {}})
-        )
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant, route={"managed": {}}))
         eventually(lambda: routes(store) == {"a.example": "managed"})
         sendroute("apply", file, "--auto-approve", store=store)
         eventually(lambda: "drifted" in operator.log)

@@ -102,7 +102,7 @@ TOOLS = (HELM, KUBECONFORM, KSTATUS, ACTIONLINT)
 
 def chosen() -> str:
     """The minor version of this run: ``make test KUBERNETES=1.35`` chooses another one."""
-    return os.environ.get("SENDROUTE_TEST_KUBERNETES") or DEFAULT
+    return os.environ.get("REAL_KUBERNETES_VERSION") or DEFAULT
 
 
 def home(minor: str | None = None) -> Path:
