@@ -345,7 +345,7 @@ def test_a_backup_never_replaces_an_existing_file(store_url: str, tmp_path: Path
         assert code_of(caught) == "store-exists"
     with pytest.raises(ProblemError) as caught:
         backup_store(store_url, tmp_path / "no" / "directory.db")
-    assert code_of(caught) == "store-failed"
+    assert code_of(caught) == "unwritable"
 
 
 @pytest.mark.usefixtures("filled")

@@ -77,7 +77,7 @@ def test_an_existing_path_is_never_overwritten(
 
 
 def test_a_missing_directory_is_reported(tmp_path: Path, say: Any) -> None:
-    with pytest.raises(ProblemError, match="No such file") as caught:
+    with pytest.raises(ProblemError, match="no such file") as caught:
         init_store(at(tmp_path / "no" / "x.db"), say.provenance)
     assert code_of(caught) == "store-failed"
 

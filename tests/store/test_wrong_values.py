@@ -68,6 +68,7 @@ def fill(url: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         store.approve(status, say.provenance)
         fault = ReportedFinding("yaml-syntax", Severity.ERROR, "Invalid YAML.")
         store.write_followed_source(FollowedSource("manifests", "c0ffee", at, (fault,), at))
+        store.raise_epoch("sendroute-0")
     with opened(url) as raw:
         raw.execute("INSERT INTO applied_commit VALUES ('c0ffee', 'f1257')")
         raw.execute("INSERT INTO relay VALUES ('mx1', 1, '2026-11-03 00:00:00')")

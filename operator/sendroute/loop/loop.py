@@ -24,6 +24,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
 from sendroute.runtime.health import Health
 from sendroute.runtime.schedule import DueAccounts, Schedule
+from sendroute.runtime.stop import at_most
 from sendroute.runtime.store_changes import StoreChanges
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 _HEARTBEAT = 30.0
 """Seconds that the loop waits at most, so that its heartbeat is seen."""
+_LAST_RECORD = 2.0
+"""Seconds in which the stop is recorded."""
 
 
 class PollIntervals(NamedTuple):
@@ -204,12 +207,16 @@ class Loop:
             _log.debug("%s", problem)
 
     def _record_stop(self) -> None:
+        """Record that the loop ended. It is only shown, so a store that hangs delays no stop."""
         if not self._store.is_up:
             return
         try:
-            self._source.stop(self._store.get())
+            with at_most(_LAST_RECORD):
+                self._source.stop(self._store.get())
         except ProblemError as problem:
             _log.debug("%s", problem)
+        except KeyboardInterrupt:
+            _log.debug("The store did not answer in time to record the stop.")
 
     def _round_failed(self) -> None:
         self._metrics.round_failed()

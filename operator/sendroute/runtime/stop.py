@@ -75,6 +75,30 @@ class Stop:
             raise KeyboardInterrupt
 
 
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """A context for last work of a process that stops, in its main thread. Whatever it waits for,
+    it is given up in time (setitimer(2)).
+
+    Args:
+        seconds: how long the block may take.
+
+    Raises:
+        KeyboardInterrupt: the time is over.
+    """
+
+    def give_up(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT)  # as a stop is repeated
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 class ThreadStop:
     """The stop of work in another thread than the one that signals reach: work that is running is
     finished, and none is begun."""
