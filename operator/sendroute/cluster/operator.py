@@ -26,9 +26,9 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.runtime.account_log import AccountLog
+from sendroute.runtime.followed_store import FollowedStore
 from sendroute.runtime.schedule import DueAccounts
 from sendroute.runtime.stop import ThreadStop
-from sendroute.runtime.store_changes import StoreChanges
 from sendroute.runtime.transition_log import TransitionLog
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
@@ -67,11 +67,11 @@ class Operator:
         self._reflectors = self._create_reflectors(api)
         self._state = DesiredState(options.namespace)
         self._queue = AccountQueue(options.times, adapters.random, time.monotonic())
-        self._store = StoreHandle(self._open_store, self._wakeups.put, adapters.random)
-        self._changes = StoreChanges()
+        handle = StoreHandle(self._open_store, self._wakeups.put, adapters.random)
+        store_log = TransitionLog("The store answers again.", logging.ERROR, adapters.advise)
+        self._store = FollowedStore(handle, metrics, store_log)
         self._shown = Shown(adapters.reporter)
         self._account_log = AccountLog(adapters.advise)
-        self._store_log = TransitionLog("The store answers again.", logging.ERROR, adapters.advise)
         self._round_log = TransitionLog("Rounds succeed again.", logging.ERROR, adapters.advise)
         self._api_log = TransitionLog(
             "The Kubernetes API is followed again.", logging.WARNING, adapters.advise
@@ -83,7 +83,6 @@ class Operator:
         self._has_swept = False
         self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces that are not read yet
         self._unchanged: set[Owner] = set()  # since this process reconciled them
-        self._write_failed = False  # only a round shows whether the store can be written again
         self._mismatch: tuple[Finding, ...] = ()
         self._secrets_at = 0.0
         self._idle = False
@@ -155,7 +154,7 @@ class Operator:
         for reflector in self._reflectors:
             reflector.start()
         try:
-            with self._store:
+            with self._store.handle:
                 while not self._stop.is_set():
                     self._iterate()
         except KeyboardInterrupt:
@@ -212,15 +211,15 @@ class Operator:
         times = [time.monotonic() + self._options.times.heartbeat]
         if self._has_begun and self._leads:
             times += [self._queue.next(), self._secrets_at]
-        if not self._store.is_up:
-            times.append(self._store.retry_at)
+        if not self._store.handle.is_up:
+            times.append(self._store.handle.retry_at)
         return min(times)
 
     def _is_idle(self) -> bool:
         return (
             self._has_begun
             and self._leads
-            and self._store.is_up
+            and self._store.handle.is_up
             and self._queue.depth == 0
             and self._queue.next() > time.monotonic()
             and not self._unread()
@@ -301,7 +300,7 @@ class Operator:
         options = self._options
         round_options = RoundOptions(options.guards, options.actor, self._stop)
         try:
-            store = self._store.get()
+            store = self._store.handle.get()
             head = store.head()
             self._mismatch = self._shown.check_store(store, self._state)
             if self._mismatch:
@@ -315,14 +314,13 @@ class Operator:
                 raise
             self._round_failed(problem.findings)
             if any(has_trait(item.code, Trait.STORE) for item in problem.findings):
-                self._store_down(problem.findings)
-                self._write_failed = True
+                self._store.down(problem.findings, in_round=True)
             return
-        self._store_up()
+        self._store.up()
         now = time.monotonic()
         self._queue.reconciled(due, done.states, done.reconciled, now, now - started)
         self._unchanged |= done.reconciled
-        self._changes.record_round(head, done.result, done.before, statuses)
+        self._store.changes.record_round(head, done.result, done.before, statuses)
         self._round_log.update(())
         self._account_log.round_completed(
             done.result, done.drifted, done.voided_approvals, statuses
@@ -352,7 +350,7 @@ class Operator:
 
     def _stored(self) -> frozenset[Owner]:
         try:
-            return frozenset(self._store.get().accounts())
+            return frozenset(self._store.handle.get().accounts())
         except ProblemError:
             return frozenset()  # the round then fails for the same reason
 
@@ -377,41 +375,17 @@ class Operator:
     # The store
 
     def _check_store(self) -> None:
-        """Make the accounts due that another process wrote or approved. Reads only one row if there
-        are none."""
-        if not self._store.is_up and time.monotonic() < self._store.retry_at:
-            return
-        try:
-            store = self._store.get()
-            self._raise_epoch(store)
-            head = store.head()
-            accounts = self._changes.by_others(store, head, self._state.accounts)
-        except ProblemError as problem:
-            self._store_down(problem.findings)
+        """Make the accounts due that another process wrote or approved."""
+        looked = self._store.look(self._state.accounts, self._raise_epoch)
+        if looked is None:
             return
         now = time.monotonic()
-        if not self._store.is_up:
+        if looked.was_down:
             self._queue.skip_backoff(now)
-        if not self._write_failed:
-            self._store_up()
-        if accounts is None:
+        if looked.accounts is None:
             self._queue.all_due(now)
-        elif accounts:
-            self._queue.due_now(accounts, now)
-        if self._changes.seen is not None:
-            self._changes.advance(head)
-            self._metrics.revision(head.revision)
-
-    def _store_up(self) -> None:
-        self._store.mark_up()
-        self._write_failed = False
-        self._metrics.store(up=True)
-        self._store_log.update(())
-
-    def _store_down(self, findings: tuple[Finding, ...]) -> None:
-        self._store.mark_down()
-        self._metrics.store(up=False)
-        self._store_log.update(findings)
+        elif looked.accounts:
+            self._queue.due_now(looked.accounts, now)
 
     def _report_health(self) -> None:
         """Ready: the store answers, and the objects were read once. A standby is ready too, so that
@@ -424,7 +398,7 @@ class Operator:
             of_kind = [reflector for reflector in self._reflectors if reflector.kind == kind]
             followed = all(r.synced and r.fault is None for r in of_kind)
             self._metrics.kind(kind, sum(r.count for r in of_kind), followed=followed)
-        if not self._store.is_up:
+        if not self._store.handle.is_up:
             health.not_ready("The store does not answer.")
         elif self._mismatch:
             health.not_ready(self._mismatch[0].message)

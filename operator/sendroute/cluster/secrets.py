@@ -19,6 +19,7 @@ from msgspec import Struct
 from sendroute.cluster.api import NO_ANSWER, ApiError
 from sendroute.credentials.rules import (
     Answer,
+    ResolvedOnce,
     credential_in,
     of_another_owner,
     problem,
@@ -195,38 +196,19 @@ class ApiSecrets:
         return refusal_of(ref, host, port)
 
 
-class SecretsOfRun:
-    """The secrets of one run (:class:`~sendroute.reconcile.protocols.Secrets`): each is read once,
-    so that the saved credential is the tested one."""
+class SecretsOfRun(ResolvedOnce):
+    """The secrets of one run (:class:`~sendroute.reconcile.protocols.Secrets`). Each is read once,
+    for whatever destinations."""
 
     given = True
 
     def __init__(self, secrets: ApiSecrets) -> None:
+        super().__init__()
         self._secrets = secrets
         self._read: dict[SecretRef, SecretRead] = {}
-        self._answers: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
 
     def __repr__(self) -> str:
         return "SecretsOfRun(<hidden>)"
-
-    def credential(
-        self, ref: SecretRef, host: str, port: int, username: str | None = None
-    ) -> Answer:
-        """Resolve a secret for a destination.
-
-        Args:
-            ref: the secret.
-            host: the host that the credential is for.
-            port: its port.
-            username: the username of the profile's preset, if the secret has none.
-
-        Returns:
-            The credential, or the problem.
-        """
-        request = (ref, host, port, username)
-        if request not in self._answers:
-            self._answers[request] = self._answer(ref, host, port, username)
-        return self._answers[request]
 
     def _first_read(self, ref: SecretRef) -> SecretRead:
         """After one request without an answer, no other secret is asked for in this run."""
@@ -234,7 +216,7 @@ class SecretsOfRun:
             return SecretRead(unreadable(self._secrets.shown(ref), NO_ANSWER), "", is_away=True)
         return self._secrets.read(ref)
 
-    def _answer(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+    def _resolve(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         if (refusal := self._secrets.refusal(ref, host, port)) is not None:
             return refusal
         if ref not in self._read:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sendroute.credentials import directory as files
 from sendroute.credentials.content import InvalidSecretError
-from sendroute.credentials.rules import Answer, credential_in, problem, refusal_of
+from sendroute.credentials.rules import Answer, ResolvedOnce, credential_in, problem, refusal_of
 from sendroute.credentials.variables import (
     ALLOWED_HOSTS,
     KEYS,
@@ -27,9 +27,8 @@ from sendroute.model.secret import SecretProblem, SecretRef
 __all__ = ["Answer", "Secrets"]
 
 
-class Secrets:
-    """All secrets of one run. Each secret is read once for each destination, so that the saved
-    credential is the tested one.
+class Secrets(ResolvedOnce):
+    """All secrets of one run, from a directory or from variables.
 
     Args:
         directory: the directory of secrets.
@@ -37,35 +36,16 @@ class Secrets:
     """
 
     def __init__(self, directory: str | None, environment: Mapping[str, str]) -> None:
+        super().__init__()
         self._directory = directory
         self._environment = {k: v for k, v in environment.items() if k.startswith(PREFIX)}
-        self._known: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
 
     @property
     def given(self) -> bool:
         """Whether a directory or variables are given."""
         return self._directory is not None or bool(self._environment)
 
-    def credential(
-        self, ref: SecretRef, host: str, port: int, username: str | None = None
-    ) -> Answer:
-        """Resolve a secret for a destination.
-
-        Args:
-            ref: the secret.
-            host: the host that the credential is for.
-            port: its port.
-            username: the username of the profile's preset, if the secret has none.
-
-        Returns:
-            The credential, or the problem.
-        """
-        request = (ref, host, port, username)
-        if request not in self._known:
-            self._known[request] = self._read(ref, host, port, username)
-        return self._known[request]
-
-    def _read(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+    def _resolve(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         if (refusal := refusal_of(ref, host, port)) is not None:
             return refusal
         if self._directory is not None and files.has(self._directory, ref):

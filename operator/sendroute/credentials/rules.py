@@ -3,6 +3,7 @@ Kubernetes API. The binding is checked before the credential is read.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 
 from sendroute.credentials.binding import allows
@@ -22,6 +23,37 @@ from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 Answer = Credential | SecretProblem
+
+
+class ResolvedOnce(ABC):
+    """The secrets of one run. Each is resolved once for each destination, so that the saved
+    credential is the tested one."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
+
+    def credential(
+        self, ref: SecretRef, host: str, port: int, username: str | None = None
+    ) -> Answer:
+        """Resolve a secret for a destination.
+
+        Args:
+            ref: the secret.
+            host: the host that the credential is for.
+            port: its port.
+            username: the username of the profile's preset, if the secret has none.
+
+        Returns:
+            The credential, or the problem.
+        """
+        request = (ref, host, port, username)
+        if request not in self._answers:
+            self._answers[request] = self._resolve(ref, host, port, username)
+        return self._answers[request]
+
+    @abstractmethod
+    def _resolve(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+        """Resolve a secret that was not asked for yet."""
 
 
 def refusal_of(ref: SecretRef, host: str, port: int) -> SecretProblem | None:

@@ -18,14 +18,13 @@ from sendroute.loop.served_trees import Candidate, ServedTrees
 from sendroute.loop.source_record import SourceRecord
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
-from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
+from sendroute.runtime.followed_store import FollowedStore
 from sendroute.runtime.health import Health
 from sendroute.runtime.schedule import DueAccounts, Schedule
 from sendroute.runtime.stop import at_most
-from sendroute.runtime.store_changes import StoreChanges
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
@@ -67,11 +66,10 @@ class Loop:
         self._event_log = EventLog(advise)
         self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
-        self._store = StoreHandle(open_store, self._wakeups.put, random)
-        self._changes = StoreChanges()
+        handle = StoreHandle(open_store, self._wakeups.put, random)
+        self._store = FollowedStore(handle, metrics, self._event_log.store)
         self._served: Candidate | None = None
         self._source = source
-        self._write_failed = False  # only a round shows whether the store can be written again
 
     def run(self) -> None:
         """Run until a signal stops the loop. A transaction that is being written is finished.
@@ -81,7 +79,7 @@ class Loop:
             StoppedError: the same, while git was running.
         """
         self._options.stop.on_set(self._wakeups.put)
-        with self._store:
+        with self._store.handle:
             try:
                 while not self._options.stop.is_set():
                     self._iterate()
@@ -106,8 +104,8 @@ class Loop:
         times = [self._poller.due_at, time.monotonic() + _HEARTBEAT]
         if self._trees.has_tree:
             times.append(self._schedule.next())
-        if not self._store.is_up:
-            times.append(self._store.retry_at)
+        if not self._store.handle.is_up:
+            times.append(self._store.handle.retry_at)
         return min(times)
 
     def _report_health(self) -> None:
@@ -116,7 +114,7 @@ class Loop:
         not help."""
         self._health.beat()
         fault = self._trees.fault
-        if not self._store.is_up:
+        if not self._store.handle.is_up:
             self._health.not_ready("The store does not answer.")
         elif self._served is None:
             reason = f": {fault[0].message}" if fault else "."
@@ -137,27 +135,29 @@ class Loop:
         started = time.monotonic()
         try:
             with self._options.stop.interruptible():
-                store = self._store.get()
+                store = self._store.handle.get()
                 head = store.head()
             round_result = run_round(store, self._trees, due, self._options)
             statuses = store.account_statuses() if isinstance(round_result, RoundResult) else {}
         except ProblemError as problem:
             self._round_failed()
             if any(has_trait(finding.code, Trait.STORE) for finding in problem.findings):
-                self._store_down(problem.findings)
-                self._write_failed = True
+                self._store.down(problem.findings, in_round=True)
             else:
-                self._store_up()
+                self._store.up()
                 self._event_log.round.update(problem.findings)
             return
-        self._store_up()
+        self._store.up()
+        changes = self._store.changes
         match round_result:
             case RoundResult():
-                self._changes.record_round(head, round_result.result, round_result.before, statuses)
+                changes.record_round(head, round_result.result, round_result.before, statuses)
                 self._round_succeeded(round_result, statuses, time.monotonic() - started)
             case StoreMismatch(findings):
-                if self._changes.seen is None:  # a commit may fix the store before the next round
-                    self._changes.seen = head
+                if (
+                    self._store.changes.seen is None
+                ):  # a commit may fix the store before the next round
+                    changes.seen = head
                 self._round_failed()
                 self._event_log.round.update(findings)
             case _:
@@ -198,21 +198,21 @@ class Loop:
 
     def _record_source(self) -> None:
         """Record what is served. It is only shown, so a failure is retried with the next wakeup."""
-        if not self._store.is_up:
+        if not self._store.handle.is_up:
             return
         try:
             with self._options.stop.interruptible():
-                self._source.update(self._store.get(), self._served, self._trees.fault)
+                self._source.update(self._store.handle.get(), self._served, self._trees.fault)
         except ProblemError as problem:
             _log.debug("%s", problem)
 
     def _record_stop(self) -> None:
         """Record that the loop ended. It is only shown, so a store that hangs delays no stop."""
-        if not self._store.is_up:
+        if not self._store.handle.is_up:
             return
         try:
             with at_most(_LAST_RECORD):
-                self._source.stop(self._store.get())
+                self._source.stop(self._store.handle.get())
         except ProblemError as problem:
             _log.debug("%s", problem)
         except KeyboardInterrupt:
@@ -224,44 +224,20 @@ class Loop:
         self._report_tree()
 
     def _check_store(self) -> None:
-        """Make the accounts due that another process wrote or approved. Reads only one row if there
-        are none."""
-        if not self._store.is_up and time.monotonic() < self._store.retry_at:
-            return
+        """Make the accounts due that another process wrote or approved."""
         served = self._served.tree.desired.accounts if self._served is not None else ()
-        try:
-            with self._options.stop.interruptible():
-                store = self._store.get()
-                head = store.head()
-                accounts = self._changes.by_others(store, head, served)
-        except ProblemError as problem:
-            self._store_down(problem.findings)
+        looked = self._store.look(served, interruptible=self._options.stop.interruptible)
+        if looked is None:
             return
-        if accounts != frozenset() and self._poller.is_reachable:
+        if looked.accounts != frozenset() and self._poller.is_reachable:
             self._poll()  # another process may have applied a newer tree
         now = time.monotonic()
-        if not self._store.is_up:
+        if looked.was_down:
             self._schedule.skip_backoff(now)
-        if not self._write_failed:
-            self._store_up()
-        if accounts is None:
+        if looked.accounts is None:
             self._schedule.all_due(now)
-        elif accounts:
-            self._schedule.changed(accounts, now)
-        if self._changes.seen is not None:
-            self._changes.advance(head)
-            self._metrics.revision(head.revision)
-
-    def _store_up(self) -> None:
-        self._store.mark_up()
-        self._write_failed = False
-        self._metrics.store(up=True)
-        self._event_log.store.update(())
-
-    def _store_down(self, findings: tuple[Finding, ...]) -> None:
-        self._store.mark_down()
-        self._metrics.store(up=False)
-        self._event_log.store.update(findings)
+        elif looked.accounts:
+            self._schedule.changed(looked.accounts, now)
 
     def _report_tree(self) -> None:
         fault = self._trees.fault

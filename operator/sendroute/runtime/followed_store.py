@@ -1,0 +1,99 @@
+"""The store of a process that runs for long: whether it answers, and what others changed in it."""
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
+from sendroute.model.owner import Owner
+from sendroute.model.problem import ProblemError
+from sendroute.model.provenance import Head
+from sendroute.runtime.metrics import RoundMetrics
+from sendroute.runtime.store_changes import ChangingStore, StoreChanges
+from sendroute.runtime.transition_log import TransitionLog
+from sendroute.runtime.wakeup import StoreHandle, WatchedStore
+
+
+class SharedStore(WatchedStore, ChangingStore, Protocol):
+    """An open store that other processes write too."""
+
+    def head(self) -> Head:
+        """The latest commit of the store."""
+        ...
+
+
+S = TypeVar("S", bound=SharedStore)
+
+
+class Looked(NamedTuple):
+    """``accounts`` are those that another process wrote or approved; None for all. ``was_down``:
+    the store answers for the first time since it did not."""
+
+    accounts: frozenset[Owner] | None
+    was_down: bool
+
+
+class FollowedStore(Generic[S]):
+    """Logs and measures whether the store answers. For one thread, like ``handle``, which opens
+    and closes it. ``changes`` is what others did since the last round."""
+
+    def __init__(self, handle: StoreHandle[S], metrics: RoundMetrics, log: TransitionLog) -> None:
+        self.handle = handle
+        self.changes = StoreChanges()
+        self._metrics = metrics
+        self._log = log
+        self._write_failed = False  # only a round shows whether the store can be written again
+
+    def look(
+        self,
+        served: Collection[AccountKey],
+        prepare: Callable[[S], None] = lambda _store: None,
+        interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Looked | None:
+        """Look whether the store answers, and what others changed. Reads only one row if they
+        changed nothing.
+
+        Args:
+            served: the accounts of the tree that was reconciled last.
+            prepare: called with the store before it is read.
+            interruptible: the context of the reads.
+
+        Returns:
+            What was seen; None if the store does not answer, or is not asked yet.
+        """
+        handle = self.handle
+        if not handle.is_up and time.monotonic() < handle.retry_at:
+            return None
+        try:
+            with interruptible():
+                store = handle.get()
+                prepare(store)
+                head = store.head()
+                accounts = self.changes.by_others(store, head, served)
+        except ProblemError as problem:
+            self.down(problem.findings)
+            return None
+        was_down = not handle.is_up
+        if not self._write_failed:
+            self.up()
+        if self.changes.seen is not None:
+            self.changes.advance(head)
+            self._metrics.revision(head.revision)
+        return Looked(accounts, was_down)
+
+    def up(self) -> None:
+        """The store answered to everything that was asked."""
+        self.handle.mark_up()
+        self._write_failed = False
+        self._metrics.store(up=True)
+        self._log.update(())
+
+    def down(self, findings: Iterable[Finding], *, in_round: bool = False) -> None:
+        """The store does not answer. After a failed round, only another round shows that it does:
+        it may still be readable."""
+        self.handle.mark_down()
+        self._write_failed = self._write_failed or in_round
+        self._metrics.store(up=False)
+        self._log.update(findings)
