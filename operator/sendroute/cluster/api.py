@@ -220,11 +220,22 @@ def connect(kubeconfig: str | None) -> Connection:
             config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
             _, context = config.list_kube_config_contexts(config_file=kubeconfig)
             namespace = context["context"].get("namespace") or namespace
-    except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:
+        # Of a file in another form, the library raises whatever its use of it raises.
+        match error:
+            case OSError():
+                reason = (error.strerror or "it cannot be read").lower()
+            case config.ConfigException():
+                reason = _plain(error).rstrip(".")
+            case _:
+                reason = "it is not in the form of a kubeconfig"
+        subject = (
+            f"The kubeconfig {kubeconfig}" if kubeconfig else "The Kubernetes API's configuration"
+        )
         raise ProblemError(
             finding(
                 "cluster-unreachable",
-                f"There is no usable configuration of the Kubernetes API: {_plain(error)}.",
+                f"{subject} cannot be used: {reason}.",
                 hint="Run it in a pod with a service account, or give a kubeconfig file.",
             )
         ) from error
