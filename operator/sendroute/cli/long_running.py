@@ -1,17 +1,46 @@
-"""What the commands that run for long share: where they listen, and how they say why they did not
-start."""
+"""What the commands that run for long share: how often they reconcile, where they listen, and how
+they say why they did not start."""
 
 import argparse
 from collections.abc import Callable
 from functools import partial
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, seconds
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.hints import with_hint
 from sendroute.cli.session import Session
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.runtime.transition_log import log_failure
 from sendroute.telemetry.listen import host_and_port
+
+
+def interval_option(parser: Parser) -> None:
+    """``--interval``, of what reconciles."""
+    parser.value(
+        "--interval",
+        metavar="TIME",
+        type=positive_seconds,
+        default=300.0,
+        help="how often to reconcile every account, changed or not (default 5m)",
+    )
+
+
+def positive_seconds(text: str) -> float:
+    """Read a time that is greater than 0.
+
+    Args:
+        text: a time, as :func:`~sendroute.cli.command_line.seconds` reads it.
+
+    Returns:
+        The seconds.
+
+    Raises:
+        ArgumentTypeError: it is no such time.
+    """
+    number = seconds(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"`{text}` must be greater than 0")
+    return number
 
 
 def listen_option(parser: Parser, default: str) -> None:

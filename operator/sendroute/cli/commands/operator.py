@@ -23,7 +23,7 @@ from argparse import Namespace
 from functools import partial
 
 from sendroute.cli.command_line import INPUT_FILE, Parser, seconds
-from sendroute.cli.long_running import listen_option, run_logged
+from sendroute.cli.long_running import interval_option, listen_option, run_logged
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.planner.guards import Guards
@@ -78,13 +78,7 @@ def options(parser: Parser) -> None:
         default=5.0,
         help="the same before what cannot be taken back (default 5s)",
     )
-    parser.value(
-        "--interval",
-        metavar="TIME",
-        type=_positive,
-        default=300.0,
-        help="how often to reconcile every account, changed or not (default 5m)",
-    )
+    interval_option(parser)
     listen_option(parser, "127.0.0.1:9466")
     limit_options(parser, "hold back changes that", "an account, or of the store,", default=30)
 
@@ -117,10 +111,3 @@ def _namespace(text: str) -> str:
 
 def _namespaces(text: str) -> tuple[str, ...]:
     return tuple(map(_namespace, filter(None, (name.strip() for name in text.split(",")))))
-
-
-def _positive(text: str) -> float:
-    number = seconds(text)
-    if number <= 0:
-        raise argparse.ArgumentTypeError(f"`{text}` must be greater than 0")
-    return number

@@ -16,12 +16,11 @@ examples:
   sendroute run manifests/ --interval 1m --log-format json --listen 0.0.0.0:9464
 """
 
-import argparse
 from argparse import Namespace
 from functools import partial
 
-from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, count, seconds, size
-from sendroute.cli.long_running import listen_option, run_logged
+from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, count, size
+from sendroute.cli.long_running import interval_option, listen_option, positive_seconds, run_logged
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.planner.guards import Guards
@@ -34,17 +33,11 @@ def options(parser: Parser) -> None:
         type=DIRECTORY,
         help="directory or file of manifests, or a URL as for git clone",
     )
-    parser.value(
-        "--interval",
-        metavar="TIME",
-        type=_positive,
-        default=300.0,
-        help="how often to reconcile every account, changed or not (default 5m)",
-    )
+    interval_option(parser)
     parser.value(
         "--poll",
         metavar="TIME",
-        type=_positive,
+        type=positive_seconds,
         default=None,
         help="how often to look for changes (default 2s for a path, 30s for git)",
     )
@@ -80,7 +73,7 @@ def _git_options(parser: Parser) -> None:
     parser.value(
         "--git-timeout",
         metavar="TIME",
-        type=_positive,
+        type=positive_seconds,
         default=60.0,
         help="how long to wait for git at most (default 60s)",
     )
@@ -131,10 +124,3 @@ def run(arguments: Namespace, session: Session) -> int:
         guards,
     )
     return run_logged(session, partial(run_loop, session, options))
-
-
-def _positive(text: str) -> float:
-    number = seconds(text)
-    if number <= 0:
-        raise argparse.ArgumentTypeError(f"`{text}` must be greater than 0")
-    return number
