@@ -1,6 +1,7 @@
 """Options and fixtures that all tests share."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, count in missing.items():
         text = f"{count} tests were skipped. {reason.removeprefix('Skipped: ')}"
         terminalreporter.write_line(text, red=True, bold=True)
+
+
+@pytest.fixture(autouse=True)
+def umask_is_kept() -> Iterator[None]:
+    """A command that runs within the test must not change the rights of later tests' files."""
+    yield
+    after = os.umask(0o022)
+    assert after == 0o022, f"the test left the umask {after:#o}"
 
 
 @pytest.fixture(autouse=True)

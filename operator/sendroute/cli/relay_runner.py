@@ -3,6 +3,8 @@
 import logging
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -45,9 +47,12 @@ def run_agent(session: Session, options: RelayOptions) -> None:
     Raises:
         ProblemError: the directory or the address to listen on cannot be used.
     """
-    os.umask(0o027)
     directory = RelayDirectory(Path(options.directory), options.group)
-    with running(_LONGEST, lambda: None) as service, directory.locked():
+    with (
+        _files_for_the_group(),
+        running(_LONGEST, lambda: None) as service,
+        directory.locked(),
+    ):
         server, reloads = _postfix(options)
         if not directory.is_shared:
             _log.warning(
@@ -71,6 +76,16 @@ def run_agent(session: Session, options: RelayOptions) -> None:
         _log.info("Relay %s keeps the tables in %s.", options.name, directory.path)
         with service.serving(options.listen):
             agent.run()
+
+
+@contextmanager
+def _files_for_the_group() -> Iterator[None]:
+    """A context in which new files are not for others; the caller then goes on as before."""
+    before = os.umask(0o027)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _postfix(options: RelayOptions) -> tuple[LocalServer | None, bool]:
