@@ -24,7 +24,6 @@ from sendroute.runtime.backoff import Random
 from sendroute.runtime.followed_store import FollowedStore
 from sendroute.runtime.health import Health
 from sendroute.runtime.schedule import DueAccounts, Schedule
-from sendroute.runtime.stop import at_most
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
@@ -211,7 +210,7 @@ class Loop:
         if not self._store.handle.is_up:
             return
         try:
-            with at_most(_LAST_RECORD):
+            with self._options.stop.last_work(_LAST_RECORD):
                 self._source.stop(self._store.handle.get())
         except ProblemError as problem:
             _log.debug("%s", problem)

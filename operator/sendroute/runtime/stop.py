@@ -74,29 +74,24 @@ class Stop:
         if self.signal:  # a callback that no exception leaves had swallowed it
             raise KeyboardInterrupt
 
+    @contextmanager
+    def last_work(self, seconds: float) -> Iterator[None]:
+        """A context for what is done after the stop, within :func:`stop_on_signals`: its timer,
+        which sets the stop again, gives up whatever the work waits for.
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """A context for last work of a process that stops, in its main thread. Whatever it waits for,
-    it is given up in time (setitimer(2)).
+        Args:
+            seconds: how long it may take.
 
-    Args:
-        seconds: how long the block may take.
-
-    Raises:
-        KeyboardInterrupt: the time is over.
-    """
-
-    def give_up(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT)  # as a stop is repeated
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        Raises:
+            KeyboardInterrupt: the time is over.
+        """
+        signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT)
+        before = self._interruptible
+        self._interruptible = True
+        try:
+            yield
+        finally:
+            self._interruptible = before
 
 
 class ThreadStop:
