@@ -1,4 +1,4 @@
-"""How the Kubernetes API is found: whatever the file holds, a person is told about the file."""
+"""How the Kubernetes API is found: whatever the file holds, the error names the file."""
 
 from pathlib import Path
 

@@ -80,7 +80,7 @@ def run_agent(session: Session, options: RelayOptions) -> None:
 
 @contextmanager
 def _files_for_the_group() -> Iterator[None]:
-    """A context in which new files are not for others; the caller then goes on as before."""
+    """A context in which new files are not for others; the caller keeps its own mask."""
     before = os.umask(0o027)
     try:
         yield
