@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -501,6 +502,24 @@ class TestSize:
         repository.commit("a.yaml", "y")
         unfold(repository, "zz", levels=12)
         assert refused(following(repository.url, path="mail")).code == "source-too-large"
+
+    def test_links_cost_memory_by_what_they_hold_and_not_by_how_deep_they_lead(
+        self, repository: Repository, following: Follow
+    ) -> None:
+        repository.put("mail/a.yaml", "y")
+        for number in range(30):  # 2,000 directories above each target
+            link = repository.directory / f"mail/l{number}"
+            link.symlink_to((f"../{number:06}" + "/a" * 2100)[:4095])
+        repository.commit()
+        follower = following(repository.url, path="mail")
+        tracemalloc.start()
+        try:
+            tree = follower.poll(never)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert text_of(tree) == "y"
+        assert peak < 10 << 20
 
     @pytest.mark.parametrize(
         ("limits", "setting"),

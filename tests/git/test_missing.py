@@ -49,3 +49,23 @@ def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -
 def test_an_index_that_cannot_be_parsed_is_reported(clone: Path) -> None:
     (clone / ".git/index").write_bytes(b"DIRC\0\0\0\2")
     assert missing_from(str(clone / "m")) == [MissingPath(".", Missing.UNKNOWN)]
+
+
+@pytest.mark.parametrize("version", ["2", "4"])
+@pytest.mark.parametrize("name", ["m/news.yaml", "m/shared"])
+def test_a_link_that_was_checked_out_as_a_file_is_missing(
+    clone: Path, tmp_path: Path, version: str, name: str
+) -> None:
+    (clone / name).symlink_to("../elsewhere")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "link")
+    config = ["-c", "core.symlinks=false", "-c", f"index.version={version}"]
+    git(tmp_path, *config, "clone", "-q", str(clone), "copy")
+    copy = tmp_path / "copy"
+    git(copy, "rm", "-q", "m/sub")
+    assert missing_from(str(copy)) == [MissingPath(name, Missing.LINK)]
+    (copy / name).write_text("a: 1\n")  # a file in its place is read
+    assert missing_from(str(copy)) == []
+    (copy / name).unlink()
+    (copy / name).symlink_to("../elsewhere")
+    assert missing_from(str(copy)) == []

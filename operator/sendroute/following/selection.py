@@ -4,8 +4,10 @@ each other may name any number of files."""
 
 import os
 import posixpath
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +21,10 @@ from sendroute.model.remedy import Configure, Setting
 _LINK = "120000"  # the mode of a link (git-fast-import(1))
 _MAX_TARGET = 4095  # PATH_MAX, without its NUL
 _MAX_ARGUMENTS = 100_000
-"""Bytes of the paths that git is asked for at once, far below ARG_MAX (execve(2))."""
+"""Bytes of the paths that git is asked for at once, far below ARG_MAX (execve(2)). It also bounds
+the directories above the parts: one target of 4 KB may name 2,000 of them."""
+_MAX_TARGETS = 8 << 20
+"""Bytes of the targets that are followed at once: more cost memory and time that no limit counts."""
 
 
 class TreeLimits(NamedTuple):
@@ -59,11 +64,15 @@ class CommitTree(NamedTuple):
         parts = {_normal(path)}
         for _ in range(MAX_LINKS):
             above = _above(parts, names_above)
-            if sum(len(os.fsencode(name)) + 1 for name in (*parts, *above)) > _MAX_ARGUMENTS:
+            if above is None:
                 break
             entries = self._listed(parts, above)
-            targets = set(self._targets(entries, parts))
-            missing = {target for target in targets if not _is_within(target, parts)}
+            links = [e for e in entries if e.mode == _LINK and (e.size or 0) <= _MAX_TARGET]
+            if sum(link.size or 0 for link in links) > _MAX_TARGETS:
+                break
+            depth = max(part.count("/") + 1 for part in parts)
+            targets = set(self._targets(links, parts))
+            missing = {target for target in targets if not _is_within(target, parts, depth)}
             if not missing:
                 return entries
             parts |= missing
@@ -96,14 +105,16 @@ class CommitTree(NamedTuple):
         with closing(self.git.lines(command, self.should_stop)) as lines:
             yield from map(parse_entry, lines)
 
-    def _targets(self, entries: Sequence[TreeEntry], parts: set[str]) -> Iterator[str]:
+    def _targets(self, links: Sequence[TreeEntry], parts: set[str]) -> Iterator[str]:
         """Where links lead to, as paths from the top of the tree."""
-        links = [e for e in entries if e.mode == _LINK and (e.size or 0) <= _MAX_TARGET]
         contents = self._contents(sorted({link.blob for link in links}))
+        below = defaultdict(set)  # directory → what the parts name in it
+        for part in parts:
+            for directory in _directories(part):
+                below[directory].add(part[len(directory) :])
         for link in links:
             target = posixpath.join(posixpath.dirname(link.path), contents[link.blob])
-            inner = {part[len(link.path) :] for part in parts if part.startswith(f"{link.path}/")}
-            for remainder in inner or {""}:
+            for remainder in below.get(link.path, {""}):
                 path = _normal(target + remainder)
                 if not path.startswith(("/", "../")) and path != ".." and "\0" not in path:
                     yield path
@@ -145,13 +156,33 @@ def _directories(path: str) -> Iterator[str]:
         yield path
 
 
-def _above(parts: set[str], names: Sequence[str]) -> set[str]:
-    """The paths above some parts that matter: directories, which may be links, and named files."""
-    directories = {directory for part in parts for directory in _directories(part)}
-    tops = set() if "" in parts else {""}
-    files = {posixpath.join(top, name) for top in directories | tops for name in names}
-    return directories | files
+def _above(parts: set[str], names: Sequence[str]) -> set[str] | None:
+    """The paths above some parts that matter: directories, which may be links, and named files.
+
+    Returns:
+        None if they and the parts are too many to ask for at once.
+    """
+    size = sum(len(os.fsencode(part)) + 1 for part in parts)
+    above: set[str] = set()
+    for top in _tops(parts):
+        for path in (top, *(posixpath.join(top, name) for name in names)):
+            if path and path not in above:
+                size += len(os.fsencode(path)) + 1
+                above.add(path)
+        if size > _MAX_ARGUMENTS:
+            return None
+    return above if size <= _MAX_ARGUMENTS else None
 
 
-def _is_within(path: str, parts: set[str]) -> bool:
-    return "" in parts or path in parts or any(above in parts for above in _directories(path))
+def _tops(parts: set[str]) -> Iterator[str]:
+    """The directories above some parts, with the top of the tree."""
+    if "" not in parts:
+        yield ""
+    for part in parts:
+        yield from _directories(part)
+
+
+def _is_within(path: str, parts: set[str], depth: int) -> bool:
+    """Whether a path is one of the parts, none of which is deeper, or below one."""
+    names = path.split("/", depth)[:depth]
+    return "" in parts or any(prefix in parts for prefix in accumulate(names, posixpath.join))

@@ -8,6 +8,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from hashlib import new as new_hash
 from typing import NamedTuple
 
 from sendroute.git.failures import GitFailedError
@@ -19,21 +20,40 @@ _FLAGS = struct.Struct(">H")
 _MODE_AT, _NAME_AT = 24, 40  # of an entry; the object name and the flags follow at _NAME_AT
 _LENGTH, _EXTENDED = 0xFFF, 0x4000
 _SKIP_WORKTREE = 0x4000  # of the extended flags
-_SUBMODULE = 0o160000
-_SUBMODULE_BYTES = _MODE.pack(_SUBMODULE)
+_LINK, _SUBMODULE = 0o120000, 0o160000
+_CHECKED_MODES = (_LINK, _SUBMODULE)
+_CHECKED_BYTES = tuple(map(_MODE.pack, _CHECKED_MODES))
 
 
 class IndexEntry(NamedTuple):
-    """A submodule, or an entry that a sparse checkout left out (its skip-worktree bit is set). The
-    path of a directory of a sparse index ends with ``/``."""
+    """A submodule, a symbolic link, or an entry that a sparse checkout left out (its skip-worktree
+    bit is set). The path of a directory of a sparse index ends with ``/``."""
 
     path: str
     mode: int
+    blob: str
     left_out: bool
+
+    @property
+    def is_link(self) -> bool:
+        return self.mode == _LINK
 
     @property
     def is_submodule(self) -> bool:
         return self.mode == _SUBMODULE
+
+
+def blob_of(content: bytes, like: str) -> str:
+    """The name of the blob that holds some bytes (gitformat-pack(5)).
+
+    Args:
+        content: the bytes.
+        like: another name in the same repository: SHA-1 or SHA-256.
+    """
+    digest = new_hash("sha1" if len(like) == 40 else "sha256", usedforsecurity=False)
+    digest.update(b"blob %d\0" % len(content))
+    digest.update(content)
+    return digest.hexdigest()
 
 
 # Prints the index: of each entry its tag, mode, blob, stage and path (git-ls-files(1)).
@@ -100,10 +120,10 @@ def _listed(repository: Repository) -> list[IndexEntry]:
     """The same for an index in two files (git-update-index(1), --split-index), which only git
     reads."""
     entries = [
-        IndexEntry(entry.path, int(entry.mode, 8), entry.tag in "Ss")
+        IndexEntry(entry.path, int(entry.mode, 8), entry.blob, entry.tag in "Ss")
         for entry in listed_entries(repository.output(LIST))
     ]
-    return [entry for entry in entries if entry.left_out or entry.is_submodule]
+    return [entry for entry in entries if entry.left_out or entry.mode in _CHECKED_MODES]
 
 
 class _Reader:
@@ -115,10 +135,10 @@ class _Reader:
         self._hash_length = hash_length
 
     def entries(self) -> Iterator[IndexEntry]:
-        if self._version > 2 or _SUBMODULE_BYTES in self._data:
-            for path, mode, skipped, _ in self._all():
-                if skipped or mode == _SUBMODULE:
-                    yield IndexEntry(os.fsdecode(path), mode, skipped)
+        if self._version > 2 or any(mode in self._data for mode in _CHECKED_BYTES):
+            for path, mode, blob, skipped, _ in self._all():
+                if skipped or mode in _CHECKED_MODES:
+                    yield IndexEntry(os.fsdecode(path), mode, blob.hex(), skipped)
         # Otherwise, nearly always, there are none: version 2 has no bits for sparse checkouts.
 
     def is_split(self) -> bool:
@@ -128,12 +148,13 @@ class _Reader:
         ends = [_HEADER.size, *(end for *_, end in self._all())]
         return self._data.startswith(b"link", ends[-1])
 
-    def _all(self) -> Iterator[tuple[bytes, int, bool, int]]:
-        """The path, mode and skip-worktree bit of each entry, and where it ends."""
+    def _all(self) -> Iterator[tuple[bytes, int, bytes, bool, int]]:
+        """The path, mode, object and skip-worktree bit of each entry, and where it ends."""
         data, flags_at = self._data, _NAME_AT + self._hash_length
         start, path = _HEADER.size, b""
         for _ in range(self._count):
             (mode,) = _MODE.unpack_from(data, start + _MODE_AT)
+            blob = data[start + _NAME_AT : start + flags_at]
             (flags,) = _FLAGS.unpack_from(data, start + flags_at)
             name_at, skipped = start + flags_at + 2, False
             if flags & _EXTENDED:
@@ -149,7 +170,7 @@ class _Reader:
                 end = name_at + known if known < _LENGTH else data.index(b"\0", name_at)
                 path = data[name_at:end]
                 start += (end - start + 8) // 8 * 8  # padded with 1 to 8 NULs
-            yield path, mode, skipped, start
+            yield path, mode, blob, skipped, start
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -1,9 +1,11 @@
-"""What the checkout of a directory lacks on purpose: submodules, and what a sparse checkout left
-out. What these hold is unknown, and must not seem to be removed."""
+"""What the checkout of a directory lacks on purpose: submodules, what a sparse checkout left out,
+and what symbolic links lead to where git made files of them. What these hold is unknown, and must not seem to be removed."""
 
 import os
+import stat
 from collections.abc import Iterator
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sendroute.git.repository import Repository, find_repository, submodule_at
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from sendroute.git.index import IndexEntry
 
 _REGULAR = 0o100000
+_MAX_TARGET = 4095  # PATH_MAX, without its NUL
 
 
 class Missing(Enum):
@@ -20,6 +23,8 @@ class Missing(Enum):
 
     SUBMODULE = "submodule"
     SPARSE = "sparse"
+    LINK = "link"
+    """A file holds the target of a symbolic link (git-config(1), core.symlinks)."""
     UNKNOWN = "unknown"
     """The index cannot be read, so nobody knows what is missing."""
 
@@ -73,14 +78,30 @@ def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
                     )
             elif not (os.path.isdir(path) and os.listdir(path)):
                 yield MissingPath(inner, Missing.SUBMODULE)
-        elif not os.path.lexists(path):
-            yield MissingPath(_highest_missing(real, inner), Missing.SPARSE)
+        elif entry.left_out:
+            if not os.path.lexists(path):
+                yield MissingPath(_highest_missing(real, inner), Missing.SPARSE)
+        elif _is_file_of_link(path, entry):
+            yield MissingPath(inner, Missing.LINK)
 
 
 def _is_read(entry: "IndexEntry", inner: str) -> bool:
     if inner != "." and is_hidden(inner):
         return False
     return entry.mode & 0o170000 != _REGULAR or inner.endswith(ENDINGS)
+
+
+def _is_file_of_link(path: str, entry: "IndexEntry") -> bool:
+    """Whether a link is a file here that holds its target, as git writes it without links."""
+    from sendroute.git.index import blob_of
+
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_TARGET:
+            return False
+        return blob_of(Path(path).read_bytes(), entry.blob) == entry.blob
+    except OSError:
+        return False  # it was removed, or cannot be read: whoever reads the directory reports that
 
 
 def _highest_missing(directory: str, inner: str) -> str:

@@ -3,10 +3,9 @@
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import new as new_hash
 
 from sendroute.git.failures import GitFailedError
-from sendroute.git.index import LIST, ListedEntry, compared_files, listed_entries
+from sendroute.git.index import LIST, ListedEntry, blob_of, compared_files, listed_entries
 from sendroute.git.process import Process
 from sendroute.git.repository import (
     FindCheckedOut,
@@ -163,15 +162,7 @@ def _has_content(path: str, entry: ListedEntry) -> bool:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             data = file.read()
         contents = [data, data.replace(b"\r\n", b"\n")]
-    return any(_object_name(content, len(entry.blob)) == entry.blob for content in contents)
-
-
-def _object_name(content: bytes, length: int) -> str:
-    """The name of a blob (gitformat-pack(5)), as SHA-1 or SHA-256."""
-    digest = new_hash("sha1" if length == 40 else "sha256", usedforsecurity=False)
-    digest.update(b"blob %d\0" % len(content))
-    digest.update(content)
-    return digest.hexdigest()
+    return any(blob_of(content, entry.blob) == entry.blob for content in contents)
 
 
 class _Part:

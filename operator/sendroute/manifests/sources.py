@@ -364,6 +364,12 @@ _MISSING: dict[Missing, tuple[str, str, Remedy | None]] = {
         "Add it to the checkout: git sparse-checkout add. Until then nothing is removed.",
         None,
     ),
+    Missing.LINK: (
+        "it is a symbolic link that git checked out as a file",
+        "Check it out where there are symbolic links, with core.symlinks=true. Until then nothing"
+        " is removed.",
+        None,
+    ),
     Missing.UNKNOWN: (
         "git's index cannot be read, so parts of the checkout may be missing",
         "Check the repository: git status. Until then nothing is removed.",
