@@ -212,6 +212,26 @@ def test_what_an_earlier_version_installed_is_replaced_without_consent(
     assert "at present" in postconf("-h", "default_transport")
 
 
+def test_the_routes_of_a_version_without_a_note_are_replaced_and_a_strangers_are_refused(
+    install: Install, postconf: Postconf, config: Path, tmp_path: Path
+) -> None:
+    setting, directory = "sender_dependent_default_transport_maps", f"{tmp_path}/tables"
+    install()
+    written = postconf("-h", setting)
+    (tmp_path / "tables/installed.cf").unlink()
+    earlier = f"sqlite:{directory}/transport.cf, sqlite:{directory}/transport-null.cf"
+    postconf("-e", f"{setting}={earlier}")
+    install(replace=())
+    assert postconf("-h", setting) == written
+    (tmp_path / "tables/installed.cf").unlink()
+    for stranger in ("sqlite:/etc/postfix/transport.cf", f"{earlier}, hash:/etc/postfix/routes"):
+        postconf("-e", f"{setting}={stranger}")
+        before = contents(config)
+        refused = install(replace=(), status=3).stderr
+        assert f"Postfix's {setting} is set to `{stranger}`" in refused
+        assert contents(config) == before
+
+
 def test_a_users_change_of_an_installed_value_needs_consent(
     install: Install, postconf: Postconf
 ) -> None:
