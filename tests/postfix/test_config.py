@@ -17,7 +17,7 @@ from sendroute.postfix.installed import Postfix
 from sendroute.postfix.parameters import usable
 
 from .conftest import Run
-from .programs import environment, program
+from .programs import environment, program, settle
 
 OURS = ("smtp/inet/chroot", "rewrite/unix/chroot")
 """What Debian's own configuration decides otherwise."""
@@ -48,6 +48,7 @@ def postconf(config: Path) -> Postconf:
         done = subprocess.run(
             command, env=environment(config), capture_output=True, text=True, check=True
         )
+        settle(config)
         return done.stdout
 
     return ask
@@ -101,6 +102,7 @@ def test_what_is_added_by_hand_is_what_is_installed(
     for name in ("main.cf", "master.cf"):
         with (config / name).open("a") as file:
             file.write("\n" + (tables / name).read_text())
+    settle(config)
     for service in OURS:
         postconf("-F", f"{service}=n")
     done = install(replace=())
