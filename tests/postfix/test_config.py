@@ -72,6 +72,7 @@ def test_debians_own_configuration_is_not_changed_without_consent(
 def test_a_second_installation_changes_nothing(install: Install, config: Path) -> None:
     first = install().stdout
     assert "default_transport = retry:" in first
+    assert "then restart Postfix" in first
     assert "sendroute-starttls/unix" in first
     before = contents(config)
     assert install(replace=()).stdout == "Nothing to change.\n"
@@ -176,7 +177,7 @@ def test_what_was_installed_before_is_replaced_without_consent(
     own = postconf("-h", "smtpd_sender_restrictions").strip()
     postconf("-e", f"smtpd_sender_restrictions=reject_non_fqdn_sender, {own}")
     postconf("-e", "smtpd_sasl_auth_enable=yes")
-    install(replace=())
+    assert install(replace=()).stdout.endswith("postfix reload\n"), "its environment is the same"
     restrictions = postconf("-h", "smtpd_sender_restrictions")
     assert restrictions.startswith(
         "reject_non_fqdn_sender, reject_known_sender_login_mismatch, check_sender_access"
