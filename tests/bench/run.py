@@ -30,6 +30,7 @@ from goals import (
     startup,
     streaming,
     switching,
+    throughput,
     warm,
 )
 from lab import Lab
@@ -44,6 +45,7 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "7": million.measure,
     "8": startup.measure,
     "9": relay.measure,  # and 6
+    "10": throughput.measure,
     "11": cluster.measure,
     "12": one_account.measure,
     "13": streaming.measure,
