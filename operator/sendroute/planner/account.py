@@ -80,7 +80,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
             yield finding(
                 "dependency-skipped",
                 change.message,
-                hint="Fix the profile whose test failed, then apply again.",
+                hint="Apply again when the other profile can be saved.",
                 where=change.where,
                 account=inputs.key,
             )

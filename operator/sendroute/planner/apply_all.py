@@ -102,7 +102,7 @@ def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDeci
         "dependency-skipped",
         f"The apply-all {requested.id} of account {inputs.key.name} does not run:"
         f" {requested.route} was not saved.",
-        hint="Fix the profile, then apply again.",
+        hint="Apply again when the profile can be saved.",
         where=inputs.desired.where.at("spec", "applyToAll", "route"),
         account=inputs.key,
     )

@@ -17,7 +17,7 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
 from sendroute.planner.removals import remove_domain, removed_before_move
 
-_AGAIN = "Fix the profile, then apply again."
+_AGAIN = "Apply again when the profile can be saved."
 _BOTH = "The domain moves when both accounts are planned and can change."
 
 
