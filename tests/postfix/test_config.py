@@ -155,6 +155,32 @@ def test_a_choice_that_mail_does_not_need_is_kept_with_a_warning(
     assert postconf("-h", "transport_maps").strip() == ""
 
 
+@pytest.mark.parametrize(
+    "setting", ["virtual_mailbox_domains=box.test", "virtual_mailbox_maps=inline:{a@box.test=a}"]
+)
+def test_mailboxes_are_kept_with_a_warning(
+    install: Install, postconf: Postconf, setting: str
+) -> None:
+    assert "virtual_mailbox" not in install().stderr
+    postconf("-e", setting)
+    name, _, value = setting.partition("=")
+    kept = install(replace=())
+    assert kept.stdout == "Nothing to change.\n"
+    assert f"Postfix's virtual_mailbox_domains is `{value}`" in kept.stderr
+    assert value in postconf("-h", name)
+
+
+def test_a_merge_by_hand_is_accepted(install: Install, postconf: Postconf) -> None:
+    postconf("-e", "smtpd_sender_restrictions=reject_non_fqdn_sender")
+    refused = install(status=3).stderr
+    needed = re.search(r"only with\s+`([^`]*)`", refused)
+    assert needed is not None, refused
+    merged = f"reject_non_fqdn_sender, {' '.join(needed[1].split())}"
+    postconf("-e", f"smtpd_sender_restrictions={merged}")
+    install()
+    assert postconf("-h", "smtpd_sender_restrictions").strip() == merged
+
+
 def test_the_environment_and_earlier_restrictions_are_kept(
     install: Install, postconf: Postconf
 ) -> None:
