@@ -189,7 +189,9 @@ class Cluster:
             for name, status in project(reconciled, self.now).items():
                 written[name] = encode_status(status)
         self.objects = [
-            msgspec.structs.replace(seen, held_status=packed(msgspec.json.encode(written[seen.key])))
+            msgspec.structs.replace(
+                seen, held_status=packed(msgspec.json.encode(written[seen.key]))
+            )
             if seen.key in written
             else seen
             for seen in self.objects
