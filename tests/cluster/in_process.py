@@ -67,8 +67,8 @@ class RunningOperator:
             _unchanged,
         )
         options = OperatorOptions(FAST, Guards(100, 100), "operator", (namespace,), platform)
-        api = Api(connect(str(kubeconfig)).client)
-        self.operator = Operator(api, options, adapters, Metrics(CollectorRegistry()))
+        self._api = Api(connect(str(kubeconfig)).client)
+        self.operator = Operator(self._api, options, adapters, Metrics(CollectorRegistry()))
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
         self.operator.lead(identity)
@@ -87,6 +87,7 @@ class RunningOperator:
         self.operator.stop()
         self._thread.join(30)
         assert not self._thread.is_alive()
+        self._api.close()
 
 
 class _Health:

@@ -298,6 +298,29 @@ def test_a_standby_takes_over_at_once_from_a_leader_that_is_stopped(
         assert second.stop() == 0, second.log
 
 
+def test_of_two_operators_without_an_election_only_the_newer_one_writes(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(running(cluster.kubeconfig, store, "--no-leader-election"))
+        eventually(lambda: "leads, in epoch 1" in first.log)
+        first.send(signal.SIGSTOP)
+        second = stack.enter_context(running(cluster.kubeconfig, store, "--no-leader-election"))
+        eventually(lambda: "leads, in epoch 2" in second.log)
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        second.send(signal.SIGSTOP)
+        cluster.apply(domain("b.example", tenant))
+        first.send(signal.SIGCONT)
+        eventually(lambda: first.status is not None)
+        assert first.stop() == 1, first.log
+        assert "leader-replaced" in first.log
+        assert routes(store) == {"a.example": "managed"}, "the replaced operator wrote"
+        second.send(signal.SIGCONT)
+        eventually(lambda: set(routes(store)) == {"a.example", "b.example"})
+        assert second.stop() == 0, second.log
+
+
 def test_a_leader_that_was_paused_writes_nothing_more_and_ends(
     cluster: PrivateControlPlane, tenant: str, store: Path
 ) -> None:

@@ -53,8 +53,8 @@ def server(crds: None, control_plane: ControlPlane) -> ControlPlane:  # noqa: AR
 @contextmanager
 def reflecting(api: FaultyApi, namespace: str) -> Iterator[tuple[Reflector, Copy]]:
     copy = Copy()
-    connection = connect(str(api.admin().kubeconfig))
-    reflector = Reflector(Api(connection.client), KIND, namespace, copy, random.random, FAST)
+    client = Api(connect(str(api.admin().kubeconfig)).client)
+    reflector = Reflector(client, KIND, namespace, copy, random.random, FAST)
     reflector.start()
     try:
         yield reflector, copy
@@ -63,8 +63,9 @@ def reflecting(api: FaultyApi, namespace: str) -> Iterator[tuple[Reflector, Copy
         api.go_down()
         reflector.join(10)
         assert not reflector.is_alive()
-        del reflector, connection
-        gc.collect()  # broken connections, while their warnings are ignored
+        client.close()
+        del reflector, client
+        gc.collect()  # a connection that nobody closed fails this test, and no later one
 
 
 def versions(server: ControlPlane, namespace: str) -> dict[str, str]:

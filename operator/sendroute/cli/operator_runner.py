@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from threading import Thread
 from typing import NamedTuple
@@ -66,9 +67,10 @@ def run_operator(session: Session, options: RunOptions) -> None:
     """
     platform = read_platform(options.platform) if options.platform is not None else None
     connection = connect(options.kubeconfig)
-    with running(options.interval + _LONGEST_ROUND, lambda: None) as service:
+    with ExitStack() as stack:
+        service = stack.enter_context(running(options.interval + _LONGEST_ROUND, lambda: None))
         metrics = Metrics(service.metrics)
-        api = Api(connection.client, metrics.answered)
+        api = stack.enter_context(Api(connection.client, metrics.answered))
         times = _times(options)
         namespace = options.namespace or os.environ.get("POD_NAMESPACE") or connection.namespace
         thread = _Thread(_operator(session, options, api, namespace, platform, metrics, service))
@@ -88,11 +90,12 @@ def run_operator(session: Session, options: RunOptions) -> None:
 
 
 def _lead(thread: "_Thread", election: Election | None, lease: Lease, service: Service) -> None:
-    """Hold the Lease in this thread, until a signal arrives or the operator ends."""
+    """Hold the Lease in this thread, until a signal arrives or the operator ends. Without an
+    election too, the store knows who leads, so that of two operators only the newer one writes."""
     try:
         with service.stop.interruptible():
             if election is None:
-                thread.operator.lead()
+                thread.operator.lead(lease.identity)
                 thread.join()
             else:
                 election.run(lambda: thread.operator.lead(lease.identity))

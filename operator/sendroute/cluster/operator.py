@@ -35,6 +35,8 @@ from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 _log = logging.getLogger(__name__)
 
 _WITH_PROFILES = frozenset({"SMTPProfile", "SendingDomain"})
+_JOIN = 2.0
+"""Seconds that the end waits for the last requests of the reflectors."""
 _SECRETS = 5.0
 """Seconds between two looks at the secrets; the adapter decides what it reads again."""
 
@@ -115,8 +117,8 @@ class Operator:
         """This process leads from now on; before, it only follows the objects. For any thread.
 
         Args:
-            identity: the name of the leader, under which it raises the epoch of the store; None if
-                there is only this process.
+            identity: the name of the leader, under which it raises the epoch of the store; None
+                to write without a fence.
         """
         self._identity = identity
         self._leads = True
@@ -164,6 +166,9 @@ class Operator:
             for reflector in self._reflectors:
                 reflector.stop()
             self._adapters.reporter.stop()
+            deadline = time.monotonic() + _JOIN
+            for reflector in self._reflectors:
+                reflector.join(max(0.0, deadline - time.monotonic()))
 
     def _iterate(self) -> None:
         unread = self._unread()  # before the inbox: what is read now is in it completely
