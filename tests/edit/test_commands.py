@@ -82,6 +82,18 @@ def test_each_change_is_printed_with_its_line(sendroute: Program, tree: Path) ->
 
 REFUSED = {
     "an unknown domain": ("set-route shp.example.com --unconfigured", 1, "unknown-domain", "shop"),
+    "an unknown domain that no edit would name": (
+        "delete-domain other.example --account acme",
+        1,
+        "unknown-domain",
+        "hint: Check the name and the given paths.",
+    ),
+    "a new domain in place of a known one": (
+        "set-route other.example --unconfigured",
+        1,
+        "unknown-domain",
+        "edit add-domain other.example",
+    ),
     "no domain at all": ("set-route not_one --unconfigured", 1, "invalid-value", "underscore"),
     "an unknown profile": ("set-route shop.example.com --profile se", 1, "unknown-profile", "ses?"),
     "managed on a plan without": (

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from msgspec import Struct
@@ -96,11 +96,21 @@ class Stream:
 
 
 class Api:
-    """The API of one cluster, for any thread."""
+    """The API of one cluster, for any thread. A context manager, which closes it."""
 
     def __init__(self, client: Any, observe: Observe = lambda *_: None) -> None:
         self._client = client
         self._observe = observe
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open. A stream is closed by its caller."""
+        self._client.close()
 
     @property
     def client(self) -> Any:

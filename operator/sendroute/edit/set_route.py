@@ -43,7 +43,7 @@ def set_route(
     Raises:
         ProblemError: the domain or profile is unknown, or the domain is declared twice.
     """
-    domain = find_domain(tree, checked_name(name), key)
+    domain = find_domain(tree, checked_name(name), key, may_be_added=True)
     check_profile(tree, domain.key, route)
     proposal = Proposal(tree)
     declare(proposal, domain, route)
