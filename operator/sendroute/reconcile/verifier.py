@@ -400,7 +400,7 @@ _ADVICE = {
 
 
 _SAVED_ANYWAY = "The profile is saved anyway, because its connectionTest is warn."
-_TESTED_AGAIN = "The next apply tests it again."
+_TESTED_AGAIN = "The next attempt tests it again."
 
 
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
