@@ -14,7 +14,6 @@ from tests.control_plane.fixtures import (  # noqa: F401
     crds,
     helm,
     kstatus,
-    kubeconform,
     namespace,
     private_control_plane,
     servers,

@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
     "cluster": {
         "model",
+        "following",
         "planner",
         "manifests",
         "credentials",

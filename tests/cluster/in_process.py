@@ -11,9 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from sendroute.cluster.api import Api, connect
 from sendroute.cluster.metrics import Metrics
-from sendroute.cluster.objects import ClusterObject
 from sendroute.cluster.operator import Operator, OperatorOptions
-from sendroute.cluster.platform_file import read_platform
+from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters, NoReporter
 from sendroute.cluster.times import Times
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
@@ -37,11 +36,11 @@ FAST = Times(
 )
 
 
-def platform_of(home: Path) -> ClusterObject:
-    """The platform, as a file holds it."""
+def platform_of(home: Path) -> Path:
+    """The file of the platform."""
     path = home / "platform.yaml"
     path.write_text(yaml.safe_dump(PLATFORM))
-    return read_platform(str(path))
+    return path
 
 
 class RunningOperator:
@@ -52,7 +51,7 @@ class RunningOperator:
         kubeconfig: Path,
         namespace: str,
         store: str,
-        platform: ClusterObject,
+        platform: Path,
         identity: str | None = None,
     ) -> None:
         self.error: BaseException | None = None
@@ -66,7 +65,9 @@ class RunningOperator:
             random.random,
             _unchanged,
         )
-        options = OperatorOptions(FAST, Guards(100, 100), "operator", (namespace,), platform)
+        options = OperatorOptions(
+            FAST, Guards(100, 100), "operator", (namespace,), PlatformFile(str(platform))
+        )
         self._api = Api(connect(str(kubeconfig)).client)
         self.operator = Operator(self._api, options, adapters, Metrics(CollectorRegistry()))
         self._thread = Thread(target=self._run, daemon=True)

@@ -244,6 +244,30 @@ def test_a_kind_that_may_not_be_listed_removes_nothing(
         assert operator.stop() == 0, operator.log
 
 
+def test_the_file_of_the_platform_is_followed(
+    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
+) -> None:
+    cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+    platform = tmp_path / "platform.yaml"
+    platform.write_text(yaml.safe_dump(PLATFORM))
+    options = ("--watch-namespaces", tenant, "--platform", str(platform))
+    with running(cluster.kubeconfig, store, "--no-leader-election", *options) as operator:
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        platform.write_text(platform.read_text().replace("managed:", "managed: ["))
+        eventually(lambda: "the last good MailPlatform stays in effect" in operator.log)
+        platform.unlink()
+        eventually(lambda: "cannot be read" in operator.log)
+        cluster.apply(domain("b.example", tenant))
+        eventually(lambda: routes(store).get("b.example") == "managed")
+        assert operator.status is None, operator.log
+        other = json.loads(json.dumps(PLATFORM))
+        other["spec"]["managed"]["relay"]["port"] = 2587
+        platform.write_text(yaml.safe_dump(other))
+        eventually(lambda: "in effect again" in operator.log)
+        eventually(lambda: any("2587" in str(row) for row in rows(store, "SELECT * FROM history")))
+        assert operator.stop() == 0, operator.log
+
+
 def test_only_the_listed_namespaces_are_touched(
     cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
 ) -> None:

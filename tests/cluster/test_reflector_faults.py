@@ -23,7 +23,8 @@ from .seeds import PARTS, SCHEDULES, seeds
 KIND = "SendingDomain"
 NAMES = [f"d{number}" for number in range(8)]
 CHANGES = 15
-# A connection that breaks is closed by the garbage collector: see `reflecting`.
+# If a peer resets a connection before the TLS handshake, ssl.SSLSocket raises and leaves the
+# socket to the garbage collector (CPython 3.11, SSLSocket._create). See `reflecting`.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 FAST = Times(first_retry=0.005, longest_wait=0.05)
 
@@ -65,7 +66,7 @@ def reflecting(api: FaultyApi, namespace: str) -> Iterator[tuple[Reflector, Copy
         assert not reflector.is_alive()
         client.close()
         del reflector, client
-        gc.collect()  # a connection that nobody closed fails this test, and no later one
+        gc.collect()  # these sockets, while their warnings are ignored
 
 
 def versions(server: ControlPlane, namespace: str) -> dict[str, str]:

@@ -15,9 +15,8 @@ from sendroute.cli.session import Session
 from sendroute.cluster.api import Api, connect
 from sendroute.cluster.leadership import Election, Lease, own_identity
 from sendroute.cluster.metrics import Metrics
-from sendroute.cluster.objects import ClusterObject
 from sendroute.cluster.operator import Operator, OperatorOptions
-from sendroute.cluster.platform_file import read_platform
+from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters
 from sendroute.cluster.reporter import ClusterReporter
 from sendroute.cluster.secrets import ApiSecrets
@@ -65,7 +64,7 @@ def run_operator(session: Session, options: RunOptions) -> None:
         ProblemError: there is no usable configuration of the API, the file of the platform or the
             address is unavailable, or another operator leads now.
     """
-    platform = read_platform(options.platform) if options.platform is not None else None
+    platform = PlatformFile(options.platform) if options.platform is not None else None
     connection = connect(options.kubeconfig)
     with ExitStack() as stack:
         service = stack.enter_context(running(options.interval + _LONGEST_ROUND, lambda: None))
@@ -133,7 +132,7 @@ def _operator(
     options: RunOptions,
     api: Api,
     namespace: str,
-    platform: ClusterObject | None,
+    platform: PlatformFile | None,
     metrics: Metrics,
     service: Service,
 ) -> Operator:

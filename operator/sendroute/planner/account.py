@@ -34,7 +34,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     default, context = _context(inputs, profiles)
     requested = inputs.desired.apply_all
     count = (
-        count_after(inputs, context)
+        count_after(inputs, context, requested)
         if requested is not None and requested.id not in inputs.current.completed_apply_alls
         else 0
     )
