@@ -238,7 +238,7 @@ def unambiguous(kind: str, path: Path, text: str) -> str | None:
             return f"Write {str(value).lower()}."
         case inspect.IntType(), int() if not isinstance(value, bool):
             return f"Write {value}."
-        case inspect.EnumType(cls), _ if text not in (words := [one.value for one in cls]):
+        case inspect.EnumType(cls), _ if text not in (words := [member.value for member in cls]):
             return f"Write one of {', '.join(words)}."
         case inspect.EnumType() | inspect.StrType(), _ if len(text) <= _QUOTED:
             return f'Write "{text}".'
