@@ -14,6 +14,7 @@ from sendroute.cluster.metrics import Metrics
 from sendroute.cluster.operator import Operator, OperatorOptions
 from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters, NoReporter
+from sendroute.cluster.reporter import ClusterReporter
 from sendroute.cluster.times import Times
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.finding import Finding
@@ -25,6 +26,7 @@ from sendroute.runtime.settings import Settings
 from .scenario import PLATFORM
 
 FAST = Times(
+    batch=0.01,
     settle=0.02,
     settle_destructive=0.1,
     settle_longest=2.0,
@@ -44,7 +46,7 @@ def platform_of(home: Path) -> Path:
 
 
 class RunningOperator:
-    """It follows one namespace, from now until :meth:`stop`."""
+    """It follows one namespace, from now until :meth:`stop`. ``shows``: and writes statuses."""
 
     def __init__(
         self,
@@ -53,14 +55,17 @@ class RunningOperator:
         store: str,
         platform: Path,
         identity: str | None = None,
+        *,
+        shows: bool = False,
     ) -> None:
         self.error: BaseException | None = None
         factory = Factory(Settings(store))
+        self._api = Api(connect(str(kubeconfig)).client)
         adapters = Adapters(
             partial(factory.open_store, 0.2),
             partial(factory.verifier, saves=True),
             _no_tests,
-            NoReporter(),
+            ClusterReporter(self._api, workers=2) if shows else NoReporter(),
             _Health(),
             random.random,
             _unchanged,
@@ -68,7 +73,6 @@ class RunningOperator:
         options = OperatorOptions(
             FAST, Guards(100, 100), "operator", (namespace,), PlatformFile(str(platform))
         )
-        self._api = Api(connect(str(kubeconfig)).client)
         self.operator = Operator(self._api, options, adapters, Metrics(CollectorRegistry()))
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()

@@ -366,3 +366,45 @@ def test_a_leader_that_was_paused_writes_nothing_more_and_ends(
             len(rows(store, "SELECT DISTINCT actor FROM revision")) == 2
         )  # init, and the operator
         assert second.stop() == 0, second.log
+
+
+def test_a_store_that_is_not_the_one_of_the_statuses_assigns_nothing(
+    cluster: PrivateControlPlane, tenant: str, tmp_path: Path
+) -> None:
+    stores = [tmp_path / name / "sendroute.db" for name in ("right", "empty")]
+    for path in stores:
+        path.parent.mkdir()
+        sendroute("init", store=path)
+    right, empty = stores
+    options = ("--no-leader-election", "--interval", "1s")
+    with running(cluster.kubeconfig, right, *options):
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: routes(right) == {"a.example": "managed"})
+        eventually(lambda: _condition(cluster, tenant, "Applied") == ("True", "Applied"))
+    lineage = _account(cluster, tenant)["status"]["store"]["lineage"]
+    # A restart with the wrong store, and objects that are declared meanwhile.
+    with running(cluster.kubeconfig, empty, *options) as operator:
+        reason = "False", "StoreLineageMismatch"
+        eventually(lambda: _condition(cluster, tenant, "Applied") == reason)
+        cluster.apply(domain("b.example", tenant))
+        time.sleep(3)
+        assert routes(empty) == {}
+        assert _account(cluster, tenant)["status"]["store"]["lineage"] == lineage
+        assert "store-empty" in operator.log
+        # What the hint says, if the new store is meant.
+        for name in ("mailaccounts/acme", "mailplatforms/default"):
+            patch = ("--subresource=status", "--type=merge", "-p", '{"status": {"store": null}}')
+            cluster.kubectl("patch", name, "-n", tenant, *patch)
+        eventually(lambda: set(routes(empty)) == {"a.example", "b.example"})
+        eventually(lambda: _condition(cluster, tenant, "Applied") == ("True", "Applied"))
+        assert _account(cluster, tenant)["status"]["store"]["lineage"] != lineage
+
+
+def _account(cluster: PrivateControlPlane, tenant: str) -> Document:
+    return cluster.get("mailaccounts", "acme", "-n", tenant)
+
+
+def _condition(cluster: PrivateControlPlane, tenant: str, kind: str) -> tuple[str, str] | None:
+    conditions = _account(cluster, tenant).get("status", {}).get("conditions", ())
+    found = {item["type"]: (item["status"], item["reason"]) for item in conditions}
+    return found.get(kind)

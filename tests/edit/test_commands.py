@@ -247,6 +247,15 @@ def test_a_broken_file_stops_only_edits_that_need_the_whole_tree(
     assert sendroute(*words("set-route shop.example.com --unconfigured")).status == 0
 
 
+def test_an_account_beside_files_with_errors_only_names_the_file(
+    sendroute: Program, tree: Path
+) -> None:
+    (tree / "broken.yaml").write_text("kind: SendingDomain\nmetadata: {")
+    ran = sendroute("edit", "add-account", "new", "--plan", "pro", "m/broken.yaml")
+    assert ran.status == 1
+    assert "m/broken.yaml has errors and was not edited." in ran.err
+
+
 def test_a_part_of_a_tree_can_be_edited(sendroute: Program, tree: Path) -> None:
     (tree / "x.yaml").write_text(
         ACME.rpartition("---\n")[2].replace("news", "x").replace("acme", "other")

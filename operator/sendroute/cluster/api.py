@@ -84,7 +84,7 @@ class Stream:
             for chunk in self._response.stream(_CHUNK, decode_content=False):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from filter(None, lines)
-        except Exception as error:
+        except Exception as error:  # urllib3, http.client, ssl and socket each raise their own
             raise _no_answer(error) from error
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class Api:
         response = self._open(method, path, query, body, content_type, timeout)
         try:
             return bytes(response.data)
-        except Exception as error:
+        except Exception as error:  # urllib3, http.client, ssl and socket each raise their own
             raise _no_answer(error) from error
         finally:
             response.release_conn()
@@ -196,7 +196,7 @@ class Api:
                 raise _refused(response)
         except ApiError:
             raise
-        except Exception as error:
+        except Exception as error:  # urllib3, http.client, ssl and socket each raise their own
             raise _no_answer(error) from error
         finally:
             self._observe(verb, status, time.monotonic() - started)
