@@ -23,6 +23,7 @@ from goals import (
     applying,
     cluster,
     cold,
+    converging,
     million,
     one_account,
     relay,
@@ -47,6 +48,7 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "9": relay.measure,  # and 6
     "10": throughput.measure,
     "11": cluster.measure,
+    "11-real": converging.measure,
     "12": one_account.measure,
     "13": streaming.measure,
     "15": applying.measure,
