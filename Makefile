@@ -12,7 +12,7 @@ unit test-newest test-oldest: export REAL_MAIL_TESTS := $(if $(CI),required)
 unit test-newest test-oldest test-kubernetes: export REAL_KUBERNETES_TESTS := $(if $(CI),required)
 # What the checker of words reads.
 WORDS = $(shell git ls-files operator docs examples tests README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
-KUBERNETES_TESTS := tests/control_plane $(wildcard tests/kubernetes tests/cluster)
+KUBERNETES_TESTS := tests/control_plane tests/cluster tests/admission tests/chart tests/manifests/test_crd.py
 LOCKED := tests/requirements/locked.txt
 OLDEST := tests/requirements/oldest.txt
 # What the images hold: the part of the lock that is not for developers.

@@ -14,7 +14,6 @@ from tests.control_plane.fixtures import (  # noqa: F401
     crds,
     helm,
     kstatus,
-    kubeconform,
     namespace,
     private_control_plane,
     servers,
@@ -40,7 +39,7 @@ def pytest_sessionstart() -> None:
     isolate()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter") -> None:
     """Say what was not tested at all, because a program is missing here."""
     reports: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
     reasons = (report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple))

@@ -23,6 +23,7 @@ from goals import (
     applying,
     cluster,
     cold,
+    converging,
     million,
     one_account,
     relay,
@@ -30,6 +31,7 @@ from goals import (
     startup,
     streaming,
     switching,
+    throughput,
     warm,
 )
 from lab import Lab
@@ -44,7 +46,9 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "7": million.measure,
     "8": startup.measure,
     "9": relay.measure,  # and 6
+    "10": throughput.measure,
     "11": cluster.measure,
+    "11-real": converging.measure,
     "12": one_account.measure,
     "13": streaming.measure,
     "15": applying.measure,

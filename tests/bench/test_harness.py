@@ -9,6 +9,8 @@ from pathlib import Path
 import peers
 import pytest
 import yaml
+from goals import throughput
+from lab import Lab
 from measuring import FailedRunError, Run, interleaved, run
 from table import Row, render
 from trees import MANAGED, PROFILE, Tree
@@ -115,6 +117,15 @@ def test_the_table_shows_met_missed_or_a_note() -> None:
         "1 large 300 MB - 300 MB <= 200 MB MISSED",
         "2 alone 1 s - no peer: offline",
     ]
+
+
+def test_without_real_mail_its_goal_is_skipped_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(throughput, "why_not", lambda: "root only")
+    (row,) = throughput.measure(Lab(tmp_path))
+    assert (row.met, row.verdict) == (None, "SKIPPED, NO REAL MAIL: root only")
+    assert "SKIPPED, goal 10" in capsys.readouterr().err
 
 
 def test_a_goal_writes_its_rows_as_json(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_a_path_may_be_any_bytes(
         "sync -",
         "backup -",
         "restore -",
+        "status -",
         "init --from-lock -",
         "init --from-backup -",
         "validate manifests --policy -",

@@ -131,6 +131,9 @@ def test_a_profile_that_fails_its_test_is_not_saved_and_is_retried_by_the_next_a
     assert codes(report) == {"connection-test-failed": "error", "dependency-skipped": "warning"}
     (failed,) = (f for f in report["findings"] if f["code"] == "connection-test-failed")
     assert "auth-failed" in failed["message"]
+    assert failed["hint"].endswith("The next attempt tests it again.")
+    (waits,) = (f for f in report["findings"] if f["code"] == "dependency-skipped")
+    assert waits["hint"] == "Apply again when the profile can be saved.", "its fault may be none"
     assert failed["position"]["line"] > 1
     assert ("ses", "skip", "connection-test-failed") in changes(report)
     assert ("shop.example.com", "skip", "dependency-skipped") in changes(report)

@@ -481,24 +481,56 @@ def test_validate_says_nothing_of_what_a_store_holds_of_suspended_objects(
     assert sendroute("plan", "manifests").status == 1, "this store holds no platform"
 
 
-def test_a_shadow_beside_overrides_in_a_first_apply_names_a_step_that_ends_it(
+def test_a_domain_that_overrides_the_apply_all_of_its_first_apply_keeps_its_route(
     sendroute: Program, manifests: Path
 ) -> None:
-    """The id was seen with the apply-all itself, so setting it again is no change."""
-    switch = ", applyToAll: {id: once, route: {managed: {}}, confirm: {domains: 9}}"
-    shop = domain("acme", "shop.example.com", "{unconfigured: {}}")
-    overriding = shop + "  overrides: once\n"
-    write(manifests / "acme.yaml", account("acme", more=switch), overriding)
+    switch = ", applyToAll: {id: once, route: {managed: {}}, confirm: {domains: 1}}"
+    shop = domain("acme", "shop.example.com", "{unconfigured: {}}") + "  overrides: once\n"
+    other = domain("acme", "other.example.com", "{unconfigured: {}}")
+    write(manifests / "acme.yaml", account("acme", more=switch), shop, other)
     sendroute("init")
-    assert sendroute("apply", "manifests", "--auto-approve").status == 0
-    shown = sendroute("plan", "manifests").out
-    assert "removes spec.overrides in one change and sets it again in a later one" in shown
-    for text in (shop, overriding):
-        write(manifests / "acme.yaml", account("acme", more=switch), text)
-        assert "shadowed by apply-all once" in sendroute("plan", "manifests").out or text != shop
+    applied = sendroute("apply", "manifests", "--auto-approve")
+    assert (applied.status, "shadowed" in applied.out) == (0, True), applied.out
+    rows = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+    assert {row["domain"]: (row["origin"], row["shadowed_by"]) for row in rows} == {
+        "shop.example.com": ("declared", None),
+        "other.example.com": ("apply-all", "once"),
+    }
+    assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
+
+
+def test_set_route_beside_an_apply_all_that_never_ran_leads_to_the_route(
+    sendroute: Program, manifests: Path
+) -> None:
+    path = manifests / "acme.yaml"
+    write(path, account("acme"), domain("acme", "a.example", "{unconfigured: {}}"))
+    sendroute("init")
+    sendroute("apply", "manifests", "--auto-approve")
+    sendroute("edit", "apply-to-all", "acme", "--managed", "--id", "first", "manifests")
+    for shadow in ("first", "second"):
+        edited = sendroute("edit", "set-route", "a.example", "--unconfigured", "manifests")
+        assert f"overrides the apply-all {shadow}" in edited.out
         assert sendroute("apply", "manifests", "--auto-approve").status == 0
-    assert "unconfigured" in sendroute("routes", "shop.example.com").out
-    assert "shadowed" not in sendroute("plan", "manifests").out
+        (row,) = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+        assert (row["route"], row["shadowed_by"]) == ({"unconfigured": {}}, None)
+        sendroute("edit", "apply-to-all", "acme", "--managed", "--id", "second", "manifests")
+
+
+def test_set_route_back_to_the_shadowed_route_before_an_apply_leads_to_it(
+    sendroute: Program, manifests: Path
+) -> None:
+    path = manifests / "acme.yaml"
+    write(path, account("acme"), domain("acme", "a.example", "{unconfigured: {}}"))
+    sendroute("init")
+    sendroute("apply", "manifests", "--auto-approve")
+    sendroute("edit", "apply-to-all", "acme", "--managed", "--id", "first", "manifests")
+    sendroute("apply", "manifests", "--auto-approve")
+    for route in ("--managed", "--unconfigured"):
+        assert sendroute("edit", "set-route", "a.example", route, "manifests").status == 0
+    assert "overrides: first" in path.read_text()
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (row,) = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+    assert (row["route"], row["shadowed_by"]) == ({"unconfigured": {}}, None)
 
 
 @pytest.mark.usefixtures("store")

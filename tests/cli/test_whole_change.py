@@ -359,19 +359,3 @@ def test_a_suspended_domain_that_is_reassigned_is_not_called_unchanged(tenants: 
     text = tenants.plan("--max-change-percent", "100")[1]
     assert "a.t0.example is suspended, but gets unconfigured" in text, text
     assert "stays unchanged" not in text
-
-
-def test_overrides_of_the_first_apply_names_a_way_back_that_works(tenants: Tenants) -> None:
-    all_off = ", applyToAll: {id: halt, route: {unconfigured: {}}, confirm: {domains: 2}}"
-    kept = domain("new", "a.new.example", "{managed: {}}")
-    confirmed = kept.rstrip("\n") + "\n  overrides: halt\n"
-    path = Path("manifests/new.yaml")
-    for document, shadowed in ((confirmed, True), (kept, True), (confirmed, False)):
-        write(path, account("new", more=all_off), document)
-        assert tenants.apply()[0] == 0
-        text = tenants.run("explain", "a.new.example")
-        assert ("shadows the declared route" in text) == shadowed, text
-        early = shadowed and document is confirmed
-        assert ("no longer sets, and later sets again," in text) == early
-        status = tenants.run("status")
-        assert ("remove spec.overrides from the manifest and apply; then" in status) == early

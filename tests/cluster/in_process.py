@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from sendroute.cluster.api import Api, connect
 from sendroute.cluster.metrics import Metrics
-from sendroute.cluster.objects import ClusterObject
 from sendroute.cluster.operator import Operator, OperatorOptions
-from sendroute.cluster.platform_file import read_platform
+from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters, NoReporter
+from sendroute.cluster.reporter import ClusterReporter
 from sendroute.cluster.times import Times
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.finding import Finding
@@ -26,6 +26,7 @@ from sendroute.runtime.settings import Settings
 from .scenario import PLATFORM
 
 FAST = Times(
+    batch=0.01,
     settle=0.02,
     settle_destructive=0.1,
     settle_longest=2.0,
@@ -37,38 +38,42 @@ FAST = Times(
 )
 
 
-def platform_of(home: Path) -> ClusterObject:
-    """The platform, as a file holds it."""
+def platform_of(home: Path) -> Path:
+    """The file of the platform."""
     path = home / "platform.yaml"
     path.write_text(yaml.safe_dump(PLATFORM))
-    return read_platform(str(path))
+    return path
 
 
 class RunningOperator:
-    """It follows one namespace, from now until :meth:`stop`."""
+    """It follows one namespace, from now until :meth:`stop`. ``shows``: and writes statuses."""
 
     def __init__(
         self,
         kubeconfig: Path,
         namespace: str,
         store: str,
-        platform: ClusterObject,
+        platform: Path,
         identity: str | None = None,
+        *,
+        shows: bool = False,
     ) -> None:
         self.error: BaseException | None = None
         factory = Factory(Settings(store))
+        self._api = Api(connect(str(kubeconfig)).client)
         adapters = Adapters(
             partial(factory.open_store, 0.2),
             partial(factory.verifier, saves=True),
             _no_tests,
-            NoReporter(),
+            ClusterReporter(self._api, workers=2) if shows else NoReporter(),
             _Health(),
             random.random,
             _unchanged,
         )
-        options = OperatorOptions(FAST, Guards(100, 100), "operator", (namespace,), platform)
-        api = Api(connect(str(kubeconfig)).client)
-        self.operator = Operator(api, options, adapters, Metrics(CollectorRegistry()))
+        options = OperatorOptions(
+            FAST, Guards(100, 100), "operator", (namespace,), PlatformFile(str(platform))
+        )
+        self.operator = Operator(self._api, options, adapters, Metrics(CollectorRegistry()))
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
         self.operator.lead(identity)
@@ -87,6 +92,7 @@ class RunningOperator:
         self.operator.stop()
         self._thread.join(30)
         assert not self._thread.is_alive()
+        self._api.close()
 
 
 class _Health:

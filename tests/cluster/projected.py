@@ -15,6 +15,7 @@ from sendroute.cluster.objects import (
     Reconciled,
     decode_item,
     object_of,
+    packed,
 )
 from sendroute.manifests.compile import Compilation
 from sendroute.manifests.statuses import encode_status
@@ -97,7 +98,7 @@ def objects_in(text: str, before: Iterable[ClusterObject] = ()) -> list[ClusterO
         old = earlier.get(seen.key)
         if old is not None:
             generation = old.generation + (old.document != seen.document)
-            seen = msgspec.structs.replace(seen, generation=generation, status_json=old.status_json)
+            seen = msgspec.structs.replace(seen, generation=generation, held_status=old.held_status)
         objects.append(seen)
     return objects
 
@@ -188,7 +189,9 @@ class Cluster:
             for name, status in project(reconciled, self.now).items():
                 written[name] = encode_status(status)
         self.objects = [
-            msgspec.structs.replace(seen, status_json=msgspec.json.encode(written[seen.key]))
+            msgspec.structs.replace(
+                seen, held_status=packed(msgspec.json.encode(written[seen.key]))
+            )
             if seen.key in written
             else seen
             for seen in self.objects

@@ -21,6 +21,7 @@ from tests.cluster.recording_api import RecordingApi, Request
 from sendroute.cluster.api import ApiError
 from sendroute.cluster.events import MANY, QUEUED, Change, Event, EventLog, events_of
 from sendroute.cluster.objects import ObjectKey
+from sendroute.cluster.reporter import ClusterReporter
 from sendroute.manifests.statuses import (
     HeldBackAccount,
     MailPlatformStatus,
@@ -135,11 +136,22 @@ def test_many_changed_domains_are_one_event() -> None:
     assert "200 in all" in events[1].note
 
 
-def test_an_account_that_waits_has_no_events() -> None:
+def test_an_account_that_waits_has_its_events_when_it_is_settled(api: RecordingApi) -> None:
     cluster = Cluster()
-    written = cluster.apply(documents(PLATFORM, ACCOUNT, SES))
-    assert not list(events_of(changes(cluster, (), written), waits=True))
-    assert list(events_of(changes(cluster, (), written)))
+    cluster.apply(documents(PLATFORM, ACCOUNT, SES))
+    [reconciled] = [item for item in cluster.reconciled.values() if len(item.objects) == 2]
+    new = [msgspec.structs.replace(seen, held_status=b"") for seen in reconciled.objects]
+    reconciled = msgspec.structs.replace(reconciled, objects=tuple(new))
+    reporter = ClusterReporter(api)
+    try:
+        for waiting in ("profile ses does not exist", None, None):
+            reporter.account(msgspec.structs.replace(reconciled, waiting=waiting))
+            assert reporter.writer.wait(20)
+            assert reporter.events.wait(20)
+            events = [item.body["reason"] for item in api.requests if "/events" in item.path]
+            assert events == ([] if waiting else ["ProfileNotFound"])
+    finally:
+        reporter.stop()
 
 
 def held(*accounts: str) -> MailPlatformStatus:

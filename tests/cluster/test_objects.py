@@ -107,4 +107,5 @@ def test_a_status_is_held_compressed() -> None:
     item = {"metadata": METADATA, "spec": {"plan": "pro"}, "status": status}
     read_object = object_of("MailAccount", decode_item(msgspec.json.encode(item)))
     assert read_object.status == status
-    assert len(read_object.status_json) * 4 < len(msgspec.json.encode(status))
+    assert msgspec.json.decode(read_object.status_json) == status
+    assert len(read_object.held_status) * 4 < len(msgspec.json.encode(status))

@@ -244,6 +244,30 @@ def test_a_kind_that_may_not_be_listed_removes_nothing(
         assert operator.stop() == 0, operator.log
 
 
+def test_the_file_of_the_platform_is_followed(
+    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
+) -> None:
+    cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+    platform = tmp_path / "platform.yaml"
+    platform.write_text(yaml.safe_dump(PLATFORM))
+    options = ("--watch-namespaces", tenant, "--platform", str(platform))
+    with running(cluster.kubeconfig, store, "--no-leader-election", *options) as operator:
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        platform.write_text(platform.read_text().replace("managed:", "managed: ["))
+        eventually(lambda: "the last good MailPlatform stays in effect" in operator.log)
+        platform.unlink()
+        eventually(lambda: "cannot be read" in operator.log)
+        cluster.apply(domain("b.example", tenant))
+        eventually(lambda: routes(store).get("b.example") == "managed")
+        assert operator.status is None, operator.log
+        other = json.loads(json.dumps(PLATFORM))
+        other["spec"]["managed"]["relay"]["port"] = 2587
+        platform.write_text(yaml.safe_dump(other))
+        eventually(lambda: "in effect again" in operator.log)
+        eventually(lambda: any("2587" in str(row) for row in rows(store, "SELECT * FROM history")))
+        assert operator.stop() == 0, operator.log
+
+
 def test_only_the_listed_namespaces_are_touched(
     cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
 ) -> None:
@@ -298,6 +322,29 @@ def test_a_standby_takes_over_at_once_from_a_leader_that_is_stopped(
         assert second.stop() == 0, second.log
 
 
+def test_of_two_operators_without_an_election_only_the_newer_one_writes(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(running(cluster.kubeconfig, store, "--no-leader-election"))
+        eventually(lambda: "leads, in epoch 1" in first.log)
+        first.send(signal.SIGSTOP)
+        second = stack.enter_context(running(cluster.kubeconfig, store, "--no-leader-election"))
+        eventually(lambda: "leads, in epoch 2" in second.log)
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        second.send(signal.SIGSTOP)
+        cluster.apply(domain("b.example", tenant))
+        first.send(signal.SIGCONT)
+        eventually(lambda: first.status is not None)
+        assert first.stop() == 1, first.log
+        assert "leader-replaced" in first.log
+        assert routes(store) == {"a.example": "managed"}, "the replaced operator wrote"
+        second.send(signal.SIGCONT)
+        eventually(lambda: set(routes(store)) == {"a.example", "b.example"})
+        assert second.stop() == 0, second.log
+
+
 def test_a_leader_that_was_paused_writes_nothing_more_and_ends(
     cluster: PrivateControlPlane, tenant: str, store: Path
 ) -> None:
@@ -319,3 +366,45 @@ def test_a_leader_that_was_paused_writes_nothing_more_and_ends(
             len(rows(store, "SELECT DISTINCT actor FROM revision")) == 2
         )  # init, and the operator
         assert second.stop() == 0, second.log
+
+
+def test_a_store_that_is_not_the_one_of_the_statuses_assigns_nothing(
+    cluster: PrivateControlPlane, tenant: str, tmp_path: Path
+) -> None:
+    stores = [tmp_path / name / "sendroute.db" for name in ("right", "empty")]
+    for path in stores:
+        path.parent.mkdir()
+        sendroute("init", store=path)
+    right, empty = stores
+    options = ("--no-leader-election", "--interval", "1s")
+    with running(cluster.kubeconfig, right, *options):
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: routes(right) == {"a.example": "managed"})
+        eventually(lambda: _condition(cluster, tenant, "Applied") == ("True", "Applied"))
+    lineage = _account(cluster, tenant)["status"]["store"]["lineage"]
+    # A restart with the wrong store, and objects that are declared meanwhile.
+    with running(cluster.kubeconfig, empty, *options) as operator:
+        reason = "False", "StoreLineageMismatch"
+        eventually(lambda: _condition(cluster, tenant, "Applied") == reason)
+        cluster.apply(domain("b.example", tenant))
+        time.sleep(3)
+        assert routes(empty) == {}
+        assert _account(cluster, tenant)["status"]["store"]["lineage"] == lineage
+        assert "store-empty" in operator.log
+        # What the hint says, if the new store is meant.
+        for name in ("mailaccounts/acme", "mailplatforms/default"):
+            patch = ("--subresource=status", "--type=merge", "-p", '{"status": {"store": null}}')
+            cluster.kubectl("patch", name, "-n", tenant, *patch)
+        eventually(lambda: set(routes(empty)) == {"a.example", "b.example"})
+        eventually(lambda: _condition(cluster, tenant, "Applied") == ("True", "Applied"))
+        assert _account(cluster, tenant)["status"]["store"]["lineage"] != lineage
+
+
+def _account(cluster: PrivateControlPlane, tenant: str) -> Document:
+    return cluster.get("mailaccounts", "acme", "-n", tenant)
+
+
+def _condition(cluster: PrivateControlPlane, tenant: str, kind: str) -> tuple[str, str] | None:
+    conditions = _account(cluster, tenant).get("status", {}).get("conditions", ())
+    found = {item["type"]: (item["status"], item["reason"]) for item in conditions}
+    return found.get(kind)

@@ -11,7 +11,7 @@ from tests.cluster.projected import DOMAIN, objects_in, with_spec
 from tests.cluster.recording_api import RecordingApi, Request
 
 from sendroute.cluster.api import NO_ANSWER, ApiError
-from sendroute.cluster.objects import ClusterObject, ObjectKey
+from sendroute.cluster.objects import ClusterObject, ObjectKey, packed
 from sendroute.cluster.status_writer import StatusWriter
 from sendroute.manifests.statuses import Condition, SendingDomainStatus, encode_status
 
@@ -39,7 +39,7 @@ def status(text: str, at: datetime = AT) -> SendingDomainStatus:
 def seen_with(seen: ClusterObject, written: SendingDomainStatus, version: str) -> ClusterObject:
     return msgspec.structs.replace(
         seen,
-        status_json=msgspec.json.encode(encode_status(written)),
+        held_status=packed(msgspec.json.encode(encode_status(written))),
         resource_version=version,
     )
 

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -549,6 +550,13 @@ def test_an_unreadable_ca_file_fails(
     assert reason in result.detail
     assert not server.talks
     assert check(server.port, "none", ca_file=str(path)).outcome == "ok"
+
+
+def test_a_ca_file_that_is_a_fifo_fails_at_once(check: Check, serve: Serve, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ca.pem")
+    result = check(serve().port, "tls", ca_file=str(tmp_path / "ca.pem"))
+    assert result.outcome == "tls-failed"
+    assert "cannot be read (it is not a regular file)" in result.detail
 
 
 def test_without_a_ca_file_only_the_systems_authorities_count(

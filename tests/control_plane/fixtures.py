@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .control_plane import ControlPlane, PrivateControlPlane
-from .programs import ACTIONLINT, HELM, KSTATUS, KUBECONFORM, Toolset, home, why_not
+from .programs import ACTIONLINT, HELM, KSTATUS, Toolset, home, why_not
 from .shared import shared
 
 
@@ -68,12 +68,6 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 def helm() -> Path:
     """The program helm."""
     return _tool(HELM)
-
-
-@pytest.fixture(scope="session")
-def kubeconform() -> Path:
-    """The program kubeconform."""
-    return _tool(KUBECONFORM)
 
 
 @pytest.fixture(scope="session")

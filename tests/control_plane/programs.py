@@ -83,12 +83,6 @@ def kubernetes(minor: str) -> Toolset:
 
 
 HELM = Toolset("helm", _MODULES / "helm", "helm.sh/helm/v4", {"helm": "helm.sh/helm/v4/cmd/helm"})
-KUBECONFORM = Toolset(
-    "kubeconform",
-    _MODULES / "kubeconform",
-    "github.com/yannh/kubeconform",
-    {"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"},
-)
 KSTATUS = Toolset("kstatus", _MODULES / "kstatus", "sigs.k8s.io/cli-utils", {"kstatus": "."})
 ACTIONLINT = Toolset(
     "actionlint",
@@ -96,7 +90,7 @@ ACTIONLINT = Toolset(
     "github.com/rhysd/actionlint",
     {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
 )
-TOOLS = (HELM, KUBECONFORM, KSTATUS, ACTIONLINT)
+TOOLS = (HELM, KSTATUS, ACTIONLINT)
 """What tests run beside the servers and kubectl."""
 
 

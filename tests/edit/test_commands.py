@@ -82,6 +82,18 @@ def test_each_change_is_printed_with_its_line(sendroute: Program, tree: Path) ->
 
 REFUSED = {
     "an unknown domain": ("set-route shp.example.com --unconfigured", 1, "unknown-domain", "shop"),
+    "an unknown domain that no edit would name": (
+        "delete-domain other.example --account acme",
+        1,
+        "unknown-domain",
+        "hint: Check the name and the given paths.",
+    ),
+    "a new domain in place of a known one": (
+        "set-route other.example --unconfigured",
+        1,
+        "unknown-domain",
+        "edit add-domain other.example",
+    ),
     "no domain at all": ("set-route not_one --unconfigured", 1, "invalid-value", "underscore"),
     "an unknown profile": ("set-route shop.example.com --profile se", 1, "unknown-profile", "ses?"),
     "managed on a plan without": (
@@ -233,6 +245,15 @@ def test_a_broken_file_stops_only_edits_that_need_the_whole_tree(
     assert refused.status == 1
     assert "broken.yaml" in refused.err
     assert sendroute(*words("set-route shop.example.com --unconfigured")).status == 0
+
+
+def test_an_account_beside_files_with_errors_only_names_the_file(
+    sendroute: Program, tree: Path
+) -> None:
+    (tree / "broken.yaml").write_text("kind: SendingDomain\nmetadata: {")
+    ran = sendroute("edit", "add-account", "new", "--plan", "pro", "m/broken.yaml")
+    assert ran.status == 1
+    assert "m/broken.yaml has errors and was not edited." in ran.err
 
 
 def test_a_part_of_a_tree_can_be_edited(sendroute: Program, tree: Path) -> None:

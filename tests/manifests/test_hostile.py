@@ -136,6 +136,23 @@ def test_empty_files_are_accepted_unless_the_tree_has_nothing_else(
     assert (bool(reading.unread), reading.foreign) == (True, 0)
 
 
+@pytest.mark.parametrize("marked", ["\ufeff---\n{0}", "---\n\ufeff{0}", "---\n{0}\ufeff---\n{0}"])
+def test_joined_files_that_keep_a_byte_order_mark_name_it(
+    marked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    joined = f"\ufeff{GOOD}" + marked.format(GOOD)
+    Path("a.yaml").write_text(joined)
+    reading = Reading(Files(["."]))
+    list(reading.documents())
+    line = joined[: joined.rindex("\ufeff")].count("\n") + 1
+    assert [(str(at.position), at.code) for at in reading.findings] == [
+        (f"a.yaml:{line}:1", "yaml-syntax")
+    ]
+    assert "byte-order mark" in reading.findings[0].message
+    assert reading.unread
+
+
 def test_an_invalid_document_at_the_end_of_a_long_file_is_reported_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

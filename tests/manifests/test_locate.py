@@ -116,6 +116,7 @@ BROKEN = {
     "a control character": "kind: X\ndata: \x01\n",
     "merge marks": "<<<<<<< HEAD\nkind: X\n=======\nkind: Y\n>>>>>>> theirs\n",
     "merge marks around a value": "kind: X\n<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> theirs\n",
+    "a byte-order mark inside": "\ufeffkind: X\n",
     "only a comment": "# kind: X\n",
     "nothing": "",
     "text": "kind: X is no mapping: here\n",

@@ -125,7 +125,12 @@ def test_an_empty_required_field_is_to_be_set() -> None:
         ("SMTPProfile", ("spec", "limits", "perDay"), "50_000", "Write 50000."),
         ("SMTPProfile", ("spec", "suspend"), "off", "Write false."),
         ("SMTPProfile", ("spec", "port"), "on", None),
-        ("SMTPProfile", ("spec", "account"), "0465", None),
+        ("SMTPProfile", ("spec", "account"), "0465", 'Write "0465".'),
+        ("SMTPProfile", ("spec", "displayName"), "1:30", 'Write "1:30".'),
+        ("SMTPProfile", ("spec", "displayName"), "0" * 41, None),
+        ("SMTPProfile", ("spec", "senderAuthorization"), "off", 'Write "off".'),
+        ("SMTPProfile", ("spec", "encryption"), "no", "Write one of none, starttls, tls."),
+        ("MailAccount", ("spec", "defaultRoute"), "no", None),
     ],
 )
 def test_an_ambiguous_scalar_has_the_meaning_of_its_field(

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.locate import with_positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Files
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Severity
 
 CASES = Path(__file__).parent.parent / "cases" / "manifests"
 
@@ -46,3 +47,14 @@ def test_a_tree_gives_exactly_the_expected_findings(
     if pytestconfig.getoption("--rewrite-cases"):
         expected.write_text(given)
     assert given == expected.read_text()
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
+def test_a_tree_without_a_platform_has_an_error_that_says_why(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that needs the platform reports these errors, and none of its own."""
+    monkeypatch.chdir(CASES / case)
+    desired = compile_reading(Reading(Files(["."])))
+    errors = [item for item in desired.findings if item.severity is Severity.ERROR]
+    assert desired.platform is not None or errors

@@ -603,6 +603,13 @@ def newly_declared(domain: DomainDoc, row: Row | None) -> bool:
     return domain.overrides is not None and domain.overrides != row.overrides
 
 
+def keeps_declared(row: Row, apply_all: str) -> bool:
+    """Whether a domain keeps its declared route when this apply-all runs. "A domain whose
+    `overrides` names the apply-all that runs keeps what step 3 gives it."
+    """
+    return row.declared is not None and row.overrides == apply_all
+
+
 def apply_all_runs(
     doc: AccountDoc,
     documents: dict[str, DomainDoc],
@@ -623,10 +630,12 @@ def apply_all_runs(
         return False
     if request.route == MANAGED and not offers_managed:
         return False
-    count = len(stays)
+    count = len([name for name in stays if not keeps_declared(rows_before[name], request.id)])
     for name, domain in documents.items():
         starts_on = profile_of(domain.route if domain.route is not None else doc.default)
         created = not domain.suspended and starts_on not in skipped
+        if domain.route is not None and domain.overrides == request.id:
+            continue
         count += 1 if name in rows_before or created else 0
     return count <= request.confirm
 
@@ -705,7 +714,12 @@ def change_account(
         doc, documents, rows_before, stays, ran, skipped, profiles, offers_managed
     )
     for name, domain in documents.items():
-        if switched and name in rows_before:
+        confirmed = (
+            doc.apply_all is not None
+            and domain.route is not None
+            and domain.overrides == doc.apply_all.id
+        )
+        if switched and name in rows_before and not confirmed:
             # "If one change edits a declared route and also runs an apply-all, the apply-all wins":
             # the edited route does not matter.
             continue
@@ -715,7 +729,7 @@ def change_account(
         if newly_declared(domain, row):
             skipped_domains.add(name)
             verdict.require("dependency-skipped")
-        elif row.shadow is None and row.route != domain.route:
+        elif (row.shadow is None or (confirmed and switched)) and row.route != domain.route:
             skipped_domains.add(name)
             verdict.may |= {"dependency-skipped", "profile-deleted"}
     # A skipped domain "stays as it is", so its profile must stay too: the removal of the profile
@@ -784,13 +798,20 @@ def change_account(
                 # 3.3: "has a declared route that differs from the one last seen": the declared
                 # route; a shadow ends.
                 row.route, row.origin, row.shadow = declared, "declared", None
-            elif row.shadow is not None:
-                # 3.4: "is shadowed by an apply-all": unchanged.
+            elif row.shadow is not None and not (
+                declared is not None
+                and (
+                    domain.overrides == row.shadow
+                    or (switched and doc.apply_all and domain.overrides == doc.apply_all.id)
+                )
+            ):
+                # 3.4: "is shadowed by an apply-all": unchanged, unless `overrides` names that
+                # apply-all, or the one that runs in this change.
                 pass
             elif declared is not None and satisfiable(declared):
                 # 3.5: "has a declared route that is satisfiable": the declared route. "This repairs
                 # drift, and restores a route whose profile is declared again."
-                row.route, row.origin = declared, "declared"
+                row.route, row.origin, row.shadow = declared, "declared", None
             # 3.6: "has a declared route, unchanged and not satisfiable": unchanged here.
             # 3.7: "has no declared route": unchanged.
             row.declared, row.overrides = declared, domain.overrides
@@ -830,7 +851,14 @@ def change_account(
         verdict.may |= {"awaiting-confirmation", "confirmation-exceeded", "apply-all-unsatisfiable"}
     elif request is not None:
         # "The apply-all runs only while the account has **at most** that many domains."
-        too_many = request.confirm is not None and len(rows) > request.confirm
+        # "Domains that override it do not count."
+        count = sum(
+            not (documents[name].route is not None and documents[name].overrides == request.id)
+            if name in documents
+            else not keeps_declared(row, request.id)
+            for name, row in rows.items()
+        )
+        too_many = request.confirm is not None and count > request.confirm
         refusals = set()
         if not satisfiable(request.route):
             refusals.add("apply-all-unsatisfiable")
@@ -848,6 +876,13 @@ def change_account(
             for name, row in rows.items():
                 document = documents.get(name)
                 if document is not None and document.suspended:
+                    continue
+                confirmed = (
+                    keeps_declared(row, request.id)
+                    if document is None
+                    else document.route is not None and document.overrides == request.id
+                )
+                if confirmed:
                     continue
                 # "Every domain of the account gets its route, also domains created in this change.
                 # The origin is `apply-all`, and the apply-all shadows their declared routes."

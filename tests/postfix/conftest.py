@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .programs import directories_cf, environment, owners_cf, program, root
+from .programs import directories_cf, environment, owners_cf, program, root, settle
 from .sending import Sending
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,6 +59,7 @@ def config(tmp_path: Path) -> Path:
     )
     for name in ("spool", "data"):
         (tmp_path / name).mkdir()
+    settle(directory)
     return directory
 
 
@@ -74,6 +75,7 @@ def run(store: str, config: Path) -> Run:
         chosen = variables | ({"PATH": f"{path}{os.pathsep}{variables['PATH']}"} if path else {})
         command = (sys.executable, "-m", "sendroute", *words)
         done = subprocess.run(command, env=chosen, capture_output=True, text=True, timeout=120)
+        settle(config)
         assert status in (done.returncode, None), done.stdout + done.stderr
         return done
 

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def real_mail() -> pytest.MarkDecorator:
     if reason is not None and os.environ.get("REAL_MAIL_TESTS") == "required":
         pytest.fail(f"NO REAL MAIL: {reason}")
     return pytest.mark.skipif(reason is not None, reason=f"NO REAL MAIL: {reason}")
+
+
+def settle(config: Path) -> None:
+    """Make main.cf look older. Every program of Postfix waits until nobody has changed it for two
+    seconds, in case it is still being written."""
+    past = time.time() - 10
+    os.utime(config / "main.cf", (past, past))
 
 
 def settings_text(parameters: Iterable[Parameter]) -> str:

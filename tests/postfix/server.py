@@ -27,6 +27,7 @@ from .programs import (
     owners_cf,
     program,
     root,
+    settle,
 )
 
 SENDROUTE = (sys.executable, "-m", "sendroute")
@@ -112,6 +113,7 @@ class MailServer:
             "transport_retry_time = 1s\nbounce_queue_lifetime = 1d\n"
             f"{owners_cf()}{directories_cf(home, self.config)}"
         )
+        settle(self.config)
         (home / "hosts").write_text("")
         (home / "resolv.conf").write_text(f"nameserver {self._names}\noptions timeout:1\n")
 
@@ -119,6 +121,7 @@ class MailServer:
         """Add the Postfix side of the routes, as a person does."""
         config = ("--postfix-config-dir", str(self.config), "--dir", str(self.tables))
         self.sendroute("postfix", "config", "--install", *config, "--store", store)
+        settle(self.config)
 
     def sendroute(self, *arguments: str) -> str:
         """Run the program with Postfix's programs in reach; its output."""
@@ -221,18 +224,22 @@ class MailServer:
         )
 
     def wait_until_empty(self, seconds: float = 120) -> None:
-        """Wait until the queue is empty. A reload may leave a message that nobody looks at for a
-        minute, so deferred mail is tried at once."""
+        """Wait until the queue is empty."""
+        self.wait_flushing(lambda: self.queued() == 0, "mail stays in the queue", seconds)
+
+    def wait_flushing(self, done: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+        """Wait for deliveries. A reload may leave a message that nobody looks at for a minute, so
+        deferred mail is tried at once."""
         tried = 0.0
 
-        def is_empty() -> bool:
+        def is_done() -> bool:
             nonlocal tried
             if time.monotonic() > tried + 1:
                 self.flush()
                 tried = time.monotonic()
-            return self.queued() == 0
+            return done()
 
-        self.wait(is_empty, "mail stays in the queue", seconds)
+        self.wait(is_done, otherwise, seconds)
 
     def session(self) -> smtplib.SMTP:
         return smtplib.SMTP(self.address, SMTP_PORT, "client.example.test", timeout=60)

@@ -17,7 +17,7 @@ from sendroute.postfix.installed import Postfix
 from sendroute.postfix.parameters import usable
 
 from .conftest import Run
-from .programs import environment, program
+from .programs import environment, program, settle
 
 OURS = ("smtp/inet/chroot", "rewrite/unix/chroot")
 """What Debian's own configuration decides otherwise."""
@@ -48,6 +48,7 @@ def postconf(config: Path) -> Postconf:
         done = subprocess.run(
             command, env=environment(config), capture_output=True, text=True, check=True
         )
+        settle(config)
         return done.stdout
 
     return ask
@@ -71,6 +72,7 @@ def test_debians_own_configuration_is_not_changed_without_consent(
 def test_a_second_installation_changes_nothing(install: Install, config: Path) -> None:
     first = install().stdout
     assert "default_transport = retry:" in first
+    assert "then restart Postfix" in first
     assert "sendroute-starttls/unix" in first
     before = contents(config)
     assert install(replace=()).stdout == "Nothing to change.\n"
@@ -101,6 +103,7 @@ def test_what_is_added_by_hand_is_what_is_installed(
     for name in ("main.cf", "master.cf"):
         with (config / name).open("a") as file:
             file.write("\n" + (tables / name).read_text())
+    settle(config)
     for service in OURS:
         postconf("-F", f"{service}=n")
     done = install(replace=())
@@ -152,6 +155,32 @@ def test_a_choice_that_mail_does_not_need_is_kept_with_a_warning(
     assert postconf("-h", "transport_maps").strip() == ""
 
 
+@pytest.mark.parametrize(
+    "setting", ["virtual_mailbox_domains=box.test", "virtual_mailbox_maps=inline:{a@box.test=a}"]
+)
+def test_mailboxes_are_kept_with_a_warning(
+    install: Install, postconf: Postconf, setting: str
+) -> None:
+    assert "virtual_mailbox" not in install().stderr
+    postconf("-e", setting)
+    name, _, value = setting.partition("=")
+    kept = install(replace=())
+    assert kept.stdout == "Nothing to change.\n"
+    assert f"Postfix's virtual_mailbox_domains is `{value}`" in kept.stderr
+    assert value in postconf("-h", name)
+
+
+def test_a_merge_by_hand_is_accepted(install: Install, postconf: Postconf) -> None:
+    postconf("-e", "smtpd_sender_restrictions=reject_non_fqdn_sender")
+    refused = install(status=3).stderr
+    needed = re.search(r"only with\s+`([^`]*)`", refused)
+    assert needed is not None, refused
+    merged = f"reject_non_fqdn_sender, {' '.join(needed[1].split())}"
+    postconf("-e", f"smtpd_sender_restrictions={merged}")
+    install()
+    assert postconf("-h", "smtpd_sender_restrictions").strip() == merged
+
+
 def test_the_environment_and_earlier_restrictions_are_kept(
     install: Install, postconf: Postconf
 ) -> None:
@@ -174,7 +203,7 @@ def test_what_was_installed_before_is_replaced_without_consent(
     own = postconf("-h", "smtpd_sender_restrictions").strip()
     postconf("-e", f"smtpd_sender_restrictions=reject_non_fqdn_sender, {own}")
     postconf("-e", "smtpd_sasl_auth_enable=yes")
-    install(replace=())
+    assert install(replace=()).stdout.endswith("postfix reload\n"), "its environment is the same"
     restrictions = postconf("-h", "smtpd_sender_restrictions")
     assert restrictions.startswith(
         "reject_non_fqdn_sender, reject_known_sender_login_mismatch, check_sender_access"
@@ -210,6 +239,26 @@ def test_what_an_earlier_version_installed_is_replaced_without_consent(
     note.write_text(text)
     install(replace=())
     assert "at present" in postconf("-h", "default_transport")
+
+
+def test_the_routes_of_a_version_without_a_note_are_replaced_and_a_strangers_are_refused(
+    install: Install, postconf: Postconf, config: Path, tmp_path: Path
+) -> None:
+    setting, directory = "sender_dependent_default_transport_maps", f"{tmp_path}/tables"
+    install()
+    written = postconf("-h", setting)
+    (tmp_path / "tables/installed.cf").unlink()
+    earlier = f"sqlite:{directory}/transport.cf, sqlite:{directory}/transport-null.cf"
+    postconf("-e", f"{setting}={earlier}")
+    install(replace=())
+    assert postconf("-h", setting) == written
+    (tmp_path / "tables/installed.cf").unlink()
+    for stranger in ("sqlite:/etc/postfix/transport.cf", f"{earlier}, hash:/etc/postfix/routes"):
+        postconf("-e", f"{setting}={stranger}")
+        before = contents(config)
+        refused = install(replace=(), status=3).stderr
+        assert f"Postfix's {setting} is set to `{stranger}`" in refused
+        assert contents(config) == before
 
 
 def test_a_users_change_of_an_installed_value_needs_consent(

@@ -21,7 +21,7 @@ def refusal(sending: Sending, sender: str) -> tuple[int, str]:
 def wait_until_held(sending: Sending, sender: str) -> None:
     """Wait until the last attempt found no route. The attempt that a reload interrupts still takes
     the old one, so until then the host must not accept the message."""
-    sending.server.wait(
+    sending.server.wait_flushing(
         lambda: "no route at present" in sending.server.last_attempt(sender), "not held"
     )
 
@@ -118,7 +118,9 @@ def test_a_missing_alias_delays_mail_and_does_not_return_it(sending: Sending) ->
         sending.server.wait(lambda: sending.server.statuses("a@early.test") != [], "no attempt")
         assert set(sending.server.statuses("a@early.test")) == {"deferred"}
         assert "dsn=4.4.4" in sending.server.log
-    sending.server.wait(lambda: sending.managed.subjects["early"] == 1, "it was not tried again")
+    sending.server.wait_flushing(
+        lambda: sending.managed.subjects["early"] == 1, "it was not tried again"
+    )
 
 
 def test_mail_without_its_credential_waits_and_is_never_sent_without_signing_in(
@@ -138,7 +140,9 @@ def test_mail_without_its_credential_waits_and_is_never_sent_without_signing_in(
         assert set(sending.server.statuses("a@locked.test")) == {"deferred"}
         assert "no route at present" in sending.server.last_attempt("a@locked.test")
         assert len(sending.one.attempts) == offered
-    sending.server.wait(lambda: sending.one.subjects["locked"] == 1, "it was not tried again")
+    sending.server.wait_flushing(
+        lambda: sending.one.subjects["locked"] == 1, "it was not tried again"
+    )
 
 
 def test_a_deleted_domain_is_refused_and_its_queued_mail_waits(sending: Sending) -> None:

@@ -33,7 +33,7 @@ PLATFORM_SPEC = Platform(Managed(None, "smtp.example", (), MANAGED_RELAY), plans
 _PROGRAMS = {
     "postfix": 'if [ -s "$0.fails" ]; then cat "$0.fails" >&2; exit 1; fi\n'
     'date +%s.%N >> "$0.calls"\n',
-    "postqueue": 'cat "$0.answer" 2>/dev/null\n',
+    "postqueue": 'cat "$0.answer" 2>/dev/null\ndate +%s.%N >> "$0.calls"\n',
     "postconf": 'case "$*" in *queue_directory*) echo "$0.spool" ;; *) echo 3.7.11 ;; esac\n',
 }
 
@@ -156,7 +156,13 @@ class Site:
     # Postfix
 
     def reloads(self) -> list[float]:
-        calls = self._programs / "postfix.calls"
+        return self._calls("postfix")
+
+    def queue_reads(self) -> list[float]:
+        return self._calls("postqueue")
+
+    def _calls(self, program: str) -> list[float]:
+        calls = self._programs / f"{program}.calls"
         return [float(line) for line in calls.read_text().split()] if calls.exists() else []
 
     def run_postfix(self, *, running: bool) -> None:

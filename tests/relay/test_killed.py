@@ -1,16 +1,21 @@
-"""Lookups during updates, and ``kill -9`` of the agent at random moments: the tables hold exactly
-one revision, whole."""
+"""Lookups during updates, and ``kill -9`` of the agent and of the store's server at random moments:
+the tables hold exactly one revision, whole."""
 
 import os
 import random
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from threading import Event, Thread
 
+import pytest
+from tests.loop.conftest import wait_until
+from tests.postgres import Cluster
 from tests.relay.conftest import Site
 
+from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route, via
 
 # As for the crash tests: SENDROUTE_TEST_SEED repeats a failed run.
@@ -57,6 +62,60 @@ def test_a_killed_agent_leaves_one_whole_revision(site: Site) -> None:
     }
 
 
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    with Cluster() as cluster:
+        yield cluster
+
+
+def test_a_killed_server_of_the_store_leaves_one_whole_revision(
+    own_cluster: Cluster, make_site: Callable[[str], Site]
+) -> None:
+    """Every apply switches all domains, so the route of a revision follows from its number."""
+    seed = int(os.environ.get("SENDROUTE_TEST_SEED", "0")) or random.randrange(2**32)
+    print(f"SENDROUTE_TEST_SEED={seed}")
+    rng = random.Random(seed)
+    site = make_site(own_cluster.url(own_cluster.create_database()))
+    site.fill(*(site.create(domain, ROUTES[0]) for domain in DOMAINS))
+    routes = {number: TRANSPORTS[(number - 1) % 2] for number in range(1, 100_000)}
+    agent = site.start()
+    site.wait_until_served(1)
+    ended, interrupted = Event(), list[ProblemError]()
+
+    def apply() -> None:
+        while not ended.is_set():
+            try:
+                current = (site.store.head().revision - 1) % 2
+                site.commit(*_switch(site, ROUTES[current], ROUTES[1 - current]))
+            except ProblemError as problem:
+                interrupted.append(problem)  # it may have been committed nevertheless
+                time.sleep(0.02)
+
+    applier, served = Thread(target=apply), 1
+    applier.start()
+    try:
+        for _ in range(KILLS):
+            time.sleep(rng.uniform(0, rng.choice((0.1, 0.8))))
+            own_cluster.stop()
+            time.sleep(rng.uniform(0, rng.choice((0.1, 0.8))))
+            assert _check(site, routes) >= served, "an older revision"
+            own_cluster.start()
+            served = _check(site, routes)
+            if rng.random() < 0.5:
+                wait_until(lambda: _check(site, routes) > served)  # noqa: B023
+    finally:
+        ended.set()
+        applier.join()
+    head = site.store.head().revision
+    site.wait_until_served(head)
+    assert _check(site, routes) == head
+    codes = {one.code for problem in interrupted for one in problem.findings}
+    assert codes <= {"store-failed"}, interrupted
+    assert head > KILLS // 2, "few applies ended"
+    assert "Traceback" not in agent.all()
+    assert agent.stop() == 0
+
+
 def test_a_lookup_sees_the_old_route_or_the_new_one(small_site: Site) -> None:
     """Never an error, no row, or a route of two revisions: a reader does not wait for a lock."""
     site = small_site
@@ -97,9 +156,10 @@ def _switch(site: Site, before: Route, after: Route) -> list[object]:
 
 def _check(site: Site, routes: dict[int, str]) -> int:
     """The revision in the tables, whose routes all domains have."""
-    [(revision,)] = site.sql("SELECT revision FROM served")
-    rows = site.rows("transport")
-    rows.pop("<>")
+    both = site.sql(
+        "SELECT key, value, revision FROM transport CROSS JOIN served WHERE key <> '<>'"
+    )
+    rows, (revision,) = {key: value for key, value, _ in both}, {number for *_, number in both}
     assert rows.keys() == set(DOMAINS)
     assert set(rows.values()) == {routes[revision]}
     aliases = site.aliases()

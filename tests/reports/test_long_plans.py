@@ -110,6 +110,12 @@ def test_skipped_changes_are_grouped_and_their_reason_is_said_once(form):
     )
 
 
+def test_one_skipped_change_is_counted_in_the_singular():
+    assert "1 change is skipped, for the reason that is shown with it." in shown(
+        Format.TEXT, skipped(0, 1)
+    )
+
+
 def test_domains_that_wait_together_share_one_sentence_and_are_all_named_in_a_pipe():
     waiting = skipped(0, 40)
     text = shown(Format.TEXT, waiting)

@@ -89,6 +89,24 @@ def test_a_domain_created_by_the_same_change_is_shadowed_too(store: Store, say: 
     assert {state.shadow for state in states.values()} == {"once"}
 
 
+@pytest.mark.parametrize("newly", [True, False])
+def test_a_domain_that_overrides_the_apply_all_keeps_its_declared_route(
+    store: Store, say: Any, newly: bool
+) -> None:
+    """Its change, if it has one, is in the same plan; its state before is that of many others."""
+    changes = filled(store, say)
+    kept = NAMES[1]
+    before = STATES[1]
+    state = DomainState(UNCONFIGURED, Origin.DECLARED, UNCONFIGURED, None, "once")
+    plans = [change for change in changes if change.name != kept]
+    if newly:
+        plans.append(say.domain(kept, before, state))
+    store.commit([say.plan(1, *plans)], None, say.provenance)
+    domains = store.read().accounts[say.key].domains
+    assert domains.pop(kept) == (state if newly else before)
+    assert {domain.shadow for domain in domains.values()} == {"once"}
+
+
 @pytest.mark.parametrize("suspended", [NAMES[0], NAMES[299]])
 def test_a_suspended_domain_is_not_switched(store: Store, say: Any, suspended: str) -> None:
     changes = [change for change in filled(store, say) if change.name != suspended]

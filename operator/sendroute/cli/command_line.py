@@ -55,6 +55,10 @@ MANIFESTS = PathType()
 """Directories and files of manifests; ``-`` is standard input."""
 STORE_URL = PathType()
 """A URL, which may hold a path."""
+BESIDE_MANIFESTS = PathType(
+    "is standard input, beside which no file is: give a directory or a file"
+)
+"""Directories and files of manifests, for the lock files beside them."""
 INPUT_FILE = PathType("is standard input, which is not read here: give a file")
 OUTPUT_FILE = PathType("is standard output, which gets the report: give a file")
 DIRECTORY = PathType("is a standard stream: give a directory")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sendroute.cli.lookup import profiles_named, read_tree
 from sendroute.cli.session import Session, Terminal
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import AccountKey, Desired, DesiredPlatform
 from sendroute.model.finding import Finding, Severity
@@ -66,16 +66,8 @@ def _declared_platform(session: Session, paths: Sequence[str]) -> DesiredPlatfor
     tree = read_tree(paths, session)
     if tree.desired.platform is None:
         errors = [item for item in tree.desired.findings if item.severity is Severity.ERROR]
-        raise ProblemError(*(errors or [_no_platform(paths)]))
+        raise ProblemError(*errors)  # at least one: the reader reports why there is none
     return tree.desired.platform
-
-
-def _no_platform(paths: Sequence[str]) -> Finding:
-    return finding(
-        Code.NO_PLATFORM,
-        f"No MailPlatform is in {', '.join(paths)}.",
-        hint="Add the file of the platform, or omit --manifests.",
-    )
 
 
 def test_new_profile(

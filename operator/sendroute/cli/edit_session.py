@@ -319,18 +319,16 @@ def _is_intended(finding: Finding) -> bool:
     return has_trait(finding.code, Trait.BY_EDIT) or has_trait(finding.code, Trait.GUARD)
 
 
-def shadow_of(session: Session, key: AccountKey, domain: str) -> str | None:
-    """The id of the apply-all that shadows a domain in the store. None without one, and if the
-    store cannot be read: an edit never needs a store. Raises
-    :class:`~sendroute.model.problem.InvalidSettingError` if its URL is malformed."""
+def stored_if_readable(session: Session, key: AccountKey) -> CurrentAccount | None:
+    """An account in the store. None if the store does not have it, and if no store can be read: an
+    edit never needs one. Raises :class:`~sendroute.model.problem.InvalidSettingError` if its URL is
+    malformed."""
     try:
-        account = stored_account(session, key).account
+        return stored_account(session, key).account
     except InvalidSettingError:
         raise
     except ProblemError:
         return None
-    state = account.domains.get(domain) if account is not None else None
-    return state.shadow if state is not None else None
 
 
 def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:

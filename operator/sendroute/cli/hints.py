@@ -91,8 +91,6 @@ def leave_shadow(domain: str, state: DomainState) -> str:
         option += f" {shlex.quote(declared.profile)}"
     command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
     overrides = shlex.quote(f"--overrides={state.shadow}")  # an id may begin with a hyphen
-    if state.overrides == state.shadow:  # first seen in the change that ran the apply-all
-        command = f"remove spec.overrides from the manifest and apply; then {command}"
     return (
         f"To return to {declared}: {command} {overrides} PATH. To keep {state.route}:"
         " sendroute sync PATH."

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from threading import Thread
 from typing import NamedTuple
@@ -14,9 +15,8 @@ from sendroute.cli.session import Session
 from sendroute.cluster.api import Api, connect
 from sendroute.cluster.leadership import Election, Lease, own_identity
 from sendroute.cluster.metrics import Metrics
-from sendroute.cluster.objects import ClusterObject
 from sendroute.cluster.operator import Operator, OperatorOptions
-from sendroute.cluster.platform_file import read_platform
+from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters
 from sendroute.cluster.reporter import ClusterReporter
 from sendroute.cluster.secrets import ApiSecrets
@@ -64,11 +64,12 @@ def run_operator(session: Session, options: RunOptions) -> None:
         ProblemError: there is no usable configuration of the API, the file of the platform or the
             address is unavailable, or another operator leads now.
     """
-    platform = read_platform(options.platform) if options.platform is not None else None
+    platform = PlatformFile(options.platform) if options.platform is not None else None
     connection = connect(options.kubeconfig)
-    with running(options.interval + _LONGEST_ROUND, lambda: None) as service:
+    with ExitStack() as stack:
+        service = stack.enter_context(running(options.interval + _LONGEST_ROUND, lambda: None))
         metrics = Metrics(service.metrics)
-        api = Api(connection.client, metrics.answered)
+        api = stack.enter_context(Api(connection.client, metrics.answered))
         times = _times(options)
         namespace = options.namespace or os.environ.get("POD_NAMESPACE") or connection.namespace
         thread = _Thread(_operator(session, options, api, namespace, platform, metrics, service))
@@ -88,11 +89,12 @@ def run_operator(session: Session, options: RunOptions) -> None:
 
 
 def _lead(thread: "_Thread", election: Election | None, lease: Lease, service: Service) -> None:
-    """Hold the Lease in this thread, until a signal arrives or the operator ends."""
+    """Hold the Lease in this thread, until a signal arrives or the operator ends. Without an
+    election too, the store knows who leads, so that of two operators only the newer one writes."""
     try:
         with service.stop.interruptible():
             if election is None:
-                thread.operator.lead()
+                thread.operator.lead(lease.identity)
                 thread.join()
             else:
                 election.run(lambda: thread.operator.lead(lease.identity))
@@ -130,7 +132,7 @@ def _operator(
     options: RunOptions,
     api: Api,
     namespace: str,
-    platform: ClusterObject | None,
+    platform: PlatformFile | None,
     metrics: Metrics,
     service: Service,
 ) -> Operator:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from msgspec import Struct
@@ -84,7 +84,7 @@ class Stream:
             for chunk in self._response.stream(_CHUNK, decode_content=False):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from filter(None, lines)
-        except Exception as error:
+        except Exception as error:  # urllib3, http.client, ssl and socket each raise their own
             raise _no_answer(error) from error
 
     def close(self) -> None:
@@ -96,11 +96,21 @@ class Stream:
 
 
 class Api:
-    """The API of one cluster, for any thread."""
+    """The API of one cluster, for any thread. A context manager, which closes it."""
 
     def __init__(self, client: Any, observe: Observe = lambda *_: None) -> None:
         self._client = client
         self._observe = observe
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open. A stream is closed by its caller."""
+        self._client.close()
 
     @property
     def client(self) -> Any:
@@ -136,7 +146,7 @@ class Api:
         response = self._open(method, path, query, body, content_type, timeout)
         try:
             return bytes(response.data)
-        except Exception as error:
+        except Exception as error:  # urllib3, http.client, ssl and socket each raise their own
             raise _no_answer(error) from error
         finally:
             response.release_conn()
@@ -186,7 +196,7 @@ class Api:
                 raise _refused(response)
         except ApiError:
             raise
-        except Exception as error:
+        except Exception as error:  # urllib3, http.client, ssl and socket each raise their own
             raise _no_answer(error) from error
         finally:
             self._observe(verb, status, time.monotonic() - started)

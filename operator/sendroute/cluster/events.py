@@ -92,18 +92,15 @@ class SendsEvents(Protocol):
         ...
 
 
-def events_of(changes: list[Change], *, waits: bool = False) -> Iterator[Event]:
+def events_of(changes: list[Change]) -> Iterator[Event]:
     """What a person should notice of an account, or of the platform.
 
     Args:
-        changes: its objects.
-        waits: it is not reconciled yet, so nothing is final.
+        changes: its objects, after they were reconciled.
 
     Returns:
         The events. There are at most a few for each object, and few for many domains.
     """
-    if waits:
-        return
     account = next((item.seen for item in changes if item.seen.key.kind == "MailAccount"), None)
     routes = [event for item in changes if (event := _route_changed(item)) is not None]
     others = [event for item in changes for event in _turned(item)]

@@ -116,7 +116,7 @@ class _Patient:
                 return method(*arguments, **named, _request_timeout=_TIMEOUT)
             except ApiException:
                 raise
-            except Exception as error:
+            except Exception as error:  # the election retries only what is an ApiException
                 reason: Any = f"no answer: {error}"
                 raise ApiException(status=0, reason=reason) from error
 

@@ -54,8 +54,8 @@ def packed(status: bytes) -> bytes:
 
 
 def unpacked(status: bytes) -> bytes:
-    """A status as JSON, whether it was packed or not."""
-    if status.startswith(b"{"):
+    """A status as JSON, whether it was packed or not; empty for none."""
+    if not status or status.startswith(b"{"):
         return status
     return zlib.decompressobj(zdict=_COMMON).decompress(status)
 
@@ -77,6 +77,7 @@ class ClusterObject(Struct, frozen=True):
     ``annotations`` are those of Sendroute's group. ``document`` is the object as a manifest, None
     if it is invalid; then ``findings`` say why, ``owner`` is the account that it would belong to
     (None if that cannot be read), and ``profiles`` are the names of those that it would define.
+    ``held_status`` is the status as it is held, compressed or not; others read ``status_json``.
     """
 
     key: ObjectKey
@@ -89,16 +90,20 @@ class ClusterObject(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     owner: AccountKey | None = None
     profiles: frozenset[str | None] = frozenset()
-    status_json: bytes = b""
+    held_status: bytes = b""
 
     @property
     def status(self) -> dict[str, Any] | None:
         """The status; None if there is none yet. It is decoded at each use, because a hundred
         thousand decoded ones would not fit."""
-        if not self.status_json:
-            return None
-        status = msgspec.json.decode(unpacked(self.status_json))
+        data = self.status_json
+        status = msgspec.json.decode(data) if data else None
         return status if isinstance(status, dict) else None
+
+    @property
+    def status_json(self) -> bytes:
+        """The status as JSON; empty if there is none yet."""
+        return unpacked(self.held_status)
 
     @property
     def account(self) -> AccountKey | None:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from sendroute.cluster.api import Api
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.metrics import Metrics
-from sendroute.cluster.objects import PLATFORM_KIND, PLURALS, ClusterObject
+from sendroute.cluster.objects import PLATFORM_KIND, PLURALS
+from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters, OperatorStore
 from sendroute.cluster.queue import AccountQueue, with_platform
 from sendroute.cluster.reflector import Inbox, Reflector
@@ -35,20 +36,22 @@ from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 _log = logging.getLogger(__name__)
 
 _WITH_PROFILES = frozenset({"SMTPProfile", "SendingDomain"})
+_JOIN = 2.0
+"""Seconds that the end waits for the last requests of the reflectors."""
 _SECRETS = 5.0
 """Seconds between two looks at the secrets; the adapter decides what it reads again."""
 
 
 class OperatorOptions(NamedTuple):
-    """``namespaces`` are those that are followed; empty for all. ``platform_file`` is the
-    MailPlatform that a file holds, None to follow the object. ``namespace`` is the operator's own,
+    """``namespaces`` are those that are followed; empty for all. ``platform`` is the file
+    that holds the MailPlatform, None to follow the object. ``namespace`` is the operator's own,
     with the platform's secrets; no account may be there."""
 
     times: Times
     guards: Guards
     actor: str
     namespaces: tuple[str, ...] = ()
-    platform: ClusterObject | None = None
+    platform: PlatformFile | None = None
     namespace: str = ""
 
 
@@ -76,6 +79,9 @@ class Operator:
         self._api_log = TransitionLog(
             "The Kubernetes API is followed again.", logging.WARNING, adapters.advise
         )
+        self._platform_log = TransitionLog(
+            "The file of the MailPlatform is in effect again.", logging.ERROR, adapters.advise
+        )
         self._leads = False
         self._identity: str | None = None
         self._epoch: int | None = None
@@ -85,6 +91,7 @@ class Operator:
         self._unchanged: set[Owner] = set()  # since this process reconciled them
         self._mismatch: tuple[Finding, ...] = ()
         self._secrets_at = 0.0
+        self._platform_at = 0.0
         self._idle = False
 
     def _create_reflectors(self, api: Api) -> list[Reflector]:
@@ -115,8 +122,8 @@ class Operator:
         """This process leads from now on; before, it only follows the objects. For any thread.
 
         Args:
-            identity: the name of the leader, under which it raises the epoch of the store; None if
-                there is only this process.
+            identity: the name of the leader, under which it raises the epoch of the store; None
+                to write without a fence.
         """
         self._identity = identity
         self._leads = True
@@ -150,7 +157,8 @@ class Operator:
         """
         self._stop.on_set(self._wakeups.put)
         if self._options.platform is not None:
-            self._inbox.put({self._options.platform.key: self._options.platform})
+            item = self._options.platform.object
+            self._inbox.put({item.key: item})
         for reflector in self._reflectors:
             reflector.start()
         try:
@@ -164,8 +172,12 @@ class Operator:
             for reflector in self._reflectors:
                 reflector.stop()
             self._adapters.reporter.stop()
+            deadline = time.monotonic() + _JOIN
+            for reflector in self._reflectors:
+                reflector.join(max(0.0, deadline - time.monotonic()))
 
     def _iterate(self) -> None:
+        self._look_at_platform(time.monotonic())
         unread = self._unread()  # before the inbox: what is read now is in it completely
         self._has_begun = self._has_begun or not self._is_blind(unread)
         changes = self._inbox.take()
@@ -231,6 +243,18 @@ class Operator:
         return self._identity is None or self._epoch is not None
 
     # What is followed
+
+    def _look_at_platform(self, now: float) -> None:
+        """Follow the file of the platform. One that is damaged or gone changes nothing."""
+        file = self._options.platform
+        if file is None or now < self._platform_at:
+            return
+        self._platform_at = now + self._options.times.heartbeat
+        before = file.object.key
+        if file.poll():
+            self._inbox.put({before: None})
+            self._inbox.put({file.object.key: file.object})
+        self._platform_log.update(file.findings)
 
     def _unread(self) -> list[Reflector]:
         """What was never listed completely."""
@@ -407,6 +431,8 @@ class Operator:
             health.not_ready(reason)
         elif faults:
             health.ready(faults[0].message)
+        elif self._options.platform is not None and self._options.platform.findings:
+            health.ready(self._options.platform.findings[0].message)
         else:
             leads = "This process is the leader." if self._leads else "Another process leads."
             health.ready(leads)

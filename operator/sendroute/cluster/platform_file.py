@@ -6,10 +6,11 @@ from typing import Any
 import yaml
 
 from sendroute.cluster.objects import PLATFORM_KIND, ClusterObject, ObjectKey
+from sendroute.following.directory import Directory
 from sendroute.manifests import shapes
 from sendroute.manifests.tree import read_tree
 from sendroute.model.codes import finding
-from sendroute.model.finding import Severity
+from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 
 
@@ -29,8 +30,14 @@ def read_platform(path: str) -> ClusterObject:
     errors = [item for item in desired.findings if item.severity is Severity.ERROR]
     if errors:
         raise ProblemError(*errors)
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise ProblemError(
+            finding("source-unreachable", f"The file {path} cannot be read.", hint="Check it.")
+        ) from error
     document: Any = None
-    for value in yaml.safe_load_all(Path(path).read_text()):
+    for value in yaml.safe_load_all(text):
         if isinstance(value, dict) and value.get("kind") == PLATFORM_KIND:
             document = shapes.decode(value)
     if document is None:
@@ -39,3 +46,51 @@ def read_platform(path: str) -> ClusterObject:
         )
     key = ObjectKey(PLATFORM_KIND, "", document.metadata.name)
     return ClusterObject(key, "", 0, "", None, document)
+
+
+class PlatformFile:
+    """The MailPlatform of a file that is followed, as a directory of manifests is: a mounted
+    ConfigMap changes while the operator runs. For one thread.
+
+    ``object`` is the last good one. ``findings`` are why the file is not in effect as it is now;
+    empty if it is.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ProblemError: as :func:`read_platform`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._source = Directory(path)
+        self._seen = self._fingerprint()
+        self.object = read_platform(path)
+        self.findings: tuple[Finding, ...] = ()
+
+    def poll(self) -> bool:
+        """Read the file again if it changed since the last time. Returns whether there is another
+        ``object``."""
+        try:
+            fingerprint = self._fingerprint()
+            if fingerprint == self._seen:
+                return False
+            changed = read_platform(self._path)
+        except ProblemError as problem:
+            self._seen = ""  # it is read again until it is good
+            kept = finding(
+                "source-unreachable",
+                f"The file {self._path} cannot be used now: the last good MailPlatform stays in"
+                " effect.",
+                hint="Fix the file; it is read again by itself.",
+            )
+            self.findings = (kept, *problem.findings)
+            return False
+        self._seen = fingerprint
+        self.findings = ()
+        before, self.object = self.object, changed
+        return changed != before
+
+    def _fingerprint(self) -> str:
+        return self._source.poll(lambda: False).fingerprint

@@ -1,5 +1,6 @@
 """Shows in the cluster what was reconciled: statuses, events, and the approvals that it takes."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -10,12 +11,15 @@ from sendroute.cluster.api import Api
 from sendroute.cluster.approvals import approve_annotated, writer_of
 from sendroute.cluster.conditions import project, project_platform
 from sendroute.cluster.events import Change, EventLog, events_of
-from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
+from sendroute.cluster.objects import ClusterObject, ObjectKey, Reconciled, ReconciledPlatform
 from sendroute.cluster.status_writer import StatusWriter
 from sendroute.manifests.statuses import Status, decode_status
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.owner import Owner
 from sendroute.reconcile.approvals import ApprovalStore
+
+_REMEMBERED = 10_000
+"""Objects that wait. The events of more are dropped: an event is a courtesy, a status is not."""
 
 
 class ClusterReporter:
@@ -39,6 +43,7 @@ class ClusterReporter:
         self._now = now
         self.writer = StatusWriter(api, workers=workers)
         self.events = EventLog(api, now=now)
+        self._before_wait: OrderedDict[tuple[ObjectKey, str], Status | None] = OrderedDict()
 
     def account(self, reconciled: Reconciled) -> None:
         """Show an account that was reconciled, or waits for another object."""
@@ -80,7 +85,23 @@ class ClusterReporter:
         account = [item for item in changes if item.seen.key.kind == "MailAccount"]
         for item in changed:
             self.writer.put(item.seen, item.after)
-        if changed:
-            about = [*changed, *(item for item in account if item not in changed)]
-            for event in events_of(about, waits=waits):
+        if waits:
+            self._keep(changed)
+            return
+        since = [self._since_it_waited(item) for item in changes]
+        noticed = [item for item in since if item.before != item.after]
+        if noticed:
+            about = [*noticed, *(item for item in account if item not in noticed)]
+            for event in events_of(about):
                 self.events.record(event)
+
+    def _keep(self, changed: Sequence[Change]) -> None:
+        """Remember the statuses of objects before they waited: the events come afterwards."""
+        for item in changed:
+            self._before_wait.setdefault((item.seen.key, item.seen.uid), item.before)
+        while len(self._before_wait) > _REMEMBERED:
+            self._before_wait.popitem(last=False)
+
+    def _since_it_waited(self, item: Change) -> Change:
+        before = self._before_wait.pop((item.seen.key, item.seen.uid), item.before)
+        return item._replace(before=before)

@@ -212,7 +212,7 @@ def _content(item: Reconciled) -> tuple[Any, ...]:
 def _seen(item: ClusterObject) -> tuple[Any, ...]:
     """What of an object its status depends on: an annotation raises no generation. Its status is
     part of it, so that one which was deleted or edited is written again."""
-    return item.uid, item.generation, sorted(item.annotations.items()), hash(item.status_json)
+    return item.uid, item.generation, sorted(item.annotations.items()), hash(item.held_status)
 
 
 def _platform_content(item: ReconciledPlatform) -> tuple[Any, ...]:

@@ -135,7 +135,7 @@ class StatusWriter:
         """
         with self._changed:
             status = self._status_of(seen)
-        return seen if status is None else replace(seen, status_json=status)
+        return seen if status is None else replace(seen, held_status=status)
 
     def put(self, seen: ClusterObject, status: Status) -> bool:
         """Write a status soon, if the object does not have it.

@@ -10,6 +10,7 @@ from cryptography import x509
 from msgspec import Struct
 
 from sendroute.connection.failure import ConnectionTestError
+from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import has_mark
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.smtp_client import SMTP_CLIENT
@@ -35,7 +36,7 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
     context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if ca_file is not None:
         try:
-            with open(ca_file, "rb") as file:  # noqa: PTH123
+            with open(ca_file, "rb", opener=regular) as file:
                 if has_mark(file.read(3)):
                     raise _unusable(
                         ca_file, "begins with a byte-order mark, which Postfix does not accept"

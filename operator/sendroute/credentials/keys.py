@@ -2,8 +2,8 @@
 
 import os
 import re
-from pathlib import Path
 
+from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK, without_mark
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -56,7 +56,7 @@ def keys_of_file(path: str) -> Keys:
         ProblemError: it cannot be read (``unreadable``), or as for :func:`keys_in`.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             content = file.read(_MAX_BYTES)
     except OSError as error:
         raise ProblemError(

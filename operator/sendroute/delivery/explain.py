@@ -192,11 +192,8 @@ def _why(state: DomainState) -> str:
         case _:
             assert_never(state.origin)
     if state.is_shadowed:
-        again = (
-            "no longer sets, and later sets again," if state.overrides == state.shadow else "sets"
-        )
         why += (
-            f"; it shadows the declared route, {state.declared}, until the manifest {again}"
+            f"; it shadows the declared route, {state.declared}, until the manifest sets"
             " spec.overrides to that id, or declares another route"
         )
     return why

@@ -44,7 +44,7 @@ def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = Non
     )
     model = accounts[0].where if accounts else None
     if file is not None:
-        return Placement(file, None, file not in tree.files, model)
+        return Placement.in_file(tree, file, model)
     if model is None and not tree.files:
         raise ProblemError(
             finding(
@@ -54,15 +54,15 @@ def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = Non
             )
         )
     if model is None:
-        file = min(tree.files - tree.broken, default="")
+        file = min(tree.files - tree.broken or tree.files)
         own_file = _in_own_file(tree, key, [posixpath.dirname(file)], None)
-        return own_file or Placement(file, None, False, None)
+        return own_file or Placement.in_file(tree, file, None)
     tenants = _TenantFiles(tree, key)
     same = [account for account in accounts if account.key.namespace == key.namespace]
     for account in same or accounts:
         for separate in _renamed(account, key):
             if tree.lists(separate) and tenants.may_hold(separate):
-                return Placement(separate, None, separate not in tree.files, account.where)
+                return Placement.in_file(tree, separate, account.where)
     for account in same or accounts:
         if tenants.may_hold(account.where.file):
             return _behind_account(tree, account, key)
@@ -85,7 +85,7 @@ def _in_own_file(
         for name in (key.name, f"{key.namespace}-{key.name}"):
             separate = posixpath.join(directory, f"{name}.yaml")
             if tree.lists(separate) and separate not in tree.files:
-                return Placement(separate, None, True, model)
+                return Placement.in_file(tree, separate, model)
     return None
 
 

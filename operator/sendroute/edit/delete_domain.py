@@ -62,4 +62,4 @@ def _beside_others(tree: EditTree, domain: Domain, profile: EditedProfile) -> Pl
             )
         )
     near = [where for where in others if where.file == domain.where.file] or others
-    return Placement(near[-1].file, near[-1], False, near[-1])
+    return Placement.after_document(near[-1])

@@ -29,13 +29,16 @@ def checked_name(name: str) -> str:
         ) from error
 
 
-def find_domain(tree: EditTree, name: str, key: AccountKey | None) -> Domain:
+def find_domain(
+    tree: EditTree, name: str, key: AccountKey | None, *, may_be_added: bool = False
+) -> Domain:
     """Find the document of a domain.
 
     Args:
         tree: the manifests.
         name: the domain as an A-label.
         key: the account; None if only one account declares it.
+        may_be_added: whether adding an unknown domain leads to what was asked for.
 
     Returns:
         The domain.
@@ -48,16 +51,19 @@ def find_domain(tree: EditTree, name: str, key: AccountKey | None) -> Domain:
     ]
     if len(domains) == 1:
         return domains[0]
-    raise ProblemError(_declared_twice(domains) if domains else _unknown_domain(tree, name))
+    if domains:
+        raise ProblemError(_declared_twice(domains))
+    raise ProblemError(_unknown_domain(tree, name, may_be_added))
 
 
-def _unknown_domain(tree: EditTree, name: str) -> Finding:
+def _unknown_domain(tree: EditTree, name: str, may_be_added: bool) -> Finding:
     near = did_you_mean(name, {domain.name for domain in tree.domains})
+    hint = "Add the domain first." if may_be_added else "Check the name and the given paths."
     return finding(
         "unknown-domain",
         f"The given manifests have no SendingDomain for {to_unicode(name)}.",
-        hint=f"Did you mean {near}?" if near else "Add the domain first.",
-        remedy=None if near else Perform(Task.ADD_DOMAIN, name),
+        hint=f"Did you mean {near}?" if near else hint,
+        remedy=None if near or not may_be_added else Perform(Task.ADD_DOMAIN, name),
     )
 
 

@@ -34,6 +34,16 @@ class Placement(NamedTuple):
     is_new: bool
     model: Where | None
 
+    @classmethod
+    def in_file(cls, tree: EditTree, file: str, model: Where | None) -> "Placement":
+        """At the end of a file, which is new if the tree does not have it."""
+        return cls(file, None, file not in tree.files, model)
+
+    @classmethod
+    def after_document(cls, where: Where) -> "Placement":
+        """Behind a document, in its file and in its style."""
+        return cls(where.file, where, False, where)
+
     def put(self, proposal: Proposal, fresh: NewDocument) -> None:
         """Add the document to the proposal. Raises what reading the model's file raises."""
         if not self.is_new:
@@ -79,23 +89,23 @@ def placement_among(
         most = max(counts.values())
         where, known = [sibling for sibling in sound if counts[sibling.where.file] == most][-1]
     if file is not None:
-        return Placement(file, None, file not in tree.files, where)
+        return Placement.in_file(tree, file, where)
     layout = tree.layout(where.file)
     stem, dot, ending = posixpath.basename(where.file).rpartition(".")
     named_alike = {known: name, _hyphened(known): _hyphened(name)}
     if known and len(layout.documents) == 1 and stem in named_alike:
         separate = posixpath.join(posixpath.dirname(where.file), named_alike[stem] + dot + ending)
         if tree.lists(separate):
-            return Placement(separate, None, separate not in tree.files, where)
+            return Placement.in_file(tree, separate, where)
     return behind(tree, where, name)
 
 
 def behind(tree: EditTree, where: Where, name: str) -> Placement:
     """The placement behind a document; if its JSON file can hold no other, in a file beside it."""
     if can_follow(tree.layout(where.file), tree.document(where)):
-        return Placement(where.file, where, False, where)
+        return Placement.after_document(where)
     separate = posixpath.join(posixpath.dirname(where.file), f"{_hyphened(name)}.json")
-    return Placement(separate, None, separate not in tree.files, where)
+    return Placement.in_file(tree, separate, where)
 
 
 def _hyphened(name: str) -> str:

@@ -7,7 +7,8 @@ from msgspec import UNSET
 from sendroute.edit.declare import check_profile, confirm, declare
 from sendroute.edit.domains import checked_name, find_domain
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import EditTree
+from sendroute.edit.tree import Domain, EditTree
+from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.route import Route
 
@@ -19,13 +20,14 @@ def set_route(
     key: AccountKey | None = None,
     *,
     overrides: str | None = None,
-    shadow_of: Callable[[AccountKey, str], str | None] = lambda _key, _domain: None,
+    stored: Callable[[AccountKey], CurrentAccount | None] = lambda _key: None,
 ) -> Proposal:
     """Declare a domain's route.
 
-    If the document declares the route already, an apply-all may shadow it. Then the document states
-    that its route overrides that apply-all: the given one, else that of the account's manifest,
-    else that of the store (rules: apply-all).
+    If the document, or the store, has the route as declared already, an apply-all may shadow it, or
+    be about to. Then the document states that its route overrides that apply-all: the given one,
+    else that of the account's manifest, unless it ran and another one shadows the domain in the
+    store (rules: apply-all).
 
     Args:
         tree: the manifests.
@@ -33,8 +35,7 @@ def set_route(
         route: the route to declare.
         key: the account, if two accounts declare the domain.
         overrides: the id of the apply-all that the route overrides; None to find it.
-        shadow_of: the id of the apply-all that shadows a domain of an account in the store; None
-            without one, or without a store.
+        stored: an account in the store; None if it has none, or without a store.
 
     Returns:
         The changes.
@@ -42,15 +43,31 @@ def set_route(
     Raises:
         ProblemError: the domain or profile is unknown, or the domain is declared twice.
     """
-    domain = find_domain(tree, checked_name(name), key)
+    domain = find_domain(tree, checked_name(name), key, may_be_added=True)
     check_profile(tree, domain.key, route)
     proposal = Proposal(tree)
     declare(proposal, domain, route)
-    if overrides is None and domain.route == route:
-        overrides = _requested_apply_all(tree, domain.key) or shadow_of(domain.key, domain.name)
+    if overrides is None:
+        overrides = _to_override(tree, domain, route, stored(domain.key))
     if overrides is not None:
         confirm(proposal, domain._replace(route=route), overrides)
     return proposal
+
+
+def _to_override(
+    tree: EditTree, domain: Domain, route: Route, account: CurrentAccount | None
+) -> str | None:
+    """The id of the apply-all that the route must override to become the domain's; None if the next
+    apply sees it as another route than before."""
+    state = account.domains.get(domain.name) if account is not None else None
+    shadow = state.shadow if state is not None else None
+    was_declared = shadow is not None and state is not None and state.declared == route
+    if domain.route != route and not was_declared:
+        return None
+    requested = _requested_apply_all(tree, domain.key)
+    if requested is not None and (account is None or requested not in account.completed_apply_alls):
+        return requested
+    return shadow or requested
 
 
 def _requested_apply_all(tree: EditTree, key: AccountKey) -> str | None:

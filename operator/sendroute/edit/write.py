@@ -128,7 +128,7 @@ def _temporary(path: Path, data: bytes) -> Path:
             umask = os.umask(0o077)
             os.umask(umask)
             temporary.chmod(0o644 & ~umask)
-    except BaseException:
+    except BaseException:  # also if interrupted: no temporary file remains
         temporary.unlink()
         raise
     return temporary

@@ -28,7 +28,7 @@ from sendroute.manifests.syntax import (
     Fault,
     Text,
     is_one_document,
-    merge_conflict,
+    misread,
     pieces,
     syntax_fault,
     too_deep,
@@ -144,7 +144,7 @@ def numbered_drafts(text: str) -> Iterator[tuple[int, Draft]]:
     number = 0
     for piece in pieces(text):
         first = number
-        if merge_conflict(Text(*piece)) is None:
+        if misread(Text(*piece)) is None:
             for draft in drafts(piece.text, piece.first_line):
                 if isinstance(draft, Draft):
                     yield number, draft

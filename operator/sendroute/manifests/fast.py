@@ -14,7 +14,7 @@ from msgspec import ValidationError
 from sendroute.manifests.headers import expand, is_list, is_misspelt, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
-from sendroute.model.byte_order_mark import without_mark
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK, without_mark
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 
@@ -30,6 +30,7 @@ MAX_VALUES = 50_000  # keys and values in one document
 _ANCHOR_OR_TAG = re.compile(rb"(?:\A|[\s\[\]{},:?\x80-\xff-])[&*!]")
 # It also reads 0b11 as 3 and -0x1f as -31, and an integer does not show how it was written.
 _BASED = re.compile(rb"0[bBoOxX]")
+_INNER_MARK = b"\n" + BYTE_ORDER_MARK.encode()
 # A value of a mapping that YAML 1.1 reads differently is in the bytes as it is, after a colon and
 # white space (also line breaks beyond ASCII). Without a match, no string needs to be examined.
 _PERHAPS_AMBIGUOUS = re.compile(
@@ -120,7 +121,7 @@ def is_json(text: str) -> bool:
 
 
 def _is_hazardous(data: bytes) -> bool:
-    if b"<<" in data or b"\0" in data or _BASED.search(data):
+    if b"<<" in data or b"\0" in data or _INNER_MARK in data or _BASED.search(data):
         return True
     marks = b"&" in data or b"*" in data or b"!" in data
     return marks and _ANCHOR_OR_TAG.search(data) is not None

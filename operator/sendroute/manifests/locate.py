@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from sendroute.manifests.exact import Draft, drafts
 from sendroute.manifests.sources import ManifestSource
-from sendroute.manifests.syntax import Piece, Text, is_one_document, merge_conflict, pieces
+from sendroute.manifests.syntax import Piece, Text, is_one_document, misread, pieces
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.finding import Finding, Position, Where, located, sort_findings
 
@@ -74,7 +74,7 @@ def _in_file(data: bytes, requested: set[Where]) -> Iterator[tuple[Where, Positi
             if here is not None:
                 yield from _in_piece(piece, here)
             ordinal += 1
-        elif merge_conflict(Text(*piece)) is None:
+        elif misread(Text(*piece)) is None:
             for draft in drafts(piece.text, piece.first_line):
                 if isinstance(draft, Draft):
                     for where in by_document.pop(ordinal, ()):

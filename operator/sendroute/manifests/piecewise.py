@@ -14,7 +14,7 @@ from sendroute.manifests.syntax import (
     Piece,
     Text,
     is_one_document,
-    merge_conflict,
+    misread,
     pieces,
 )
 from sendroute.model.byte_order_mark import without_mark
@@ -65,9 +65,9 @@ class _Reader:
             self._count = first + 1
 
     def _read(self, piece: Piece) -> None:
-        conflict = merge_conflict(Text(*piece))
-        if conflict is not None:
-            self._fault(conflict)
+        fault = misread(Text(*piece))
+        if fault is not None:
+            self._fault(fault)
             return
         parsed = fast.read(piece.text.encode())
         if parsed is not None:

@@ -18,6 +18,7 @@ from referencing.exceptions import Unresolvable
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
@@ -84,7 +85,7 @@ def check(
 
 def _load(file: str) -> Policy | Finding:
     try:
-        with open(file, "rb") as stream:  # noqa: PTH123
+        with open(file, "rb", opener=regular) as stream:
             # Not the C parser: a deeply nested file overflows its stack.
             schema = YAML(typ="safe", pure=True).load(without_mark(stream.read()))
     except OSError as error:

@@ -23,6 +23,7 @@ _SECRET_LIKE = re.compile(
     r"pass(word|wd|phrase)?|pwd|secret|token|api[-_]?key|key$|credential|auth|user", re.IGNORECASE
 )
 _FIELD_LIKE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+_QUOTED = 40  # the longest text that a hint repeats
 _NEVER_WRITTEN = (
     "Never write a secret in a manifest. Put the value into a secret with the keys username and "
     "password, and refer to it by credentials.secretRef.name."
@@ -237,6 +238,10 @@ def unambiguous(kind: str, path: Path, text: str) -> str | None:
             return f"Write {str(value).lower()}."
         case inspect.IntType(), int() if not isinstance(value, bool):
             return f"Write {value}."
+        case inspect.EnumType(cls), _ if text not in (words := [member.value for member in cls]):
+            return f"Write one of {', '.join(words)}."
+        case inspect.EnumType() | inspect.StrType(), _ if len(text) <= _QUOTED:
+            return f'Write "{text}".'
         case _:
             return None
 

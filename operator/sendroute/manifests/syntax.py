@@ -9,6 +9,7 @@ import yaml
 from yaml.reader import ReaderError
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, is_json
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.finding import Path
 from sendroute.model.merge_mark import conflict_in, merge_mark
 
@@ -132,12 +133,25 @@ def too_deep(position: LineColumn) -> Fault:
 _BEGAN_BEFORE = re.compile(r"could not find expected ':'|unexpected (?:end of|document)")
 
 
-def merge_conflict(source: Text) -> Fault | None:
-    """The fault for the marks that a merge leaves in a text; None if there are none. In YAML such
-    a line may be a plain text of its own, and the document behind it seem to be another
-    program's."""
+def misread(source: Text) -> Fault | None:
+    """The fault for what a parser may take for content: the marks of a merge, and the byte-order
+    mark of a file that was joined to another; None if there is none. In YAML such a line may be a
+    plain text of its own, and the document behind it seem to be another program's."""
     offset = merge_mark(source.written)
-    return None if offset is None else _conflict_at(source.position_of(offset))
+    if offset is not None:
+        return _conflict_at(source.position_of(offset))
+    inner = source.written.find(f"\n{BYTE_ORDER_MARK}")
+    return None if inner < 0 else _mark_at(source.position_of(inner + 1))
+
+
+def _mark_at(position: LineColumn) -> Fault:
+    return Fault(
+        "yaml-syntax",
+        (),
+        position,
+        "The line begins with a byte-order mark, which only the first line of a file may.",
+        "Remove the invisible character U+FEFF: some editors write it, and joined files keep it.",
+    )
 
 
 def _conflict_at(position: LineColumn) -> Fault:

@@ -99,16 +99,13 @@ Change = PlatformChange | ObjectChange
 
 
 class Shadowed(Struct, frozen=True):
-    """A declared route that the apply-all with this id shadows until the manifest is edited.
-    ``overridden``: the manifest has set ``spec.overrides`` to that id since the apply-all ran, so
-    only a later change can set it newly."""
+    """A declared route that the apply-all with this id shadows until the manifest is edited."""
 
     account: AccountKey
     domain: str
     declared: Route
     assigned: Route
     apply_all: str
-    overridden: bool = False
 
 
 class DomainCounts(Struct, frozen=True, omit_defaults=True):

@@ -424,8 +424,7 @@ class Code(StrEnum):
         "The apply-all decides, not the declared route.",
         "The apply-all makes a domain send that declares unconfigured, or the declared route was"
         " edited in the same change.",
-        "To return to the declared route, add spec.overrides with the apply-all's id in a later"
-        " change.",
+        "To keep the declared route, add spec.overrides with the apply-all's id.",
         Trait.NEEDS_BASE | Trait.BY_EDIT,
     )
     UNKNOWN_APPLY_ALL = (

@@ -15,14 +15,15 @@ change is decided in this order; functions cite these numbers as "step 3".
    - new, without one: the effective default after step 2, origin ``default``;
    - the declared route differs from the one last seen, and is present: that route, origin
      ``declared``; a shadow ends;
-   - shadowed by an apply-all: stays as assigned;
+   - shadowed by an apply-all, which its ``overrides`` does not name: stays as assigned;
    - the declared route is present and satisfiable: that route;
    - the declared route is present, unchanged and not satisfiable: stays as assigned, and step 5
      decides;
    - no declared route: stays as assigned.
 4. **Apply-all** (:mod:`~sendroute.planner.apply_all`). If the account carries an apply-all whose id
    never ran in it, that is confirmed and whose route is satisfiable, every domain of the account
-   gets its route, origin ``apply-all``, shadowed by that id.
+   gets its route, origin ``apply-all``, shadowed by that id. A domain whose ``overrides`` is that
+   id keeps what step 3 decided.
 5. **Reassignment** (:mod:`~sendroute.planner.reassign`). Every domain whose assigned route is not
    satisfiable gets, in this order: its declared route if satisfiable; the ``reassignTo`` of the
    removed profile if satisfiable; the plan default. Origin ``reassigned`` (or ``declared``); the

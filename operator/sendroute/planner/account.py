@@ -34,7 +34,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     default, context = _context(inputs, profiles)
     requested = inputs.desired.apply_all
     count = (
-        count_after(inputs, context)
+        count_after(inputs, context, requested)
         if requested is not None and requested.id not in inputs.current.completed_apply_alls
         else 0
     )
@@ -80,7 +80,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
             yield finding(
                 "dependency-skipped",
                 change.message,
-                hint="Fix the profile whose test failed, then apply again.",
+                hint="Apply again when the other profile can be saved.",
                 where=change.where,
                 account=inputs.key,
             )

@@ -28,7 +28,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
     Args:
         inputs: the account.
         context: the result of steps 1 and 2.
-        domains: the number of the account's domains after this change, new ones included.
+        domains: the number of domains that it would switch, new ones included.
 
     Returns:
         The apply-all that runs, and the findings.
@@ -76,7 +76,7 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Apply
             inputs,
             "confirmation-exceeded",
             f"The apply-all {requested.id} is confirmed for {counted(requested.confirm, 'domain')},"
-            f" but account {inputs.key.name} has {domains}.",
+            f" but would switch {domains} of account {inputs.key.name}.",
             f"To switch all of them, set confirm: {{domains: {domains}}}",
             "confirm",
             "domains",
@@ -102,7 +102,7 @@ def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDeci
         "dependency-skipped",
         f"The apply-all {requested.id} of account {inputs.key.name} does not run:"
         f" {requested.route} was not saved.",
-        hint="Fix the profile, then apply again.",
+        hint="Apply again when the profile can be saved.",
         where=inputs.desired.where.at("spec", "applyToAll", "route"),
         account=inputs.key,
     )
@@ -136,21 +136,13 @@ def overruled(
         finding(
             "apply-all-wins",
             message,
-            hint=f"To return to {desired.route}, {_later(desired, requested)}. To keep the"
-            " apply-all's route, write the assigned routes into the manifests.",
+            hint=f"To keep {desired.route}, add spec.overrides with this apply-all's id. To keep"
+            " the apply-all's route, write the assigned routes into the manifests.",
             remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
             account=inputs.key,
         ),
     )
-
-
-def _later(desired: DesiredDomain, requested: ApplyAll) -> str:
-    """A field that is first seen in the change that runs its apply-all does not count later."""
-    add = "add spec.overrides with this apply-all's id in a later change"
-    if desired.overrides != requested.id:
-        return add
-    return f"remove spec.overrides in the next change and {add}"
 
 
 def unknown_override(inputs: AccountInput, desired: DesiredDomain) -> Finding:

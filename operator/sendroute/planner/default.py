@@ -54,7 +54,7 @@ def _keep_until_saved(inputs: AccountInput, declared: Route) -> Default:
                 "dependency-skipped",
                 f"The default of account {inputs.key.name} stays unchanged: {declared} was not"
                 " saved.",
-                hint="Fix the profile, then apply again.",
+                hint="Apply again when the profile can be saved.",
                 where=inputs.desired.where.at("spec", "defaultRoute"),
                 account=inputs.key,
             ),

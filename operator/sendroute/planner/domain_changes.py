@@ -12,12 +12,12 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.route import Origin
 from sendroute.model.waiting import waiting_message
 from sendroute.planner.apply_all import overruled, switched, unknown_override
-from sendroute.planner.domains import decide_domain, needs_no_decision
+from sendroute.planner.domains import decide_domain, needs_no_decision, overrides
 from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
 from sendroute.planner.removals import remove_domain, removed_before_move
 
-_AGAIN = "Fix the profile, then apply again."
+_AGAIN = "Apply again when the profile can be saved."
 _BOTH = "The domain moves when both accounts are planned and can change."
 
 
@@ -32,18 +32,25 @@ class DomainChanges(Struct):
     matched: int = 0
 
 
-def count_after(inputs: AccountInput, context: RouteContext) -> int:
-    """The number of the account's domains after steps 3 and 6, which an apply-all would switch."""
+def count_after(inputs: AccountInput, context: RouteContext, apply_all: ApplyAll) -> int:
+    """The number of the account's domains after steps 3 and 6 that an apply-all would switch: all
+    but those whose declared route overrides it."""
     current, claims = inputs.current.domains, inputs.claims
     declared = set()
     count = 0
     for desired in inputs.desired.domains:
         declared.add(desired.domain)
+        if overrides(desired.route, desired.overrides, apply_all):
+            continue
         if desired.domain in current:
             count += 1
         elif desired.domain not in claims.denied and not desired.suspended:
             count += decide_domain(desired, None, context) is not None
-    return count + sum(_is_retained(inputs, name) for name in current if name not in declared)
+    return count + sum(
+        _is_retained(inputs, name) and not overrides(state.declared, state.overrides, apply_all)
+        for name, state in current.items()
+        if name not in declared
+    )
 
 
 def still_used(inputs: AccountInput, context: RouteContext) -> dict[str, str]:
@@ -110,9 +117,11 @@ def _plan_declared_domain(
                 inputs, context, desired.domain, desired.where, current, current, domain_changes
             )
         return
-    state = decide_domain(desired, current, context)
+    state = decide_domain(desired, current, context, requested)
     waits = state is None
-    if requested is not None and (current is not None or not waits):
+    if requested is not None and overrides(desired.route, desired.overrides, requested):
+        pass  # the declared route was confirmed after this apply-all: step 3 has decided
+    elif requested is not None and (current is not None or not waits):
         domain_changes.findings += overruled(inputs, desired, current, requested)
         state, waits = switched(desired.route, desired.overrides, requested), False
     state = state or current
@@ -128,7 +137,6 @@ def _plan_declared_domain(
                     desired.route,
                     state.route,
                     state.shadow,
-                    desired.overrides == state.shadow,
                 )
             )
     if waits:
@@ -156,7 +164,7 @@ def _plan_undeclared_domains(
             )
             continue
         state = current
-        if requested is not None:
+        if requested is not None and not overrides(current.declared, current.overrides, requested):
             state = switched(current.declared, current.overrides, requested)
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (claimant := inputs.claims.unmoved.get(name)) is not None:

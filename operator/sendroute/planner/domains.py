@@ -1,21 +1,25 @@
 """Step 3: every domain's route, by the first rule that matches."""
 
 from sendroute.model.current import DomainState
-from sendroute.model.desired import DesiredDomain
-from sendroute.model.route import Origin
+from sendroute.model.desired import ApplyAll, DesiredDomain
+from sendroute.model.route import Origin, Route
 from sendroute.planner.inputs import RouteContext
 
 
 def decide_domain(
-    desired: DesiredDomain, current: DomainState | None, context: RouteContext
+    desired: DesiredDomain,
+    current: DomainState | None,
+    context: RouteContext,
+    running: ApplyAll | None = None,
 ) -> DomainState | None:
-    """The domain's state after step 3; None if it waits for a profile that was not saved."""
+    """The domain's state after step 3; None if it waits for a profile that was not saved.
+    ``running`` is the apply-all that runs in this change."""
     declared = desired.route
     if current is None:
         return _new(desired, context)
     if newly_declared(desired, current):
         return _unless_waiting(desired, context)
-    if current.shadow is not None:
+    if _is_shadowed(desired, current, running):
         return _with_declaration(current, desired)
     if declared is not None and declared in context.satisfiable:
         if declared == current.route and current.origin is Origin.DECLARED:
@@ -37,18 +41,33 @@ def newly_declared(desired: DesiredDomain, current: DomainState | None) -> bool:
     return desired.overrides not in (None, current.overrides)
 
 
+def overrides(declared: Route | None, confirmed_after: str | None, apply_all: ApplyAll) -> bool:
+    """Whether a domain keeps its declared route when an apply-all runs: its ``spec.overrides``,
+    ``confirmed_after``, is the id of that apply-all (step 4)."""
+    return declared is not None and confirmed_after == apply_all.id
+
+
+def _is_shadowed(desired: DesiredDomain, current: DomainState, running: ApplyAll | None) -> bool:
+    """Whether an apply-all that ran before shadows the domain still. Its own id in ``overrides``
+    ends the shadow, and so does the id of a later one, in the change that runs it."""
+    if current.shadow is None:
+        return False
+    if desired.route is None:
+        return True
+    return desired.overrides != current.shadow and (
+        running is None or not overrides(desired.route, desired.overrides, running)
+    )
+
+
 def needs_no_decision(desired: DesiredDomain, current: DomainState, context: RouteContext) -> bool:
-    """Whether the domain needs no decision. This fast check runs for every domain of a store."""
+    """Whether a domain without a shadow needs no decision. This fast check runs for every domain of
+    a store."""
     declared = desired.route
     return (
         declared == current.declared
         and desired.overrides == current.overrides
         and current.route in context.satisfiable
-        and (
-            declared is None
-            or current.shadow is not None
-            or (declared == current.route and current.origin is Origin.DECLARED)
-        )
+        and (declared is None or (declared == current.route and current.origin is Origin.DECLARED))
     )
 
 

@@ -19,6 +19,9 @@ _OF_SMTPD = (
     "smtpd_command_filter",
 )
 """What a service of smtpd must not set for itself."""
+_MAILBOXES = "virtual_mailbox_domains"
+"""Domains whose mail stays on this machine; a person who has mailboxes needs them, so they are only
+reported. Unless set, they are what virtual_mailbox_maps holds (postconf(5))."""
 
 
 class Change(NamedTuple):
@@ -91,6 +94,8 @@ class _Comparison(NamedTuple):
                 others.append(self._bypass(name, now))
             elif now is None or not parameter.is_met_by(now):
                 needed.append(self._of_main(parameter, now, installed.get(name, "")))
+        if mailboxes := self.postfix.value(_MAILBOXES):
+            others.append(_bypassed(_MAILBOXES, mailboxes, "Keep it if that is what you want."))
         for key, name, value in self.postfix.smtpd_overrides(_OF_SMTPD):
             setting = next(setting for setting in settings if setting.name == name)
             if not setting.is_met_by(value):
@@ -160,13 +165,8 @@ class _Comparison(NamedTuple):
         )
 
     def _bypass(self, name: str, now: str) -> Finding:
-        return finding(
-            "postfix-bypass",
-            f"Postfix's {name} is `{now}`: mail to recipients there does not take its sender's"
-            " route.",
-            hint="Keep it if that is what you want, or empty it",
-            remedy=self._consent(name),
-        )
+        hint = "Keep it if that is what you want, or empty it"
+        return _bypassed(name, now, hint, self._consent(name))
 
     def _consent(self, name: str) -> ConfigurePostfix:
         return ConfigurePostfix(self.directory, self.postfix.config, replaces=name)
@@ -204,6 +204,15 @@ def make(postfix: Postfix, directory: str, changes: Collection[Change]) -> None:
             postfix.run("postconf", option, *(f"{change.name}={change.after}" for change in group))
     if settings:
         write_installed(directory, {change.name: change.after for change in settings})
+
+
+def _bypassed(name: str, now: str, hint: str, remedy: ConfigurePostfix | None = None) -> Finding:
+    return finding(
+        "postfix-bypass",
+        f"Postfix's {name} is `{now}`: mail to recipients there does not take its sender's route.",
+        hint=hint,
+        remedy=remedy,
+    )
 
 
 def _overridden(name: str, value: str) -> Finding:

@@ -116,9 +116,12 @@ def own_values(name: str, value: str) -> Iterator[str]:
         value: its present value, which names the directory of its tables.
 
     Yields:
-        Its value for clients that sign in, and for others.
+        Its value for clients that sign in, and for others; and that of earlier versions.
     """
     for directory in set(re.findall(r":(/[^\s,]*)/[^/\s,]+", value)):
+        if name == "sender_dependent_default_transport_maps":
+            # From before the senders with folded letters were refused.
+            yield f"{tables.TRANSPORT.map(directory)}, {tables.NULL_TRANSPORT.map(directory)}"
         for signs_in in (True, False):
             for parameter in main_parameters(directory, signs_in=signs_in):
                 if parameter.name == name:

@@ -400,6 +400,7 @@ _ADVICE = {
 
 
 _SAVED_ANYWAY = "The profile is saved anyway, because its connectionTest is warn."
+_TESTED_AGAIN = "The next attempt tests it again."
 
 
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
@@ -410,7 +411,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         yield finding(
             code,
             failure_message(request, result),
-            hint=f"{failure_advice(result)} {_SAVED_ANYWAY if warns else 'Sendroute retries.'}",
+            hint=f"{failure_advice(result)} {_SAVED_ANYWAY if warns else _TESTED_AGAIN}",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,

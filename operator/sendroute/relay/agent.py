@@ -136,6 +136,7 @@ class Agent:
             self._reload()
             self._report()
             self._keep_house()
+            self._write_aliases()  # what it found
             self._tables_up()
         except DamagedTablesError:
             self._damaged("is damaged")

@@ -208,7 +208,7 @@ class RelayDirectory:
             os.fchmod(descriptor, 0o640)
             self._give(path)
             yield descriptor
-        except BaseException:
+        except BaseException:  # also if interrupted: no partly written file remains
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
             raise

@@ -115,7 +115,7 @@ class Tables:
             with _damage():
                 tables._prepare()
                 tables._check()
-        except BaseException:
+        except BaseException:  # also if interrupted: nothing else closes it
             connection.close()
             raise
         return tables
@@ -134,7 +134,7 @@ class Tables:
             tables._prepare()
             with connection:
                 connection.execute(_SCHEMA)
-        except BaseException:
+        except BaseException:  # also if interrupted: nothing else closes it
             connection.close()
             raise
         return tables
@@ -412,7 +412,7 @@ class Tables:
         try:
             yield
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # also if interrupted: all of the revision or nothing
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -140,13 +140,10 @@ def _omitted_line(count: int) -> str:
 
 
 def _shadow(shadow: Shadowed) -> str:
-    leaves = "sets spec.overrides to that id"
-    if shadow.overridden:
-        leaves = "removes spec.overrides in one change and sets it again in a later one"
     return clean(
         f"{shadow.domain} declares {shadow.declared}, shadowed by apply-all"
-        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest {leaves}, or declares"
-        " another route."
+        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets"
+        " spec.overrides to that id, or declares another route."
     )
 
 

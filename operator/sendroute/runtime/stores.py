@@ -76,7 +76,7 @@ def create_store(
             has_undecryptable = backup is not None and store.has_undecryptable()
             used = given or str(key)
             return NewStore(store.location, store.status(), used, creates_key, has_undecryptable)
-    except BaseException:
+    except BaseException:  # also if interrupted: no key without its store
         if creates_key:
             key.unlink(missing_ok=True)
         raise

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, whole_file
@@ -49,7 +50,7 @@ def load(path: Location) -> bytes:
         ProblemError: it cannot be read (``unreadable``).
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb", opener=regular) as file:
             return without_mark(file.read())
     except OSError as error:
         raise ProblemError(

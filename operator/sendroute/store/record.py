@@ -79,7 +79,7 @@ def open_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
     database = open_database(url, busy_timeout)
     try:
         upgrade_schema(database)
-    except BaseException:
+    except BaseException:  # also if interrupted: nothing else closes it
         database.close()
         raise
     return Store(database)

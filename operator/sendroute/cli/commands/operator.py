@@ -57,7 +57,10 @@ def options(parser: Parser) -> None:
         type=INPUT_FILE,
         help="read the MailPlatform from a file, and not from the cluster",
     )
-    parser.switch("--no-leader-election", help="there is only this operator; hold no Lease")
+    parser.switch(
+        "--no-leader-election",
+        help="hold no Lease; of several operators, the one that started last writes",
+    )
     parser.value(
         "--lease-namespace",
         metavar="NAME",

@@ -42,6 +42,8 @@ from sendroute.reports.text import Page
 if TYPE_CHECKING:
     from sendroute.store.record import Store
 
+# Of the patterns of a shell, which this command does not know.
+_OTHER_WILDCARDS = frozenset("[]{}")
 _LONGEST = 1_000
 
 
@@ -155,6 +157,8 @@ def _unknown_names(names: Sequence[str], rows: Iterable[RouteRow]) -> list[Findi
 
 def _hint(name: str) -> str:
     """How the domain is written, if it is typed in a form that no manifest can have."""
+    if not _OTHER_WILDCARDS.isdisjoint(name):
+        return "A pattern has * for any characters and ? for one; brackets have no meaning in it."
     if not is_pattern(name):
         try:
             domain_name(name)

@@ -26,7 +26,7 @@ from typing import Any
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from sendroute.cli.command_line import MANIFESTS, Parser
+from sendroute.cli.command_line import BESIDE_MANIFESTS, Parser
 from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
@@ -59,7 +59,7 @@ def options(parser: Parser) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        type=MANIFESTS,
+        type=BESIDE_MANIFESTS,
         help="directory or file of manifests, whose lock files are compared with the store",
     )
     output_option(parser, TABLES)

@@ -79,7 +79,7 @@ def open_postgres(url: str, busy_timeout: float) -> "Postgres":
             if not connection.execute(allowed, {"name": SCHEMA}).scalar():
                 # Without this right the tables are not found, as if they did not exist.
                 raise no_privilege(database.location)
-    except BaseException:
+    except BaseException:  # also if interrupted: nothing else closes it
         database.close()
         raise
     return database

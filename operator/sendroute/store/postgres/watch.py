@@ -90,7 +90,7 @@ class ServerWatch:
             except psycopg.errors.ReadOnlySqlTransaction:  # a standby sends no notifications
                 self._poll = _POLL_STANDBY
             self._seen = _revision(connection)
-        except BaseException:
+        except BaseException:  # also if interrupted: nothing else closes it
             connection.close()
             raise
         self._connection = connection

@@ -40,7 +40,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import editing, shadow_of
+    from sendroute.cli.edit_session import editing, stored_if_readable
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account) if arguments.account else None
@@ -51,6 +51,6 @@ def run(arguments: Namespace, session: Session) -> int:
             route,
             key,
             overrides=arguments.overrides,
-            shadow_of=partial(shadow_of, session),
+            stored=partial(stored_if_readable, session),
         )
         return edit.finish(proposal)

@@ -112,8 +112,10 @@ def _text(
         yield "Nothing to change.\n"
     elif not installed:
         yield "Add main.cf and master.cf to Postfix's own, or let --install do it.\n"
-    elif changes:
+    elif any(change.name == "import_environment" for change in changes):
         yield "Start the relay's agent, then restart Postfix: it reads its environment only then.\n"
+    elif changes:
+        yield "Reload Postfix, so that it takes effect: postfix reload\n"
 
 
 def _change(change: Change) -> tuple[str, str]:
