@@ -10,7 +10,6 @@ from functools import partial
 from threading import Thread
 from typing import NamedTuple
 
-from sendroute.cli.hints import with_hint
 from sendroute.cli.session import Session
 from sendroute.cluster.api import Api, connect
 from sendroute.cluster.leadership import Election, Lease, own_identity
@@ -27,6 +26,7 @@ from sendroute.reconcile.verifier import Verifier
 from sendroute.runtime.actor import VARIABLE, actor
 from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.service import Service, running
+from sendroute.runtime.transition_log import AnyFinding
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def _operator(
         ClusterReporter(api),
         service.health,
         random.random,
-        with_hint,
+        _advise,
     )
     if session.settings.secrets is None:
         secrets = ApiSecrets(api, namespace)
@@ -158,6 +158,11 @@ def _operator(
         _times(options), options.guards, name, options.namespaces, platform, namespace
     )
     return Operator(api, operator_options, adapters, metrics)
+
+
+def _advise(finding: AnyFinding, /) -> AnyFinding:
+    """A finding as it is: who reads the log of an operator has objects, and no command line."""
+    return finding
 
 
 def _verifier(secrets: ApiSecrets, factory: Factory) -> Verifier:
