@@ -1,6 +1,7 @@
 """Polls over the network: git's servers, and servers that refuse, hang or send invalid data."""
 
 import functools
+import os
 import subprocess
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +33,7 @@ def processes_with(text: str) -> list[str]:
     lines = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
-            line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            line = os.fsdecode((directory / "cmdline").read_bytes().replace(b"\0", b" "))
         except OSError:
             continue  # it ended meanwhile
         if text in line:

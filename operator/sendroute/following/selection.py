@@ -24,7 +24,7 @@ _MAX_ARGUMENTS = 100_000
 """Bytes of the paths that git is asked for at once, far below ARG_MAX (execve(2)). It also bounds
 the directories above the parts: one target of 4 KB may name 2,000 of them."""
 _MAX_TARGETS = 8 << 20
-"""Bytes of the targets that are followed at once: more cost memory and time that no limit counts."""
+"""Bytes of the targets that are followed at once: no limit counts what more of them cost."""
 
 
 class TreeLimits(NamedTuple):

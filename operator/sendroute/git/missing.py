@@ -1,5 +1,6 @@
 """What the checkout of a directory lacks on purpose: submodules, what a sparse checkout left out,
-and what symbolic links lead to where git made files of them. What these hold is unknown, and must not seem to be removed."""
+and what symbolic links lead to where git made files of them. What these hold is unknown, and must
+not seem to be removed."""
 
 import os
 import stat
@@ -101,7 +102,7 @@ def _is_file_of_link(path: str, entry: "IndexEntry") -> bool:
             return False
         return blob_of(Path(path).read_bytes(), entry.blob) == entry.blob
     except OSError:
-        return False  # it was removed, or cannot be read: whoever reads the directory reports that
+        return False  # removed or unreadable: reading the directory reports that
 
 
 def _highest_missing(directory: str, inner: str) -> str:
