@@ -242,6 +242,41 @@ def test_an_inconsistent_lock_file_creates_no_store(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def with_profile(**changes: Any) -> dict[str, Any]:
+    """An account with one profile, parts of which are replaced."""
+    profile = {"id": 1, "version": 1, "spec": PROFILE | changes}
+    return ACCOUNT | {"profiles": {"ses": profile}}
+
+
+HOSTILE_ACCOUNTS: dict[str, Any] = {
+    "a host of two lines": with_profile(host="a.example\np1r1001 evil.example"),
+    "a host with a space": with_profile(host="a.example evil.example"),
+    "an empty host": with_profile(host=""),
+    "a port above all": with_profile(port=2**63),
+    "a negative port": with_profile(port=-5),
+    "a secret in another directory": with_profile(secret="../other/ses"),
+    "a domain that closes a quote": ACCOUNT | {"domains": {"a.example' OR 1=1 --": DOMAIN}},
+    "a domain in upper case": ACCOUNT | {"domains": {"A.example": DOMAIN}},
+    "a namespace that leads out": ACCOUNT | {"namespace": "../x"},
+    "a login name of two": ACCOUNT | {"logins": ["a,b"]},
+}
+
+
+@pytest.mark.parametrize("account", HOSTILE_ACCOUNTS.values(), ids=HOSTILE_ACCOUNTS.keys())
+def test_a_lock_file_brings_no_name_that_manifests_refuse(
+    tmp_path: Path, say: Any, account: dict[str, Any]
+) -> None:
+    path = tmp_path / "lock.json"
+    lock = LOCK | {"last_profile": 9}
+    path.write_bytes(msgspec.json.encode(lock | {"accounts": [with_profile()]}))
+    assert read_lock(path).accounts[0].profiles
+    path.write_bytes(msgspec.json.encode(lock | {"accounts": [account]}))
+    with pytest.raises(ProblemError) as caught:
+        init_store(at(tmp_path / "x.db"), say.provenance, from_lock=path)
+    assert code_of(caught) == "invalid-value"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

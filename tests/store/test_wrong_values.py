@@ -199,3 +199,24 @@ def test_a_value_of_a_wrong_type_is_damage(
             assert column.primary_key
             continue
         assert created(tmp_path / "new.db", path, say) == "store-failed"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("endpoint.host", "a.example\np1r1001 evil.example"),
+        ("endpoint.port", 70_000),
+        ("profile.name", "s s"),
+        ("profile.spec", '{"host":"a b","port":1,"encryption":"tls"}'),
+        ("account.namespace", "../x"),
+        ("account.logins", '["a,b"]'),
+        ("domain.name", "evil.example' OR 1=1 --"),
+    ],
+)
+def test_a_backup_brings_no_name_that_manifests_refuse(
+    column: str, value: object, filled: bytes, tmp_path: Path, say: Any
+) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(filled)
+    put(path, *column.split("."), value)
+    assert created(tmp_path / "new.db", path, say) == "store-failed"

@@ -5,14 +5,13 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from sendroute.model.profile import ConnectionTest, Encryption, SenderAuthorization
+from sendroute.model.stored_names import LABEL, LOGIN, SUBDOMAIN
 
 INT64_MAX = 2**63 - 1
 
 # A line of text that is safe to show to a person: no control characters (Unicode category Cc), no
 # line separators, none that reorder what is displayed (UAX #9), no lone surrogates (not UTF-8).
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*\Z"
-_LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"  # RFC 1123, as Kubernetes reads it
-_SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z"
 
 
 def _text(most: int, pattern: str, words: str) -> Meta:
@@ -28,24 +27,22 @@ Label = Annotated[
     str,
     _text(
         63,
-        _LABEL,
+        LABEL,
         "a name of 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both "
         "ends",
     ),
 ]
 SecretName = Annotated[
-    str, _text(253, _SUBDOMAIN, "a Secret's name: lower-case letters, digits, hyphens and dots")
+    str, _text(253, SUBDOMAIN, "a Secret's name: lower-case letters, digits, hyphens and dots")
 ]
 # sendroute.manifests.names checks names of hosts and domains, and says more; so this is wide.
 HostName = Annotated[str, _text(1024, _LINE, "a DNS name")]
 DisplayName = Annotated[str, _line(80)]
-# Postfix separates the login names of an address by commas and white space
-# (postconf(5), smtpd_sender_login_maps), so a name holds neither.
 Login = Annotated[
     str,
     _text(
         255,
-        r"^[!-+.-~-]+\Z",
+        LOGIN,
         "a login name of 1 to 255 visible ASCII characters without spaces and commas",
     ),
 ]

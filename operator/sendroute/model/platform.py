@@ -4,12 +4,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from sendroute.model.profile import Encryption
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route
+from sendroute.model.stored_names import StoredHost, StoredPort, StoredSecretName
 
 
 class PublicPort(Struct, frozen=True, gc=False):
     """A port of the managed service that is shown to users."""
 
-    port: int
+    port: StoredPort
     encryption: Encryption
 
 
@@ -17,10 +18,10 @@ class Relay(Struct, frozen=True):
     """A host that relays mail for the platform: managed mail, or bounces. ``secret`` is a name in
     the platform's namespace."""
 
-    host: str
-    port: int
+    host: StoredHost
+    port: StoredPort
     encryption: Encryption
-    secret: str | None = None
+    secret: StoredSecretName | None = None
     allow_insecure_auth: bool = False
 
 
@@ -29,7 +30,7 @@ class Managed(Struct, frozen=True):
     the relay behind it."""
 
     display_name: str | None
-    host: str
+    host: StoredHost
     ports: tuple[PublicPort, ...]
     relay: Relay
     spf: str | None = None

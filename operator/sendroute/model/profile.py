@@ -5,6 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from sendroute.model.route import Route
+from sendroute.model.stored_names import StoredHost, StoredPort, StoredSecretName
 
 
 class Encryption(StrEnum):
@@ -39,12 +40,12 @@ class Profile(Struct, frozen=True):
     password; no value of it is held here. ``username`` is set by a preset whose provider has one
     username for everybody. ``reassign_to`` is where its domains go if the profile is removed."""
 
-    host: str
-    port: int
+    host: StoredHost
+    port: StoredPort
     encryption: Encryption
     display_name: str | None = None
     provider: str | None = None
-    secret: str | None = None
+    secret: StoredSecretName | None = None
     username: str | None = None
     allow_insecure_auth: bool = False
     connection_test: ConnectionTest = ConnectionTest.REQUIRED

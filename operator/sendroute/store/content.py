@@ -6,19 +6,35 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, literal, select
+from sqlalchemy import Column, Connection, Select, literal, select
 from sqlalchemy.exc import InvalidRequestError
 
 from sendroute.model.change import Kind
+from sendroute.model.stored_names import StoredDomain, StoredLabel
 from sendroute.store import account_status, endpoints, queries
 from sendroute.store.bulk import plain_rows
 from sendroute.store.errors import WrongValueError
 from sendroute.store.export import exported_platform
 from sendroute.store.states import history_document, logins_of, maybe_route_of
-from sendroute.store.tables import account, apply_all, history, metadata, relay, revision, switch
+from sendroute.store.tables import (
+    account,
+    apply_all,
+    domain,
+    history,
+    metadata,
+    profile,
+    relay,
+    revision,
+    switch,
+)
 
 _DEFAULTS = select(account.c.plan, account.c.default_kind, account.c.default_profile)
 _LOGINS = select(account.c.logins)
+_NAMES: tuple[tuple[tuple[Column[Any], ...], Any], ...] = (
+    ((account.c.namespace, account.c.name), list[tuple[StoredLabel, StoredLabel]]),
+    ((profile.c.name,), list[tuple[StoredLabel]]),
+    ((domain.c.name,), list[tuple[StoredDomain]]),
+)
 _APPLY_ALLS = select(apply_all.c.domains, apply_all.c.kind, apply_all.c.profile)
 
 
@@ -49,6 +65,9 @@ def check_content(connection: Connection) -> None:
                 maybe_route_of(*row[-2:])
         for (logins,) in _rows(connection, _LOGINS):
             logins_of(logins)
+        for columns, form in _NAMES:
+            for batch in plain_rows(connection, select(*columns)):
+                msgspec.convert(batch, form)
         _check_history(connection)
     except (ValueError, LookupError, InvalidRequestError, msgspec.MsgspecError) as error:
         raise WrongValueError("a value is not Sendroute's") from error

@@ -23,6 +23,7 @@ from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Endpoint, Rekeyed
 from sendroute.model.secret import SecretBinding, binding_of
+from sendroute.model.stored_names import StoredHost, StoredPort
 from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
 from sendroute.store.errors import unreadable
@@ -265,11 +266,14 @@ def _owner_and_name(binding: SecretBinding) -> tuple[Owner, str]:
 
 
 def _binding(row: Any) -> SecretBinding:
+    """The binding of a row. Its host becomes a line of the relays' alias files, so what is no name
+    is refused (``msgspec.ValidationError``)."""
+    host, port = msgspec.convert((row.host, row.port), tuple[StoredHost, StoredPort])
     return SecretBinding(
         row.namespace,
         row.account,
         row.name,
-        row.host,
-        row.port,
+        host,
+        port,
         member_of(Encryption, row.encryption),
     )

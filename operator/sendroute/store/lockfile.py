@@ -23,6 +23,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
 from sendroute.model.route import Origin, Route
+from sendroute.model.stored_names import StoredDomain, StoredLabel, StoredLogin
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
 from sendroute.store.lock_text import Lineage, contradictory, load, parse
@@ -79,14 +80,14 @@ class LockApplyAll(Struct, frozen=True):
 class LockAccount(Struct, frozen=True, omit_defaults=True):
     """``plan`` is None for a deleted account, of which only the ids of apply-alls remain."""
 
-    namespace: str
-    name: str
+    namespace: StoredLabel
+    name: StoredLabel
     plan: str | None = None
     default: dict[str, Any] | None = None
-    profiles: dict[str, LockProfile] = {}
-    domains: dict[str, LockDomain] = {}
+    profiles: dict[StoredLabel, LockProfile] = {}
+    domains: dict[StoredDomain, LockDomain] = {}
     apply_all: dict[str, LockApplyAll] = {}
-    logins: tuple[str, ...] | UnsetType = UNSET
+    logins: tuple[StoredLogin, ...] | UnsetType = UNSET
 
     @property
     def key(self) -> AccountKey:

@@ -16,6 +16,7 @@ from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, interned_route
+from sendroute.model.stored_names import StoredLogin
 from sendroute.store.errors import WrongValueError
 
 # kind, profile, origin, declared kind, declared profile, shadow, overrides: in the table's order
@@ -97,8 +98,8 @@ def logins_text(logins: tuple[str, ...] | UnsetType) -> str | None:
 
 
 @cache
-def _logins_decoder() -> msgspec.json.Decoder[tuple[str, ...]]:
-    return msgspec.json.Decoder(tuple[str, ...])
+def _logins_decoder() -> msgspec.json.Decoder[tuple[StoredLogin, ...]]:
+    return msgspec.json.Decoder(tuple[StoredLogin, ...])
 
 
 def logins_of(text: str | None) -> tuple[str, ...] | UnsetType:
