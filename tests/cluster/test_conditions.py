@@ -702,7 +702,8 @@ EMITTING = (
     "cluster",
 )
 """Where findings about objects come from."""
-OF_NO_OBJECT = {"not-held-back", "store-exists", "leader-replaced"}
+# A platform that is a file is no object: its problems are in the log and in /readyz.
+OF_NO_OBJECT = {"not-held-back", "store-exists", "leader-replaced", "source-unreachable"}
 
 
 def emitted() -> set[str]:

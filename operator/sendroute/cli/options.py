@@ -174,7 +174,6 @@ class GuardOptions(NamedTuple):
 def limit_options(
     parser: Parser,
     action: str = "refuse to",
-    subject: str = "the domains of an account, or of the store",
     default: int | None = None,
 ) -> None:
     """The limits of the guards.
@@ -182,7 +181,6 @@ def limit_options(
     Args:
         parser: takes the options.
         action: what a guard does, as the beginning of the help.
-        subject: what the limit is a share of.
         default: the value of an absent option; None to know that it is absent, because a saved
             plan has limits of its own.
     """
@@ -192,7 +190,8 @@ def limit_options(
             metavar="N",
             type=percent,
             default=default,
-            help=f"{action} {verb} more than N %% of {subject} (default 30)",
+            help=f"{action} {verb} more than N %% of the domains of an account, or of the store"
+            " (default 30)",
         )
 
 

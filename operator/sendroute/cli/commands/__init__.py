@@ -12,7 +12,7 @@ COMMANDS: dict[str, str] = {
     "apply": "apply a tree of manifests, or a saved plan",
     "run": "follow a directory or a git branch, and apply each change",
     "operator": "follow the objects of a Kubernetes cluster, and apply each change",
-    "approve": "approve a change that run has held back",
+    "approve": "approve a change that was held back",
     "relay": "keep the lookup tables of a Postfix at the store's revision",
     "routes": "list the assigned routes of domains",
     "explain": "show the route that mail from an address takes, and why",

@@ -1,6 +1,6 @@
-"""Approve one change that `run` has held back.
+"""Approve one change that `run` or `operator` has held back.
 
-`run` leaves an account as it is if a change would remove or reroute too many of its domains, or
+They leave an account as it is if a change would remove or reroute too many of its domains, or
 of the store's, if its documents vanished, or if the tree is older than the one applied last. An
 approval is for this account and the plan that is shown: if the manifests or the store change
 before it is applied, the change is held back again.

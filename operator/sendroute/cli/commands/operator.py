@@ -83,7 +83,7 @@ def options(parser: Parser) -> None:
     )
     interval_option(parser)
     listen_option(parser, "127.0.0.1:9466")
-    limit_options(parser, "hold back changes that", "an account, or of the store,", default=30)
+    limit_options(parser, "hold back changes that", default=30)
 
 
 def run(arguments: Namespace, session: Session) -> int:

@@ -43,7 +43,7 @@ def options(parser: Parser) -> None:
     )
     _git_options(parser)
     listen_option(parser, "127.0.0.1:9464")
-    limit_options(parser, "hold back changes that", "an account, or of the store,", default=30)
+    limit_options(parser, "hold back changes that", default=30)
 
 
 def _git_options(parser: Parser) -> None:
