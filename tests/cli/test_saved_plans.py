@@ -278,6 +278,9 @@ BYTES: dict[str, Callable[[bytes], bytes]] = {
     "saved as UTF-16": lambda data: data.decode().encode("utf-16"),
     "saved as UTF-16, big-endian": lambda data: b"\xfe\xff" + data.decode().encode("utf-16-be"),
     "with a byte-order mark, and cut": lambda data: b"\xef\xbb\xbf" + data[:40],
+    "with a report of another type": lambda data: data.replace(
+        b'"action":"create"', b'"action":7', 1
+    ),
     "pretty-printed and cut": lambda data: json.dumps(json.loads(data), indent=2).encode()[:900],
 }
 

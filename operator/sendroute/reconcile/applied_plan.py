@@ -41,7 +41,7 @@ class _Change(Struct):
     after: dict[str, Any] | None
 
 
-class _Report(Struct):
+class PlanReport(Struct):
     """The part of a plan's JSON that says what would be written, and on top of which revision."""
 
     store: _Store
@@ -89,7 +89,7 @@ def applied_revisions(
     Raises:
         ProblemError: the store cannot be read.
     """
-    report = msgspec.json.decode(report_json, type=_Report)
+    report = msgspec.json.decode(report_json, type=PlanReport)
     revisions: set[int] = set()
     complete = True
     for owner, planned in _planned(report).items():
@@ -112,7 +112,7 @@ def stopped_accounts(report_json: bytes) -> frozenset[str]:
     Returns:
         The accounts as NAMESPACE/NAME that a guard or an error stopped when the plan was made.
     """
-    accounts = msgspec.json.decode(report_json, type=_Report).accounts
+    accounts = msgspec.json.decode(report_json, type=PlanReport).accounts
     return frozenset(
         str(AccountKey(account.namespace, account.account))
         for account in accounts
@@ -120,7 +120,7 @@ def stopped_accounts(report_json: bytes) -> frozenset[str]:
     )
 
 
-def _planned(report: _Report) -> dict[Owner, set[_Key]]:
+def _planned(report: PlanReport) -> dict[Owner, set[_Key]]:
     """What the plan would write, by account."""
     planned: dict[Owner, set[_Key]] = defaultdict(set)
     for change in report.changes:

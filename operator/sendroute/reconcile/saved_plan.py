@@ -36,7 +36,12 @@ from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.model.words import first_of
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.applied_plan import History, applied_revisions, stopped_accounts
+from sendroute.reconcile.applied_plan import (
+    History,
+    PlanReport,
+    applied_revisions,
+    stopped_accounts,
+)
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import SavedInputs, decide
 
@@ -479,6 +484,7 @@ def decode(content: bytes, path: str) -> SavedPlan:
             why = f"its format is {version[:20]!r}, not {FORMAT_VERSION}"
             raise unusable("unknown-version", path, why)
         saved = msgspec.json.decode(content, type=SavedPlan)
+        msgspec.json.decode(saved.report, type=PlanReport)  # read later, to find what was applied
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise unusable("invalid-value", path, "it is damaged") from error
     if saved.checksum != _checksum(saved):
