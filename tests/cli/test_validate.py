@@ -189,6 +189,12 @@ POLICIES = {
     "that refers to itself": ("$ref: '#'", "invalid-value"),
     "with an invalid pattern": ("{properties: {kind: {pattern: '['}}}", "invalid-value"),
     "that is not text": ("a: \udcff", "yaml-syntax"),
+    "with a huge repetition": (
+        "{properties: {kind: {pattern: 'a{99999999999}'}}}",
+        "invalid-value",
+    ),
+    "whose draft is a number": ("$schema: 5", "invalid-value"),
+    "whose draft is a mapping": ("$schema: {a: 1}", "invalid-value"),
 }
 
 
@@ -200,6 +206,35 @@ def test_an_invalid_policy_is_one_finding(case: str, sendroute: Program, manifes
     result = sendroute("validate", "manifests", "--policy", "policy.yaml", "-o", "json")
     (problem,) = json.loads(result.out)["findings"]
     assert (result.status, problem["code"], problem["position"]["file"]) == (1, code, "policy.yaml")
+
+
+@pytest.mark.parametrize("number", [".nan", ".inf", "-.inf"])
+def test_a_number_that_a_rule_cannot_take_is_a_finding_at_its_document(
+    number: str, sendroute: Program, manifests: Path
+) -> None:
+    policy = {"properties": {"spec": {"properties": {"x": {"multipleOf": 0.1}}}}}
+    (manifests.parent / "p.json").write_text(json.dumps(policy))
+    text = (manifests / "acme.yaml").read_text()
+    (manifests / "acme.yaml").write_text(text.replace("spec:\n", f"spec:\n  x: {number}\n", 1))
+    result = sendroute("validate", "manifests", "--policy", "p.json", "-o", "json")
+    found = [
+        (item["code"], item["position"]["file"]) for item in json.loads(result.out)["findings"]
+    ]
+    assert result.status == 1
+    assert found.count(("policy-violation", "manifests/acme.yaml")) == 1
+    assert ("unknown-field", "manifests/acme.yaml") in found
+
+
+@pytest.mark.parametrize(
+    "rule", ['{"title": "x", "$ref": "#/title"}', '{"x": [1], "$ref": "#/x/0"}']
+)
+def test_a_policy_whose_reference_leads_to_no_schema_is_a_finding_at_each_document(
+    rule: str, sendroute: Program, manifests: Path
+) -> None:
+    (manifests.parent / "p.json").write_text(rule)
+    result = sendroute("validate", "manifests", "--policy", "p.json")
+    assert result.status == 1
+    assert "cannot be checked against the policy p.json" in result.out
 
 
 def test_a_policy_is_applied_to_invalid_documents_and_to_items_of_lists(

@@ -5,12 +5,13 @@ itself: nothing is ever fetched. The hint of a finding is the ``message`` (a key
 all drafts ignore it), the ``description`` or the ``title`` of the violated rule.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator, validators
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError, UnknownType, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 from msgspec.structs import replace
@@ -27,6 +28,16 @@ from sendroute.model.remedy import Configure, Setting
 Document = dict[str, Any]
 _MAX_PER_DOCUMENT = 100
 _MAX_LENGTH = 200
+# What jsonschema raises for rules and numbers that it does not foresee.
+_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    UnknownType,
+    ValueError,
+    re.error,
+)
 _HINT_KEYWORDS = ("message", "description", "title")
 
 
@@ -68,7 +79,7 @@ def check(
 
     Yields:
         A ``policy-violation`` for each rule that a document violates, at most 100 per document and
-        policy.
+        policy, and for each document that a rule cannot be applied to.
     """
     usable = list(policies)
     for where, document in documents:
@@ -78,6 +89,9 @@ def check(
             except (Unresolvable, RecursionError) as unusable:
                 usable.remove(policy)
                 yield _broken(policy.file, _why_unusable(unusable))
+                continue
+            except _FAILURES:
+                yield _unchecked(policy, where, document)
                 continue
             for error in islice(errors, _MAX_PER_DOCUMENT):
                 yield _violation(policy, error, where, document)
@@ -101,9 +115,11 @@ def _load(file: str) -> Policy | Finding:
         return _syntax(file, error)
     if not isinstance(schema, dict | bool):
         return _broken(file, "a JSON Schema is a mapping")
-    draft = validators.validator_for(schema, default=Draft202012Validator)
     named = schema.get("$schema") if isinstance(schema, dict) else None
-    if named is not None and str(named).rstrip("#") != _named_by(draft).rstrip("#"):
+    if not isinstance(named, str | None):
+        return _broken(file, "its $schema is not text")
+    draft = validators.validator_for(schema, default=Draft202012Validator)
+    if named is not None and named.rstrip("#") != _named_by(draft).rstrip("#"):
         return _broken(file, f"its $schema, {named}, is not a draft that Sendroute knows")
     try:
         draft.check_schema(schema)  # type: ignore[arg-type]  # true and false are schemas too
@@ -112,6 +128,8 @@ def _load(file: str) -> Policy | Finding:
         return _broken(file, f"at {path_text}, {_clipped(error.message)}")
     except RecursionError as error:
         return _broken(file, _why_unusable(error))
+    except _FAILURES:
+        return _broken(file, "it is no usable JSON Schema")
     # The registry holds the drafts' own schemas and fetches nothing else.
     return Policy(file, draft(schema, registry=REGISTRY))
 
@@ -120,15 +138,29 @@ def _named_by(draft: type[Validator]) -> str:
     return str(draft.META_SCHEMA.get("$id") or draft.META_SCHEMA.get("id"))
 
 
-def _violation(policy: Policy, error: ValidationError, where: Where, document: Document) -> Finding:
-    path = tuple(error.absolute_path)
+def _unchecked(policy: Policy, where: Where, document: Document) -> Finding:
+    return finding(
+        "policy-violation",
+        f"{_title(document)} cannot be checked against the policy {policy.file}.",
+        hint="Look for a number that is infinite or not a number in the document, or for an unusual"
+        " rule in the policy.",
+        where=where,
+    )
+
+
+def _title(document: Document) -> str:
     name = document.get("metadata", {})
     name = name.get("name") if isinstance(name, dict) else None
-    title = f"{document.get('kind')} {name or ''}".rstrip()
+    return f"{document.get('kind')} {name or ''}".rstrip()
+
+
+def _violation(policy: Policy, error: ValidationError, where: Where, document: Document) -> Finding:
+    path = tuple(error.absolute_path)
     path_text = ".".join(map(str, path)) or "the document"
     return finding(
         "policy-violation",
-        f"{title} breaks the policy {policy.file} at {path_text}: {_clipped(error.message)}.",
+        f"{_title(document)} breaks the policy {policy.file} at {path_text}:"
+        f" {_clipped(error.message)}.",
         hint=_hint(error, policy),
         where=where.at(*path),
     )
