@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PLATFORM, Program, account, domain, profile, write
+from .conftest import PLATFORM, Program, account, domain, profile, write, write_secret
 
 
 def rewrite(manifests: Path, *more: str) -> None:
@@ -28,6 +28,32 @@ def test_a_plan_after_an_apply_has_no_changes(sendroute: Program) -> None:
     again = sendroute("apply", "manifests")
     assert (again.status, "nothing" in again.out) == (0, True), (
         "without changes there is no question"
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "declared", "outcome"),
+    [
+        ("pro", 0, "2 domains get another route: "),
+        ("nano", 0, "2 domains can no longer send: "),
+        ("nano", 1, "3 domains get another route, and 2 of them can no longer send: "),
+    ],
+)
+def test_a_removed_profile_is_reported_with_what_becomes_of_its_domains(
+    sendroute: Program, manifests: Path, plan: str, declared: int, outcome: str
+) -> None:
+    sendroute("init")
+    write_secret(manifests.parents[1] / "secrets/acme/other-smtp")
+    move = ", applyToAll: {id: one, route: {profile: ses}, confirm: {domains: 3}}"
+    kept = [domain("acme", "kept.example.com", "{profile: other}")] * declared
+    names = [domain("acme", f"{name}.example.com") for name in ("a", "b")]
+    other = profile("acme", "other")
+    owner = account("acme", plan=plan, more=move)
+    write(manifests / "acme.yaml", owner, profile("acme", "ses"), other, *names, *kept)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    write(manifests / "acme.yaml", owner, other, *names, *kept)
+    assert (
+        f"Profile ses of account acme is removed; {outcome}" in sendroute("plan", "manifests").out
     )
 
 

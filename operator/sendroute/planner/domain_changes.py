@@ -9,7 +9,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding, Where
-from sendroute.model.route import Origin
+from sendroute.model.route import Origin, Route
 from sendroute.model.waiting import waiting_message
 from sendroute.planner.apply_all import overruled, switched, unknown_override
 from sendroute.planner.domains import decide_domain, needs_no_decision, overrides
@@ -22,13 +22,14 @@ _BOTH = "The domain moves when both accounts are planned and can change."
 
 
 class DomainChanges(Struct):
-    """The decisions so far. ``reassigned_domains`` are the domains that lost a profile, by its
-    name. ``matched`` counts the domains of the store that a manifest declares."""
+    """The decisions so far. ``reassigned_domains`` are the domains that lost a profile, each with
+    its new route, by the profile's name. ``matched`` counts the domains of the store that a
+    manifest declares."""
 
     changes: list[DomainChange] = []
     findings: list[Finding] = []
     shadowed: list[Shadowed] = []
-    reassigned_domains: dict[str, list[str]] = {}
+    reassigned_domains: dict[str, dict[str, Route]] = {}
     matched: int = 0
 
 
@@ -197,7 +198,7 @@ def _record_domain(
         return state
     is_reassigned = state is not decided
     if is_reassigned and decided.route.profile is not None:
-        domain_changes.reassigned_domains.setdefault(decided.route.profile, []).append(name)
+        domain_changes.reassigned_domains.setdefault(decided.route.profile, {})[name] = state.route
     holder = inputs.claims.incoming.get(name) if current is None else None
     domain_changes.changes.append(
         DomainChange(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
-from sendroute.model.route import Origin, Route
+from sendroute.model.route import UNCONFIGURED, Origin, Route
 from sendroute.model.words import first_of
 from sendroute.planner.inputs import AccountInput, RouteContext
 
@@ -33,14 +33,14 @@ def _instead_of(route: Route, context: RouteContext) -> Route:
 
 
 def report_deletions(
-    inputs: AccountInput, reassigned_domains: Mapping[str, list[str]]
+    inputs: AccountInput, reassigned_domains: Mapping[str, Mapping[str, Route]]
 ) -> tuple[Finding, ...]:
     """One warning for each removed profile, with the names of some of its domains."""
     return tuple(
         finding(
             "profile-deleted",
-            f"Profile {name} of account {inputs.key.name} is removed; {_count(domains)} another"
-            f" route: {first_of(sorted(domains), _LISTED)}.",
+            f"Profile {name} of account {inputs.key.name} is removed; {_outcome(domains)}:"
+            f" {first_of(sorted(domains), _LISTED)}.",
             hint="To keep the profile, declare it again in an SMTPProfile document of its own.",
             where=inputs.desired.where,
             account=inputs.key,
@@ -49,5 +49,12 @@ def report_deletions(
     )
 
 
-def _count(domains: list[str]) -> str:
-    return "1 domain gets" if len(domains) == 1 else f"{len(domains)} domains get"
+def _outcome(routes: Mapping[str, Route]) -> str:
+    """What becomes of domains, by their new routes."""
+    count = len(routes)
+    domains = "1 domain" if count == 1 else f"{count} domains"
+    silent = sum(route == UNCONFIGURED for route in routes.values())
+    if silent == count:
+        return f"{domains} can no longer send"
+    changed = f"{domains} {'gets' if count == 1 else 'get'} another route"
+    return f"{changed}, and {silent} of them can no longer send" if silent else changed
