@@ -38,7 +38,7 @@ from .seeds import PARTS, seeds
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
-_AT_ONCE = 4
+_AT_ONCE = 10
 """Schedules that one test plays at the same time: they mostly wait."""
 _SHOWN = 4
 """In one schedule of so many the operators write statuses too."""
