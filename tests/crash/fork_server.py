@@ -53,6 +53,13 @@ class ForkedProcess:
         if self.status is None:
             os.kill(self.pid, number)
 
+    def handles(self, number: int) -> bool:
+        """Whether it has a handler for a signal (proc(5), SigCgt): a process that has just started
+        has none, and ends at once."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        caught = status.partition("SigCgt:")[2].split(maxsplit=1)[0]
+        return bool(int(caught, 16) >> (number - 1) & 1)
+
     def kill(self) -> int:
         self.signal(signal.SIGKILL)
         if self.status is None:

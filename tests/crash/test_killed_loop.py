@@ -102,6 +102,8 @@ def test_killed_loop_loses_and_repeats_no_change(
             assert {commits[change.number] for change in changes if change.number > revision} <= {
                 commit
             }
+    # It has nothing to apply if the last kill came after the commits.
+    wait_until(lambda: loop.handles(signal.SIGTERM), "a loop that has started")
     loop.signal(signal.SIGTERM)
     assert loop.wait() == 0, loop.text()
     assert "Traceback" not in loop.text()

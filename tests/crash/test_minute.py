@@ -116,6 +116,7 @@ class Minute:
     def _end_loop(self) -> None:
         loop, self._loop = self._loop, None
         assert loop is not None
+        self.wait_until(lambda: loop.handles(signal.SIGTERM), "the start of the loop")
         loop.signal(signal.SIGTERM)
         self.wait_until(loop.has_ended, "the end of the loop")
         assert loop.status == 0, loop.text()
