@@ -149,7 +149,8 @@ FOREIGN = {
     "clusterrolebindings": RBAC,
     "customresourcedefinitions": "apiextensions.k8s.io",
 }
-RESOURCES_ASKED = (*KINDS, *STATUSES, "plans", *FOREIGN)
+OWN_LEASE = "leases:sendroute-operator"  # one object, by its name
+RESOURCES_ASKED = (*KINDS, *STATUSES, "plans", *FOREIGN, OWN_LEASE)
 NAMESPACES = (PLATFORM, ACME, OTHER, "default")
 
 
@@ -174,7 +175,8 @@ LISTED = (
     rights((ACME,), TENANT, READ)
     | rights((ACME,), tuple(f"{kind}/status" for kind in TENANT), ("patch",))
     | rights((ACME,), ("events",), ("create", "patch"))
-    | rights((PLATFORM,), ("leases",), ("get", "create", "update"))
+    | rights((PLATFORM,), ("leases",), ("create",))
+    | rights((PLATFORM,), (OWN_LEASE,), ("get", "create", "update"))
     | rights((PLATFORM, ACME), ("secrets",), ("get",))
 )
 # What each may do, and nothing else. What the cluster's own roles allow beyond our group is left
@@ -193,7 +195,8 @@ MATRIX: dict[str, set[Right]] = {
     "operator": rights(NAMESPACES, KINDS, READ)
     | rights(NAMESPACES, STATUSES, ("patch",))
     | rights(NAMESPACES, ("events",), ("create", "patch"))
-    | rights((PLATFORM,), ("leases",), ("get", "create", "update"))
+    | rights((PLATFORM,), ("leases",), ("create",))
+    | rights((PLATFORM,), (OWN_LEASE,), ("get", "create", "update"))
     | rights((PLATFORM, ACME), ("secrets",), ("get",)),
     "an operator of listed namespaces": LISTED
     | rights(NAMESPACES, ("mailplatforms",), READ)
@@ -213,7 +216,8 @@ class Reviews:
         self.server = http.client.HTTPSConnection(host, context=tls, timeout=60)
 
     def allows(self, user: str, right: Right) -> bool:
-        resource, _, part = right.resource.partition("/")
+        kind, _, name = right.resource.partition(":")
+        resource, _, part = kind.partition("/")
         group = FOREIGN.get(resource, "sendroute.dev")
         in_cluster = resource in {"mailplatforms", "plans"} or resource.startswith(("c",))
         review = {
@@ -226,6 +230,7 @@ class Reviews:
                     "group": group,
                     "resource": resource,
                     "subresource": part,
+                    "name": name,
                     "verb": right.verb,
                     "namespace": "" if in_cluster else right.namespace,
                 },
@@ -251,7 +256,9 @@ def allowed(cluster: ControlPlane, user: User, verb: str, resource: str) -> bool
 def test_each_may_do_exactly_this(name: str, cluster: PrivateControlPlane) -> None:
     user = user_of(cluster, name).name
     has_more = name in {"admin", "editor", "viewer"}
-    asked = tuple(item for item in RESOURCES_ASKED if not (has_more and item in FOREIGN))
+    asked = tuple(
+        item for item in RESOURCES_ASKED if not (has_more and item.partition(":")[0] in FOREIGN)
+    )
     reviews = Reviews(cluster)
     with closing(reviews.server):
         granted = {

@@ -37,6 +37,10 @@ class DirectorySource:
         link.rename(self._trees / "current")
         return None
 
+    def is_checked_out(self) -> bool:
+        """Whether a loop has its own copy of the tree, if it needs one."""
+        return True
+
     def check_no_leftover_files(self) -> None:
         """A directory source creates no files."""
 
@@ -62,6 +66,9 @@ class GitSource:
     def _git(self, *arguments: str) -> str:
         command = ["git", "-C", str(self._directory), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def is_checked_out(self) -> bool:
+        return len(list(self._state.glob("*/trees/*"))) == 1
 
     def check_no_leftover_files(self) -> None:
         [cache] = self._state.iterdir()
@@ -103,7 +110,10 @@ def test_killed_loop_loses_and_repeats_no_change(
                 commit
             }
     # It has nothing to apply if the last kill came after the commits.
-    wait_until(lambda: loop.handles(signal.SIGTERM), "a loop that has started")
+    wait_until(
+        lambda: loop.handles(signal.SIGTERM) and source.is_checked_out(),
+        "a loop that has started",
+    )
     loop.signal(signal.SIGTERM)
     assert loop.wait() == 0, loop.text()
     assert "Traceback" not in loop.text()

@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterator
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sendroute.git.repository import Repository, find_repository, submodule_at
@@ -100,7 +99,8 @@ def _is_file_of_link(path: str, entry: "IndexEntry") -> bool:
         status = os.lstat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_TARGET:
             return False
-        return blob_of(Path(path).read_bytes(), entry.blob) == entry.blob
+        with open(path, "rb") as file:
+            return blob_of(file.read(), entry.blob) == entry.blob
     except OSError:
         return False  # removed or unreadable: reading the directory reports that
 
