@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-JOBS ?= auto
+# One more than there are cores: many tests wait for a process or a deadline.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # The minor version of Kubernetes that the tests run on.
 KUBERNETES ?=
 export REAL_KUBERNETES_VERSION := $(KUBERNETES)
