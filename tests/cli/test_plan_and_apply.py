@@ -440,8 +440,7 @@ def test_a_shadowed_route_returns_by_the_edit_that_every_command_names(
     assert edited.status == 0
     assert f"  overrides: {shadow['apply_all']}\n" in (manifests / "acme.yaml").read_text()
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
-    (row,) = json.loads(sendroute("routes", "-o", "json").out)["domains"]
-    assert (row["route"], row["shadowed_by"]) == ({"unconfigured": {}}, None)
+    assert_unconfigured(sendroute)
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
 
 
@@ -525,20 +524,29 @@ def test_a_domain_that_overrides_the_apply_all_of_its_first_apply_keeps_its_rout
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
 
 
-def test_set_route_beside_an_apply_all_that_never_ran_leads_to_the_route(
-    sendroute: Program, manifests: Path
-) -> None:
-    path = manifests / "acme.yaml"
+def declare_unconfigured(sendroute: Program, path: Path) -> None:
+    """Apply one domain that declares unconfigured, then ask for an apply-all in the manifest."""
     write(path, account("acme"), domain("acme", "a.example", "{unconfigured: {}}"))
     sendroute("init")
     sendroute("apply", "manifests", "--auto-approve")
     sendroute("edit", "apply-to-all", "acme", "--managed", "--id", "first", "manifests")
+
+
+def assert_unconfigured(sendroute: Program) -> None:
+    """The one domain has the route that it declares, and nothing shadows it."""
+    (row,) = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+    assert (row["route"], row["shadowed_by"]) == ({"unconfigured": {}}, None)
+
+
+def test_set_route_beside_an_apply_all_that_never_ran_leads_to_the_route(
+    sendroute: Program, manifests: Path
+) -> None:
+    declare_unconfigured(sendroute, manifests / "acme.yaml")
     for shadow in ("first", "second"):
         edited = sendroute("edit", "set-route", "a.example", "--unconfigured", "manifests")
         assert f"overrides the apply-all {shadow}" in edited.out
         assert sendroute("apply", "manifests", "--auto-approve").status == 0
-        (row,) = json.loads(sendroute("routes", "-o", "json").out)["domains"]
-        assert (row["route"], row["shadowed_by"]) == ({"unconfigured": {}}, None)
+        assert_unconfigured(sendroute)
         sendroute("edit", "apply-to-all", "acme", "--managed", "--id", "second", "manifests")
 
 
@@ -546,17 +554,13 @@ def test_set_route_back_to_the_shadowed_route_before_an_apply_leads_to_it(
     sendroute: Program, manifests: Path
 ) -> None:
     path = manifests / "acme.yaml"
-    write(path, account("acme"), domain("acme", "a.example", "{unconfigured: {}}"))
-    sendroute("init")
-    sendroute("apply", "manifests", "--auto-approve")
-    sendroute("edit", "apply-to-all", "acme", "--managed", "--id", "first", "manifests")
+    declare_unconfigured(sendroute, path)
     sendroute("apply", "manifests", "--auto-approve")
     for route in ("--managed", "--unconfigured"):
         assert sendroute("edit", "set-route", "a.example", route, "manifests").status == 0
     assert "overrides: first" in path.read_text()
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
-    (row,) = json.loads(sendroute("routes", "-o", "json").out)["domains"]
-    assert (row["route"], row["shadowed_by"]) == ({"unconfigured": {}}, None)
+    assert_unconfigured(sendroute)
 
 
 @pytest.mark.usefixtures("store")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.files.links import MAX_LINKS
+from sendroute.git.index import MAX_TARGET
 from sendroute.git.process import Git
 from sendroute.git.revision import TreeEntry, parse_entry
 from sendroute.model.codes import finding
@@ -19,7 +20,6 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
 
 _LINK = "120000"  # the mode of a link (git-fast-import(1))
-_MAX_TARGET = 4095  # PATH_MAX, without its NUL
 _MAX_ARGUMENTS = 100_000
 """Bytes of the paths that git is asked for at once, far below ARG_MAX (execve(2)). It also bounds
 the directories above the parts: one target of 4 KB may name 2,000 of them."""
@@ -67,7 +67,7 @@ class CommitTree(NamedTuple):
             if above is None:
                 break
             entries = self._listed(parts, above)
-            links = [e for e in entries if e.mode == _LINK and (e.size or 0) <= _MAX_TARGET]
+            links = [e for e in entries if e.mode == _LINK and (e.size or 0) <= MAX_TARGET]
             if sum(link.size or 0 for link in links) > _MAX_TARGETS:
                 break
             depth = max(part.count("/") + 1 for part in parts)

@@ -6,6 +6,7 @@ The format is gitformat-index(5). Only entries that a checkout may lack are retu
 
 import os
 import re
+import stat
 import struct
 from collections.abc import Iterator
 from hashlib import new as new_hash
@@ -20,6 +21,8 @@ _FLAGS = struct.Struct(">H")
 _MODE_AT, _NAME_AT = 24, 40  # of an entry; the object name and the flags follow at _NAME_AT
 _LENGTH, _EXTENDED = 0xFFF, 0x4000
 _SKIP_WORKTREE = 0x4000  # of the extended flags
+MAX_TARGET = 4095
+"""Bytes of the longest target of a link: PATH_MAX without its NUL."""
 _LINK, _SUBMODULE = 0o120000, 0o160000
 _CHECKED_MODES = (_LINK, _SUBMODULE)
 _CHECKED_BYTES = tuple(map(_MODE.pack, _CHECKED_MODES))
@@ -35,12 +38,20 @@ class IndexEntry(NamedTuple):
     left_out: bool
 
     @property
-    def is_link(self) -> bool:
-        return self.mode == _LINK
-
-    @property
     def is_submodule(self) -> bool:
         return self.mode == _SUBMODULE
+
+    def is_file_of_link(self, path: str) -> bool:
+        """Whether the link is a file there that holds its target, as git writes it without links
+        (git-config(1), core.symlinks). False for a file that is missing or cannot be read: reading
+        its directory reports that."""
+        try:
+            status = os.lstat(path)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_TARGET:
+                return False
+            return blob_of(_read(path), self.blob) == self.blob
+        except OSError:
+            return False
 
 
 def blob_of(content: bytes, like: str) -> str:

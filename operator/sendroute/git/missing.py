@@ -3,7 +3,6 @@ and what symbolic links lead to where git made files of them. What these hold is
 not seem to be removed."""
 
 import os
-import stat
 from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from sendroute.git.index import IndexEntry
 
 _REGULAR = 0o100000
-_MAX_TARGET = 4095  # PATH_MAX, without its NUL
 
 
 class Missing(Enum):
@@ -24,7 +22,7 @@ class Missing(Enum):
     SUBMODULE = "submodule"
     SPARSE = "sparse"
     LINK = "link"
-    """A file holds the target of a symbolic link (git-config(1), core.symlinks)."""
+    """A file holds the target of a symbolic link."""
     UNKNOWN = "unknown"
     """The index cannot be read, so nobody knows what is missing."""
 
@@ -81,7 +79,7 @@ def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
         elif entry.left_out:
             if not os.path.lexists(path):
                 yield MissingPath(_highest_missing(real, inner), Missing.SPARSE)
-        elif _is_file_of_link(path, entry):
+        elif entry.is_file_of_link(path):
             yield MissingPath(inner, Missing.LINK)
 
 
@@ -89,20 +87,6 @@ def _is_read(entry: "IndexEntry", inner: str) -> bool:
     if inner != "." and is_hidden(inner):
         return False
     return entry.mode & 0o170000 != _REGULAR or inner.endswith(ENDINGS)
-
-
-def _is_file_of_link(path: str, entry: "IndexEntry") -> bool:
-    """Whether a link is a file here that holds its target, as git writes it without links."""
-    from sendroute.git.index import blob_of
-
-    try:
-        status = os.lstat(path)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_TARGET:
-            return False
-        with open(path, "rb") as file:
-            return blob_of(file.read(), entry.blob) == entry.blob
-    except OSError:
-        return False  # removed or unreadable: reading the directory reports that
 
 
 def _highest_missing(directory: str, inner: str) -> str:

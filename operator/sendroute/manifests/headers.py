@@ -19,10 +19,11 @@ from sendroute.manifests.shapes import (
 )
 from sendroute.model.desired import AccountKey
 from sendroute.model.spelling import distance
+from sendroute.model.stored_names import LABEL
 
 _NEAR = 2  # edits: more are another name
 _OUR_NAME = API_GROUP.partition(".")[0]
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
+_LABEL = re.compile(LABEL)
 
 
 def is_ours(value: Any) -> bool:
@@ -177,4 +178,4 @@ def account_of_document(document: Document) -> AccountKey | None:
 
 
 def _is_label(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and _LABEL.fullmatch(value) is not None
+    return isinstance(value, str) and _LABEL.match(value) is not None
