@@ -15,6 +15,7 @@ from .polling import eventually
 from .schedules import schedule
 
 Served = Callable[[Faults], FaultyApi]
+_OF_THE_CLUSTER = "kube-root-ca.crt"
 BROKEN = (ConnectionError, ssl.SSLError, http.client.HTTPException)
 
 
@@ -47,13 +48,16 @@ def create(control_plane: ControlPlane, namespace: str, name: str, **more: str) 
 
 
 def names(document: Document) -> set[str]:
-    return {item["metadata"]["name"] for item in document["items"]} - {"kube-root-ca.crt"}
+    return {item["metadata"]["name"] for item in document["items"]} - {_OF_THE_CLUSTER}
 
 
 @contextmanager
 def watch(api: FaultyApi, namespace: str) -> Iterator[Iterator[Document]]:
-    """The events of a watch of all configmaps from now on."""
+    """The events of a watch of all configmaps from now on. A controller creates one soon after the
+    namespace, which must not be among them."""
     server = api.control_plane
+    own = f"{path(namespace)}/{_OF_THE_CLUSTER}"
+    eventually(lambda: server.request("GET", own).status == 200)
     version = server.request("GET", path(namespace)).document["metadata"]["resourceVersion"]
     host = api.url.removeprefix("https://")
     client = http.client.HTTPSConnection(host, context=api.client_tls, timeout=30)

@@ -139,12 +139,12 @@ def until(admin: psycopg.Connection, question: str, values: Sequence[Any] = ()) 
 def test_a_retry_after_another_commit_is_stale(
     through: Store, proxy: Proxy, postgres_url: str, say: Any
 ) -> None:
-    """Another process commits while the connection is lost."""
+    """Another process commits before the connection is lost, in which nothing has begun."""
 
     def overtake(line: Line) -> None:
-        line.cut()
         with open_store(postgres_url) as other:
             other.commit([say.plan(0, say.account())], None, say.provenance)
+        line.cut()  # only now: the retry comes at once
 
     proxy.at(b"BEGIN ", overtake)
     with pytest.raises(StaleError):
