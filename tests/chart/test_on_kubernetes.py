@@ -10,8 +10,19 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.chart.conftest import CHART, ROOT, SHAPES, Completed, Helm, Objects, Render, Values
+from tests.chart.conftest import (
+    CHART,
+    KINDS,
+    ROOT,
+    SHAPES,
+    Completed,
+    Helm,
+    Objects,
+    Render,
+    Values,
+)
 from tests.control_plane.control_plane import PrivateControlPlane
+from tests.control_plane.polling import eventually
 
 RESTRICTED, FOR_RELAYS = "enforce=restricted", "enforce=baseline"
 OpenNamespace = Callable[[str], str]
@@ -130,6 +141,17 @@ def earlier_chart(tmp_path: Path) -> Path:
     return chart
 
 
+def remove_definitions(api_server: PrivateControlPlane) -> None:
+    """Without the wait of kubectl, which does not end where the API server closes its watch."""
+    api_server.kubectl("delete", "--wait=false", "-k", str(CHART / "crds"))
+
+    def are_gone() -> bool:
+        found = {definition["metadata"]["name"] for definition in api_server.get("crd")["items"]}
+        return found.isdisjoint(f"{kind}.sendroute.dev" for kind in KINDS)
+
+    eventually(are_gone, 240.0, interval=1.0)
+
+
 def columns(api_server: PrivateControlPlane) -> int:
     definition = api_server.get("crd", "sendingdomains.sendroute.dev")
     (version,) = definition["spec"]["versions"]
@@ -145,7 +167,7 @@ def test_an_upgrade_keeps_the_store_and_the_key_and_needs_one_command_for_the_de
     namespace = open_namespace(RESTRICTED)
     at = ("sendroute", "--namespace", namespace)
     current = columns(api_server)
-    api_server.kubectl("delete", "-k", str(CHART / "crds"))
+    remove_definitions(api_server)
     notes = helm_here("install", at[0], str(earlier_chart), *at[1:], values={}).stdout
     assert "The pods wait for the encryption key." in notes
     create = re_command(notes, "kubectl create secret generic")

@@ -294,3 +294,22 @@ def test_commands_that_load_a_tree_skip_exit_handlers(
     )
     assert completed.stdout
     assert ("the end" in completed.stderr) is runs_exit_handlers
+
+
+INTERRUPTED = """
+from contextlib import suppress
+from sendroute.cli.fast_exit import exit_process
+
+def interrupt():
+    raise KeyboardInterrupt
+
+with suppress(KeyboardInterrupt):
+    exec("interrupt()")  # as the code of a module that is being imported
+exit_process(0)
+"""
+
+
+def test_an_interrupt_that_was_handled_does_not_kill_the_process_at_its_end(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    run = [sys.executable, "-m", "interrupted"]
+    assert subprocess.run(run, env=environment(), cwd=tmp_path, check=False).returncode == 0

@@ -52,4 +52,7 @@ def exit_process(status: int) -> NoReturn:
         with suppress(OSError, ValueError, AttributeError):  # closed, now or from the start
             sys.stderr.flush()
         os._exit(status)
+    # An interrupt that left code of exec(), as modules use while they are imported, makes
+    # `python -m` die of SIGINT at the end, although it was handled. This forgets it.
+    exec("")  # noqa: S102
     sys.exit(status)
