@@ -1,6 +1,8 @@
 """validate: works on files alone, reports every problem, compares with a base, applies policies."""
 
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,50 @@ def test_warnings_fail_only_with_strict(sendroute: Program, manifests: Path) -> 
     assert findings(sendroute) == [("unusual-port", "warning")]
     assert sendroute("validate", "manifests").status == 0
     assert sendroute("validate", "manifests", "--strict").status == 1
+
+
+KUBERNETES_SECRET = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: ses-smtp, namespace: acme}
+stringData: {username: canary-user, password: canary-password}
+"""
+
+
+def test_a_secret_beside_the_manifests_is_a_warning_that_repeats_none_of_it(
+    sendroute: Program,
+    process: Callable[..., "subprocess.CompletedProcess[str]"],
+    manifests: Path,
+) -> None:
+    (manifests / "secret.yaml").write_text(KUBERNETES_SECRET)
+    shown = sendroute("-v", "validate", "manifests")
+    assert shown.status == 0
+    assert "secret-in-manifests  manifests/secret.yaml:4:1" in shown.out
+    assert "--secrets DIR" in shown.out
+    assert sendroute("validate", "manifests", "--strict").status == 1
+    forms = ("text", "json", "markdown", "html", "github", "sarif", "junit")
+    for form in forms:
+        output = sendroute("-v", "validate", "manifests", "-o", form)
+        assert "canary" not in output.out + output.err
+    assert (
+        process("validate", "-", stdin=KUBERNETES_SECRET).stdout.count("secret-in-manifests") == 1
+    )
+
+
+def test_a_secret_accepts_the_finding_where_it_is(sendroute: Program, manifests: Path) -> None:
+    accepts = "annotations: {sendroute.dev/accept: secret-in-manifests}"
+    accepted = KUBERNETES_SECRET.replace("namespace: acme", f"namespace: acme, {accepts}")
+    (manifests / "secret.yaml").write_text(f"{accepted}---\n{KUBERNETES_SECRET}")
+    assert findings(sendroute) == [("secret-in-manifests", "warning")]
+    (manifests / "secret.yaml").write_text(accepted)
+    assert findings(sendroute) == []
+
+
+def test_a_tree_of_only_a_secret_has_no_manifests(sendroute: Program, manifests: Path) -> None:
+    for path in manifests.iterdir():
+        path.unlink()
+    (manifests / "secret.yaml").write_text(KUBERNETES_SECRET)
+    assert ("no-manifests", "error") in findings(sendroute)
 
 
 def test_a_path_that_does_not_exist_is_the_only_finding(sendroute: Program) -> None:

@@ -45,6 +45,11 @@ Never write a secret in a manifest. `credentials.secretRef.name` refers to a sec
 - the variables `SENDROUTE_SECRET_<NAMESPACE>__<NAME>__USERNAME` and `…__PASSWORD`: upper case, `-`
   as `_`. A name with `--` or a dot needs a directory.
 
+A Kubernetes `Secret` beside the manifests is the warning `secret-in-manifests` if its `data` or
+`stringData` holds a value. Values that are empty, encrypted (sops, age, Ansible Vault, PGP), a
+placeholder (`${PASSWORD}`) or a reference (`vault:…`) are none; SealedSecret and ExternalSecret are
+other kinds.
+
 The MailPlatform has no namespace. Its secrets are in `sendroute-system`, which no tenant can use.
 
 The owner of a secret can bind it to destinations with the file `allowed-hosts`, one `host` or

@@ -247,6 +247,19 @@ def test_a_broken_file_stops_only_edits_that_need_the_whole_tree(
     assert sendroute(*words("set-route shop.example.com --unconfigured")).status == 0
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["set-route shop.example.com --unconfigured", "delete-profile ses --account acme --undeclare"],
+)
+def test_a_secret_in_the_file_stops_no_edit(command: str, sendroute: Program, tree: Path) -> None:
+    """It is a warning, and not one of the edit's: it was there before."""
+    secret = "---\napiVersion: v1\nkind: Secret\nstringData: {password: not-shown}\n"
+    (tree / "acme.yaml").write_text(ACME + secret)
+    ran = sendroute(*words(command))
+    assert (ran.status, "secret-in-manifests" in ran.err) == (0, False)
+    assert (tree / "acme.yaml").read_text().endswith(secret)
+
+
 def test_an_account_beside_files_with_errors_only_names_the_file(
     sendroute: Program, tree: Path
 ) -> None:

@@ -150,6 +150,7 @@ def test_any_number_of_processes_gives_the_same_compiled_tree(
         files, single.findings
     )
     assert parallel_reading.findings
+    assert parallel_reading.advice == single.advice
 
 
 @pytest.mark.parametrize("in_worker", [nothing, kill_self, fail])

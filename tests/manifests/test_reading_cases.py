@@ -25,7 +25,7 @@ def outcome() -> str:
     tree = Files(["."])
     reading = Reading(tree)
     documents = list(reading.documents())
-    findings = with_positions(tree, reading.findings)
+    findings = with_positions(tree, [*reading.findings, *reading.advice])
     kinds = [
         f"{where.file}[{where.document}] {type(document).__name__}" for document, where in documents
     ]

@@ -63,7 +63,8 @@ def domains(source: ManifestSource, cache: GitCache | None = None) -> list[str]:
     reading = Reading(source)
     contents = reading.contents(cache or GitCache([]))
     documents = [f"{entry.name} {row}" for entry, content in contents for row in content.in_order()]
-    codes = [f"{f.where.file} {f.code}" for f in reading.findings if f.where]
+    findings = [*reading.findings, *reading.advice]
+    codes = [f"{f.where.file} {f.code} {f.where.document}" for f in findings if f.where]
     return [*documents, *codes, f"{not reading.unread} {reading.foreign} {sorted(reading.stopped)}"]
 
 
@@ -200,14 +201,17 @@ def test_a_second_run_reads_unmodified_files_from_the_cache() -> None:
     put("t/a.yaml")
     put("t/b.yaml")
     put("t/c.yaml", text="kind: ConfigMap\n")
+    secret = "apiVersion: v1\nkind: Secret\nstringData: {a: b}\n"
+    put("t/d.yaml", text=f"kind: ConfigMap\n---\n{secret}")
     commit()
     cold = domains(Files(["t"]))
+    assert "t/d.yaml secret-in-manifests 1" in cold
     assert domains(Files(["t"]), GitCache(["t"])) == cold
     tree = _RecordingFiles(["t"])
     assert domains(tree, GitCache(["t"])) == cold
     assert tree.read == []
     again = _RecordingFiles(["."])
-    assert len(domains(again, GitCache(["."]))) == 3
+    assert len(domains(again, GitCache(["."]))) == 4
     assert again.read == []
 
 

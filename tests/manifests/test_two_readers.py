@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from sendroute.manifests import fast
 from sendroute.manifests.exact import Draft, drafts
+from sendroute.manifests.headers import is_secret
+from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
 
 SCALARS = st.one_of(
@@ -72,6 +74,59 @@ def test_both_readers_give_the_same_values_of_any_json(text: str) -> None:
     fast_values = fast.parse(text.encode())
     assert fast_values is not None
     assert same(exactly(text), fast_values) or "e" in text, text
+
+
+PLAIN = st.sampled_from(["", None, {}, 465, "x", "bm90", "${X}", "ENC[AES256_GCM,x]", {"a": "b"}])
+SECRETS = st.fixed_dictionaries(
+    {"apiVersion": st.just("v1"), "kind": st.just("Secret")},
+    optional={
+        "data": PLAIN | st.dictionaries(st.sampled_from("ab"), PLAIN, max_size=2),
+        "stringData": PLAIN | st.dictionaries(st.sampled_from("ab"), PLAIN, max_size=2),
+        "metadata": st.sampled_from(
+            [{}, {"annotations": {"sendroute.dev/accept": "secret-in-manifests"}}]
+        ),
+    },
+)
+
+
+@given(
+    st.lists(SECRETS, min_size=1, max_size=3).flatmap(
+        lambda items: st.sampled_from(
+            [
+                items,
+                [{"apiVersion": "v1", "kind": "List", "items": items}],
+                [{"apiVersion": "v1", "kind": "SecretList", "items": items}],
+            ]
+        )
+    ),
+    st.booleans(),
+)
+def test_both_readers_find_the_same_secrets_in_plain_text(
+    documents: list[Any], sort_keys: bool
+) -> None:
+    distinct = json.loads(json.dumps(documents))  # else what they share is written as an alias
+    text = yaml.safe_dump_all(distinct, sort_keys=sort_keys)
+    parsed = fast.read(text.encode())
+    assert parsed is not None
+    exact = [result for result in drafts(text) if isinstance(result, Draft)]
+    assert list(parsed.plain_secrets) == [
+        (number, path)
+        for number, draft in enumerate(exact)
+        if is_secret(draft.node.value)
+        for path in plain_fields(draft.node.value, draft.blind)
+    ]
+
+
+def test_a_secret_may_have_more_values_than_a_manifest() -> None:
+    keys = "".join(f"  k{number}: x\n" for number in range(fast.MAX_VALUES + 1))
+    head = "apiVersion: v1\nkind: Secret\n"
+    large = f"{head}stringData:\n{keys}more: {{a: [b]}}\n---\n{head}data: {{a: eA==}}\n"
+    exact = [result for result in drafts(large) if isinstance(result, Draft)]
+    assert [list(plain_fields(draft.node.value)) for draft in exact] == [
+        [("stringData",)],
+        [("data",)],
+    ]
+    assert [draft.position(("stringData",), of_key=True) for draft in exact[:1]] == [(3, 1)]
 
 
 def _finite(value: Any) -> bool:

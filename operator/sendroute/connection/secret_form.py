@@ -2,15 +2,14 @@
 
 import base64
 import binascii
-import re
 import unicodedata
 from collections.abc import Iterator
 
 from sendroute.model.credential import Credential
+from sendroute.model.secret_text import is_placeholder
 
 _MIN_BASE64 = 12
 """Characters without padding: a shorter word may decode to text by chance."""
-_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|<[^<>]*>|\$\([^)]*\)")
 
 
 def suspicion(credential: Credential) -> str | None:
@@ -39,7 +38,7 @@ def _suspicions(value: str) -> Iterator[str]:
         yield "holds invisible characters"
     if len(inner) > 1 and (inner[0] + inner[-1]) in ('""', "''", "``", "“”", "‘’"):
         yield "is in quotes"
-    if _PLACEHOLDER.fullmatch(inner):
+    if is_placeholder(inner):
         yield "is a placeholder that nothing has replaced"
     if _is_encoded(inner):
         yield "is base64 as a whole"

@@ -7,6 +7,7 @@ import unicodedata
 
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.credential import Credential
+from sendroute.model.secret_text import encryption_of
 
 MAX_BYTES = 64 * 1024
 """The size of a key's file or of a variable."""
@@ -28,15 +29,7 @@ class SecretNotFoundError(InvalidSecretError):
     """The key does not exist."""
 
 
-# What tools write around an encrypted value, and what is then mounted by mistake.
-_SOPS = "ENC[AES256_GCM,"
-_ENVELOPES = (
-    ("$ANSIBLE_VAULT;", "is still encrypted by Ansible Vault"),
-    ("-----BEGIN AGE ENCRYPTED FILE-----", "is still encrypted by age"),
-    ("age-encryption.org/", "is still encrypted by age"),
-    ("-----BEGIN PGP MESSAGE-----", "is still encrypted by PGP"),
-    ("version https://git-lfs.github.com/", "is a Git LFS pointer, not the file"),
-)
+_LFS_POINTER = "version https://git-lfs.github.com/"
 
 
 def text_of(content: bytes) -> str:
@@ -88,11 +81,10 @@ def _plausible(text: str) -> str:
     """
     if text.startswith(BYTE_ORDER_MARK):
         raise InvalidSecretError("begins with a byte-order mark, which some editors add")
-    if _SOPS in text:  # a value, or a file in any format
-        raise InvalidSecretError("is still encrypted by sops")
-    for start, reason in _ENVELOPES:
-        if text.lstrip().startswith(start):
-            raise InvalidSecretError(reason)
+    if (tool := encryption_of(text)) is not None:
+        raise InvalidSecretError(f"is still encrypted by {tool}")
+    if text.lstrip().startswith(_LFS_POINTER):
+        raise InvalidSecretError("is a Git LFS pointer, not the file")
     if all(unicodedata.category(letter) in ("Zs", "Zl", "Zp", "Cf") for letter in text):
         raise InvalidSecretError("consists of spaces")
     if any(unicodedata.category(letter) == "Cc" for letter in text):

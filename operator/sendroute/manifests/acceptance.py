@@ -29,9 +29,11 @@ def has_acceptance(metadata: ClusterMetadata) -> bool:
 
 def accepted_codes(metadata: ClusterMetadata) -> frozenset[str]:
     """Return the codes that an object accepts, known or not."""
-    if not has_acceptance(metadata):
-        return frozenset()
-    text = metadata.annotations[ANNOTATION]
+    return codes_in(metadata.annotations[ANNOTATION]) if has_acceptance(metadata) else _NONE
+
+
+def codes_in(text: object) -> frozenset[str]:
+    """Return the codes in the value of the annotation, known or not; none if it is no text."""
     return frozenset(code.strip() for code in text.split(",")) if isinstance(text, str) else _NONE
 
 

@@ -73,7 +73,7 @@ def compile_reading(
                 else:
                     compilation.add(item[1], where)
     return compilation.finish(
-        findings=reading.findings,
+        findings=[*reading.findings, *reading.advice],
         stopped=reading.stopped,
         ill_formed=reading.ill_formed,
         unread=reading.unread,

@@ -18,7 +18,7 @@ from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
 from sendroute.manifests.sources import Entry, unreadable
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Path
 from sendroute.model.route import RouteKind
 
 # A pointer is valid YAML, a plain text. It would be read as a foreign document, and the objects in
@@ -47,12 +47,13 @@ class Row(NamedTuple):
 
 
 class Content(NamedTuple):
-    """The documents of a file that have no errors: rows, the others with their ordinals, and how
-    many documents are foreign."""
+    """The documents of a file that have no errors: rows, the others with their ordinals, how many
+    documents are foreign, and which of these hold secrets in plain text."""
 
     rows: list[Row]
     documents: list[tuple[int, Document]]
     foreign: int
+    plain_secrets: tuple[tuple[int, Path], ...] = ()
 
     def in_order(self) -> Sequence[Row | tuple[int, Document]]:
         """Return all of ours in the file's order, so that the first of two duplicates is reported
@@ -117,7 +118,7 @@ def content_of(parsed: Parsed) -> Content:
             others.append((ordinal, document))
         else:
             rows.append(row)
-    return Content(rows, others, parsed.foreign)
+    return Content(rows, others, parsed.foreign, parsed.plain_secrets)
 
 
 def row_of(document: SendingDomain, ordinal: int) -> Row | None:

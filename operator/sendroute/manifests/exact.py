@@ -22,7 +22,13 @@ from yaml import (
 )
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
-from sendroute.manifests.headers import is_foreign_already, is_list_of, is_misspelt, is_ours
+from sendroute.manifests.headers import (
+    is_foreign_already,
+    is_list_of,
+    is_misspelt,
+    is_ours,
+    is_secret,
+)
 from sendroute.manifests.scalars import AMBIGUOUS, meaning, resolve
 from sendroute.manifests.syntax import (
     Fault,
@@ -212,7 +218,7 @@ class _Builder:
     def finished(self) -> Iterator[Draft | Fault]:
         """Yield the document that ended, or the items of its ``List``."""
         root = self._root
-        if self._foreign:
+        if self._foreign and root is None:
             root = Node({"apiVersion": "foreign"}, (1, 1))
         if root is None or root.value is None:
             return
@@ -374,8 +380,14 @@ class _Builder:
 
     def _count(self, event: Any) -> None:
         self._values += 1
-        if self._values > MAX_VALUES:
+        if self._values <= MAX_VALUES:
+            return
+        if not is_secret(self._stack[0].node.value):
             raise _StopReading(_too_many(self._source, event))
+        # Foreign documents may hold anything. What was read of it shows that it holds values.
+        while self._stack:
+            self._attach(self._stack.pop().node)
+        self._foreign = True
 
     def _refuse_marks(self, event: Any) -> None:
         """Refuse anchors and tags: with them, the plain text no longer shows the value."""

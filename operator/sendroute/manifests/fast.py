@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import ryaml  # its stub imports its names without exporting them
 from msgspec import ValidationError
 
-from sendroute.manifests.headers import expand, is_list, is_misspelt, is_ours
+from sendroute.manifests.headers import expand, is_list, is_misspelt, is_ours, is_secret
+from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK, without_mark
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Path
 
 MAX_DEPTH = 32
 MAX_FOREIGN_DEPTH = 999
@@ -48,11 +49,12 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Parsed(NamedTuple):
-    """The content of a file: our documents with their ordinals, and the number of foreign
-    documents."""
+    """The content of a file: our documents with their ordinals, the number of foreign documents,
+    and the fields of those that hold secrets in plain text, each with its document's ordinal."""
 
     documents: list[tuple[int, Document]]
     foreign: int
+    plain_secrets: tuple[tuple[int, Path], ...] = ()
 
 
 class Problems(NamedTuple):
@@ -80,6 +82,7 @@ def read(data: bytes) -> Parsed | None:
         return None
     documents: list[tuple[int, Document]] = []
     foreign = 0
+    secrets: list[tuple[int, Path]] = []
     doubtful = is_perhaps_ambiguous(data)
     for value in expand(values):
         if is_ours(value):
@@ -92,8 +95,11 @@ def read(data: bytes) -> Parsed | None:
         elif is_list(value) or is_misspelt(value):
             return None
         else:
+            if is_secret(value):
+                ordinal = len(documents) + foreign
+                secrets += [(ordinal, path) for path in plain_fields(value)]
             foreign += 1
-    return Parsed(documents, foreign)
+    return Parsed(documents, foreign, tuple(secrets))
 
 
 def parse(data: bytes) -> list[Any] | None:

@@ -24,6 +24,7 @@ from sendroute.model.stored_names import LABEL
 _NEAR = 2  # edits: more are another name
 _OUR_NAME = API_GROUP.partition(".")[0]
 _LABEL = re.compile(LABEL)
+_SECRETS = ("Secret", "SecretList")
 
 
 def is_ours(value: Any) -> bool:
@@ -85,13 +86,24 @@ def is_list_of(value: Any) -> bool:
 
 
 def is_foreign_already(value: dict[str, Any]) -> bool:
-    """Whether the part of a mapping that was read so far shows that it is foreign."""
+    """Whether the part of a mapping that was read so far shows that it is foreign, and that the
+    rest of it does not matter."""
     group = value.get("apiVersion")
     if not isinstance(group, str) or not group or is_ours(value):
         return False
     if _is_near(group) and _is_our_kind(value.get("kind", "MailAccount")):
         return False
-    return group != "v1" or value.get("kind", "List") != "List"
+    return group != "v1" or value.get("kind", "List") not in ("List", *_SECRETS)
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a document, as plain data, is a Secret of the Kubernetes API or a list of them. It is
+    foreign, but not passed over unseen: see :mod:`sendroute.manifests.plain_secrets`."""
+    return (
+        isinstance(value, dict)
+        and value.get("kind") in _SECRETS
+        and value.get("apiVersion") == "v1"
+    )
 
 
 def expand(values: list[Any]) -> Iterator[Any]:

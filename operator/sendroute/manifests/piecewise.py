@@ -6,7 +6,14 @@ from sendroute.manifests import fast
 from sendroute.manifests.diagnosis import diagnose, from_fault, hides_objects, unusable_list
 from sendroute.manifests.exact import Draft, drafts
 from sendroute.manifests.fast import Parsed, Problems
-from sendroute.manifests.headers import account_of_document, is_list, is_misspelt, is_ours
+from sendroute.manifests.headers import (
+    account_of_document,
+    is_list,
+    is_misspelt,
+    is_ours,
+    is_secret,
+)
+from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.shapes import Document, MailPlatform, decode
 from sendroute.manifests.sources import Entry
 from sendroute.manifests.syntax import (
@@ -20,7 +27,7 @@ from sendroute.manifests.syntax import (
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.finding import Finding, Path, Position, Where
 
 
 def read_piecewise(entry: Entry, data: bytes) -> tuple[Parsed, Problems]:
@@ -52,6 +59,7 @@ class _Reader:
         self._documents: list[tuple[int, Document]] = []
         self._count = 0
         self._foreign = 0
+        self._secrets: list[tuple[int, Path]] = []
         self._findings: list[Finding] = []
         self._stopped: dict[AccountKey, set[str | None]] = {}
         self._faults: list[Finding] = []  # because of which the file is not well-formed
@@ -73,6 +81,9 @@ class _Reader:
         if parsed is not None:
             self._documents += [
                 (self._count + ordinal, document) for ordinal, document in parsed.documents
+            ]
+            self._secrets += [
+                (self._count + ordinal, path) for ordinal, path in parsed.plain_secrets
             ]
             self._count += len(parsed.documents) + parsed.foreign
             self._foreign += parsed.foreign
@@ -99,6 +110,8 @@ class _Reader:
             self._findings += unusable
             self._unknown += unusable
         else:
+            if is_secret(value):
+                self._secrets += [(self._count, path) for path in plain_fields(value, draft.blind)]
             self._foreign += 1
 
     def _ours(self, draft: Draft, where: Where) -> None:
@@ -129,7 +142,7 @@ class _Reader:
                     ill_formed[account] = self._faults[0]
         unread = [*self._faults, *self._unknown]
         problems = Problems(self._findings, unread, self._stopped, ill_formed, self._platform_seen)
-        return Parsed(documents, self._foreign), problems
+        return Parsed(documents, self._foreign, tuple(self._secrets)), problems
 
 
 def _not_utf8(entry: Entry, data: bytes, offset: int) -> Finding:

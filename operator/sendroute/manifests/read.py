@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from typing import Protocol
 
 from sendroute.manifests.content import Content, FileResult, read_file
+from sendroute.manifests.plain_secrets import finding_of
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import STDIN, Entry, ManifestSource
 from sendroute.model.codes import finding
@@ -40,6 +41,7 @@ class Reading:
 
     Attributes:
         findings: every problem, without the positions of documents that were read fast.
+        advice: the warnings about foreign documents, all of which were read.
         unread: those of the findings because of which something could not be read, or the account
             of a document is unknown, so that nothing may be removed.
         stopped: the accounts with an error in one of their documents, each with the names of the
@@ -62,6 +64,7 @@ class Reading:
         self._source = source
         self._workers = workers
         self.findings: list[Finding] = []
+        self.advice: list[Finding] = []
         self.unread: list[Finding] = []
         self.stopped: dict[AccountKey, set[str | None]] = {}
         self.ill_formed: dict[AccountKey, Finding] = {}
@@ -101,6 +104,11 @@ class Reading:
                 if cache and result.is_sound:
                     cache.learn(number, content)
             self.foreign += content.foreign
+            if content.plain_secrets:
+                self.advice += [
+                    finding_of(entries[number].where(ordinal), path)
+                    for ordinal, path in content.plain_secrets
+                ]
             own_count += len(content.rows) + len(content.documents)
             yield entries[number], content
         if not own_count and not self.findings:

@@ -605,6 +605,17 @@ class Code(StrEnum):
         Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret cannot be used",
     )
+    SECRET_IN_MANIFESTS = (
+        "secret-in-manifests",
+        _WARN,
+        _AUTHOR,
+        "A Kubernetes Secret beside the manifests holds values that are not encrypted.",
+        "A Secret was committed as it is applied. Its data is base64, which is no encryption.",
+        "Remove the Secret, and change its values if it was committed, because git's history keeps"
+        " them. Commit a Secret only encrypted (sops, SealedSecret) or as a reference"
+        " (ExternalSecret). If its values are no secret, accept the finding with the annotation"
+        " sendroute.dev/accept on the Secret.",
+    )
     SECRET_NOT_BOUND = (
         "secret-not-bound",
         _ERROR,
