@@ -75,6 +75,8 @@ def test_what_a_rule_refuses_is_said_of_its_field(control_plane: ControlPlane, d
         (profile(host="192.0.2.1", credentials={"secretRef": {"name": "s"}}), "spec.host",
          "must be a DNS name if there are credentials"),
         (domain(route={}), "spec.route", "must have exactly one of managed, profile"),
+        (domain(route={"managed": {}, "profile": "ses"}), "spec.route",
+         "must have exactly one of managed, profile"),
     ):  # fmt: skip
         answer = create(control_plane, dry, document, "dryRun=All")
         causes = answer.document["details"]["causes"]

@@ -309,14 +309,14 @@ REFUSED: list[tuple[str, dict[str, Any], Refused]] = [
     ("a new profile without a name", route(newProfile=RELAY), SCHEMA),
     # Exactly one.
     ("an empty route", domain(route={}), SCHEMA),
-    ("a route of two", route(managed={}, profile="ses"), SCHEMA),
-    ("a default of two", account(defaultRoute={"managed": {}, "unconfigured": {}}), SCHEMA),
+    ("a route of two", route(managed={}, profile="ses"), RULE),
+    ("a default of two", account(defaultRoute={"managed": {}, "unconfigured": {}}), RULE),
     ("an empty default", account(defaultRoute={}), SCHEMA),
     ("a default with a new profile", account(defaultRoute={"newProfile": {"name": "a"}}), SCHEMA),
     ("an apply-all to two",
-     account(applyToAll={"id": "x", "route": {"managed": {}, "profile": "ses"}}), SCHEMA),
+     account(applyToAll={"id": "x", "route": {"managed": {}, "profile": "ses"}}), RULE),
     ("a reassignTo of two",
-     profile(onDelete={"reassignTo": {"managed": {}, "profile": "ses"}}), SCHEMA),
+     profile(onDelete={"reassignTo": {"managed": {}, "profile": "ses"}}), RULE),
     # Names.
     ("a domain of one label", domain(domain="example"), RULE),
     ("a domain with a dot at the end", domain(domain="example.com."), RULE),

@@ -3,7 +3,9 @@
 The structural schema has the types and limits, :mod:`~sendroute.manifests.admission` the rest. An
 API server refuses what reading a file refuses, as far as that depends on no other object.
 Kubernetes drops fields that no schema describes, unless a client asks to refuse them, as kubectl
-does.
+does. No rule runs on an object that the structural schema refuses, and the schema's own words name
+no field of a union with two fields ("Too many: 2"). So a rule alone refuses the second field, and
+names all of them.
 """
 
 from collections.abc import Iterator
@@ -230,7 +232,7 @@ def _object(node: inspect.StructType) -> dict[str, Any]:
         if keys := _LIST_KEYS.get(field.encode_name):
             schema |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys}
     required = [field.encode_name for field in node.fields if field.required]
-    union = {"minProperties": 1, "maxProperties": 1} if issubclass(node.cls, OneOf) else {}
+    union = {"minProperties": 1} if issubclass(node.cls, OneOf) else {}
     return {
         "type": "object",
         "description": _summary(node.cls),
