@@ -71,6 +71,14 @@ def test_the_schemas_of_the_cluster_accept_every_status(statuses: list[Projected
         schemas[item.key.kind].validate(item.status)
 
 
+def test_no_status_of_a_tenant_names_an_account_of_another_one(statuses: list[Projected]) -> None:
+    tenants = {item.key.namespace for item in statuses} - {""}
+    for item in statuses:
+        messages = " ".join(condition["message"] for condition in item.status.get("conditions", ()))
+        named = set(re.findall(r"([a-z0-9-]+)/[a-z0-9]", messages)) & tenants
+        assert named <= {item.key.namespace}, (item.key, messages)
+
+
 def closed(schema: Any) -> Any:
     """The schema, in which a field that it does not name is an error: the API would drop it."""
     if isinstance(schema, dict):

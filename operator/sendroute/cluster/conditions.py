@@ -25,6 +25,7 @@ from sendroute.cluster.summary import (
     shown_at,
     verdict_of,
 )
+from sendroute.cluster.tenancy import findings_for_tenant, for_tenant
 from sendroute.manifests.shapes import MailAccount, SendingDomain, SMTPProfile
 from sendroute.manifests.statuses import (
     MAX_HELD_BACK,
@@ -51,6 +52,7 @@ from sendroute.model.outcome import Outcome
 from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.route import UNCONFIGURED, Route
+from sendroute.model.words import counted
 from sendroute.reconcile.approvals import is_digest_of
 
 _ACCEPTED, _RESOLVED = ConditionType.ACCEPTED, ConditionType.RESOLVED_REFS
@@ -71,6 +73,10 @@ def project(reconciled: Reconciled, now: datetime) -> dict[ObjectKey, Status]:
     Returns:
         The status of each of its objects.
     """
+    namespace = reconciled.key.namespace
+    findings = findings_for_tenant(reconciled.findings, namespace)
+    waiting = reconciled.waiting and for_tenant(reconciled.waiting, namespace)
+    reconciled = replace(reconciled, findings=findings, waiting=waiting)
     account = _Account(reconciled, now.replace(microsecond=0))
     return {seen.key: account.status_of(seen) for seen in reconciled.objects}
 
@@ -190,12 +196,30 @@ class _Account:
             file = item.where.file if item.where is not None else ""
             if is_event(item):
                 continue
+            if item.code == Code.PROFILE_UNUSED and file in self._profiles:
+                item = self._unused(item, self._profiles[file][0])
             if file in self._files:
                 others = _also_about(item) - self._domains.keys()
                 for name in {file, *others}:
                     self._findings.setdefault(name, []).append(item)
             elif is_blocking(item) and self._concerns_account(file):
                 self._general.append(item)
+
+    def _unused(self, item: Finding, name: str) -> Finding:
+        """That no object refers to a profile, with what the store knows: files do not say whether
+        domains still use it."""
+        message, hint = f"No object of the account refers to profile {name}", None
+        current = self._reconciled.current
+        if current is not None:
+            used = sum(state.route.profile == name for state in current.domains.values())
+            if used:
+                message += (
+                    f", but {counted(used, 'domain')} of it {'uses' if used == 1 else 'use'} the"
+                    " profile because of an earlier declaration, default or apply-all"
+                )
+            else:
+                message, hint = f"{message}, and no domain uses it", "It can be deleted."
+        return replace(item, message=f"{message}.", hint=hint)
 
     def _concerns_account(self, file: str) -> bool:
         """Whether a finding about none of the objects stops the account. One about the platform

@@ -13,6 +13,7 @@ from sendroute.manifests.statuses import MAX_MESSAGE, Condition
 from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.conditions import ConditionOf, ConditionType, Reason, condition_of, is_stalled
 from sendroute.model.finding import Finding, Severity
+from sendroute.model.words import counted
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -38,6 +39,8 @@ class Held(NamedTuple):
 
 
 _SEVERITIES = (Severity.ERROR, Severity.REFUSED, Severity.WARNING, Severity.INFO)
+_ALSO = 2
+"""So many problems after the first one are shown in full."""
 
 
 def is_blocking(finding: Finding) -> bool:
@@ -88,24 +91,27 @@ def verdict_of(
     ]
     problems = [(item, shown_by) for item, shown_by in shown if not shown_by.is_advice]
     if problems:
-        first, shown_by = problems[0]
-        return Verdict("False", shown_by.reason, _sentence(first, len(problems) - 1)), True
+        shown_by = problems[0][1]
+        return Verdict("False", shown_by.reason, _sentences([item for item, _ in problems])), True
     if shown and otherwise.status == "True" and otherwise.reason == Reason.VALID:
-        return otherwise._replace(message=_sentence(shown[0][0], len(shown) - 1)), False
+        advice = _sentences([item for item, _ in shown])
+        return otherwise._replace(message=f"{otherwise.message} {advice}"), False
     return otherwise, False
 
 
-def _sentence(finding: Finding, others: int) -> str:
-    """The message of a finding, with its hint if that helps: a guard's approval is said elsewhere,
-    and what waits for something else needs no separate step."""
-    text = finding.message
-    quiet = has_trait(finding.code, Trait.SKIPPED) or has_trait(finding.code, Trait.APPROVABLE)
-    if finding.hint and not quiet:
-        text = f"{text} {finding.hint}"
-    if others:
-        text += (
-            " There is 1 more problem." if others == 1 else f" There are {others} more problems."
-        )
+def _sentences(findings: Sequence[Finding]) -> str:
+    """The messages of findings, the first with its hint if that helps: a guard's approval is said
+    elsewhere, and what waits for something else needs no separate step."""
+    first = findings[0]
+    others = list(dict.fromkeys(item.message for item in findings))[1:]
+    text = first.message
+    quiet = has_trait(first.code, Trait.SKIPPED) or has_trait(first.code, Trait.APPROVABLE)
+    if first.hint and not quiet:
+        text = f"{text} {first.hint}"
+    for other in others[:_ALSO]:
+        text += f" Also: {other}"
+    if more := len(others[_ALSO:]):
+        text += f" There {'is' if more == 1 else 'are'} {counted(more, 'more problem')}."
     return text
 
 

@@ -10,7 +10,7 @@ from sendroute.model.change import (
     ObjectChange,
     ProfileChange,
 )
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, DesiredAccount, Orphan
 from sendroute.model.finding import Finding, Where
@@ -203,16 +203,16 @@ def unknown_account(
 
 
 def _unknown_account(key: AccountKey, orphan: Orphan, known: Collection[AccountKey]) -> Finding:
-    elsewhere = sorted(other.namespace for other in known if other.name == key.name)
+    elsewhere = sorted(other for other in known if other.name == key.name)
     siblings = [other.name for other in known if other.namespace == key.namespace]
     near = did_you_mean(key.name, siblings)
-    if elsewhere:
-        hint = (
-            f"Namespace {elsewhere[0]} has an account {key.name}, but a reference never leaves its"
-            " namespace."
-        )
-    else:
-        hint = f"Did you mean {near}?" if near else "Add its MailAccount document."
+    # A tenant is shown the fix in place of a hint about another tenant. So the hint without one is
+    # the same, and neither says whether such an account exists.
+    hint = Code.UNKNOWN_ACCOUNT.fix
+    if near:
+        hint = f"Did you mean {near}?"
+    elif elsewhere:
+        hint = f"{hint} Account {elsewhere[0]} is in another one."
     return finding(
         "unknown-account",
         f"{orphan.kind} {orphan.name} belongs to account {key.name} of namespace {key.namespace},"
