@@ -60,6 +60,28 @@ def test_a_variable_that_is_not_utf8_is_wrong_usage(
         assert (result.status, f"{name} `b\\xfccher" in result.err) == (64, True), result
 
 
+@pytest.mark.parametrize(
+    "words", ["plan manifests -o json", "apply manifests --auto-approve", "test --all", "status"]
+)
+def test_a_secret_that_is_not_utf8_is_its_profiles_problem(
+    words: str,
+    sendroute: Program,
+    store: Path,
+    manifests: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert store.exists()
+    assert manifests.is_dir()
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    monkeypatch.delenv("SENDROUTE_SECRETS")
+    for key in ("USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"SENDROUTE_SECRET_ACME__SES_SMTP__{key}", f"canary{LATIN}")
+    result = sendroute(*words.split())
+    shown = result.out + result.err
+    assert (result.status == 64, "canary" in shown, "Traceback" in shown) == (False, False, False)
+    assert "not UTF-8 text" in shown or words == "status"
+
+
 def test_a_path_may_be_any_bytes(
     sendroute: Program, store: Path, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -254,6 +254,8 @@ def test_a_refusal_before_the_response_ends_the_sign_in(check: Check, serve: Ser
     assert server.lines[-1] == b"QUIT"
 
 
+UNRESOLVED = "its password is a reference to a store of secrets that nothing has resolved"
+SEALED = base64.b64encode(b"\2\0" + bytes(range(256)) * 2 + b"w" * 20).decode()
 FORMS = {
     "w ": "its password begins or ends with a space",
     "\u00a0w": "its password begins or ends with a space",
@@ -264,6 +266,13 @@ FORMS = {
     "aHVudGVyMmh1bnRlcjI=": "its password is base64 as a whole",
     "dw==": "its password is base64 as a whole",
     "${SMTP_PASSWORD}": "its password is a placeholder that nothing has replaced",
+    "vault:secret/data/ses#password": UNRESOLVED,
+    "ref+awssecrets://ses/smtp#/password": UNRESOLVED,
+    "op://vault/ses/password": UNRESOLVED,
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:ses": UNRESOLVED,
+    SEALED: "its password is a value of a SealedSecret that nothing has decrypted",
+    '{"username": "u", "password": "w"}': "its password is a JSON document instead of one value"
+    " of it",
     ' "w"': "its password begins or ends with a space and is in quotes",
 }
 
@@ -290,6 +299,9 @@ def test_a_suspicious_form_is_named_after_a_rejection(
         "c29tZWJpbmFyeQ",
         "BMlhQ4KLMSrkJ9h3yeSHnVrHwBBAvQkXWRq/ZEXAMPLE",
         "SG.a_b-c",
+        "vault:w",
+        "{w}",
+        base64.b64encode(b"\2\0" + b"w" * 300).decode()[:-1] + "=x",
     ],
 )
 def test_nothing_is_said_of_an_ordinary_password(check: Check, serve: Serve, password: str) -> None:

@@ -30,6 +30,8 @@ SOPS_YAML = b"password: ENC[AES256_GCM,data:AA==]\nsops:\n    version: 3.9.0\n"
 VAULT = b"$ANSIBLE_VAULT;1.1;AES256\n6162\n"
 AGE = b"-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----\n"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+PEM = b"-----BEGIN PRIVATE KEY-----\n" + WORD + b"\n-----END PRIVATE KEY-----\n"
+PEM_LINE = PEM.replace(b"\n", b"\\n")
 SPACES = "\u00a0\u200b".encode()
 
 
@@ -96,6 +98,8 @@ def test_a_password_can_contain_spaces_and_other_scripts(write_secret: WriteSecr
         ({"username": NAME, "password": SOPS_YAML}, "secret-invalid", "encrypted by sops"),
         ({"username": NAME, "password": VAULT}, "secret-invalid", "encrypted by Ansible Vault"),
         ({"username": NAME, "password": AGE}, "secret-invalid", "encrypted by age"),
+        ({"username": NAME, "password": PEM}, "secret-invalid", "in PEM form"),
+        ({"username": NAME, "password": PEM_LINE}, "secret-invalid", "in PEM form"),
         ({"username": NAME, "password": LFS}, "secret-invalid", "Git LFS pointer"),
         ({"username": b"   ", "password": WORD}, "secret-invalid", "username consists of spaces"),
         ({"username": SPACES, "password": WORD}, "secret-invalid", "username consists of spaces"),
@@ -122,6 +126,8 @@ def test_a_password_can_contain_spaces_and_other_scripts(write_secret: WriteSecr
         "a file of YAML that sops encrypted",
         "an Ansible vault",
         "an age file",
+        "a key in PEM form",
+        "a key in PEM form on one line",
         "a Git LFS pointer",
         "a username of spaces",
         "a username of spaces that cannot be seen",
@@ -338,6 +344,7 @@ def test_a_variable_of_the_earlier_form_is_reported_and_not_read() -> None:
         assert CANARY_WORD not in answer.message + answer.hint
         assert "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD have an earlier form" in answer.message
         assert str(variable(ref, "password")) in answer.hint
+        assert answer.remedy is None, "variables are renamed without any option"
     half_renamed = {k: v for k, v in EARLIER.items() if k.endswith("PASSWORD")} | {
         "SENDROUTE_SECRET_ACME__SES_SMTP__USERNAME": CANARY_NAME
     }

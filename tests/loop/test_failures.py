@@ -62,6 +62,46 @@ def test_a_temporarily_unreadable_file_is_read_again(workspace: Workspace, name:
     wait_until(workspace.domains, "the domain")
 
 
+def test_a_secret_variable_of_the_earlier_form_is_logged_with_its_new_name(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in (("USERNAME", "canary-user"), ("PASSWORD", "canary-password")):
+        monkeypatch.setenv(f"SENDROUTE_SECRET_ACME_SES_{key}", value)
+    ses = profile("acme", "ses", 587).replace("127.0.0.1", "localhost")
+    ses = ses.replace("none}", "starttls, credentials: {secretRef: {name: ses}}}")
+    workspace.write_manifest("acme", account("acme", "a.example.com", route="{profile: ses}") + ses)
+    loop = workspace.start("-v")
+    line = loop.wait_for_log("Account acme/acme", "have an earlier form, which is not read.")
+    assert line["message"].endswith(
+        "If the values are this secret's, rename the variables to"
+        " SENDROUTE_SECRET_ACME__SES__USERNAME and SENDROUTE_SECRET_ACME__SES__PASSWORD."
+        " And 1 more."
+    )
+    loop.stop()
+    assert "canary" not in loop.all()
+    monkeypatch.delenv("SENDROUTE_SECRET_ACME_SES_USERNAME")
+    monkeypatch.delenv("SENDROUTE_SECRET_ACME_SES_PASSWORD")
+    workspace.start().wait_for_log(
+        "The secret acme/ses was not given.", "--secrets DIR. And 1 more."
+    )
+
+
+def test_a_secret_variable_that_is_not_utf8_is_logged_and_stops_no_other_account(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENDROUTE_SECRET_ACME__SES__USERNAME", "canary-user")
+    monkeypatch.setenv("SENDROUTE_SECRET_ACME__SES__PASSWORD", "canary-password\udcff")
+    ses = profile("acme", "ses", 587).replace("127.0.0.1", "localhost")
+    ses = ses.replace("none}", "starttls, credentials: {secretRef: {name: ses}}}")
+    workspace.write_manifest("acme", account("acme") + ses)
+    workspace.write_manifest("other", account("other", "b.example.com"))
+    loop = workspace.start("-v")
+    loop.wait_for_log("Account acme/acme", "password is not UTF-8 text")
+    loop.wait_for_log("Account other/other", "committed")
+    loop.stop()
+    assert "canary" not in loop.all()
+
+
 def test_an_unreadable_file_is_logged_once_and_does_not_block_changes(workspace: Workspace) -> None:
     (workspace.manifests / "gone.yaml").symlink_to("nowhere")
     workspace.write_manifest("acme", account("acme", "a.example.com"))

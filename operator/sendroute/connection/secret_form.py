@@ -2,14 +2,18 @@
 
 import base64
 import binascii
+import json
 import unicodedata
 from collections.abc import Iterator
 
 from sendroute.model.credential import Credential
-from sendroute.model.secret_text import is_placeholder
+from sendroute.model.secret_text import is_placeholder, is_reference
 
 _MIN_BASE64 = 12
 """Characters without padding: a shorter word may decode to text by chance."""
+_RSA_BYTES = (256, 384, 512)  # keys of 2048 to 4096 bits
+_GCM_TAG = 16  # bytes
+_SHORTEST_SEALED = (2 + _RSA_BYTES[0] + _GCM_TAG) * 4 // 3
 
 
 def suspicion(credential: Credential) -> str | None:
@@ -40,6 +44,12 @@ def _suspicions(value: str) -> Iterator[str]:
         yield "is in quotes"
     if is_placeholder(inner):
         yield "is a placeholder that nothing has replaced"
+    if is_reference(inner):
+        yield "is a reference to a store of secrets that nothing has resolved"
+    if _is_sealed(inner):
+        yield "is a value of a SealedSecret that nothing has decrypted"
+    if _is_json_document(inner):
+        yield "is a JSON document instead of one value of it"
     if _is_encoded(inner):
         yield "is base64 as a whole"
 
@@ -59,3 +69,28 @@ def _is_encoded(value: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return text.isprintable() and text != ""
+
+
+def _is_sealed(text: str) -> bool:
+    """Whether a text is an encrypted value of a SealedSecret
+    (https://github.com/bitnami-labs/sealed-secrets/blob/main/pkg/crypto/crypto.go): in base64, the
+    length of an RSA ciphertext in two bytes, the ciphertext, and what AES-GCM encrypted."""
+    if len(text) < _SHORTEST_SEALED:
+        return False
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:  # also text that is not ASCII
+        return False
+    length = int.from_bytes(data[:2], "big")
+    return length in _RSA_BYTES and len(data) >= 2 + length + _GCM_TAG
+
+
+def _is_json_document(text: str) -> bool:
+    """Whether a text is an object or a list in JSON, as stores of secrets give several values."""
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -7,7 +7,7 @@ import unicodedata
 
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.credential import Credential
-from sendroute.model.secret_text import encryption_of
+from sendroute.model.secret_text import encryption_of, is_pem
 
 MAX_BYTES = 64 * 1024
 """The size of a key's file or of a variable."""
@@ -76,13 +76,15 @@ def _plausible(text: str) -> str:
     """Check that a value can be a username or password at all, before it is sent anywhere.
 
     Raises:
-        InvalidSecretError: it begins with a byte-order mark, is the envelope of an encrypted value,
-            holds nothing that can be seen, or holds a control character.
+        InvalidSecretError: it begins with a byte-order mark, is the envelope of an encrypted value
+            or in PEM form, holds nothing that can be seen, or holds a control character.
     """
     if text.startswith(BYTE_ORDER_MARK):
         raise InvalidSecretError("begins with a byte-order mark, which some editors add")
     if (tool := encryption_of(text)) is not None:
         raise InvalidSecretError(f"is still encrypted by {tool}")
+    if is_pem(text):
+        raise InvalidSecretError("is a key or a certificate in PEM form")
     if text.lstrip().startswith(_LFS_POINTER):
         raise InvalidSecretError("is a Git LFS pointer, not the file")
     if all(unicodedata.category(letter) in ("Zs", "Zl", "Zp", "Cf") for letter in text):

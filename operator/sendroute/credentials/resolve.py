@@ -102,12 +102,14 @@ class Secrets(ResolvedOnce):
             verb = "has" if len(names) == 1 else "have"
             message = f"{problem.message} {subject} {verb} an earlier form, which is not read."
             renamed = [name for key in names if (name := variable(ref, key)) is not None]
-            hint = (
-                f"If the value is this secret's, rename the variable to {' and '.join(renamed)}."
-                if renamed
-                else self._as_files(ref)
+            if not renamed:
+                return replace(problem, message=message, hint=self._as_files(ref))
+            values, variables = (
+                ("value is", "variable") if len(names) == 1 else ("values are", "variables")
             )
-            return replace(problem, message=message, hint=hint)
+            new_names = " and ".join(renamed)
+            hint = f"If the {values} this secret's, rename the {variables} to {new_names}."
+            return replace(problem, message=message, hint=hint, remedy=None)
         moved = earlier(ref)
         if moved != ref and self._directory is not None and files.has(self._directory, moved):
             hint = f"Move {self._directory}/{moved} to {self._directory}/{ref}."

@@ -15,6 +15,7 @@ _ENVELOPES = (
     ("age-encryption.org/", "age"),
     ("-----BEGIN PGP MESSAGE-----", "PGP"),
 )
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----")
 # Of shells and envsubst, of Helm and Jinja, of the Argo CD Vault Plugin and of Kubernetes.
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|<[^<>]*>|\$\([^)]*\)")
 # https://bank-vaults.dev/docs/mutating-webhook/, https://github.com/helmfile/vals,
@@ -36,6 +37,11 @@ def encryption_of(text: str) -> str | None:
         return "sops"
     inner = text.lstrip()
     return next((tool for start, tool in _ENVELOPES if inner.startswith(start)), None)
+
+
+def is_pem(text: str) -> bool:
+    """Whether a text is a key, a certificate or another object in PEM form (RFC 7468)."""
+    return _PEM.match(text.lstrip()) is not None
 
 
 def is_placeholder(text: str) -> bool:

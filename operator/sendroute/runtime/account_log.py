@@ -103,6 +103,8 @@ class AccountLog:
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
         omitted = len(reasons) + status.report.more - 1
         others = f" And {omitted} more." if omitted > 0 else ""
+        if others and not first.endswith("."):  # a hint may end with a command or an option
+            others = f".{others}"
         _log.log(
             logging.DEBUG if same else logging.WARNING,
             "%s %s: %s%s",
