@@ -194,6 +194,7 @@ def test_only_the_owner_and_the_group_may_read_the_directory(small_site: Site) -
         "aliases": 0o640,
         "tables.sqlite": 0o640,
         "tables.sqlite-wal": 0o640,
+        "tables.sqlite-boot": 0o640,
         "tables.sqlite-shm": 0o640,
     }
 

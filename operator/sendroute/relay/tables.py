@@ -10,8 +10,9 @@ previous revision or the new one.
 """
 
 import ctypes
+import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import apsw
 
 from sendroute.delivery.lookup_tables import DomainRow, NexthopRows
 from sendroute.model.provenance import Head
+from sendroute.relay.log_index import hold_index, note_index
 
 TABLES = ("access", "transport", "credentials", "tls_policy", "senders")
 """The tables that Postfix reads, each with the columns ``key`` and ``value``."""
@@ -93,9 +95,12 @@ class ReassignedAliasError(Exception):
 class Tables:
     """The open file. Not for several threads."""
 
-    def __init__(self, path: Path, connection: apsw.Connection) -> None:
+    def __init__(
+        self, path: Path, connection: apsw.Connection, held_index: int | None = None
+    ) -> None:
         self.path = path
         self._connection = connection
+        self._held_index = held_index
         self._identity = _identity(path)
 
     @classmethod
@@ -106,17 +111,20 @@ class Tables:
             DamagedTablesError: the file is missing, damaged, or of another version.
             apsw.Error: it is locked, or cannot be read.
         """
+        held_index = hold_index(path)
         try:
             connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         except apsw.CantOpenError as error:
+            _close_index(held_index)
             raise DamagedTablesError from error
-        tables = cls(path, connection)
+        tables = cls(path, connection, held_index)
         try:
             with _damage():
                 tables._prepare()
+                note_index(path)
                 tables._check()
         except BaseException:  # also if interrupted: nothing else closes it
-            connection.close()
+            tables.close()
             raise
         return tables
 
@@ -152,6 +160,8 @@ class Tables:
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         self._persist_log(1)
+        # The last connection to close would lock the file.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
 
     def _persist_log(self, value: int) -> None:
         flag = ctypes.c_int(value)
@@ -189,10 +199,18 @@ class Tables:
         return self._identity == _identity(self.path)
 
     def close(self, *, keep_log: bool = True) -> None:
-        """Close the file. Its log stays, unless the file is to be moved."""
-        if not keep_log:
-            self._persist_log(0)
+        """Close the file. Its log stays, emptied if no reader needs it, so that it holds no old
+        credential. It goes if the file is to be moved."""
+        with suppress(apsw.Error):
+            if keep_log:
+                self._connection.set_busy_timeout(0)
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            else:
+                self._persist_log(0)
+                self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         self._connection.close()
+        _close_index(self._held_index)
+        self._held_index = None
 
     def served(self) -> Served | None:
         """The revision in the file; None before the first."""
@@ -426,6 +444,11 @@ def _damage() -> Iterator[None]:
         raise DamagedTablesError from error
     except apsw.SQLError as error:  # a table or a column is missing
         raise DamagedTablesError from error
+
+
+def _close_index(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
