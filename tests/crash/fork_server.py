@@ -67,7 +67,10 @@ class ForkedProcess:
         return self.wait()
 
     def text(self) -> str:
-        return self.output_path.read_text(errors="replace")
+        """Its output so far; it has none before it has started."""
+        with suppress(FileNotFoundError):
+            return self.output_path.read_text(errors="replace")
+        return ""
 
 
 class ForkServer:

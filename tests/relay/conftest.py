@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from tests.crash.fork_server import ForkedProcess, ForkServer
 from tests.loop.conftest import SOURCE, LoopProcess, wait_until
 from tests.store.conftest import Say
 
@@ -68,6 +69,7 @@ class Site:
         (self._programs / "postconf.spool" / "pid").mkdir(parents=True)
         self.run_postfix(running=True)
         self.agents: list[LoopProcess] = []
+        self.forked: list[ForkedProcess] = []
         self.expected: dict[int, dict[str, str]] = {}
 
     def token(self, name: str, destination: Profile, password: str) -> str:
@@ -107,15 +109,36 @@ class Site:
     def start(self, *options: str, name: str = "mx1", **variables: str) -> LoopProcess:
         agent = LoopProcess(
             self.directory,
+            *self._arguments(options, name),
+            command="relay",
+            **{"PATH": self._path, **variables},
+        )
+        self.agents.append(agent)
+        return agent
+
+    def fork(self, server: ForkServer) -> ForkedProcess:
+        """Start the agent in milliseconds, for a test that kills it often."""
+        self.forked.append(
+            server.start(
+                ["relay", *self._arguments((), "mx1")],
+                self.directory,
+                {**os.environ, "PATH": self._path},
+                self.directory / "forked.log",
+            )
+        )
+        return self.forked[-1]
+
+    @property
+    def _path(self) -> str:
+        return f"{self._programs}:{os.environ['PATH']}"
+
+    def _arguments(self, options: tuple[str, ...], name: str) -> tuple[str, ...]:
+        return (
             *("--dir", str(self.tables), "--name", name, "--store", self.url),
             *(() if "--key-file" in options else ("--key-file", str(self.key_file))),
             *(() if "--listen" in options else ("--listen", "")),
             *options,
-            command="relay",
-            **{"PATH": f"{self._programs}:{os.environ['PATH']}", **variables},
         )
-        self.agents.append(agent)
-        return agent
 
     def sendroute(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -137,8 +160,8 @@ class Site:
                 relay.name == name and relay.revision >= revision for relay in self.store.relays()
             )
 
-        logs = "\n".join(agent.all() for agent in self.agents)
-        wait_until(serves, f"revision {revision} is served: {logs}")
+        logs = [agent.all() for agent in self.agents] + [one.text() for one in self.forked[-1:]]
+        wait_until(serves, "\n".join([f"revision {revision} is served:", *logs]))
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Read the tables as Postfix does: without waiting for a lock."""
@@ -181,7 +204,17 @@ class Site:
         for agent in self.agents:
             print(agent.all())  # shown if the test failed
             agent.kill()
+        for forked in self.forked[-1:]:
+            print(forked.text())
+        for forked in self.forked:
+            forked.kill()
         self.store.close()
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
 
 
 @pytest.fixture
