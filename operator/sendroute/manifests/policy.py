@@ -20,13 +20,20 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sendroute.files.regular import regular
+from sendroute.manifests.time_budget import TimeBudget, TimeUsedUpError
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.remedy import Configure, Setting
 
 Document = dict[str, Any]
+_MAX_BYTES = 1 << 20
+_MAX_UNFOLDED = 4 * _MAX_BYTES
 _MAX_PER_DOCUMENT = 100
+# A policy has these seconds of processor time, and these more for each document: a rule may take
+# exponential time, and a document may be written to make it do so.
+_SECONDS = 5.0
+_SECONDS_PER_DOCUMENT = 0.01
 _MAX_LENGTH = 200
 # What jsonschema raises for rules and numbers that it does not foresee.
 _FAILURES = (
@@ -44,6 +51,7 @@ _HINT_KEYWORDS = ("message", "description", "title")
 class Policy(NamedTuple):
     file: str
     validator: Validator
+    budget: TimeBudget
 
 
 def load_policies(files: Sequence[str]) -> tuple[list[Policy], list[Finding]]:
@@ -71,7 +79,7 @@ def check(
     """Check documents against policies (JSON Schema, in the draft that each policy declares).
 
     A policy with a reference that cannot be resolved is reported once, at the policy's file, and is
-    then not used.
+    then not used; so is one that takes too long, at the document.
 
     Args:
         policies: the policies, from :func:`load_policies`.
@@ -84,8 +92,14 @@ def check(
     usable = list(policies)
     for where, document in documents:
         for policy in list(usable):
+            policy.budget.add(_SECONDS_PER_DOCUMENT)
             try:
-                errors = sorted(policy.validator.iter_errors(document), key=_violation_key)
+                with policy.budget.spending():
+                    errors = sorted(policy.validator.iter_errors(document), key=_violation_key)
+            except TimeUsedUpError:
+                usable.remove(policy)
+                yield _too_slow(policy, where, document)
+                continue
             except (Unresolvable, RecursionError) as unusable:
                 usable.remove(policy)
                 yield _broken(policy.file, _why_unusable(unusable))
@@ -98,10 +112,22 @@ def check(
 
 
 def _load(file: str) -> Policy | Finding:
+    budget = TimeBudget(_SECONDS)
+    try:
+        with budget.spending():
+            return _read(file, budget)
+    except TimeUsedUpError:
+        return _broken(file, f"to read it takes more than {_SECONDS:g} s of processor time")
+
+
+def _read(file: str, budget: TimeBudget) -> Policy | Finding:
     try:
         with open(file, "rb", opener=regular) as stream:
-            # Not the C parser: a deeply nested file overflows its stack.
-            schema = YAML(typ="safe", pure=True).load(without_mark(stream.read()))
+            content = stream.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            return _too_large(file)
+        # Not the C parser: a deeply nested file overflows its stack.
+        schema = YAML(typ="safe", pure=True).load(without_mark(content))
     except OSError as error:
         reason = (error.strerror or "it is not a file").lower()
         return finding(
@@ -115,6 +141,11 @@ def _load(file: str) -> Policy | Finding:
         return _syntax(file, error)
     if not isinstance(schema, dict | bool):
         return _broken(file, "a JSON Schema is a mapping")
+    try:
+        if _unfolded(schema, {}) > _MAX_UNFOLDED:
+            return _broken(file, "its aliases unfold to more than a policy may hold")
+    except RecursionError as error:
+        return _broken(file, _why_unusable(error))
     named = schema.get("$schema") if isinstance(schema, dict) else None
     if not isinstance(named, str | None):
         return _broken(file, "its $schema is not text")
@@ -131,7 +162,24 @@ def _load(file: str) -> Policy | Finding:
     except _FAILURES:
         return _broken(file, "it is no usable JSON Schema")
     # The registry holds the drafts' own schemas and fetches nothing else.
-    return Policy(file, draft(schema, registry=REGISTRY))
+    return Policy(file, draft(schema, registry=REGISTRY), budget)
+
+
+def _unfolded(value: object, known: dict[int, int]) -> int:
+    """How many values and characters it holds, those behind a YAML alias each time. Messages show
+    values, so they can grow as large.
+
+    Raises:
+        RecursionError: it holds itself.
+    """
+    if isinstance(value, str):
+        return len(value)
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        items = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_unfolded(item, known) for item in items)
+    return known[id(value)]
 
 
 def _named_by(draft: type[Validator]) -> str:
@@ -144,6 +192,19 @@ def _unchecked(policy: Policy, where: Where, document: Document) -> Finding:
         f"{_title(document)} cannot be checked against the policy {policy.file}.",
         hint="Look for a number that is infinite or not a number in the document, or for an unusual"
         " rule in the policy.",
+        where=where,
+    )
+
+
+def _too_slow(policy: Policy, where: Where, document: Document) -> Finding:
+    return finding(
+        "policy-violation",
+        f"{_title(document)} cannot be checked against the policy {policy.file}: that takes too"
+        " long. The documents after it are not checked either.",
+        hint="Look for a pattern in the policy with a repetition in a repetition, such as (a+)+, or"
+        " for a very long text in the document. A policy has"
+        f" {_SECONDS:g} s of processor time, and {_SECONDS_PER_DOCUMENT * 1000:g} ms more for each"
+        " document.",
         where=where,
     )
 
@@ -189,6 +250,15 @@ def _why_unusable(error: Unresolvable | RecursionError) -> str:
 def _clipped(message: str) -> str:
     line = " ".join(message.split()).rstrip(".")
     return line if len(line) <= _MAX_LENGTH else line[: _MAX_LENGTH - 1] + "…"
+
+
+def _too_large(file: str) -> Finding:
+    return finding(
+        "too-large",
+        f"The policy {file} is larger than {_MAX_BYTES >> 20} MiB.",
+        hint="Split it into several policies.",
+        where=Where(file, 0),
+    )
 
 
 def _syntax(file: str, error: Exception) -> Finding:

@@ -45,7 +45,8 @@ def options(parser: Parser) -> None:
         metavar="FILE",
         type=INPUT_FILE,
         action="append",
-        help="a JSON Schema that every document must satisfy; may be repeated",
+        help="a JSON Schema that every document must satisfy, of at most 1 MiB; it has 5 s of"
+        " processor time and 10 ms more for each document; may be repeated",
     )
     output_option(parser, REPORTS)
 
