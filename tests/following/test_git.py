@@ -333,6 +333,39 @@ class TestState:
             following(repository.url)
         assert caught.value.findings[0].code == "unwritable"
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+    def test_a_state_directory_of_another_user_is_refused(
+        self, repository: Repository, following: Follow, tmp_path: Path
+    ) -> None:
+        """Its owner could replace the repository in it, whose configuration can run programs."""
+        directory = tmp_path / "state/sendroute-source"
+        directory.mkdir(parents=True)
+        os.chown(directory, 65534, -1)
+        with pytest.raises(ProblemError) as caught:
+            following(repository.url)
+        assert "belongs to another user" in caught.value.findings[0].message
+        assert list(directory.iterdir()) == []
+
+    def test_a_link_instead_of_the_state_directory_is_refused(
+        self, repository: Repository, following: Follow, tmp_path: Path
+    ) -> None:
+        (tmp_path / "precious/trees").mkdir(parents=True)
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state/sendroute-source").symlink_to(tmp_path / "precious")
+        with pytest.raises(ProblemError) as caught:
+            following(repository.url)
+        assert caught.value.findings[0].code == "unwritable"
+        assert (tmp_path / "precious/trees").exists()
+
+    def test_nobody_else_may_write_the_state_directory(
+        self, repository: Repository, following: Follow, tmp_path: Path
+    ) -> None:
+        directory = tmp_path / "state/sendroute-source"
+        directory.mkdir(parents=True)
+        directory.chmod(0o2775)
+        following(repository.url)
+        assert directory.stat().st_mode & 0o777 == 0o700
+
     def test_leftovers_of_a_crash_are_removed(
         self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:

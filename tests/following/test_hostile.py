@@ -292,3 +292,17 @@ def test_a_name_that_git_leaves_out_is_not_taken_for_deleted(
     repository.git("update-ref", "refs/heads/main", repository.git("commit-tree", "-m", "x", tree))
     (finding,) = findings_of(lambda: following(repository.url).poll(never))
     assert "cannot be checked out" in finding.message
+
+
+def test_a_tag_in_place_of_a_branch_is_followed_by_its_commit(
+    repository: Repository, following: Follow
+) -> None:
+    """git allows no tag there, but a server may send one."""
+    commit = repository.commit()
+    repository.git("tag", "-a", "-m", "x", "v1")
+    branch = repository.directory / ".git" / repository.git("symbolic-ref", "HEAD")
+    branch.write_text(repository.git("rev-parse", "v1") + "\n")
+    for _ in range(2):
+        follower = following(repository.url)
+        assert [follower.poll(never).commit for _ in range(2)] == [commit] * 2
+        follower.close()

@@ -37,6 +37,8 @@ _FETCH = (
     "--no-show-forced-updates",
 )
 
+_PEEL = ("rev-parse", "--verify")
+
 # How many commits of the history are fetched if the newest one may not contain the one that was
 # applied last.
 _DEPTHS = (50, 1000)
@@ -220,7 +222,8 @@ class Branch:
         or has another object format is replaced."""
         try:
             if self._commit("tip", should_stop) == listed:
-                return listed
+                # A server may give a tag for a branch; what is followed is the commit.
+                return self._local(*_PEEL, f"{listed}^{{commit}}").decode().strip()
             if self._format() == len(listed):
                 self._state.unlock()
                 return self._fetch(self._state.repository, should_stop)
@@ -240,7 +243,7 @@ class Branch:
             if error.cause is not NO_SHALLOW:
                 raise
             self._git.run([*arguments, *url], should_stop)
-        arguments = [f"--git-dir={repository}", "rev-parse", "--verify", f"{tip}^{{commit}}"]
+        arguments = [f"--git-dir={repository}", *_PEEL, f"{tip}^{{commit}}"]
         return self._git.local(arguments, should_stop).decode().strip()
 
     def _renew(self, listed: str, should_stop: Callable[[], bool]) -> str:

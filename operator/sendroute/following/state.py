@@ -1,6 +1,7 @@
 """The state directory of a git follower. One process uses it at a time; incomplete files are
 removed."""
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -40,7 +41,7 @@ class State:
                 # A subdirectory: other files of the given directory are never removed.
                 self.directory = Path(parent).resolve() / SUBDIRECTORY
                 self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._lock = _own_directory(self.directory)
         except OSError as error:
             raise cannot_use(parent or tempfile.gettempdir(), error) from error
         try:
@@ -97,6 +98,26 @@ class State:
         (self.repository / "gc.pid").unlink(missing_ok=True)
         for leftover in self.repository.glob("objects/**/tmp_*"):
             leftover.unlink(missing_ok=True)
+
+
+def _own_directory(directory: Path) -> int:
+    """Open a directory that only this user may write. The configuration of a repository in it can
+    run programs, and who may write it can replace what is in it at any time.
+
+    Raises:
+        OSError: it is a symbolic link, or belongs to another user.
+    """
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(opened)
+        if status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, f"{directory.name} in it belongs to another user")
+        if status.st_mode & 0o022:  # kubelet adds rights of the group (fsGroup)
+            os.fchmod(opened, 0o700)
+    except OSError:
+        os.close(opened)
+        raise
+    return opened
 
 
 def _lock(directory: int) -> None:
