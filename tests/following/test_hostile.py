@@ -294,7 +294,7 @@ def test_a_name_that_git_leaves_out_is_not_taken_for_deleted(
     assert "cannot be checked out" in finding.message
 
 
-def test_a_tag_in_place_of_a_branch_is_followed_by_its_commit(
+def test_a_tag_that_a_server_sends_for_a_branch_is_followed_by_its_commit(
     repository: Repository, following: Follow
 ) -> None:
     """git allows no tag there, but a server may send one."""

@@ -96,3 +96,16 @@ def test_a_missing_commit_counts_unless_it_is_of_another_repository(
     assert compare(history(top), applied) == Ancestry(
         tree, contained=(older,), missing=(here, rewritten, unplaced)
     )
+
+
+def test_another_repository_is_missing_if_only_signed_commits_are_accepted(
+    line: tuple[Path, list[str]],
+) -> None:
+    top, commits = line
+    tree, foreign = AppliedCommit(commits[4], commits[0]), AppliedCommit("3" * 40, "f" * 40)
+    only_foreign = compare(history(top), [foreign], signed=True)
+    assert only_foreign == Ancestry(tree, missing=(foreign,), signed=True)
+    older = AppliedCommit(commits[1], commits[0])
+    both = compare(history(top), [foreign, older], signed=True)
+    assert both == Ancestry(tree, contained=(older,), signed=True)
+    assert compare(history(top), [], signed=True) == Ancestry(tree, signed=True)

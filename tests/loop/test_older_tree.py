@@ -1,5 +1,6 @@
 """A branch that is set back, and what the loop then holds back until it is approved."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from .conftest import PLATFORM, Workspace, account, replace, wait_until
 
 BRANCH = ("--poll", "200ms", "--interval", "500ms", "--path", "m")
+
+
+REPOSITORY = "select repository from applied_commit"
 
 
 class Upstream:
@@ -40,6 +44,10 @@ class Upstream:
         signing = ["-S"] if self._key else []
         self._git("commit", "-q", "--allow-empty", *signing, "-m", "a change")
         return self._git("rev-parse", "HEAD")
+
+    def replace_by_another_repository(self) -> None:
+        shutil.rmtree(self.top / ".git")
+        self._git("init", "-q", "-b", "main")
 
     def set_back(self, commit: str) -> None:
         self._git("reset", "-q", "--hard", commit)
@@ -113,6 +121,33 @@ def test_an_older_signed_commit_changes_nothing(workspace: Workspace, upstream: 
     again = workspace.start(upstream.url, *BRANCH, *trust)
     again.wait_for_log("Account acme/acme is held back")
     assert set(workspace.domains()) == {"a.example"}
+
+
+def test_a_signed_commit_of_another_repository_waits_for_an_approval(
+    workspace: Workspace, upstream: Upstream
+) -> None:
+    """The same people sign there, for example for a test environment."""
+    signers = upstream.sign_from_now_on()
+    upstream.commit(account("acme"))
+    trust = ("--verify-signatures", "--allowed-signers", str(signers))
+    loop = workspace.start(upstream.url, *BRANCH, *trust)
+    loop.wait_for_log("Serving commit")
+    upstream.commit(account("acme", "a.example"))
+    wait_until(lambda: set(workspace.domains()) == {"a.example"}, "the domain")
+    wait_until(lambda: workspace.sql(REPOSITORY) != [(None,)], "the name of the repository")
+    loop.stop()
+    upstream.replace_by_another_repository()
+    other = upstream.commit(account("acme", "a.example", "b.example"))
+    loop = workspace.start(upstream.url, *BRANCH, *trust)
+    loop.wait_for_log("Account acme/acme is held back", "another repository")
+    assert set(workspace.domains()) == {"a.example"}
+
+    assert workspace.sendroute("approve", "acme", "--auto-approve").returncode == 0
+    wait_until(lambda: len(workspace.domains()) == 2, "the addition")
+    recorded = "select source_commit from applied_commit"
+    wait_until(lambda: workspace.sql(recorded) == [(other,)], "the commit there")
+    upstream.commit(account("acme", "a.example", "c.example"))
+    wait_until(lambda: "c.example" in workspace.domains(), "the next commit")
 
 
 def test_a_directory_that_lacks_the_commit_applied_last_is_held_back(

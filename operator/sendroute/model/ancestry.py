@@ -101,9 +101,14 @@ def compare(
         signed: whether only signed commits are accepted.
 
     Returns:
-        The comparison. A commit that is not here is missing, unless it is of another repository.
+        The comparison. A commit that is not here is missing, unless it is of another repository. If
+        only signed commits are accepted, those of other repositories are missing if there are no
+        others: a signature does not say for which repository it was made.
     """
-    contained, missing, unknown = [], [], []
+    contained: list[AppliedCommit] = []
+    missing: list[AppliedCommit] = []
+    unknown: list[AppliedCommit] = []
+    elsewhere: list[AppliedCommit] = []
     first = None
     for other in applied:
         match history.contains(other.commit):
@@ -114,8 +119,10 @@ def compare(
             case False:
                 first = first or history.first_commit()
                 same = first is None or other.repository in (None, first)
-                if same or history.has(other.commit):
-                    missing.append(other)
+                is_missing = same or history.has(other.commit)
+                (missing if is_missing else elsewhere).append(other)
+    if signed and not (contained or missing or unknown):
+        missing = elsewhere
     repository = next((other.repository for other in contained if other.repository), None)
     tree = AppliedCommit(history.commit, repository or first or history.first_commit())
     return Ancestry(tree, tuple(contained), tuple(missing), tuple(unknown), signed)

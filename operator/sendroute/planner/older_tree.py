@@ -119,26 +119,32 @@ def _effect(change: ObjectChange) -> str | None:
 def _refusal(
     ancestry: Ancestry, guards: Guards, effect: str, key: AccountKey | None, where: Where | None
 ) -> Finding:
-    if ancestry.unanswered is None:
+    last = ancestry.missing[0]
+    is_elsewhere = None not in (last.repository, ancestry.tree.repository) and (
+        last.repository != ancestry.tree.repository
+    )
+    if is_elsewhere:
+        hint = "Check that the repository and the branch are the intended ones."
+    elif ancestry.unanswered is None:
         hint = "Use a checkout that contains that commit: fetch, then merge or rebase."
     else:
         hint = ancestry.to_answer
-    hint += " If the older state is intended, "
+    hint += " If this state is intended, " if is_elsewhere else " If the older state is intended, "
     remedy: Remedy
     if guards.approved is not None and key is not None:
         hint, remedy = f"{hint}approve it.", Approve(*key)
     else:
         hint, remedy = f"{hint}allow it.", AllowOlderTree()
-    last = _short(ancestry.missing[0])
     if ancestry.unanswered is None:
         message = (
-            f"Commit {_short(ancestry.tree)} would {effect}, and it does not contain commit {last},"
-            " which was applied last from this repository."
+            f"Commit {_short(ancestry.tree)} would {effect}, and it does not contain commit"
+            f" {_short(last)}, which was applied last from"
+            f" {'another' if is_elsewhere else 'this'} repository."
         )
     else:
         message = (
-            f"The manifests would {effect}, and git cannot say whether they contain commit {last},"
-            f" which was applied last: {ancestry.unanswered}."
+            f"The manifests would {effect}, and git cannot say whether they contain commit"
+            f" {_short(last)}, which was applied last: {ancestry.unanswered}."
         )
     return finding(
         "older-tree",
