@@ -368,6 +368,27 @@ def test_a_file_below_a_link_out_of_the_tree_is_not_quoted(
     assert SECRET not in result.out
 
 
+def test_the_hint_about_a_file_outside_the_tree_has_no_name_of_it(
+    sendroute: Program, manifests: Path
+) -> None:
+    """Neither a remedy with the names of its objects, nor one that does not fit the hint."""
+    write(
+        manifests.parent / "elsewhere/x.yaml",
+        account("strange"),
+        profile("strange", SECRET),
+        KUBERNETES_SECRET,
+    )
+    (manifests / "x.yaml").symlink_to("../elsewhere/x.yaml")
+    result = sendroute("validate", "manifests", "-o", "json")
+    hints = {entry["code"]: entry["hint"] for entry in json.loads(result.out)["findings"]}
+    assert hints.keys() == {"profile-unused", "secret-in-manifests"}
+    assert {hint.rpartition(". ")[2] for hint in hints.values()} == {
+        "Nothing of the file is quoted, because a link that leads out of the tree leads to it."
+    }
+    for part in (SECRET, "strange", "canary"):
+        assert part not in result.out
+
+
 def test_a_link_within_the_tree_is_quoted(sendroute: Program, manifests: Path) -> None:
     write(manifests / "deep/x.txt", account("a", plan="'No Plan'"))
     (manifests / "x.yaml").symlink_to("deep/x.txt")

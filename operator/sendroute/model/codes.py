@@ -1124,7 +1124,7 @@ def finding(
 
     Returns:
         The finding, without a position. About a file outside the tree it says only what the code
-        means, because every message may quote its file.
+        means, because every message, hint and remedy may quote its file.
 
     Raises:
         KeyError: the code does not exist.
@@ -1132,6 +1132,7 @@ def finding(
     namespace, name = account or (None, None)
     if where is not None and where.outside:
         message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
+        remedy = None
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,
