@@ -3,6 +3,7 @@
 import os
 import resource
 import sqlite3
+import struct
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -266,3 +267,49 @@ def test_file_name_that_is_not_utf_8_is_accepted(tmp_path: Path, say: Any) -> No
         assert store.commit([say.start("a.example")], None, say.provenance) == 1
     backup_store(url, tmp_path / "backup\udcff.db")
     assert (tmp_path / "backup\udcff.db").is_file()
+
+
+def journal_that_names(victim: Path, pages: int) -> bytes:
+    """A rollback journal without pages, of a transaction over several databases: SQLite deletes the
+    file of that name when it opens the database."""
+    magic, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(victim)
+    header = magic + struct.pack(">IIIII", 0, 1, pages, 512, 4096)
+    end = struct.pack(">II", len(name), sum(name)) + magic
+    return header.ljust(512, b"\0") + struct.pack(">I", 0x40000000 // 4096 + 1) + name + end
+
+
+@pytest.mark.parametrize("opened", ["a store", "a backup", "by SQLite alone"])
+def test_a_journal_that_names_another_file_deletes_nothing(
+    tmp_path: Path, say: Any, opened: str
+) -> None:
+    store, victim = tmp_path / "given/store.db", tmp_path / "precious"
+    store.parent.mkdir()
+    init_store(f"sqlite:///{tmp_path}/first.db", say.provenance).close()
+    backup_store(f"sqlite:///{tmp_path}/first.db", store)
+    journal = store.with_name("store.db-journal")
+    journal.write_bytes(journal_that_names(victim, store.stat().st_size // 4096))
+    victim.write_text("precious")
+    if opened == "by SQLite alone":
+        with closing(sqlite3.connect(store)) as raw:
+            raw.execute("SELECT count(*) FROM store")
+        assert not victim.exists(), "the journal of this test is no longer one that does harm"
+        return
+    opens = {
+        "a store": lambda: open_store(f"sqlite:///{store}"),
+        "a backup": lambda: init_store(
+            f"sqlite:///{tmp_path}/second.db", say.provenance, from_backup=store
+        ),
+    }
+    with pytest.raises(ProblemError) as caught:
+        opens[opened]()
+    assert caught.value.findings[0].code == "store-failed"
+    assert "names another file" in caught.value.findings[0].message
+    assert victim.exists()
+    assert journal.exists()
+
+
+def test_a_journal_that_is_no_file_does_not_block(tmp_path: Path, say: Any) -> None:
+    init_store(f"sqlite:///{tmp_path}/x.db", say.provenance).close()
+    os.mkfifo(tmp_path / "x.db-journal")
+    code, message = refusal(f"sqlite:///{tmp_path}/x.db")
+    assert (code, "not a regular file" in message) == ("store-failed", True)

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from sendroute.files.regular import regular
 from sendroute.model.problem import ProblemError
 from sendroute.store.errors import invalid_url, missing, not_ours, problem
 
@@ -13,6 +14,11 @@ APPLICATION_ID = 0x53527465
 
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another writer of a store."""
+
+# A journal that names a super-journal ends with the length of the name (4 bytes), a checksum (4)
+# and this.
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_LENGTH, _END = 4, 16
 
 _SCHEME = "sqlite:///"
 _SERVERS = ("postgresql", "postgres")
@@ -86,13 +92,15 @@ def check_file(path: Path) -> None:
 
     SQLite is not used, because opening a database may change it (a remaining journal is rolled
     back). Raises :class:`~sendroute.model.problem.ProblemError`: ``not-initialised`` if there is no
-    file, ``wrong-store`` if it is another file, ``store-failed`` if it cannot be read.
+    file, ``wrong-store`` if it is another file, ``store-failed`` if it cannot be read, or if
+    opening it would delete another file.
     """
     try:
         if not path.is_file() and path.exists():  # reading a pipe would block
             raise not_ours(str(path))
         with path.open("rb") as file:
             header = file.read(100)
+        names_another = _names_another_file(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise missing(str(path)) from error
     except OSError as error:
@@ -100,6 +108,29 @@ def check_file(path: Path) -> None:
     is_marked = header[68:72] == APPLICATION_ID.to_bytes(4, "big")
     if not (header.startswith(b"SQLite format 3\0") and is_marked):
         raise not_ours(str(path))
+    if names_another:
+        raise problem(
+            "store-failed",
+            f"The journal beside {path} names another file, which SQLite would delete.",
+            "Sendroute writes no such journal. Ask where the file comes from, and use a copy"
+            " without the journal.",
+        )
+
+
+def _names_another_file(path: Path) -> bool:
+    """Whether a rollback journal beside a database ends with the name of a super-journal, as after
+    a transaction over several databases, which Sendroute never has. SQLite deletes the file of that
+    name when it rolls back, whatever it is (https://www.sqlite.org/atomiccommit.html, section 5.5).
+    Raises OSError if the journal cannot be read."""
+    try:
+        with open(os.path.realpath(path) + "-journal", "rb", opener=regular) as journal:
+            size = journal.seek(0, os.SEEK_END)
+            journal.seek(max(0, size - _END))
+            end = journal.read()
+    except FileNotFoundError:
+        return False
+    length = int.from_bytes(end[:_LENGTH], "big")
+    return end.endswith(_JOURNAL_MAGIC) and 0 < length <= size - _END
 
 
 def unwritable(subject: str, path: Path, error: OSError) -> ProblemError:
