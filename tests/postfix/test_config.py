@@ -281,12 +281,26 @@ def test_a_domain_of_named_clients_is_closed_where_nobody_signs_in(
     assert closed.endswith("/senders-closed.cf")
 
 
-def test_a_service_that_asks_nobody_is_an_error(install: Install, postconf: Postconf) -> None:
+def test_a_service_that_asks_nobody_is_refused_like_other_settings(
+    install: Install, run: Run, postconf: Postconf, config: Path, tmp_path: Path
+) -> None:
+    postconf("-P", "smtp/inet/smtpd_sender_restrictions=permit")
+    postconf("-e", "default_transport=smtp:[old.example]")
+    before = contents(config)
+    overridden = "smtp/inet/smtpd_sender_restrictions is `permit`"
+    assert overridden in install(status=3).stderr
+    assert overridden in install(replace=(*OURS, "default_transport"), status=3).stderr
+    assert contents(config) == before
+
+    postconf("-X", "default_transport")
+    postconf("-PX", "smtp/inet/smtpd_sender_restrictions")
     install()
     postconf("-P", "smtp/inet/smtpd_sender_restrictions=permit")
-    done = install(status=None)
-    assert "smtp/inet/smtpd_sender_restrictions is `permit`" in done.stderr
-    assert done.returncode == 1
+    assert overridden in install(status=3).stderr
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    assert f"error postfix-setting Postfix's {overridden}" in " ".join(
+        run("postfix", "check", *options, status=1).stdout.split()
+    )
 
 
 def test_an_uninstalled_postfix_fails_the_check_with_each_difference(

@@ -1,7 +1,9 @@
 """What must change in a Postfix so that mail takes its route, and changing it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
@@ -52,9 +54,11 @@ class Part(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """``changes`` are needed; ``others`` are findings about what stays as a user set it."""
+    """``changes`` are needed; ``overrides`` are settings of a user's service that defeat them, as
+    refusals; ``others`` are findings about what stays as a user set it."""
 
     changes: tuple[Change, ...]
+    overrides: tuple[Finding, ...]
     others: tuple[Finding, ...]
 
 
@@ -85,7 +89,7 @@ class _Comparison(NamedTuple):
     replaced: frozenset[str]
 
     def differences(self) -> Differences:
-        others, needed = [], []
+        others, needed, overrides = [], [], []
         settings = main_parameters(self.directory, signs_in=self.postfix.signs_in)
         installed = read_installed(self.directory)
         for parameter in settings:
@@ -99,8 +103,9 @@ class _Comparison(NamedTuple):
         for key, name, value in self.postfix.smtpd_overrides(_OF_SMTPD):
             setting = next(setting for setting in settings if setting.name == name)
             if not setting.is_met_by(value):
-                others.append(_overridden(f"{key}/{name}", value))
-        return Differences((*needed, *self._of_services(), *self._of_chroots()), tuple(others))
+                overrides.append(_overridden(f"{key}/{name}", value))
+        changes = (*needed, *self._of_services(), *self._of_chroots())
+        return Differences(changes, tuple(overrides), tuple(others))
 
     def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> Change:
         name, after, taken = parameter.name, parameter.merged(now).value, None
@@ -172,16 +177,17 @@ class _Comparison(NamedTuple):
         return ConfigurePostfix(self.directory, self.postfix.config, replaces=name)
 
 
-def refusals(changes: Iterable[Change]) -> list[Finding]:
-    """Find the changes that would replace a user's setting; such a change is never made.
+def refusals(differing: Differences) -> list[Finding]:
+    """Find what would replace or is defeated by a user's setting; then nothing is changed.
 
     Args:
-        changes: the changes that Postfix needs.
+        differing: how Postfix differs from what it needs.
 
     Returns:
-        A finding for each that replaces one.
+        A finding for each such setting.
     """
-    return [change.replaces for change in changes if change.replaces is not None]
+    replaced = (change.replaces for change in differing.changes)
+    return [*(change for change in replaced if change is not None), *differing.overrides]
 
 
 def make(postfix: Postfix, directory: str, changes: Collection[Change]) -> None:
@@ -220,7 +226,6 @@ def _overridden(name: str, value: str) -> Finding:
         "postfix-setting",
         f"Postfix's {name} is `{value}`, so this service does not ask whose domain a sender has.",
         hint="Remove this setting from master.cf, or put the same restrictions at its end.",
-        severity=Severity.ERROR,
     )
 
 
@@ -243,6 +248,8 @@ def findings_of(differing: Differences, postfix: Postfix, directory: str) -> Ite
                 hint="Change it, and what else differs",
                 remedy=ConfigurePostfix(directory, postfix.config),
             )
+    for override in differing.overrides:
+        yield replace(override, severity=Severity.ERROR)
     yield from differing.others
 
 

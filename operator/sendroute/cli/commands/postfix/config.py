@@ -4,7 +4,8 @@ DIR gets `main.cf` and `master.cf` with what must be added to Postfix's own, eac
 page of the manual that explains it, and the definitions of the lookup tables.
 
 --install adds it by postconf. Run again, it changes nothing. A setting that a user set to
-another value is never replaced without `--replace NAME`; then nothing is changed at all. What
+another value is never replaced without `--replace NAME`; then nothing is changed at all, and the
+exit status is 3. So it is if a service of smtpd in master.cf sets a restriction for itself. What
 --install set itself before is replaced, for example after clients began to sign in.
 
 examples:
@@ -59,7 +60,7 @@ def run(arguments: Namespace, session: Session) -> int:
         postfix = Postfix(arguments.postfix_config_dir)
         lacking = postfix.lacks()
         differing = differences(postfix, directory, platform, arguments.replace)
-        if refused := [*lacking, *refusals(differing.changes)]:
+        if refused := [*lacking, *refusals(differing)]:
             raise ProblemError(*refused, *differing.others)
         changes, notes = differing.changes, differing.others
     written = write(directory, contents)
