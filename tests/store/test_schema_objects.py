@@ -147,6 +147,11 @@ POSTGRESQL = {
     "a foreign key from elsewhere": "CREATE TABLE public.strange (d text REFERENCES domain (name))",
     "an unlogged table": "ALTER TABLE relay SET UNLOGGED",
     "a cycling sequence": "ALTER SEQUENCE profile_id CYCLE",
+    "a function that fits better than that of the server": "CREATE FUNCTION concat_ws(text, text,"
+    " boolean, boolean) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'it ran'; END $$",
+    "an operator that fits better than that of the server": "CREATE FUNCTION public.strange(text,"
+    " name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'it ran'; END $$;"
+    " CREATE OPERATOR || (LEFTARG = text, RIGHTARG = name, FUNCTION = public.strange)",
     "an operator": "CREATE FUNCTION public.strange(text, text) RETURNS boolean LANGUAGE sql AS"
     " 'SELECT true'; CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text,"
     " FUNCTION = public.strange)",

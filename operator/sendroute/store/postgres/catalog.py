@@ -59,6 +59,17 @@ SELECT o.type || ' ' || o.identity, ''
 """
 
 
-def objects(connection: Connection) -> list[tuple[str, str]]:
-    """The name and the definition of every object. No view is read, and no function runs."""
-    return [(str(name), str(definition)) for name, definition in connection.execute(text(_QUERY))]
+# Otherwise a function or operator of the store runs if it fits the types better than that of the
+# server (https://www.postgresql.org/docs/current/typeconv-func.html).
+_SERVER_ALONE = "SET LOCAL search_path = pg_catalog, pg_temp"
+
+
+def objects(connection: Connection, path: str) -> list[tuple[str, str]]:
+    """The name and the definition of every object. No view is read, and no function runs.
+
+    ``path`` is the statement that sets the search path of the transaction again.
+    """
+    connection.exec_driver_sql(_SERVER_ALONE)
+    rows = [(str(name), str(definition)) for name, definition in connection.execute(text(_QUERY))]
+    connection.exec_driver_sql(path)
+    return rows

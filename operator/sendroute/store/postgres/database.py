@@ -128,7 +128,7 @@ class Postgres:
             yield connection
 
     def objects(self, connection: Connection) -> Sequence[tuple[str, str]]:
-        return objects(connection)
+        return objects(connection, _PATH)
 
     def write(
         self,
