@@ -400,6 +400,60 @@ def test_a_store_that_is_not_the_one_of_the_statuses_assigns_nothing(
         assert _account(cluster, tenant)["status"]["store"]["lineage"] != lineage
 
 
+def test_another_store_with_domains_of_its_own_stays_as_it_is(
+    cluster: PrivateControlPlane, tenant: str, tmp_path: Path
+) -> None:
+    stores = [tmp_path / name / "sendroute.db" for name in ("right", "other")]
+    for path in stores:
+        path.parent.mkdir()
+        sendroute("init", store=path)
+    right, other = stores
+    file = tmp_path / "other.yaml"
+    file.write_text(
+        yaml.safe_dump_all([PLATFORM, account(namespace=tenant), domain("c.example", tenant)])
+    )
+    sendroute("apply", file, "--auto-approve", store=other)
+    neighbour = cluster.create_namespace()
+    options = ("--no-leader-election", "--interval", "1s")
+    with running(cluster.kubeconfig, right, *options):
+        for name in (tenant, neighbour):
+            cluster.apply(account(namespace=name), domain(f"{name}.example", name))
+            eventually(
+                lambda name=name: _condition(cluster, name, "Applied") == ("True", "Applied")  # type: ignore[misc]
+            )
+    with running(cluster.kubeconfig, other, *options) as operator:
+        cluster.apply(domain("b.example", tenant))
+        reason = "False", "StoreLineageMismatch"
+        for name in (tenant, neighbour):
+            eventually(lambda name=name: _condition(cluster, name, "Applied") == reason)  # type: ignore[misc]
+        time.sleep(3)
+        assert operator.stop() == 0, operator.log
+    assert set(routes(other)) == {"c.example"}, "neither created nor removed"
+    assert "wrong-store" in operator.log
+    shown = [_account(cluster, tenant), _account(cluster, neighbour)]
+    for this, that in (shown, shown[::-1]):
+        conditions = {item["type"]: item for item in this["status"]["conditions"]}
+        message = conditions["Applied"]["message"]
+        assert "was written from the store" in message
+        assert this["status"]["store"]["lineage"] in message
+        assert that["metadata"]["namespace"] not in message
+        assert conditions["Stalled"]["status"] == "True"
+    old, new = (
+        {
+            item["type"]: item["status"]
+            for item in cluster.get("sendingdomains", name, "-n", tenant)["status"]["conditions"]
+        }
+        for name in (f"{tenant}-example", "b-example")
+    )
+    assert old["Ready"] == "True", "its mail goes on by the store that the relays have"
+    assert new["Ready"] == "False"
+    events = cluster.get("events", "-n", tenant)["items"]
+    [mismatch] = [it for it in events if it["reason"] == "StoreLineageMismatch"
+                  and it["involvedObject"]["kind"] == "MailAccount"]  # fmt: skip
+    assert mismatch["type"] == "Warning"
+    cluster.kubectl("delete", KINDS, "--all", "-n", neighbour)
+
+
 def _account(cluster: PrivateControlPlane, tenant: str) -> Document:
     return cluster.get("mailaccounts", "acme", "-n", tenant)
 

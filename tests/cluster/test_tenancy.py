@@ -59,6 +59,15 @@ def test_several_names_are_removed_together() -> None:
     )
 
 
+def test_objects_and_namespaces_of_others_are_not_named() -> None:
+    text = "The status of MailAccount/b/x differs. The SendingDomain objects of namespace b too."
+    assert for_tenant(text, "b") == text
+    assert for_tenant(text, "a") == (
+        "The status of a MailAccount of another tenant differs. The SendingDomain objects of"
+        " another namespace too."
+    )
+
+
 def test_an_unused_profile_says_whether_domains_use_it() -> None:
     cluster, profile = Cluster(), ObjectKey("SMTPProfile", "acme", "ses")
     assert accepted(cluster, documents(PLATFORM, ACCOUNT, PROFILE), profile) == (

@@ -14,18 +14,21 @@ from sendroute.model.codes import code_of
 from sendroute.model.finding import Finding
 
 _KEY = r"[a-z0-9-]+/[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
+_OBJECT = re.compile(r"\b(MailAccount|SMTPProfile|SendingDomain)/([a-z0-9-]+)/[a-z0-9.-]*[a-z0-9]")
+_NAMESPACE = re.compile(r"\bof namespace ([a-z0-9-]+)")
 _ACCOUNTS = re.compile(rf"\b([Aa])ccounts? ({_KEY}(?:(?:, | and ){_KEY})*)")
 
 
 def for_tenant(text: str, namespace: str) -> str:
-    """Remove the names of other tenants' accounts from a sentence.
+    """Remove the names of other tenants' accounts, objects and namespaces from a sentence.
 
     Args:
-        text: the sentence. It names an account of another namespace as ``account NAMESPACE/NAME``.
+        text: the sentence. It names what is in another namespace as ``account NAMESPACE/NAME``,
+            ``KIND/NAMESPACE/NAME`` or ``of namespace NAMESPACE``.
         namespace: that of the tenant.
 
     Returns:
-        The sentence with "another account" in their places.
+        The sentence with "another account" and the like in their places.
     """
 
     def renamed(match: re.Match[str]) -> str:
@@ -35,6 +38,11 @@ def for_tenant(text: str, namespace: str) -> str:
         others = "nother account" if len(keys) == 1 else "ccounts of other tenants"
         return f"{match[1]}{others}"
 
+    def is_own(match: re.Match[str], group: int, otherwise: str) -> str:
+        return match[0] if match[group] == namespace else otherwise
+
+    text = _OBJECT.sub(lambda it: is_own(it, 2, f"a {it[1]} of another tenant"), text)
+    text = _NAMESPACE.sub(lambda it: is_own(it, 1, "of another namespace"), text)
     return _ACCOUNTS.sub(renamed, text)
 
 
