@@ -445,7 +445,7 @@ def test_another_store_with_domains_of_its_own_stays_as_it_is(
         }
         for name in (f"{tenant}-example", "b-example")
     )
-    assert old["Ready"] == "True", "its mail goes on by the store that the relays have"
+    assert old["Ready"] == "True", "its mail continues by the store that the relays have"
     assert new["Ready"] == "False"
     events = cluster.get("events", "-n", tenant)["items"]
     [mismatch] = [it for it in events if it["reason"] == "StoreLineageMismatch"

@@ -41,8 +41,8 @@ def for_tenant(text: str, namespace: str) -> str:
     def is_own(match: re.Match[str], group: int, otherwise: str) -> str:
         return match[0] if match[group] == namespace else otherwise
 
-    text = _OBJECT.sub(lambda it: is_own(it, 2, f"a {it[1]} of another tenant"), text)
-    text = _NAMESPACE.sub(lambda it: is_own(it, 1, "of another namespace"), text)
+    text = _OBJECT.sub(lambda match: is_own(match, 2, f"a {match[1]} of another tenant"), text)
+    text = _NAMESPACE.sub(lambda match: is_own(match, 1, "of another namespace"), text)
     return _ACCOUNTS.sub(renamed, text)
 
 
