@@ -323,7 +323,12 @@ def test_an_alias_is_deleted_when_no_mail_can_take_it(served: tuple[Site, LoopPr
     looks = len(site.queue_reads())
     wait_until(lambda: len(site.queue_reads()) > looks)
     assert "p1r1" in site.rows("credentials")
-    site.queue(message.replace("A1", "B2"))
+    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        site.queue(message.replace("A1", "B2"))
+        wait_until(lambda: "p1r1" not in site.aliases(), "the alias goes first")
+        assert "p1r1" in site.rows("credentials"), "no alias is without its credential"
+        other.execute("ROLLBACK")
     agent.wait_for_log("Deleted 1 aliases")
     assert site.rows("credentials").keys() == {"p1r2", "p2r1", "m0r1"}
     assert "[p1r1]:587" not in site.rows("tls_policy")

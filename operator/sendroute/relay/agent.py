@@ -423,8 +423,11 @@ class Agent:
             return
         free = self._retired.free(retired, active, now)
         if free:
+            # The alias goes first, so that none leads to a host without its credential.
+            gone = frozenset(free)
+            kept = (pair for pair in self._tables.aliases() if pair[0] not in gone)
+            self._directory.write_aliases(kept)
             self._tables.forget(free)
-            self._aliases_due = True
             _log.info("Deleted %d aliases that no mail can take any more.", len(free))
 
     # Health

@@ -255,8 +255,8 @@ class Tables:
         return dict(zip(("in-use", "retired", "without-credential"), row or (), strict=True))
 
     def forget(self, aliases: Iterable[str]) -> None:
-        """Delete retired aliases with their credentials and TLS policies. The alias file is written
-        afterwards."""
+        """Delete retired aliases with their credentials and TLS policies. The alias file must not
+        have them any more."""
         with _damage(), self._transaction():
             for alias in aliases:
                 row = self._connection.execute(
