@@ -6,9 +6,10 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from sendroute.reconcile.saved_plan import is_saved_plan
+from sendroute.reconcile.saved_plan import SavedPlan, encode, is_saved_plan
 
 from .conftest import Program, account, domain, git, profile, write
 
@@ -313,6 +314,29 @@ NO_PLANS: dict[str, bytes] = {
 @pytest.mark.parametrize("case", NO_PLANS)
 def test_other_files_are_not_taken_for_saved_plans(case: str) -> None:
     assert not is_saved_plan(NO_PLANS[case])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"acme","acme"', '"sendroute-system","acme"'),
+        ('"acme","acme"', '"../acme","acme"'),
+        ('"domain":"shop.example.com"', r'"domain":"shop\n.example.com"'),
+        ('"domain":"shop.example.com"', '"domain":"=cmd()"'),
+        ('"nano"', r'"na\u001b[31m"'),
+    ],
+)
+def test_a_saved_plan_with_names_that_no_manifest_can_have_is_refused(
+    before: str, after: str, sendroute: Program, saved: Path
+) -> None:
+    """The checksum is no signature: another program can write a correct one."""
+    content = saved.read_text()
+    assert before in content
+    forged = msgspec.json.decode(content.replace(before, after), type=SavedPlan)
+    saved.write_text(encode(forged))
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "a name that no manifest can have" in result.err) == (1, True), result
+    assert "No domains" in sendroute("routes").out
 
 
 def test_a_reformatted_saved_plan_is_refused_and_not_read_as_manifests(

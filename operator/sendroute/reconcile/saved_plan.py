@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
@@ -33,6 +33,8 @@ from sendroute.model.finding import (
 from sendroute.model.owner import PLATFORM, owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
+from sendroute.model.secret import PLATFORM_NAMESPACE
+from sendroute.model.stored_names import StoredDomain, StoredLabel, StoredLogin
 from sendroute.model.words import first_of
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
@@ -489,11 +491,47 @@ def decode(content: bytes, path: str) -> SavedPlan:
         raise unusable("invalid-value", path, "it is damaged") from error
     if saved.checksum != _checksum(saved):
         raise unusable("invalid-value", path, "it was changed after it was saved")
+    if not _has_names_of_manifests(saved):
+        raise unusable("invalid-value", path, "it holds a name that no manifest can have")
     return saved
 
 
 class _Version(Struct):
     format_version: str
+
+
+class _AccountNames(Struct):
+    namespace: StoredLabel
+    name: StoredLabel
+    plan: StoredLabel
+    profiles: list[StoredLabel]
+    domains: list[StoredDomain]
+    logins: list[StoredLogin]
+
+
+def _has_names_of_manifests(saved: SavedPlan) -> bool:
+    """Whether all names are in the form that reading manifests would have required: another program
+    may have written the file, with a correct checksum. Accounts that an error stops do not
+    change."""
+    plans = saved.platform.platform.plans if saved.platform is not None else ()
+    changing = [account for account in saved.accounts if account.key not in saved.stopped]
+    accounts = [
+        {
+            "namespace": account.key.namespace,
+            "name": account.key.name,
+            "plan": account.plan,
+            "profiles": list(account.profiles),
+            "domains": [domain.domain for domain in account.domains],
+            "logins": list(account.logins) if account.logins is not UNSET else [],
+        }
+        for account in changing
+    ]
+    try:
+        msgspec.convert([plan.name for plan in plans], list[StoredLabel])
+        msgspec.convert(accounts, list[_AccountNames])
+    except msgspec.ValidationError:
+        return False
+    return all(account.key.namespace != PLATFORM_NAMESPACE for account in changing)
 
 
 def _checksum(saved: SavedPlan) -> str:
