@@ -34,7 +34,8 @@ PLATFORM_SPEC = Platform(Managed(None, "smtp.example", (), MANAGED_RELAY), plans
 _PROGRAMS = {
     "postfix": 'if [ -s "$0.fails" ]; then cat "$0.fails" >&2; exit 1; fi\n'
     'date +%s.%N >> "$0.calls"\n',
-    "postqueue": 'cat "$0.answer" 2>/dev/null\ndate +%s.%N >> "$0.calls"\n',
+    "postqueue": 'while [ -e "$0.hangs" ]; do sleep 0.1; done\n'
+    'cat "$0.answer" 2>/dev/null\ndate +%s.%N >> "$0.calls"\n',
     "postconf": 'case "$*" in *queue_directory*) echo "$0.spool" ;; *) echo 3.7.11 ;; esac\n',
 }
 
@@ -199,6 +200,11 @@ class Site:
 
     def queue(self, *messages: str) -> None:
         (self._programs / "postqueue.answer").write_text("\n".join(messages))
+
+    def hang_queue(self, *, hangs: bool) -> None:
+        """Whether the listing of the queue ends."""
+        path = self._programs / "postqueue.hangs"
+        path.touch() if hangs else path.unlink()
 
     def close(self) -> None:
         for agent in self.agents:

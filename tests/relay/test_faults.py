@@ -333,3 +333,32 @@ def test_an_alias_is_deleted_when_no_mail_can_take_it(served: tuple[Site, LoopPr
     assert site.rows("credentials").keys() == {"p1r2", "p2r1", "m0r1"}
     assert "[p1r1]:587" not in site.rows("tls_policy")
     wait_until(lambda: "p1r1" not in site.aliases())
+
+
+def test_a_listing_of_the_queue_that_hangs_delays_no_revision(
+    served: tuple[Site, LoopProcess],
+) -> None:
+    site, agent = served
+    site.hang_queue(hangs=True)
+    before, after = profile("smtp.one.example"), profile("smtp.new.example")
+    tokens = {"one": site.token("one", after, "new")}
+    site.wait_until_served(site.commit(site.say.profile("one", before, after), tokens=tokens))
+    path = site.tables / "tables.sqlite"
+    with closing(sqlite3.connect(path, timeout=10)) as other, other:
+        other.execute("UPDATE nexthop SET retired = retired - 100 WHERE alias = 'p1r1'")
+    wait_until(lambda: _children(agent.pid), "the queue is listed")
+    revision = site.commit(site.create("late.example", via("two")))
+    wait_until(lambda: site.sql("SELECT revision FROM served") == [(revision,)])
+    assert _children(agent.pid), "it is still listed"
+    assert "p1r1" in site.aliases()
+    site.hang_queue(hangs=False)
+    agent.wait_for_log("Deleted 1 aliases")
+
+
+def _children(pid: int) -> list[str]:
+    """The processes that a process started (proc(5))."""
+    return [
+        child
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]

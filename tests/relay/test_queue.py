@@ -69,3 +69,9 @@ def test_an_alias_that_is_in_use_again_starts_over() -> None:
     assert aliases.free({"p1r1": 1000.0}, frozenset({"A"}), 1100) == []
     assert aliases.free({}, frozenset({"A"}), 1110) == []
     assert aliases.free({"p1r1": 1200.0}, frozenset({"B"}), 1300) == []
+
+
+def test_an_alias_that_was_in_use_between_two_slow_readings_starts_over() -> None:
+    aliases = RetiredAliases()
+    assert aliases.free({"p1r1": 1000.0}, frozenset({"A"}), 1070) == []
+    assert aliases.free({"p1r1": 1080.0}, frozenset({"B"}), 1150) == []

@@ -29,7 +29,7 @@ from sendroute.relay.directory import RelayDirectory
 from sendroute.relay.event_log import EventLog
 from sendroute.relay.metrics import Metrics
 from sendroute.relay.protocols import Decrypt, Keys, MailServer, RelayStore
-from sendroute.relay.queue import RetiredAliases
+from sendroute.relay.queue import QueueReader, RetiredAliases
 from sendroute.relay.tables import (
     DamagedTablesError,
     ReassignedAliasError,
@@ -103,6 +103,11 @@ class Agent:
         self._report_at = 0.0
         self._housekeeping_at = 0.0
         self._retired = RetiredAliases()
+        self._queue = (
+            QueueReader(options.server.active_messages, self._wakeups.put)
+            if options.server is not None
+            else None
+        )
         self._used_keys: object = None
         self._head: Head | None = None
         self._counted: Head | None = None
@@ -136,6 +141,7 @@ class Agent:
             self._reload()
             self._report()
             self._keep_house()
+            self._free_aliases()
             self._write_aliases()  # what it found
             self._tables_up()
         except DamagedTablesError:
@@ -393,7 +399,7 @@ class Agent:
             self._event_log.report.update(problem.findings)
 
     def _keep_house(self) -> None:
-        """Check the file, delete aliases that no mail can take any more, and read everything if
+        """Check the file, look which aliases no mail can take any more, and read everything if
         there are other keys."""
         now = time.monotonic()
         if self._tables is None or now < self._housekeeping_at:
@@ -401,7 +407,9 @@ class Agent:
         self._housekeeping_at = now + _HOUSEKEEPING
         self._tables.check_file()
         self._aliases_due = True  # another program may have changed the alias file
-        self._free_aliases()
+        retired = self._tables.retired()
+        if self._queue is not None and self._retired.due(retired, time.time()):
+            self._queue.start(retired)
         if self._tables.unusable():
             keys, _ = self._read_keys()
             if keys is not None and keys != self._used_keys:
@@ -414,21 +422,19 @@ class Agent:
             self._counted = served.head
 
     def _free_aliases(self) -> None:
-        assert self._tables is not None  # noqa: S101 - the caller checks it
-        retired, now = self._tables.retired(), time.time()
-        if self._options.server is None or not self._retired.due(retired, now):
+        """Delete aliases that no mail can take any more, if the queue was read."""
+        reading = self._queue.ended() if self._queue is not None else None
+        if reading is None or reading.active is None or self._tables is None:
             return
-        active = self._options.server.active_messages()
-        if active is None:
-            return
-        free = self._retired.free(retired, active, now)
-        if free:
+        free = self._retired.free(reading.retired, reading.active, reading.at)
+        now = self._tables.retired()  # it may be in use again
+        gone = {alias for alias in free if now.get(alias) == reading.retired[alias]}
+        if gone:
             # The alias goes first, so that none leads to a host without its credential.
-            gone = frozenset(free)
             kept = (pair for pair in self._tables.aliases() if pair[0] not in gone)
             self._directory.write_aliases(kept)
-            self._tables.forget(free)
-            _log.info("Deleted %d aliases that no mail can take any more.", len(free))
+            self._tables.forget(gone)
+            _log.info("Deleted %d aliases that no mail can take any more.", len(gone))
 
     # Health
 
