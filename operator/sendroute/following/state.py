@@ -105,12 +105,12 @@ def _own_directory(directory: Path) -> int:
     run programs, and who may write it can replace what is in it at any time.
 
     Raises:
-        OSError: it is a symbolic link, or belongs to another user.
+        OSError: it is a symbolic link, or belongs to another user than this one and root.
     """
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(opened)
-        if status.st_uid != os.geteuid():
+        if status.st_uid not in (os.geteuid(), 0):
             raise PermissionError(errno.EPERM, f"{directory.name} in it belongs to another user")
         if status.st_mode & 0o022:  # kubelet adds rights of the group (fsGroup)
             os.fchmod(opened, 0o700)
