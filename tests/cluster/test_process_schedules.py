@@ -180,6 +180,7 @@ class Run:
 
     def __init__(self, servers: Servers, home: Path, *, elects: bool) -> None:
         self._servers = servers
+        self.due = 0  # changes that the history must hold after this step
         self._database: psycopg.Connection[Any] | None = None
         with servers.plane_lock:
             namespace = servers.plane.create_namespace("processes")
@@ -301,6 +302,7 @@ class Run:
         self.do(lambda _: self.tenant.delete_secret())
         yield
         time.sleep(seconds)
+        assert self.count() < self.due, "a profile was saved without its Secret"
         self.do(lambda _: self.tenant.create_secret())
 
 
@@ -317,7 +319,7 @@ def fault(run: Run, kind: str, draw: random.Random) -> Iterator[None]:
         with run.without_store(later):
             yield
     elif kind == "secret":
-        with run.without_secret(later):
+        with run.without_secret(1 + later):  # longer than an account takes to settle
             yield
     elif kind == "paused":
         with run.paused_leader():
@@ -352,15 +354,14 @@ def play(servers: Servers, seed: int, home: Path) -> None:
     """Play the scenario with the faults of a seed, and compare the history step by step."""
     draw = random.Random(f"moments {seed}")
     elects, faults = plan_of(seed)
-    count = 0
     with Run(servers, home, elects=elects) as run:
         run.do(lambda _: run.tenant.create_secret())
         for number, (step, changes) in enumerate(zip(STEPS, servers.expected, strict=True)):
             kind = faults.get(number)
+            run.due += len(changes)
             with fault(run, kind, draw) if kind is not None else nullcontext():
                 run.do(step.do)
-            count += len(changes)
-            run.until(lambda count=count: run.count() >= count)  # type: ignore[misc]
+            run.until(lambda: run.count() >= run.due)
         with servers.database_lock, servers.plane_lock:
             run.until(run.statuses_are_right)
     with servers.database_lock:
