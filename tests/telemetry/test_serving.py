@@ -137,6 +137,21 @@ def test_no_page_names_the_version_of_python(url: str, page: str) -> None:
         assert client.getresponse().headers.get_all("Server") == ["sendroute"]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200,
+        b"GET / HTTP/9.9",
+    ],
+    ids=["a long path", "many headers", "another version"],
+)
+def test_no_answer_to_invalid_http_names_the_version_of_python(url: str, sent: bytes) -> None:
+    with socket.create_connection(address_of(url), LONG) as client:
+        client.sendall(sent + b"\r\n\r\n")
+        assert b"Python" not in client.recv(4096)
+
+
 def test_registries_are_independent() -> None:
     for _ in range(2):
         Counter("sendroute_reconciles", "Reconciles.", registry=registry())

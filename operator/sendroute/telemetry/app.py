@@ -9,6 +9,9 @@ from sendroute.telemetry.health import Answer, Health
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+SERVER = "sendroute"
+"""The name of the server in its answers."""
+
 
 def application(health: Health, registry: "CollectorRegistry") -> WSGIApplication:
     """Create the WSGI application. Health pages answer 200 or 503 with one line of plain text;
@@ -39,7 +42,7 @@ def _named(start: StartResponse) -> StartResponse:
     """Names the server. Otherwise wsgiref gives its own version and that of Python."""
 
     def named(status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Any:
-        return start(status, [*headers, ("Server", "sendroute")], error)
+        return start(status, [*headers, ("Server", SERVER)], error)
 
     return named
 

@@ -11,7 +11,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from sendroute.telemetry.app import application
+from sendroute.telemetry.app import SERVER, application
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.listen import listening, local_address
 
@@ -111,6 +111,10 @@ def _hang_up(request: socket.socket) -> None:
 
 class _Handler(WSGIRequestHandler):
     timeout = _CONNECTION_TIMEOUT
+
+    def version_string(self) -> str:
+        """For the answers of http.server itself, such as 414: without the version of Python."""
+        return SERVER
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         _log.debug(format, *args)
