@@ -152,22 +152,49 @@ def test_an_object_deleted_while_no_operator_runs_is_noticed(
     assert "drifted" not in operator.log, "a restart takes a deletion for drift"
 
 
-def test_a_route_that_another_process_assigned_is_put_back_as_drift(
-    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
-) -> None:
+def other_tree(directory: Path, tenant: str) -> Path:
+    """A file in which the tenant's domain is not routed."""
     other = [
         PLATFORM,
         account(namespace=tenant),
         domain("a.example", tenant, route={"unconfigured": {}}),
     ]
-    file = tmp_path / "other.yaml"
+    file = directory / "other.yaml"
     file.write_text("---\n".join(json.dumps(document) + "\n" for document in other))
+    return file
+
+
+def test_a_route_that_another_process_assigned_is_put_back_as_drift(
+    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
+) -> None:
+    file = other_tree(tmp_path, tenant)
     with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
         cluster.apply(account(namespace=tenant), domain("a.example", tenant, route={"managed": {}}))
         eventually(lambda: routes(store) == {"a.example": "managed"})
         sendroute("apply", file, "--auto-approve", store=store)
         eventually(lambda: "drifted" in operator.log)
         assert routes(store) == {"a.example": "managed"}
+        assert "is contested" not in operator.log, "it was changed once"
+        for times in (2, 3):
+            sendroute("apply", file, "--auto-approve", store=store)
+            eventually(lambda times=times: operator.log.count("drifted") == times)  # type: ignore[misc]
+        eventually(lambda: "is contested" in operator.log)
+        assert "contested-account" in sendroute("status", "-o", "json", store=store)
+
+
+def test_what_stays_as_another_process_left_it_is_logged_and_is_no_drift(
+    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
+) -> None:
+    file = other_tree(tmp_path, tenant)
+    with running(cluster.kubeconfig, store, "--no-leader-election") as operator:
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: routes(store) == {"a.example": "managed"})
+        sendroute("apply", file, "--auto-approve", store=store)
+        eventually(lambda: "was changed by another process" in operator.log)
+        assert "a.example stays on unconfigured" in operator.log
+        assert routes(store) == {"a.example": "unconfigured"}
+        assert operator.stop() == 0, operator.log
+    assert "drifted" not in operator.log
 
 
 def test_an_object_deleted_behind_a_410_is_noticed(

@@ -15,6 +15,7 @@ from sendroute.model.account_status import (
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Severity
 from sendroute.model.followed_source import FollowedSource
+from sendroute.model.provenance import AccountRevision
 from sendroute.model.remedy import Approve, Configure, Setting
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.record import Store
@@ -135,12 +136,14 @@ def test_commit_of_an_account_removes_its_status(store: Store, say: Say, other: 
 def test_changed_since_lists_the_changed_accounts(store: Store, say: Say, other: Say) -> None:
     first = store.commit([say.start("a.example.com")], None, say.provenance)
     second = store.commit([other.start("b.example.com")], None, say.provenance)
-    assert store.changed_since(0) == {say.key: first, other.key: second}
-    assert store.changed_since(first) == {other.key: second}
+    by = (say.provenance.actor, say.provenance.source_commit)
+    of_other = {other.key: AccountRevision(second, *by)}
+    assert store.changed_since(0) == {say.key: AccountRevision(first, *by)} | of_other
+    assert store.changed_since(first) == of_other
     before = DomainState(MANAGED, Origin.DEFAULT)
     third = store.commit(
         [say.plan(first, say.domain("a.example.com", before, say.through("ses")))],
         None,
         say.provenance,
     )
-    assert store.changed_since(second) == {say.key: third}
+    assert store.changed_since(second) == {say.key: AccountRevision(third, *by)}

@@ -27,6 +27,7 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.runtime.account_log import AccountLog
+from sendroute.runtime.contests import Contests
 from sendroute.runtime.followed_store import FollowedStore
 from sendroute.runtime.schedule import DueAccounts
 from sendroute.runtime.stop import ThreadStop
@@ -72,7 +73,8 @@ class Operator:
         self._queue = AccountQueue(options.times, adapters.random, time.monotonic())
         handle = StoreHandle(self._open_store, self._wakeups.put, adapters.random)
         store_log = TransitionLog("The store answers again.", logging.ERROR, adapters.advise)
-        self._store = FollowedStore(handle, metrics, store_log)
+        contests = Contests(options.times.interval, adapters.random)
+        self._store = FollowedStore(handle, metrics, store_log, contests)
         self._shown = Shown(adapters.reporter)
         self._account_log = AccountLog(adapters.advise)
         self._round_log = TransitionLog("Rounds succeed again.", logging.ERROR, adapters.advise)
@@ -222,7 +224,8 @@ class Operator:
         """The time of the next work, if nothing wakes the operator before."""
         times = [time.monotonic() + self._options.times.heartbeat]
         if self._has_begun and self._leads:
-            times += [self._queue.next(), self._secrets_at]
+            contested_at = self._store.changes.contests.next()
+            times += [self._queue.next(), self._secrets_at, contested_at]
         if not self._store.handle.is_up:
             times.append(self._store.handle.retry_at)
         return min(times)
@@ -331,7 +334,9 @@ class Operator:
                 self._round_failed(self._mismatch)
                 return
             done = Round(store, inputs, self._adapters, round_options).run()
-            statuses = store.account_statuses()
+            statuses = self._store.round_completed(
+                store, head, done.result, done.edited, done.before
+            )
             self._shown.round_completed(store, self._state, done, statuses)
         except ProblemError as problem:
             if any(item.code == Code.LEADER_REPLACED for item in problem.findings):
@@ -344,10 +349,9 @@ class Operator:
         now = time.monotonic()
         self._queue.reconciled(due, done.states, done.reconciled, now, now - started)
         self._unchanged |= done.reconciled
-        self._store.changes.record_round(head, done.result, done.before, statuses)
         self._round_log.update(())
         self._account_log.round_completed(
-            done.result, done.drifted, done.voided_approvals, statuses
+            done.result, done.drifted, done.recorded, done.voided_approvals, statuses
         )
         self._metrics.round_completed(
             done.result, due.accounts, done.drifted, now - started, time.time()

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.desired import AccountKey
+from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import Owner
-from sendroute.model.provenance import Head, Provenance
+from sendroute.model.provenance import AccountRevision, Head, Provenance
 from sendroute.model.records import RouteRow
 from sendroute.model.secret import SecretRef
 from sendroute.reconcile.protocols import Tester
@@ -32,9 +33,13 @@ class OperatorStore(Record, WatchedStore, Protocol):
         """The accounts in the store, in order."""
         ...
 
-    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
         """The accounts that were changed after ``revision``, with the last revision that changed
         each. Removed accounts are left out."""
+        ...
+
+    def followed_sources(self) -> tuple[FollowedSource, ...]:
+        """What loops follow, in the order of the sources' names."""
         ...
 
     def routes(

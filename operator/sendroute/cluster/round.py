@@ -2,7 +2,7 @@
 commit the rest."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -25,6 +25,8 @@ from sendroute.reconcile.rounds import (
     CountingRecord,
     commit_round,
     drifted,
+    left_open,
+    recorded,
     request_for,
     round_reconciler,
 )
@@ -60,7 +62,9 @@ class RoundDone(Struct, frozen=True):
     """A completed round. ``reconciled`` are the accounts that were committed or had nothing to
     commit, ``waiting`` those that wait for other objects, with the reason and the plan. ``before``
     are the account statuses before, ``drifted`` counts the changes that put something back,
-    ``tested`` are the profiles of each account whose connection test passed."""
+    ``recorded`` are the sentences about what stays as another process left it, ``edited`` are the
+    accounts whose objects had changed, ``tested`` are the profiles of each account whose connection
+    test passed."""
 
     result: Result
     assessment: Assessment
@@ -69,6 +73,8 @@ class RoundDone(Struct, frozen=True):
     reconciled: frozenset[Owner]
     waiting: Mapping[AccountKey, tuple[str, AccountPlan]]
     drifted: Mapping[AccountKey, int]
+    recorded: Mapping[AccountKey, Sequence[str]]
+    edited: Set[AccountKey]
     tested: Mapping[AccountKey, frozenset[str]]
 
     @property
@@ -113,8 +119,8 @@ class Round:
         result, assessment = commit_round(
             reconciler, record, planned, statuses, options.actor, options.stop
         )
-        unknown = {account.key for account in result.accounts} - self._inputs.unchanged
-        repaired = drifted(result, unknown | statuses.keys())
+        edited = {account.key for account in result.accounts} - self._inputs.unchanged
+        explained = edited | left_open(statuses)
         reconciled = {account.key for account in result.accounts} | (owners or frozenset())
         if owners is None:
             reconciled |= {*state.mentioned, PLATFORM}
@@ -125,7 +131,9 @@ class Round:
             planned.current,
             frozenset(reconciled - self._deferred),
             self._waiting,
-            repaired,
+            drifted(result, explained),
+            recorded(result, explained),
+            edited,
             _tested(planned),
         )
 

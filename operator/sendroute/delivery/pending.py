@@ -14,6 +14,7 @@ _VERBS = {
     StatusReason.FAILED: "failed",
     StatusReason.REFUSED: "waits for an edit or a confirmation",
     StatusReason.SKIPPED: "is applied in part",
+    StatusReason.CONTESTED: "is contested by another writer",
 }
 
 

@@ -8,12 +8,11 @@ from sendroute.loop.rounds import RoundResult
 from sendroute.loop.served_trees import Candidate
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.owner import Owner
-from sendroute.model.words import counted, first_of
+from sendroute.model.words import counted
 from sendroute.runtime.account_log import AccountLog
 from sendroute.runtime.transition_log import Advise, TransitionLog
 
 _log = logging.getLogger(__name__)
-_LISTED = 5
 
 
 class EventLog:
@@ -44,17 +43,10 @@ class EventLog:
         self, round_result: RoundResult, statuses: Mapping[Owner, AccountStatus]
     ) -> None:
         """Log what a round changed. ``statuses`` are those of all accounts after the round."""
-        for key, messages in round_result.recorded.items():
-            _log.warning(
-                "Account %s was changed by another process. Nothing is put back without a declared"
-                " route: %s",
-                key,
-                first_of(messages, _LISTED).replace("., ", "; "),
-                extra={"namespace": key.namespace, "account": key.name},
-            )
         self._accounts.round_completed(
             round_result.result,
             round_result.drifted,
+            round_result.recorded,
             round_result.assessment.voided_approvals,
             statuses,
             commit=round_result.served.tree.commit,

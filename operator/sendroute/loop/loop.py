@@ -21,6 +21,7 @@ from sendroute.model.codes import Trait, has_trait
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
+from sendroute.runtime.contests import Contests
 from sendroute.runtime.followed_store import FollowedStore
 from sendroute.runtime.health import Health
 from sendroute.runtime.schedule import DueAccounts, Schedule
@@ -66,7 +67,9 @@ class Loop:
         self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
         handle = StoreHandle(open_store, self._wakeups.put, random)
-        self._store = FollowedStore(handle, metrics, self._event_log.store)
+        contests = Contests(intervals.interval, random)
+        log = self._event_log.store
+        self._store = FollowedStore(handle, metrics, log, contests, source.name)
         self._served: Candidate | None = None
         self._source = source
 
@@ -100,7 +103,8 @@ class Loop:
 
     def _next_at(self) -> float:
         """The time of the next work, if nothing wakes the loop before."""
-        times = [self._poller.due_at, time.monotonic() + _HEARTBEAT]
+        contested_at = self._store.changes.contests.next()
+        times = [self._poller.due_at, contested_at, time.monotonic() + _HEARTBEAT]
         if self._trees.has_tree:
             times.append(self._schedule.next())
         if not self._store.handle.is_up:
@@ -137,7 +141,11 @@ class Loop:
                 store = self._store.handle.get()
                 head = store.head()
             round_result = run_round(store, self._trees, due, self._options)
-            statuses = store.account_statuses() if isinstance(round_result, RoundResult) else {}
+            statuses: dict[Owner, AccountStatus] = {}
+            if isinstance(round_result, RoundResult):
+                statuses = self._store.round_completed(
+                    store, head, round_result.result, round_result.edited, round_result.before
+                )
         except ProblemError as problem:
             self._round_failed()
             if any(has_trait(finding.code, Trait.STORE) for finding in problem.findings):
@@ -147,15 +155,12 @@ class Loop:
                 self._event_log.round.update(problem.findings)
             return
         self._store.up()
-        changes = self._store.changes
         match round_result:
             case RoundResult():
-                changes.record_round(head, round_result.result, round_result.before, statuses)
                 self._round_succeeded(round_result, statuses, time.monotonic() - started)
             case StoreMismatch(findings):
-                if (
-                    self._store.changes.seen is None
-                ):  # a commit may fix the store before the next round
+                changes = self._store.changes
+                if changes.seen is None:  # a commit may fix the store before the next round
                     changes.seen = head
                 self._round_failed()
                 self._event_log.round.update(findings)

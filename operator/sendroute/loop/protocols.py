@@ -5,7 +5,7 @@ from typing import Protocol
 
 from sendroute.model.desired import AccountKey
 from sendroute.model.followed_source import FollowedSource
-from sendroute.model.provenance import Head
+from sendroute.model.provenance import AccountRevision, Head
 from sendroute.reconcile.record import Record
 from sendroute.runtime.wakeup import WatchedStore
 
@@ -22,7 +22,7 @@ class LoopStore(Record, WatchedStore, Protocol):
         """The accounts in the store, in order."""
         ...
 
-    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
         """The accounts that were changed after ``revision``, with the last revision that changed
         each. Removed accounts are left out."""
         ...

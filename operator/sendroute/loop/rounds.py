@@ -19,6 +19,7 @@ from sendroute.reconcile.rounds import (
     CountingRecord,
     commit_round,
     drifted,
+    left_open,
     recorded,
     request_for,
     round_reconciler,
@@ -44,7 +45,8 @@ class RoundResult(Struct, frozen=True):
     ``due`` are the reconciled accounts, ``result`` the outcome of each, ``before`` the account
     statuses before. ``adopted`` is true if the tree differs from the previous one. ``drifted``
     counts the changes of each account whose manifests and platform had not changed, ``recorded``
-    are the sentences about what stays as another process left it.
+    are the sentences about what stays as another process left it. ``edited`` are the accounts
+    whose manifests had changed.
     """
 
     served: Candidate
@@ -54,7 +56,8 @@ class RoundResult(Struct, frozen=True):
     result: Result
     assessment: Assessment
     drifted: Mapping[AccountKey, int]
-    recorded: Mapping[AccountKey, Sequence[str]] = {}
+    recorded: Mapping[AccountKey, Sequence[str]]
+    edited: Set[AccountKey]
 
     @property
     def states(self) -> dict[Owner, RoundState]:
@@ -108,11 +111,19 @@ def run_round(
         )
         # Not earlier, because a failed round is repeated, with all changes.
         adopted = trees.adopt(candidate)
-        explained = None if edited is None else edited | statuses.keys()
-        repaired = {} if explained is None else drifted(result, explained)
-        kept = {} if explained is None else recorded(result, explained)
+        if edited is None:
+            edited = {outcome.key for outcome in result.accounts}
+        explained = edited | left_open(statuses)
         return RoundResult(
-            candidate, adopted, due_now, statuses, result, assessment, repaired, kept
+            candidate,
+            adopted,
+            due_now,
+            statuses,
+            result,
+            assessment,
+            drifted(result, explained),
+            recorded(result, explained),
+            edited,
         )
     return StoreMismatch(findings)
 

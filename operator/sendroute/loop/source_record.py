@@ -25,7 +25,7 @@ class SourceRecord:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self._served: Candidate | None = None
         self._written: FollowedSource | None = None
 
@@ -71,7 +71,7 @@ class SourceRecord:
         if self._written is None:
             return
         if self._written.since is None:
-            store.forget_followed_source(self._name)
+            store.forget_followed_source(self.name)
             return
         now = datetime.now(UTC).replace(microsecond=0)
         store.write_followed_source(replace(self._written, seen_at=now, stopped_at=now))
@@ -79,4 +79,4 @@ class SourceRecord:
     def _stored(self, store: LoopStore) -> FollowedSource:
         """What an earlier process recorded: a restart does not begin to serve again."""
         known = {source.name: source for source in store.followed_sources()}
-        return known.get(self._name, FollowedSource(self._name))
+        return known.get(self.name, FollowedSource(self.name))

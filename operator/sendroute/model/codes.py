@@ -948,6 +948,15 @@ class Code(StrEnum):
         "The answer was not yes, or no terminal was there to ask on.",
         "Confirm the change, or confirm it in advance.",
     )
+    CONTESTED_ACCOUNT = (
+        "contested-account",
+        _WARN,
+        _OPERATOR,
+        "Another writer changes an account back each time that it is put back.",
+        "Two loops, or a loop and a job, apply different manifests or secrets to one store.",
+        "Stop one of the two, or give both the same manifests and secrets.",
+        Trait.NEEDS_STORE,
+    )
     STALE_PLAN = (
         "stale-plan",
         _REFUSED,

@@ -14,6 +14,14 @@ class Provenance(Struct, frozen=True):
     source_commit: str | None = None
 
 
+class AccountRevision(Struct, frozen=True):
+    """The last revision that changed an account, and who made it from which commit."""
+
+    revision: int
+    actor: str
+    source_commit: str | None = None
+
+
 class Head(Struct, frozen=True):
     """A revision of a store. ``commit_id`` identifies the commit in every copy of the store, also
     if its number differs there; None if an older version of Sendroute made the commit."""

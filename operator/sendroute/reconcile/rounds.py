@@ -10,7 +10,7 @@ from typing import Protocol, assert_never
 
 from msgspec.structs import replace
 
-from sendroute.model.account_status import AccountStatus
+from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.change import (
     AccountChange,
     AccountPlan,
@@ -205,13 +205,27 @@ def commit_round(
     return applied.result, applied.assessment
 
 
+def left_open(statuses: AccountStatuses) -> frozenset[Owner]:
+    """The accounts that an earlier round left open, so that a change of them may be no drift.
+
+    Args:
+        statuses: the account statuses before a round.
+
+    Returns:
+        The accounts. One that another writer contests was applied completely each time.
+    """
+    return frozenset(
+        owner for owner, status in statuses.items() if status.reason is not StatusReason.CONTESTED
+    )
+
+
 def drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
     """Count the changes that put something back.
 
     Args:
         result: what a round did.
         explained: accounts whose changes have another reason: their manifests changed, or they had
-            a status.
+            a status (:func:`left_open`).
 
     Returns:
         The number of changes by account. A rotated secret puts nothing back.

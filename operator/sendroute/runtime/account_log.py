@@ -2,7 +2,7 @@
 begins, when it changes and when it ends, and not again in every round."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sendroute.model.account_status import AccountStatus, StatusReason
@@ -10,15 +10,17 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, no_positions
 from sendroute.model.outcome import Result
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.model.words import counted
+from sendroute.model.words import counted, first_of
 from sendroute.runtime.transition_log import Advise, finding_text
 
 _log = logging.getLogger(__name__)
+_LISTED = 5
 _VERBS = {
     StatusReason.HELD_BACK: "is held back",
     StatusReason.FAILED: "failed",
     StatusReason.REFUSED: "waits",
     StatusReason.SKIPPED: "is skipped in part",
+    StatusReason.CONTESTED: "is contested",
 }
 
 
@@ -34,6 +36,7 @@ class AccountLog:
         self,
         result: Result,
         repaired: Mapping[AccountKey, int],
+        recorded: Mapping[AccountKey, Sequence[str]],
         voided_approvals: Iterable[AccountStatus],
         statuses: Mapping[Owner, AccountStatus],
         *,
@@ -45,11 +48,20 @@ class AccountLog:
         Args:
             result: what the round did.
             repaired: the changes that repaired drift, by account.
+            recorded: the sentences about what stays as another process left it, by account.
             voided_approvals: the approvals that no longer hold.
             statuses: those of all accounts after the round.
             commit: the commit of the manifests.
             locate: finds the positions of findings.
         """
+        for key, messages in recorded.items():
+            _log.warning(
+                "Account %s was changed by another process. Nothing is put back without a declared"
+                " route: %s",
+                key,
+                first_of(messages, _LISTED).replace("., ", "; "),
+                extra=_fields(key) | {"commit": commit},
+            )
         for key, count in repaired.items():
             _log.warning(
                 "Account %s had drifted: repaired with %s.",

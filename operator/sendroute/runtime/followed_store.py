@@ -1,15 +1,19 @@
 """The store of a process that runs for long: whether it answers, and what others changed in it."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from sendroute.model.account_status import AccountStatus
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
+from sendroute.model.followed_source import FollowedSource
+from sendroute.model.outcome import Result
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
+from sendroute.runtime.contests import Contests
 from sendroute.runtime.metrics import RoundMetrics
 from sendroute.runtime.store_changes import ChangingStore, StoreChanges
 from sendroute.runtime.transition_log import TransitionLog
@@ -21,6 +25,16 @@ class SharedStore(WatchedStore, ChangingStore, Protocol):
 
     def head(self) -> Head:
         """The latest commit of the store."""
+        ...
+
+    def followed_sources(self) -> tuple[FollowedSource, ...]:
+        """What loops follow, in the order of the sources' names."""
+        ...
+
+    def write_account_statuses(
+        self, written: Sequence[AccountStatus], cleared: Collection[Owner]
+    ) -> None:
+        """Insert, replace and delete statuses, without a new revision."""
         ...
 
 
@@ -37,11 +51,20 @@ class Looked(NamedTuple):
 
 class FollowedStore(Generic[S]):
     """Logs and measures whether the store answers. For one thread, like ``handle``, which opens
-    and closes it. ``changes`` is what others did since the last round."""
+    and closes it. ``changes`` is what others did since the last round. ``source`` is what this
+    process follows, as the store names it."""
 
-    def __init__(self, handle: StoreHandle[S], metrics: RoundMetrics, log: TransitionLog) -> None:
+    def __init__(
+        self,
+        handle: StoreHandle[S],
+        metrics: RoundMetrics,
+        log: TransitionLog,
+        contests: Contests,
+        source: str | None = None,
+    ) -> None:
         self.handle = handle
-        self.changes = StoreChanges()
+        self.changes = StoreChanges(contests)
+        self._source = source
         self._metrics = metrics
         self._log = log
         self._write_failed = False  # only a round shows whether the store can be written again
@@ -72,6 +95,8 @@ class FollowedStore(Generic[S]):
                 prepare(store)
                 head = store.head()
                 accounts = self.changes.by_others(store, head, served)
+                if self.changes.seen not in (None, head):
+                    self._show_contests(store, self.changes.statuses)
         except ProblemError as problem:
             self.down(problem.findings)
             return None
@@ -82,6 +107,46 @@ class FollowedStore(Generic[S]):
             self.changes.advance(head)
             self._metrics.revision(head.revision)
         return Looked(accounts, was_down)
+
+    def round_completed(
+        self,
+        store: S,
+        head: Head,
+        result: Result,
+        edited: Collection[AccountKey],
+        before: Mapping[Owner, AccountStatus],
+    ) -> dict[Owner, AccountStatus]:
+        """A round is complete: record it, and show which accounts are contested.
+
+        Args:
+            store: the store.
+            head: its head before the round.
+            result: what the round did.
+            edited: the accounts whose manifests had changed.
+            before: the account statuses before.
+
+        Returns:
+            The account statuses now.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        after = dict(store.account_statuses())
+        self.changes.record_round(head, result, edited, before, after)
+        self.changes.statuses = self._show_contests(store, after)
+        return dict(self.changes.statuses)
+
+    def _show_contests(
+        self, store: S, stored: Mapping[Owner, AccountStatus]
+    ) -> dict[Owner, AccountStatus]:
+        """Write the statuses of contested accounts. Returns all statuses with them."""
+        contests = self.changes.contests
+        if not contests.contested:
+            return dict(stored)
+        others = [item for item in store.followed_sources() if item.name != self._source]
+        written = contests.statuses(stored, others)
+        store.write_account_statuses(written, ())
+        return {**stored, **{status.key: status for status in written}}
 
     def up(self) -> None:
         """The store answered to everything that was asked."""

@@ -1,13 +1,16 @@
 """What other processes committed or approved since the last round."""
 
+import time
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
 from sendroute.model.account_status import AccountStatus, Approval
 from sendroute.model.desired import AccountKey
 from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import Owner
-from sendroute.model.provenance import Head
+from sendroute.model.provenance import AccountRevision, Head
+from sendroute.runtime.contests import Contests
 
 
 class ChangingStore(Protocol):
@@ -22,7 +25,7 @@ class ChangingStore(Protocol):
         """The accounts in the store, in order."""
         ...
 
-    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
         """The accounts that were changed after ``revision``, with the last revision that changed
         each. Removed accounts are left out."""
         ...
@@ -34,9 +37,11 @@ class ChangingStore(Protocol):
 
 class StoreChanges:
     """``seen`` is the revision up to which all commits are known, None before the first round.
-    ``statuses`` are the account statuses as they were read last."""
+    ``statuses`` are the account statuses as they were read last, ``contests`` the accounts that are
+    put back repeatedly."""
 
-    def __init__(self) -> None:
+    def __init__(self, contests: Contests) -> None:
+        self.contests = contests
         self.seen: Head | None = None
         self.statuses: dict[Owner, AccountStatus] = {}
         self._approvals: frozenset[tuple[Owner, Approval]] = frozenset()
@@ -45,7 +50,8 @@ class StoreChanges:
     def by_others(
         self, store: ChangingStore, head: Head, served: Collection[AccountKey]
     ) -> frozenset[Owner] | None:
-        """Find the accounts that another process committed or approved, or that the store lost.
+        """Find the accounts that another process committed or approved, or that the store lost,
+        without contested accounts that must wait.
 
         Args:
             store: read only if its head is not the one that was seen.
@@ -60,19 +66,24 @@ class StoreChanges:
             ProblemError: the store is unavailable.
         """
         if self.seen is None or self.seen == head:
-            return frozenset()
+            return self.contests.take_due(time.monotonic())
         if not store.contains(self.seen):
             return None
         changed = store.changed_since(self.seen.revision)
-        accounts: set[Owner] = {
-            key for key, revision in changed.items() if self._own_revisions.get(key) != revision
-        }
+        self.contests.changed(
+            {
+                key: last
+                for key, last in changed.items()
+                if self._own_revisions.get(key) != last.revision
+            }
+        )
         self.statuses = dict(store.account_statuses())
         approvals = _approvals(self.statuses)
-        accounts |= {owner for owner, _ in approvals - self._approvals}
+        approved = {owner for owner, _ in approvals - self._approvals}
         self._approvals |= approvals
-        accounts |= set(served) - set(store.accounts()) - self.statuses.keys()
-        return frozenset(accounts)
+        lost = set(served) - set(store.accounts()) - self.statuses.keys()
+        self.contests.changed(dict.fromkeys(lost))
+        return self.contests.take_due(time.monotonic()) | approved
 
     def advance(self, head: Head) -> None:
         """Mark every commit up to ``head`` as known. Does nothing before the first round."""
@@ -83,11 +94,12 @@ class StoreChanges:
         self,
         head: Head,
         result: Result,
+        edited: Collection[AccountKey],
         before: Mapping[Owner, AccountStatus],
         after: Mapping[Owner, AccountStatus],
     ) -> None:
-        """A round is complete: ``head`` is the store's before it, ``before`` and ``after`` are the
-        account statuses."""
+        """A round is complete: ``head`` is the store's before it, ``edited`` are the accounts whose
+        manifests had changed, ``before`` and ``after`` are the account statuses."""
         self.seen = head
         self.statuses = dict(after)
         self._approvals = _approvals(before)
@@ -96,6 +108,12 @@ class StoreChanges:
             for outcome in result.accounts
             if outcome.outcome is Outcome.COMMITTED
         }
+        self.contests.reconciled(
+            {outcome.key: outcome.outcome for outcome in result.accounts},
+            edited,
+            time.monotonic(),
+            datetime.now(UTC),
+        )
 
 
 def _approvals(statuses: Mapping[Owner, AccountStatus]) -> frozenset[tuple[Owner, Approval]]:

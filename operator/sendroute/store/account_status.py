@@ -15,7 +15,7 @@ from sendroute.model.account_status import AccountStatus, Approval, StatusReason
 from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_named, owner_names
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import AccountRevision, Provenance
 from sendroute.model.words import actions_planned
 from sendroute.store import revisions
 from sendroute.store.bulk import chunks, insert_into
@@ -27,14 +27,20 @@ from sendroute.store.tables import account_status as table
 _KEY = (table.c.namespace, table.c.account)
 
 
-def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
+def changed_since(connection: Connection, number: int) -> dict[AccountKey, AccountRevision]:
     """The accounts that were changed after revision ``number``, with the last revision that changed
     each. Deleted accounts are left out."""
-    later = select(account.c.namespace, account.c.name, revision.c.number).join(
+    columns = (revision.c.number, revision.c.actor, revision.c.source_commit)
+    later = select(account.c.namespace, account.c.name, *columns).join(
         revision, account.c.revision == revision.c.id
     )
     rows = connection.execute(later.where(revision.c.number > number))
-    return {AccountKey(row.namespace, row.name): row.number for row in rows}
+    return {
+        AccountKey(row.namespace, row.name): AccountRevision(
+            row.number, row.actor, row.source_commit
+        )
+        for row in rows
+    }
 
 
 def read(connection: Connection) -> Iterator[AccountStatus]:

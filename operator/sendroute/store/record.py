@@ -21,7 +21,7 @@ from sendroute.model.export import StoreExport
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.nexthop import Alias
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.model.provenance import Head, Provenance
+from sendroute.model.provenance import AccountRevision, Head, Provenance
 from sendroute.model.records import (
     Endpoint,
     ExplainFacts,
@@ -342,7 +342,7 @@ class Store:
         replaced. Always true for PostgreSQL."""
         return self._identity == _identity(self.location)
 
-    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
         """The accounts that were changed after ``revision``, with the last revision that changed
         each. Deleted accounts are left out."""
         with self._reading() as connection:

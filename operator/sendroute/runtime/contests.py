@@ -1,0 +1,177 @@
+"""Which accounts another writer changes back each time that they are put back.
+
+Two loops over different manifests or secrets each take the work of the other for drift. A change by
+another writer is put back at once. Only if that happens several times in a row, each further time
+waits for longer. Pure: the times, in seconds of one monotonic clock, and the random numbers are
+passed in.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, reported
+from sendroute.model.codes import Code, finding
+from sendroute.model.desired import AccountKey
+from sendroute.model.followed_source import FollowedSource
+from sendroute.model.outcome import Outcome
+from sendroute.model.owner import Owner
+from sendroute.model.provenance import AccountRevision
+from sendroute.runtime.backoff import FIRST, Random
+
+_AT_ONCE = 3
+"""So many times in a row an account is put back at once; it is contested from the last of them."""
+_INTERVALS = 3
+_SHORTEST = 900.0
+"""A contest ends if nothing was put back for so many intervals, and for so many seconds."""
+
+
+class Contest(Struct, frozen=True):
+    """``count`` is how often an account was put back in a row, at ``last`` the last time.
+    ``writer`` changed it before, None if that is unknown. It is not put back again before
+    ``held_until``; it is contested since ``since``."""
+
+    count: int
+    last: float
+    writer: AccountRevision | None
+    held_until: float
+    since: datetime
+
+
+class Contests:
+    """The contests of one process, which reconciles everything every ``interval`` seconds."""
+
+    def __init__(self, interval: float, random: Random) -> None:
+        self._interval = interval
+        self._random = random
+        self._lasting = max(_INTERVALS * interval, _SHORTEST)
+        self._changed: dict[AccountKey, AccountRevision | None] = {}  # since they were reconciled
+        self._waiting: set[AccountKey] = set()  # of these, those that were not reported as due
+        self._contests: dict[AccountKey, Contest] = {}
+
+    def changed(self, accounts: Mapping[AccountKey, AccountRevision | None]) -> None:
+        """Another writer changed these accounts; None if it is unknown."""
+        self._changed |= accounts
+        self._waiting |= accounts.keys()
+
+    def take_due(self, now: float) -> frozenset[AccountKey]:
+        """The accounts that another writer changed, without those that must wait; each once."""
+        due = frozenset(key for key in self._waiting if self._held_until(key) <= now)
+        self._waiting -= due
+        return due
+
+    def next(self) -> float:
+        """When an account that another writer changed is due; never, without one."""
+        return min(map(self._held_until, self._waiting), default=math.inf)
+
+    def _held_until(self, key: AccountKey) -> float:
+        contest = self._contests.get(key)
+        return -math.inf if contest is None else contest.held_until
+
+    def reconciled(
+        self,
+        outcomes: Mapping[AccountKey, Outcome],
+        edited: Collection[AccountKey],
+        now: float,
+        at: datetime,
+    ) -> None:
+        """A round is complete.
+
+        Args:
+            outcomes: what it did to each account.
+            edited: those whose manifests had changed. An edit may end a contest.
+            now: the time.
+            at: the same time, aware, in UTC.
+        """
+        for key in edited:
+            self._contests.pop(key, None)
+        for key, outcome in outcomes.items():
+            if key in self._changed and key not in edited:
+                if outcome is Outcome.COMMITTED:
+                    self._put_back(key, now, at)
+                elif outcome is Outcome.UNCHANGED and self._is_its_writer(key):
+                    self._contests.pop(key)  # the two agree
+            self._changed.pop(key, None)
+            self._waiting.discard(key)
+        self._contests = {
+            key: contest
+            for key, contest in self._contests.items()
+            if now - contest.last <= self._lasting
+        }
+
+    def _is_its_writer(self, key: AccountKey) -> bool:
+        """Whether the writer that contested an account changed it last. A third one may have put
+        it back."""
+        contest, last = self._contests.get(key), self._changed[key]
+        if contest is None or contest.writer is None or last is None:
+            return False
+        return replace(contest.writer, revision=last.revision) == last
+
+    def _put_back(self, key: AccountKey, now: float, at: datetime) -> None:
+        before = self._contests.get(key)
+        count = 1 if before is None else before.count + 1
+        held_until, since = now, at
+        if count >= _AT_ONCE:
+            longest = min(self._interval, FIRST * 2.0 ** min(count - _AT_ONCE, 60))
+            held_until = now + longest * (1 + self._random()) / 2  # two loops do not keep in step
+        if before is not None and before.count >= _AT_ONCE:
+            since = before.since
+        self._contests[key] = Contest(count, now, self._changed[key], held_until, since)
+
+    @property
+    def contested(self) -> Mapping[AccountKey, Contest]:
+        """The accounts that were put back too often."""
+        return {
+            key: contest for key, contest in self._contests.items() if contest.count >= _AT_ONCE
+        }
+
+    def statuses(
+        self, stored: Mapping[Owner, AccountStatus], others: Collection[FollowedSource]
+    ) -> list[AccountStatus]:
+        """The statuses of contested accounts that differ from the stored ones. One with another
+        reason remains, because it names what a person must do.
+
+        Args:
+            stored: every status in the store.
+            others: what other loops follow.
+
+        Returns:
+            The statuses to write.
+        """
+        written = []
+        for key, contest in self.contested.items():
+            status = _status(key, contest, others)
+            old = stored.get(key)
+            if old is None or (
+                old.reason is StatusReason.CONTESTED and replace(old, since=contest.since) != status
+            ):
+                written.append(status)
+        return written
+
+
+def _status(key: AccountKey, contest: Contest, others: Collection[FollowedSource]) -> AccountStatus:
+    problem = finding(
+        "contested-account",
+        f"Account {key} is changed back each time that it is put back, by"
+        f" {_writer(contest.writer, others)}. It is put back with exponential backoff.",
+        hint=Code.CONTESTED_ACCOUNT.fix,
+        account=(key.namespace, key.name),
+    )
+    report = StatusReport((reported(problem),))
+    return AccountStatus(key, StatusReason.CONTESTED, report, contest.since)
+
+
+def _writer(writer: AccountRevision | None, others: Collection[FollowedSource]) -> str:
+    if writer is None:
+        return "another process"
+    names = [
+        source.name
+        for source in others
+        if source.stopped_at is None and source.commit == writer.source_commit
+    ]
+    commit = f" from commit {writer.source_commit}" if writer.source_commit else ""
+    follows = f" (a loop follows {', '.join(names)})" if names else ""
+    return f"{writer.actor}{commit}{follows}"

@@ -1,0 +1,100 @@
+"""Two writers with different trees on one store: each takes the work of the other for drift."""
+
+import time
+
+import pytest
+
+from .conftest import LoopProcess, Workspace, account, replace, wait_until
+
+CONTESTED = "Account acme/acme is contested"
+
+
+@pytest.fixture
+def on_store(workspace: Workspace, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace on SQLite, and on PostgreSQL."""
+    if store_url.startswith("postgresql"):
+        monkeypatch.setenv("SENDROUTE_STORE", store_url)
+        monkeypatch.setenv("SENDROUTE_KEY_FILE", str(workspace.directory / "sendroute.key"))
+        assert workspace.sendroute("init").returncode == 0
+    return workspace
+
+
+def _write_other_tree(workspace: Workspace) -> None:
+    """A tree in which the same domain has another route."""
+    other = workspace.directory / "other"
+    other.mkdir(exist_ok=True)
+    replace(other / "platform.yaml", (workspace.manifests / "platform.yaml").read_text())
+    replace(other / "acme.yaml", account("acme", "a.example.com", route="{unconfigured: {}}"))
+
+
+def _until_contested(workspace: Workspace) -> tuple[LoopProcess, LoopProcess]:
+    workspace.write_manifest("acme", account("acme", "a.example.com"))
+    _write_other_tree(workspace)
+    first = workspace.start()
+    first.wait_for_log("acme/acme", "committed")
+    second = workspace.start("other")
+    first.wait_for_log(CONTESTED)
+    second.wait_for_log(CONTESTED)
+    return first, second
+
+
+def test_two_loops_that_undo_each_other_say_so_once_and_slow_down(on_store: Workspace) -> None:
+    first, second = _until_contested(on_store)
+    drifted = "Account acme/acme had drifted"
+    first.wait_for_log(drifted, times=4)
+    fourth = time.monotonic()
+    first.wait_for_log(drifted, times=5)
+    assert time.monotonic() - fourth > 0.8, "the second wait is at least a second"
+    line = first.wait_for_log(CONTESTED)
+    assert line["code"] == "contested-account"
+    assert "a loop follows other" in line["message"], "it names the other source"
+    assert "a loop follows manifests" in second.wait_for_log(CONTESTED)["message"]
+    assert len(first.logged(CONTESTED)) == len(second.logged(CONTESTED)) == 1
+    assert not first.logged("is fully applied")
+
+    def shown() -> bool:
+        status = on_store.unsettled().get("acme")
+        return status is not None and status["findings"][0]["code"] == "contested-account"
+
+    wait_until(shown, "the status")
+    text = " ".join(on_store.sendroute("status").stdout.split())
+    assert "contested" in text
+    assert "is changed back each time that it is put back" in text
+
+
+def test_an_edit_that_agrees_with_the_other_writer_ends_a_contest(on_store: Workspace) -> None:
+    first, second = _until_contested(on_store)
+    on_store.write_manifest("acme", account("acme", "a.example.com", route="{unconfigured: {}}"))
+    first.wait_for_log("Account acme/acme is fully applied")
+    wait_until(lambda: not on_store.unsettled(), "the status is gone")
+    assert second.stop() == 0
+
+
+def test_another_account_is_put_back_at_once_while_one_is_contested(on_store: Workspace) -> None:
+    on_store.write_manifest("bolt", account("bolt", "b.example.com"))
+    first, second = _until_contested(on_store)
+    assert second.stop() == 0
+    replace(
+        on_store.directory / "other" / "bolt.yaml",
+        account("bolt", "b.example.com", route="{unconfigured: {}}"),
+    )
+    applied = on_store.sendroute("apply", "other", "--only", "bolt", "--auto-approve")
+    assert applied.returncode == 0, applied.stderr
+    first.wait_for_log("Account bolt/bolt had drifted")
+    assert not first.logged("Account bolt/bolt is contested")
+
+
+def test_a_job_that_applies_another_tree_is_put_back_at_once_the_first_times(
+    on_store: Workspace,
+) -> None:
+    on_store.write_manifest("acme", account("acme", "a.example.com"))
+    _write_other_tree(on_store)
+    loop = on_store.start("--interval", "1h")
+    loop.wait_for_log("acme/acme", "committed")
+    for time_applied in range(1, 4):
+        applied = on_store.sendroute("apply", "other", "--auto-approve")
+        assert applied.returncode == 0, applied.stderr
+        loop.wait_for_log("Account acme/acme had drifted", times=time_applied)
+        if time_applied < 3:
+            assert not loop.logged(CONTESTED)
+    loop.wait_for_log(CONTESTED)

@@ -1,0 +1,114 @@
+"""How long each further time waits that another writer's change is put back."""
+
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport
+from sendroute.model.desired import AccountKey
+from sendroute.model.followed_source import FollowedSource
+from sendroute.model.outcome import Outcome
+from sendroute.model.provenance import AccountRevision
+from sendroute.runtime.contests import Contests
+
+KEY = AccountKey("acme", "acme")
+OTHER = AccountKey("bolt", "bolt")
+WRITER = AccountRevision(7, "ci@build2", "1a2b3c4")
+AT = datetime(2026, 11, 29, tzinfo=UTC)
+INTERVAL = 300.0
+
+
+def contests() -> Contests:
+    return Contests(INTERVAL, lambda: 1.0)
+
+
+def put_back(these: Contests, now: float, outcome: Outcome = Outcome.COMMITTED) -> None:
+    these.changed({KEY: WRITER})
+    assert KEY in these.take_due(now)
+    these.reconciled({KEY: outcome}, (), now, AT)
+
+
+def fight(these: Contests, times: int) -> list[float]:
+    """The other writer changes the account as soon as it is put back. Returns the waits."""
+    now, waits = 0.0, []
+    for _ in range(times):
+        these.changed({KEY: WRITER})
+        then = max(now, these.next())
+        waits.append(then - now)
+        now = then
+        put_back(these, now)
+    return waits
+
+
+def test_the_waits_grow_up_to_the_interval() -> None:
+    waits = fight(contests(), 15)
+    assert waits[:7] == [0, 0, 0, 1, 2, 4, 8]
+    assert waits[-3:] == [INTERVAL] * 3
+
+
+def test_two_changes_in_a_row_are_no_contest() -> None:
+    these = contests()
+    fight(these, 2)
+    assert these.contested == {}
+    assert these.statuses({}, ()) == []
+
+
+def test_only_the_contested_account_waits() -> None:
+    these = contests()
+    fight(these, 6)
+    these.changed({KEY: WRITER, OTHER: WRITER})
+    assert these.take_due(8.0) == {OTHER}
+    assert these.take_due(8.0) == frozenset(), "each is reported once"
+    assert these.take_due(1000.0) == {KEY}
+
+
+def test_a_change_of_ours_alone_is_no_contest() -> None:
+    these = contests()
+    for now in range(9):
+        these.reconciled({KEY: Outcome.COMMITTED}, (), now, AT)
+    assert these.contested == {}
+
+
+def test_a_contest_ends_after_three_quiet_intervals() -> None:
+    these = contests()
+    fight(these, 3)
+    these.reconciled({}, (), 3 * INTERVAL, AT)
+    assert these.contested
+    these.reconciled({}, (), 3 * INTERVAL + 1, AT)
+    assert not these.contested
+    put_back(these, 3 * INTERVAL + 2)
+
+
+def test_a_contest_ends_with_an_edit_or_if_the_other_writer_agrees() -> None:
+    these = contests()
+    fight(these, 3)
+    these.reconciled({KEY: Outcome.COMMITTED}, {KEY}, 1.0, AT)
+    assert not these.contested
+    fight(these, 3)
+    put_back(these, 2.0, Outcome.UNCHANGED)
+    assert not these.contested
+
+
+def test_a_third_writer_that_puts_it_back_first_ends_no_contest() -> None:
+    these = contests()
+    fight(these, 3)
+    these.changed({KEY: replace(WRITER, revision=9, source_commit="5d6e7f8")})
+    these.reconciled({KEY: Outcome.UNCHANGED}, (), 2.0, AT)
+    assert these.contested
+
+
+def test_the_status_names_the_other_writer_and_replaces_no_other_reason() -> None:
+    these = contests()
+    fight(these, 3)
+    sources = [
+        FollowedSource("git@a", "1a2b3c4"),
+        FollowedSource("git@stopped", "1a2b3c4", stopped_at=AT),
+        FollowedSource("git@b", "5d6e7f8"),
+    ]
+    [status] = these.statuses({}, sources)
+    assert status.reason is StatusReason.CONTESTED
+    [problem] = status.report.findings
+    assert "by ci@build2 from commit 1a2b3c4 (a loop follows git@a)." in problem.message
+    assert these.statuses({KEY: status}, sources) == []
+    held = AccountStatus(KEY, StatusReason.HELD_BACK, StatusReport(), AT, "digest")
+    assert these.statuses({KEY: held}, sources) == []
