@@ -20,6 +20,7 @@ sent without signing in.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from sendroute.delivery.explain import Nexthop, explain_null_sender
@@ -109,9 +110,14 @@ def _decided(route: DomainRoute, relay_version: int) -> tuple[str | None, str | 
         case RouteKind.UNCONFIGURED:
             return UNCONFIGURED, None
         case RouteKind.MANAGED:
-            return OK, str(Alias(RELAY_ID, relay_version))
+            return OK, _alias(RELAY_ID, relay_version)
         case _:
-            return OK, None if route.profile is None else str(Alias(*route.profile))
+            return OK, None if route.profile is None else _alias(*route.profile)
+
+
+@lru_cache(10_000)  # a million domains have some thousand profiles
+def _alias(profile: int, version: int) -> str:
+    return str(Alias(profile, version))
 
 
 def null_sender_row(facts: ExplainFacts) -> DomainRow:
