@@ -18,13 +18,14 @@ from sendroute.model.desired import (
     DesiredDomain,
     DesiredPlatform,
 )
-from sendroute.model.finding import Where
+from sendroute.model.finding import Where, no_positions
 from sendroute.model.outcome import Outcome, Result
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
+from sendroute.reconcile.assessment import assess
 from sendroute.reconcile.commit import commit_plan
 from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.store.create import init_store
@@ -202,6 +203,23 @@ def test_a_failure_of_one_account_does_not_stop_other_accounts(store: Store) -> 
     desired = tree(a="a.example", b="b.example")
     result = run(Failing(store, desired, before=0), desired)
     assert outcomes(result) == {"a": Outcome.FAILED, "b": Outcome.COMMITTED}
+
+
+def test_each_account_of_a_group_that_fails_says_why(store: Store) -> None:
+    class Failing(ConcurrentStore):
+        def commit(self, *_: object, **__: object) -> int:
+            raise ProblemError(finding("store-failed", "The disk is full."))
+
+    run(store, tree(a="a.example x.example", b="b.example"))
+    moved = tree(a="a.example", b="b.example x.example")
+    result = run(Failing(store, moved, before=0), moved)
+    assert outcomes(result) == {"a": Outcome.FAILED, "b": Outcome.FAILED}
+    for account in result.accounts:
+        assert [item.message for item in account.findings] == ["The disk is full."], account.key
+    statuses = assess(result, {}, None, STAMP.at, None, no_positions).statuses
+    assert {str(key) for key in statuses} == {"a/a", "b/b"}
+    for status in statuses.values():
+        assert [item.message for item in status.report.findings] == ["The disk is full."]
 
 
 def test_if_the_platform_is_refused_all_accounts_are_skipped(store: Store) -> None:

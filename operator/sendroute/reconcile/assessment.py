@@ -109,15 +109,12 @@ def _new_statuses(
 ) -> tuple[dict[Owner, AccountStatus], set[Owner]]:
     """The status of everything planned that is not fully applied, and what can be retried."""
     of_account = _by_account(result.plan.findings)
-    of_group = _by_group(result)
     plans = {plan.key: plan for plan in result.plan.accounts}
     statuses: dict[Owner, AccountStatus] = {}
     retryable: set[Owner] = set()
     for outcome in result.accounts:
         key, plan = outcome.key, plans[outcome.key]
         findings = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
-        if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, findings)):
-            findings = of_group.get(key, ())
         status = _account_status(plan, outcome, findings, context)
         old = before.get(key)
         tried = plan.stopped or outcome.outcome is not Outcome.SKIPPED
@@ -321,17 +318,6 @@ def _by_account(findings: Iterable[Finding]) -> dict[AccountKey, list[Finding]]:
                 finding
             )
     return by_account
-
-
-def _by_group(result: Result) -> dict[AccountKey, tuple[Finding, ...]]:
-    """What applying found, by account: the accounts of a group fail together, and only the first
-    reports why."""
-    of_account = {outcome.key: outcome.findings for outcome in result.accounts}
-    by_group: dict[AccountKey, tuple[Finding, ...]] = {}
-    for group in result.plan.groups:
-        findings = tuple(finding for key in group for finding in of_account.get(key, ()))
-        by_group |= dict.fromkeys(group, findings)
-    return by_group
 
 
 def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> AccountStatus:

@@ -354,11 +354,10 @@ def _summary(account: AccountPlan) -> str:
 def _same_outcome(
     group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()
 ) -> GroupResult:
-    """One outcome for all accounts, without a commit. The first account reports the findings."""
+    """One outcome for all accounts, without a commit. Each account reports the findings."""
     return GroupResult(
         tuple(
-            AccountOutcome(account.key, outcome, account.revision, () if index else findings)
-            for index, account in enumerate(group)
+            AccountOutcome(account.key, outcome, account.revision, findings) for account in group
         ),
         (),
     )
