@@ -101,7 +101,8 @@ class Shown:
             ProblemError: the store is unavailable.
         """
         reported = {item.key: item for item in self._accounts(state, done, statuses)}
-        news = [key for key, item in reported.items() if self._is_news(key, _content(item))]
+        digests = {key: _digest(_content(item)) for key, item in reported.items()}
+        news = [key for key, digest in digests.items() if self._last.get(key) != digest]
         for keys in _portions(news):
             with store.snapshot() as snapshot:
                 current = snapshot.read_accounts(keys)
@@ -115,6 +116,7 @@ class Shown:
                         lineage=current.lineage,
                     )
                 )
+                self._last[key] = digests[key]  # not earlier, because the store may fail before
         self._report_platform(store, state, done, statuses)
 
     def _accounts(
@@ -189,11 +191,15 @@ class Shown:
 
     def _is_news(self, owner: Owner, content: Any) -> bool:
         """Whether this was not reported last."""
-        digest = hash(repr(content))
+        digest = _digest(content)
         if self._last.get(owner) == digest:
             return False
         self._last[owner] = digest
         return True
+
+
+def _digest(content: Any) -> int:
+    return hash(repr(content))
 
 
 def _content(item: Reconciled) -> tuple[Any, ...]:
