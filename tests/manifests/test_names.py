@@ -139,6 +139,7 @@ def test_symbols_that_idna_does_not_know_are_accepted_as_a_labels_only(
         "xn--a-ecp.example",  # a character that is mapped to others
         "xn--ab-m1t.example",  # an invisible joiner between letters
         "xn--.example",
+        "\u00ad.example",  # a soft hyphen, which is not shown
     ],
 )
 def test_an_a_label_that_is_not_the_form_of_its_characters_is_refused(name: str) -> None:

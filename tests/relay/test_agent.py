@@ -14,6 +14,7 @@ from itertools import pairwise
 from multiprocessing import Pipe
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -483,5 +484,9 @@ def test_the_command_of_the_unit_tells_systemd_when_it_serves(
 
 
 def page(url: str) -> str:
-    with urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
-        return str(answer.read().decode())
+    """What the agent answers, also while it is not ready."""
+    try:
+        with urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            return str(answer.read().decode())
+    except HTTPError as not_ready:
+        return str(not_ready.read().decode())

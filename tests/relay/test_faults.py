@@ -64,7 +64,7 @@ def test_an_agent_that_starts_without_the_store_serves_what_it_has(
     again = site.start("--listen", "127.0.0.1:0")
     again.wait_for_log("There is no store")
     url = again.wait_for_log("Serving http")["url"]
-    assert "Revision 1 is served" in page(f"{url}/readyz")
+    wait_until(lambda: "Revision 1 is served" in page(f"{url}/readyz"))
     assert site.rows("transport")["a.example"] == ONE
 
 

@@ -206,6 +206,8 @@ def _label_outside_idna(label: str) -> str | None:
             return label
         given = label[4:].encode("ascii").decode("punycode") if label.isascii() else label
         shown = idna.uts46_remap(given, std3_rules=True, transitional=False)
+        if not shown:  # `xn--` and nothing, or only characters that are not shown
+            return None
         idna.check_nfc(shown)
         idna.check_hyphen_ok(shown)
         idna.check_initial_combiner(shown)
