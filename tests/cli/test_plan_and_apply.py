@@ -580,3 +580,31 @@ def test_a_lock_file_that_is_older_than_the_store_is_reported(
     rewritten = sendroute("apply", "manifests", "--write-lock", "sendroute.lock")
     assert "stale-lock" not in rewritten.out
     assert "stale-lock" not in sendroute("status").out
+
+
+def test_set_route_to_another_route_beside_an_apply_all_that_never_ran_leads_to_it(
+    sendroute: Program, manifests: Path
+) -> None:
+    path = manifests / "acme.yaml"
+    write(path, account("acme"), domain("acme", "a.example", "{managed: {}}"))
+    sendroute("init")
+    sendroute("apply", "manifests", "--auto-approve")
+    sendroute("edit", "apply-to-all", "acme", "--managed", "--id", "first", "manifests")
+    edit = ("edit", "set-route", "a.example", "--unconfigured", "manifests")
+    assert "overrides the apply-all first" in sendroute(*edit).out
+    assert "No changes" in sendroute(*edit).out
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert_unconfigured(sendroute)
+
+
+def test_set_route_of_a_route_that_nothing_shadows_changes_nothing(
+    sendroute: Program, manifests: Path
+) -> None:
+    path = manifests / "acme.yaml"
+    declare_unconfigured(sendroute, path)
+    sendroute("apply", "manifests", "--auto-approve")
+    path.write_text(path.read_text() + "---\n" + domain("acme", "new.example", "{managed: {}}"))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    edited = sendroute("edit", "set-route", "new.example", "--managed", "manifests")
+    assert "No changes" in edited.out
+    assert "overrides" not in path.read_text()

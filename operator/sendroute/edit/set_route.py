@@ -24,10 +24,11 @@ def set_route(
 ) -> Proposal:
     """Declare a domain's route.
 
-    If the document, or the store, has the route as declared already, an apply-all may shadow it, or
-    be about to. Then the document states that its route overrides that apply-all: the given one,
-    else that of the account's manifest, unless it ran and another one shadows the domain in the
-    store (rules: apply-all).
+    An apply-all may shadow the route, or be about to. Then the document states that its route
+    overrides that apply-all (rules: apply-all): the given one; else that of the account's manifest,
+    unless the store says that it ran; else the one that shadows the domain in the store, if the
+    document or the store has this route as declared already. Without the domain in a store, that of
+    the account's manifest.
 
     Args:
         tree: the manifests.
@@ -58,16 +59,14 @@ def _to_override(
     tree: EditTree, domain: Domain, route: Route, account: CurrentAccount | None
 ) -> str | None:
     """The id of the apply-all that the route must override to become the domain's; None if the next
-    apply sees it as another route than before."""
-    state = account.domains.get(domain.name) if account is not None else None
-    shadow = state.shadow if state is not None else None
-    was_declared = shadow is not None and state is not None and state.declared == route
-    if domain.route != route and not was_declared:
-        return None
+    apply gives the domain this route anyway."""
     requested = _requested_apply_all(tree, domain.key)
     if requested is not None and (account is None or requested not in account.completed_apply_alls):
-        return requested
-    return shadow or requested
+        return requested  # it may run in the same change, and would win
+    state = account.domains.get(domain.name) if account is not None else None
+    if state is None:
+        return requested if domain.route == route else None
+    return state.shadow if route in (domain.route, state.declared) else None
 
 
 def _requested_apply_all(tree: EditTree, key: AccountKey) -> str | None:

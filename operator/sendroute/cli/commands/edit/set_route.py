@@ -1,8 +1,8 @@
 """Declare the route of a domain.
 
-An inline profile of the domain is kept: it moves to its own document. If the route is declared
-already, but an apply-all shadows it, the document states that its route overrides that apply-all:
-the next apply gives the domain its declared route again.
+An inline profile of the domain is kept: it moves to its own document. If an apply-all shadows the
+route, or is about to, the document states that its route overrides that apply-all: the next apply
+gives the domain its declared route.
 
 examples:
   sendroute edit set-route shop.example.com --profile ses manifests/
@@ -33,8 +33,8 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--overrides",
         metavar="ID",
-        help="the apply-all that the route overrides (default: that of the account's manifest, else"
-        " the one in the store, if the route is declared already)",
+        help="the apply-all that the route overrides (default: that of the account's manifest"
+        " unless it ran, else the one that shadows the route in the store)",
     )
     edit_options(parser)
 
