@@ -203,18 +203,7 @@ class Compilation:
             and item.account is not None
             and item.code != Code.DOMAIN_CONFLICT  # it stops the claim, not the account
         }
-        accounts = {}
-        removed = set()
-        for draft in self.drafts.values():
-            if draft.account is None:
-                continue
-            account = accounts[draft.key] = _account(draft, *draft.account)
-            if account.remove is not None:
-                removed.add(draft.key)
-            elif not unread and draft.key not in self.stopped:
-                self.findings += _unused(draft)
-        if removed:
-            self._report_ignored(accounts, removed)
+        accounts = self._finish_accounts(complete=not unread)
         desired = Desired(
             platform=self.platform,
             accounts=accounts,
@@ -226,6 +215,22 @@ class Compilation:
         )
         findings = tuple(item for item in self.findings if not desired.accepts(item))
         return replace(desired, findings=findings)
+
+    def _finish_accounts(self, *, complete: bool) -> dict[AccountKey, DesiredAccount]:
+        """The accounts. ``complete``: everything was read, so that what nothing uses is known."""
+        accounts = {}
+        removed = set()
+        for draft in self.drafts.values():
+            if draft.account is None:
+                continue
+            account = accounts[draft.key] = _account(draft, *draft.account)
+            if account.remove is not None:
+                removed.add(draft.key)
+            elif complete and draft.key not in self.stopped:
+                self.findings += _unused(draft)
+        if removed:
+            self._report_ignored(accounts, removed)
+        return accounts
 
     def _report_reserved(self) -> None:
         for (kind, namespace), objects in self.objects.items():

@@ -243,6 +243,10 @@ def saved_plan_of(
     guards, platform = planned.scope.guards, desired.platform
     accounts = concerned(plan, desired, planned.current)
     only = accounts if planned.scope.only is None else planned.scope.only
+
+    def saved(findings: Iterable[Finding]) -> tuple[SavedFinding, ...]:
+        return tuple(_saved(located(item, planned.tree.locate)) for item in findings)
+
     return SavedPlan(
         format=_MARKER,
         format_version=FORMAT_VERSION,
@@ -266,7 +270,7 @@ def saved_plan_of(
             (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in accounts
         ),
         stopped=tuple(sorted(desired.stopped & accounts)),
-        findings=tuple(_saved(located(item, planned.tree.locate)) for item in desired.findings),
+        findings=saved(desired.findings),
         accepted=tuple(
             (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
         ),
@@ -279,11 +283,11 @@ def saved_plan_of(
                 for owner, names in verified.secrets.rotated.items()
             )
         ),
-        mismatch=tuple(_saved(located(item, planned.tree.locate)) for item in planned.mismatch),
+        mismatch=saved(planned.mismatch),
         ancestry=planned.scope.ancestry,
         pending=tuple(sorted(planned.scope.pending.items())),
         manifest=posixpath.join(directory, platform.where.file if platform is not None else ""),
-        unread=tuple(_saved(located(item, planned.tree.locate)) for item in desired.unread),
+        unread=saved(desired.unread),
         ill_formed=tuple(
             (key, _saved(located(item, planned.tree.locate)))
             for key, item in sorted(desired.ill_formed.items(), key=itemgetter(0))
