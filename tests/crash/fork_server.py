@@ -24,6 +24,14 @@ DEADLINE = 60.0
 _DYNAMIC_IMPORTS = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg")
 
 
+def handles(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal (proc(5), SigCgt). Without one it ends at
+    once."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = status.partition("SigCgt:")[2].split(maxsplit=1)[0]
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 class ForkedProcess:
     """A child that leads a session and writes all output to ``output_path``."""
 
@@ -54,11 +62,8 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def handles(self, number: int) -> bool:
-        """Whether it has a handler for a signal (proc(5), SigCgt): a process that has just started
-        has none, and ends at once."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        caught = status.partition("SigCgt:")[2].split(maxsplit=1)[0]
-        return bool(int(caught, 16) >> (number - 1) & 1)
+        """Whether it has a handler for a signal: one that has just started has none."""
+        return handles(self.pid, number)
 
     def kill(self) -> int:
         self.signal(signal.SIGKILL)

@@ -194,11 +194,18 @@ class Sending:
     def assert_each_took_its_own_route(self, subjects: Collection[str]) -> None:
         """Each message arrived once, at the host of the alias that Postfix logged for it, and was
         sent by the user of that alias. No host was offered the password of another."""
-        log = self.server.log
-        sent = dict(re.findall(r" (\w+): to=<[^>]*>, relay=(\w+)\[.* status=sent", log))
+        chosen = frozenset(subjects)
+        ids = {
+            message.queue_id
+            for provider in self.providers.hosts.values()
+            for message in provider.received
+            if message.subject in chosen
+        }
+        # The log is written by another process, maybe after the message has left the queue.
+        self.server.wait(lambda: ids <= self._sent().keys(), "a delivery is not in the log")
+        sent = self._sent()
         destinations = self.destinations()
         arrived: Counter[str] = Counter()
-        chosen = frozenset(subjects)
         for provider in self.providers.hosts.values():
             assert set(provider.attempts) <= set(provider.users.items()), provider.host
             for message in provider.received:
@@ -208,6 +215,11 @@ class Sending:
                     assert (provider.host, message.user) == destinations[alias]
                     assert message.server_name == provider.host
         assert {subject: arrived[subject] for subject in chosen if arrived[subject] != 1} == {}
+
+    def _sent(self) -> dict[str, str]:
+        """The alias that each delivered message took, by its queue id."""
+        log = self.server.log
+        return dict(re.findall(r" (\w+): to=<[^>]*>, relay=(\w+)\[.* status=sent", log))
 
     @contextmanager
     def without_alias(self, name: str) -> Iterator[None]:

@@ -1,7 +1,9 @@
 """What happens when something beside the agent fails: mail continues by the last revision."""
 
+import fcntl
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import time
@@ -10,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.crash.fork_server import handles
 from tests.loop.conftest import LoopProcess, wait_until
 from tests.relay.conftest import Site, profile
 from tests.relay.test_agent import ONE, TWO, page
@@ -66,6 +69,20 @@ def test_an_agent_that_starts_without_the_store_serves_what_it_has(
     url = again.wait_for_log("Serving http")["url"]
     wait_until(lambda: "Revision 1 is served" in page(f"{url}/readyz"))
     assert site.rows("transport")["a.example"] == ONE
+
+
+def test_an_agent_waits_a_moment_for_what_a_killed_one_started(
+    served: tuple[Site, LoopProcess],
+) -> None:
+    """A process that it had forked keeps its lock until it runs another program."""
+    site, agent = served
+    assert agent.stop() == 0
+    with (site.tables / "agent.lock").open() as child:
+        fcntl.flock(child, fcntl.LOCK_EX)
+        again = site.start()
+        wait_until(lambda: handles(again.pid, signal.SIGTERM), "it has started")
+        fcntl.flock(child, fcntl.LOCK_UN)
+    again.wait_for_log("keeps the tables")
 
 
 def processor_seconds(pid: int) -> float:

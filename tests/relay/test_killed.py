@@ -48,7 +48,8 @@ def test_a_killed_agent_leaves_one_whole_revision(site: Site, fork_server: ForkS
             _check(site, routes)
             state, since = "starts", time.monotonic()
             agent = site.fork(fork_server)
-        wait_until(lambda: _check(site, routes) == revision)  # noqa: B023
+        wait_until(lambda: agent.has_ended() or _check(site, routes) == revision)  # noqa: B023
+        assert not agent.has_ended(), (agent.status, agent.text())
         usual[state] = time.monotonic() - since
         site.wait_until_served(revision)
         assert _check(site, routes) == revision
@@ -188,7 +189,8 @@ def test_no_lookup_fails_while_the_agent_starts_or_stops(
         for number in range(40):
             if number % 5 == 0:  # the log is not empty
                 site.commit(*_switch(site, ROUTES[number % 2], ROUTES[1 - number % 2]))
-            wait_until(lambda: agent.handles(signal.SIGTERM), "the agent handles SIGTERM")  # noqa: B023
+            wait_until(lambda: agent.has_ended() or agent.handles(signal.SIGTERM))  # noqa: B023
+            assert not agent.has_ended(), (agent.status, agent.text())
             time.sleep(rng.uniform(0, 0.2))
             agent.signal(signal.SIGKILL if number % 2 else signal.SIGTERM)
             agent.wait()

@@ -10,6 +10,7 @@ import grp
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ _LOCK = "agent.lock"
 _NEW = ".new"
 _LOG_SUFFIXES = ("-wal", "-shm")
 _NO_DIRECTORY = (errno.EEXIST, errno.ENOTDIR, errno.ENOENT)
+_MOMENT = 2.0
+"""Seconds for which a new agent waits for the lock."""
 _OWN = frozenset({ALIASES, _LOCK, "lost+found", *CONFIGURATION})
 
 
@@ -60,14 +63,22 @@ class RelayDirectory:
         except OSError as error:
             raise self.unwritable(error.filename or self.path, error) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            raise self._running() from error
-        try:
+            self._lock(lock)
             yield
         finally:
             os.close(lock)
+
+    def _lock(self, lock: int) -> None:
+        """Lock the file. A process that a killed agent was about to start holds the lock until it
+        runs its program, so a new agent waits for a moment."""
+        until = time.monotonic() + _MOMENT
+        while True:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if time.monotonic() >= until:
+                    raise self._running() from error
+            time.sleep(0.02)
 
     def _secure(self) -> None:
         """Only the owner and root decide what is in the directory, so no file in it is another's

@@ -69,6 +69,10 @@ class Stop:
             if self.signal:
                 raise KeyboardInterrupt
             yield
+        except Exception as error:
+            if not self.signal:
+                raise
+            raise KeyboardInterrupt from error  # interrupted, a library may fail its own checks
         finally:
             self._interruptible = before
         if self.signal:  # a callback that no exception leaves had swallowed it
@@ -83,13 +87,15 @@ class Stop:
             seconds: how long it may take.
 
         Raises:
-            KeyboardInterrupt: the time is over.
+            KeyboardInterrupt: the time is over, or a library fails because it was interrupted.
         """
         signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT)
         before = self._interruptible
         self._interruptible = True
         try:
             yield
+        except AssertionError as error:
+            raise KeyboardInterrupt from error
         finally:
             self._interruptible = before
 
