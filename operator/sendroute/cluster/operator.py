@@ -88,7 +88,7 @@ class Operator:
         self._identity: str | None = None
         self._epoch: int | None = None
         self._has_begun = False
-        self._has_swept = False
+        self._has_reconciled_all = False
         self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces that are not read yet
         self._unchanged: set[Owner] = set()  # since this process reconciled them
         self._mismatch: tuple[Finding, ...] = ()
@@ -179,7 +179,7 @@ class Operator:
                 reflector.join(max(0.0, deadline - time.monotonic()))
 
     def _iterate(self) -> None:
-        self._look_at_platform(time.monotonic())
+        self._poll_platform(time.monotonic())
         unread = self._unread()  # before the inbox: what is read now is in it completely
         self._has_begun = self._has_begun or not self._is_blind(unread)
         changes = self._inbox.take()
@@ -197,7 +197,7 @@ class Operator:
             self._queue.changed(readable, now)
         self._check_store()
         if self._has_begun and self._leads and self._is_fenced:
-            self._look_at_secrets(now)
+            self._poll_secrets(now)
             due = self._due()
             if due is not None:
                 self._idle = False
@@ -212,8 +212,8 @@ class Operator:
         """What is due. The first round over all accounts, which finds what was deleted while no
         operator ran, follows when everything was read and has settled."""
         now = time.monotonic()
-        if not self._has_swept and not self._unread() and self._queue.depth == 0:
-            self._has_swept = True
+        if not self._has_reconciled_all and not self._unread() and self._queue.depth == 0:
+            self._has_reconciled_all = True
             self._queue.all_due(now)
         if self._state.platform is None and not self._queue.is_settled(PLATFORM, now):
             return None  # nothing can be planned before the platform has settled once
@@ -247,7 +247,7 @@ class Operator:
 
     # What is followed
 
-    def _look_at_platform(self, now: float) -> None:
+    def _poll_platform(self, now: float) -> None:
         """Follow the file of the platform. One that is damaged or gone changes nothing."""
         file = self._options.platform
         if file is None or now < self._platform_at:
@@ -372,7 +372,7 @@ class Operator:
         return frozenset(owner for owner in due.accounts if self._is_ready(owner, now))
 
     def _known(self, now: float) -> frozenset[Owner]:
-        stored = self._stored() if self._has_swept else ()
+        stored = self._stored() if self._has_reconciled_all else ()
         owners = {*self._state.mentioned, *stored, PLATFORM}
         return frozenset(owner for owner in owners if self._is_ready(owner, now))
 
@@ -392,7 +392,7 @@ class Operator:
         self._queue.round_failed(time.monotonic())
         self._round_log.update(findings)
 
-    def _look_at_secrets(self, now: float) -> None:
+    def _poll_secrets(self, now: float) -> None:
         if now < self._secrets_at:
             return
         self._secrets_at = now + _SECRETS
@@ -404,16 +404,16 @@ class Operator:
 
     def _check_store(self) -> None:
         """Make the accounts due that another process wrote or approved."""
-        looked = self._store.look(self._state.accounts, self._raise_epoch)
-        if looked is None:
+        polled = self._store.poll(self._state.accounts, self._raise_epoch)
+        if polled is None:
             return
         now = time.monotonic()
-        if looked.was_down:
+        if polled.was_down:
             self._queue.skip_backoff(now)
-        if looked.accounts is None:
+        if polled.accounts is None:
             self._queue.all_due(now)
-        elif looked.accounts:
-            self._queue.due_now(looked.accounts, now)
+        elif polled.accounts:
+            self._queue.due_now(polled.accounts, now)
 
     def _report_health(self) -> None:
         """Ready: the store answers, and the objects were read once. A standby is ready too, so that

@@ -230,18 +230,18 @@ class Loop:
     def _check_store(self) -> None:
         """Make the accounts due that another process wrote or approved."""
         served = self._served.tree.desired.accounts if self._served is not None else ()
-        looked = self._store.look(served, interruptible=self._options.stop.interruptible)
-        if looked is None:
+        polled = self._store.poll(served, interruptible=self._options.stop.interruptible)
+        if polled is None:
             return
-        if looked.accounts != frozenset() and self._poller.is_reachable:
+        if polled.accounts != frozenset() and self._poller.is_reachable:
             self._poll()  # another process may have applied a newer tree
         now = time.monotonic()
-        if looked.was_down:
+        if polled.was_down:
             self._schedule.skip_backoff(now)
-        if looked.accounts is None:
+        if polled.accounts is None:
             self._schedule.all_due(now)
-        elif looked.accounts:
-            self._schedule.changed(looked.accounts, now)
+        elif polled.accounts:
+            self._schedule.changed(polled.accounts, now)
 
     def _report_tree(self) -> None:
         fault = self._trees.fault

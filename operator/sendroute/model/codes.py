@@ -1,7 +1,8 @@
 """Every code of a finding and what it means: the one table that all others read.
 
 A code never gets another meaning. The exit status, retries, approvals, reports and docs/findings.md
-are derived from the properties here; no other module holds a list of codes.
+are derived from the properties here. Only :mod:`sendroute.model.conditions` has another table: the
+condition and the reason that a Kubernetes object shows for a code.
 """
 
 from enum import Enum, Flag, StrEnum, auto
