@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "git": {"model"},
     "files": set(),
     "manifests": {"model", "git", "files"},
-    "edit": {"model", "manifests"},
+    "edit": {"model", "manifests", "files"},
     "store": {"model", "files"},
     "reports": {"model"},
     "credentials": {"model", "files"},
@@ -55,7 +55,7 @@ MAY_IMPORT = {
         "runtime",
         "telemetry",
     },
-    "relay": {"model", "delivery", "postfix", "runtime"},
+    "relay": {"model", "delivery", "postfix", "runtime", "files"},
     "following": {"model", "git", "files"},
     "telemetry": {"model"},
     "cli": {

@@ -1,22 +1,19 @@
 """The lock of an edit, from before it reads the tree until its files are written: two edits at once
 wait for each other, and neither is lost."""
 
-import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from sendroute.files.lock import lock
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
 _TIMEOUT = 60.0
-_PAUSE = 0.02
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_HELD_ELSEWHERE = (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR)
 
 
 class EditLock:
@@ -64,7 +61,7 @@ class EditLock:
         try:
             # In one order for all edits, so that no two wait for each other.
             for identity, (opened, name) in sorted(directories.items()):
-                _wait(opened, name, deadline)
+                _lock(opened, name, deadline)
                 self._held[identity] = opened
         finally:
             for identity, (opened, _) in directories.items():
@@ -84,18 +81,13 @@ class EditLock:
             directories[identity] = (opened, name)
 
 
-def _wait(opened: int, name: str, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD_ELSEWHERE:
-                return  # the file system has no such locks
-        else:
-            return
-        if time.monotonic() > deadline:
-            raise ProblemError(_busy(name))
-        time.sleep(_PAUSE)
+def _lock(opened: int, name: str, deadline: float) -> None:
+    try:
+        lock(opened, deadline)
+    except BlockingIOError as error:
+        raise ProblemError(_busy(name)) from error
+    except OSError:
+        return  # the file system has no such locks
 
 
 def _busy(name: str) -> Finding:

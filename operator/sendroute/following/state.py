@@ -2,20 +2,19 @@
 removed."""
 
 import errno
-import fcntl
 import os
 import tempfile
 import time
 from pathlib import Path
 
+from sendroute.files.lock import lock
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
 
 SUBDIRECTORY = "sendroute-source"
-# Seconds to wait for the lock. A process that is killed while it starts git leaves a child that
-# holds the lock until it has become git: an instant, or longer on a busy machine.
-LOCK_TIMEOUT = 5.0
+_LOCK_TIMEOUT = 5.0
+"""Seconds to wait for what a process was starting when it was killed."""
 
 
 class State:
@@ -45,7 +44,7 @@ class State:
         except OSError as error:
             raise cannot_use(parent or tempfile.gettempdir(), error) from error
         try:
-            _lock(self._lock)
+            lock(self._lock, time.monotonic() + _LOCK_TIMEOUT)
             self._clear()
         except OSError as error:
             os.close(self._lock)
@@ -118,18 +117,6 @@ def _own_directory(directory: Path) -> int:
         os.close(opened)
         raise
     return opened
-
-
-def _lock(directory: int) -> None:
-    """Raise BlockingIOError if another process holds the lock longer than ``LOCK_TIMEOUT``."""
-    deadline = time.monotonic() + LOCK_TIMEOUT
-    while True:
-        try:
-            return fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.02)
 
 
 def remove(path: Path) -> None:

@@ -5,7 +5,6 @@ may read it.
 """
 
 import errno
-import fcntl
 import grp
 import os
 import re
@@ -15,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sendroute.files.lock import lock
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.postfix.tables import ALIASES, CONFIGURATION, DATABASE
@@ -23,8 +23,8 @@ _LOCK = "agent.lock"
 _NEW = ".new"
 _LOG_SUFFIXES = ("-wal", "-shm")
 _NO_DIRECTORY = (errno.EEXIST, errno.ENOTDIR, errno.ENOENT)
-_MOMENT = 2.0
-"""Seconds for which a new agent waits for the lock."""
+_LOCK_TIMEOUT = 2.0
+"""Seconds to wait for what an agent was starting when it was killed."""
 _OWN = frozenset({ALIASES, _LOCK, "lost+found", *CONFIGURATION})
 
 
@@ -59,26 +59,17 @@ class RelayDirectory:
         try:
             self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
             self._secure()
-            lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+            lock_file = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise self.unwritable(error.filename or self.path, error) from error
         try:
-            self._lock(lock)
+            try:
+                lock(lock_file, time.monotonic() + _LOCK_TIMEOUT)
+            except OSError as error:
+                raise self._running() from error
             yield
         finally:
-            os.close(lock)
-
-    def _lock(self, lock: int) -> None:
-        """Lock the file. A process that a killed agent was about to start holds the lock until it
-        runs its program, so a new agent waits for a moment."""
-        until = time.monotonic() + _MOMENT
-        while True:
-            try:
-                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if time.monotonic() >= until:
-                    raise self._running() from error
-            time.sleep(0.02)
+            os.close(lock_file)
 
     def _secure(self) -> None:
         """Only the owner and root decide what is in the directory, so no file in it is another's
