@@ -7,40 +7,22 @@ from typing import NamedTuple, Protocol
 from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.desired import AccountKey
-from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import Owner
-from sendroute.model.provenance import AccountRevision, Head, Provenance
+from sendroute.model.provenance import Provenance
 from sendroute.model.records import RouteRow
 from sendroute.model.secret import SecretRef
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import VerifierFor
 from sendroute.reconcile.record import Record, Snapshot
 from sendroute.runtime.backoff import Random
+from sendroute.runtime.followed_store import SharedStore
 from sendroute.runtime.health import Health
 from sendroute.runtime.transition_log import Advise
-from sendroute.runtime.wakeup import WatchedStore
 
 
-class OperatorStore(Record, WatchedStore, Protocol):
+class OperatorStore(Record, SharedStore, Protocol):
     """The store as the operator needs it. Errors are as for
     :class:`~sendroute.reconcile.record.Record`."""
-
-    def head(self) -> Head:
-        """The latest commit of the store."""
-        ...
-
-    def accounts(self) -> list[AccountKey]:
-        """The accounts in the store, in order."""
-        ...
-
-    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
-        """The accounts that were changed after ``revision``, with the last revision that changed
-        each. Removed accounts are left out."""
-        ...
-
-    def followed_sources(self) -> tuple[FollowedSource, ...]:
-        """What loops follow, in the order of the sources' names."""
-        ...
 
     def routes(
         self, domains: tuple[str, ...] = (), account: AccountKey | None = None

@@ -3,33 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from sendroute.model.desired import AccountKey
 from sendroute.model.followed_source import FollowedSource
-from sendroute.model.provenance import AccountRevision, Head
 from sendroute.reconcile.record import Record
-from sendroute.runtime.wakeup import WatchedStore
+from sendroute.runtime.followed_store import SharedStore
 
 
-class LoopStore(Record, WatchedStore, Protocol):
+class LoopStore(Record, SharedStore, Protocol):
     """The store as the loop needs it. Errors are as for
     :class:`~sendroute.reconcile.record.Record`."""
-
-    def head(self) -> Head:
-        """The latest commit of the store."""
-        ...
-
-    def accounts(self) -> list[AccountKey]:
-        """The accounts in the store, in order."""
-        ...
-
-    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
-        """The accounts that were changed after ``revision``, with the last revision that changed
-        each. Removed accounts are left out."""
-        ...
-
-    def followed_sources(self) -> tuple[FollowedSource, ...]:
-        """What loops follow, in the order of the sources' names."""
-        ...
 
     def forget_followed_source(self, name: str) -> None:
         """Delete what is known of a loop."""
