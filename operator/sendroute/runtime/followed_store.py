@@ -96,7 +96,7 @@ class FollowedStore(Generic[S]):
                 head = store.head()
                 accounts = self.changes.by_others(store, head, served)
                 if self.changes.seen not in (None, head):
-                    self._show_contests(store, self.changes.statuses)
+                    self._show_contests(store)
         except ProblemError as problem:
             self.down(problem.findings)
             return None
@@ -131,22 +131,20 @@ class FollowedStore(Generic[S]):
         Raises:
             ProblemError: the store is unavailable.
         """
-        after = dict(store.account_statuses())
-        self.changes.record_round(head, result, edited, before, after)
-        self.changes.statuses = self._show_contests(store, after)
-        return dict(self.changes.statuses)
+        self.changes.record_round(head, result, edited, before, store.account_statuses())
+        self._show_contests(store)
+        return self.changes.statuses
 
-    def _show_contests(
-        self, store: S, stored: Mapping[Owner, AccountStatus]
-    ) -> dict[Owner, AccountStatus]:
-        """Write the statuses of contested accounts. Returns all statuses with them."""
+    def _show_contests(self, store: S) -> None:
+        """Write the statuses of contested accounts."""
         contests = self.changes.contests
         if not contests.contested:
-            return dict(stored)
+            return
         others = [item for item in store.followed_sources() if item.name != self._source]
-        written = contests.statuses(stored, others)
+        written = contests.statuses(self.changes.statuses, others)
         store.write_account_statuses(written, ())
-        return {**stored, **{status.key: status for status in written}}
+        shown = {status.key: status for status in written}
+        self.changes.statuses = {**self.changes.statuses, **shown}
 
     def up(self) -> None:
         """The store answered to everything that was asked."""

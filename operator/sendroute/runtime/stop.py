@@ -63,18 +63,10 @@ class Stop:
         Raises:
             KeyboardInterrupt: the stop is set, before or during the work; raised at once.
         """
-        before = self._interruptible
-        self._interruptible = True
-        try:
+        with self._interrupted(Exception):
             if self.signal:
                 raise KeyboardInterrupt
             yield
-        except Exception as error:
-            if not self.signal:
-                raise
-            raise KeyboardInterrupt from error  # interrupted, a library may fail its own checks
-        finally:
-            self._interruptible = before
         if self.signal:  # a callback that no exception leaves had swallowed it
             raise KeyboardInterrupt
 
@@ -90,11 +82,20 @@ class Stop:
             KeyboardInterrupt: the time is over, or a library fails because it was interrupted.
         """
         signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT)
+        with self._interrupted(AssertionError):
+            yield
+
+    @contextmanager
+    def _interrupted(self, failure: type[Exception]) -> Iterator[None]:
+        """A context that the stop interrupts. After it, ``failure`` is an interrupt too: a library
+        that was interrupted between two steps may fail its own checks."""
         before = self._interruptible
         self._interruptible = True
         try:
             yield
-        except AssertionError as error:
+        except failure as error:
+            if not self.signal:
+                raise
             raise KeyboardInterrupt from error
         finally:
             self._interruptible = before
