@@ -6,7 +6,7 @@ alone.
 
 import re
 
-SOPS = "ENC[AES256_GCM,"
+_SOPS = "ENC[AES256_GCM,"
 """How a value begins that sops encrypted (https://getsops.io/docs/)."""
 
 _ENVELOPES = (
@@ -33,7 +33,7 @@ def encryption_of(text: str) -> str | None:
     Args:
         text: a value, or a file in which sops encrypted the values.
     """
-    if SOPS in text:
+    if _SOPS in text:
         return "sops"
     inner = text.lstrip()
     return next((tool for start, tool in _ENVELOPES if inner.startswith(start)), None)

@@ -244,8 +244,8 @@ def saved_plan_of(
     accounts = concerned(plan, desired, planned.current)
     only = accounts if planned.scope.only is None else planned.scope.only
 
-    def saved(findings: Iterable[Finding]) -> tuple[SavedFinding, ...]:
-        return tuple(_saved(located(item, planned.tree.locate)) for item in findings)
+    def saved(item: Finding) -> SavedFinding:
+        return _saved(located(item, planned.tree.locate))
 
     return SavedPlan(
         format=_MARKER,
@@ -270,7 +270,7 @@ def saved_plan_of(
             (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in accounts
         ),
         stopped=tuple(sorted(desired.stopped & accounts)),
-        findings=saved(desired.findings),
+        findings=tuple(map(saved, desired.findings)),
         accepted=tuple(
             (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
         ),
@@ -283,13 +283,13 @@ def saved_plan_of(
                 for owner, names in verified.secrets.rotated.items()
             )
         ),
-        mismatch=saved(planned.mismatch),
+        mismatch=tuple(map(saved, planned.mismatch)),
         ancestry=planned.scope.ancestry,
         pending=tuple(sorted(planned.scope.pending.items())),
         manifest=posixpath.join(directory, platform.where.file if platform is not None else ""),
-        unread=saved(desired.unread),
+        unread=tuple(map(saved, desired.unread)),
         ill_formed=tuple(
-            (key, _saved(located(item, planned.tree.locate)))
+            (key, saved(item))
             for key, item in sorted(desired.ill_formed.items(), key=itemgetter(0))
             if key in accounts
         ),
