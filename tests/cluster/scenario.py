@@ -139,7 +139,11 @@ def lines_of(changes: list[RecordedChange]) -> Recorded:
 
 def expected_of_files(home: Path, namespace: str) -> list[Recorded]:
     """What each step records if the same documents are applied as files."""
-    tenant = InFiles(home, namespace)
+    return recorded_steps(InFiles(home, namespace))
+
+
+def recorded_steps(tenant: InFiles) -> list[Recorded]:
+    """Play all steps with files; what each step records."""
     steps: list[Recorded] = []
     seen = 0
     for step in STEPS:

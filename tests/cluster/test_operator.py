@@ -395,14 +395,17 @@ def test_a_leader_that_was_paused_writes_nothing_more_and_ends(
         assert second.stop() == 0, second.log
 
 
+def new_store(directory: Path) -> Path:
+    directory.mkdir()
+    path = directory / "sendroute.db"
+    sendroute("init", store=path)
+    return path
+
+
 def test_a_store_that_is_not_the_one_of_the_statuses_assigns_nothing(
     cluster: PrivateControlPlane, tenant: str, tmp_path: Path
 ) -> None:
-    stores = [tmp_path / name / "sendroute.db" for name in ("right", "empty")]
-    for path in stores:
-        path.parent.mkdir()
-        sendroute("init", store=path)
-    right, empty = stores
+    right, empty = new_store(tmp_path / "right"), new_store(tmp_path / "empty")
     options = ("--no-leader-election", "--interval", "1s")
     with running(cluster.kubeconfig, right, *options):
         cluster.apply(account(namespace=tenant), domain("a.example", tenant))
@@ -430,11 +433,7 @@ def test_a_store_that_is_not_the_one_of_the_statuses_assigns_nothing(
 def test_another_store_with_domains_of_its_own_stays_as_it_is(
     cluster: PrivateControlPlane, tenant: str, tmp_path: Path
 ) -> None:
-    stores = [tmp_path / name / "sendroute.db" for name in ("right", "other")]
-    for path in stores:
-        path.parent.mkdir()
-        sendroute("init", store=path)
-    right, other = stores
+    right, other = new_store(tmp_path / "right"), new_store(tmp_path / "other")
     file = tmp_path / "other.yaml"
     file.write_text(
         yaml.safe_dump_all([PLATFORM, account(namespace=tenant), domain("c.example", tenant)])

@@ -38,6 +38,7 @@ from .scenario import (
     Tenant,
     lines_of,
     recorded,
+    recorded_steps,
     switches,
 )
 from .seeds import FIRST, SCHEDULES
@@ -116,23 +117,11 @@ def servers_of_schedules(
     files = home / "files"
     files.mkdir()
     private_control_plane.install_crds()
-    expected = _expected(_Files(files, "any", key))
+    expected = recorded_steps(_Files(files, "any", key))
     with Cluster() as database:
         yield Servers(
             private_control_plane, database, Lock(), Lock(), platform_of(home), key, expected
         )
-
-
-def _expected(tenant: _Files) -> list[Recorded]:
-    steps: list[Recorded] = []
-    seen = 0
-    for step in STEPS:
-        step.do(tenant)
-        tenant.apply()
-        changes = recorded(tenant.store)
-        steps.append(lines_of(changes[seen:]))
-        seen = len(changes)
-    return steps
 
 
 class Pod:
