@@ -245,16 +245,20 @@ def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, numbe
     """Also for a signal that does not let the command clean up."""
     alive = tmp_path / "alive"
     os.mkfifo(alive)
+    # No worker takes a chunk before the parent has one: else they could read them all.
     script = (
-        "import os, signal, sys, time\n"
+        "import os, time\n"
         "from sendroute.manifests.parallel import read_in_parallel\n"
         "from sendroute.manifests.sources import Files\n"
         "parent = os.getpid()\n"
+        "turns, allow = os.pipe()\n"
         "class Slow(Files):\n"
         "    def load(self, entries):\n"
         "        if os.getpid() == parent:\n"
+        "            os.write(allow, b'.' * 300)\n"
         "            print('started', flush=True)\n"
         "            time.sleep(60)\n"
+        "        os.read(turns, 1)\n"
         "        return super().load(entries)\n"
         f"held = os.open({str(alive)!r}, os.O_WRONLY)\n"
         f"files = Slow([{str(tmp_path)!r}])\n"
@@ -263,11 +267,13 @@ def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, numbe
     )
     for at in range(300):
         (tmp_path / f"d{at:04}.yaml").write_text(DOMAIN.format(number=at))
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
     # Every process of the command holds the other end; it is closed when the last one has ended.
-    with alive.open("rb") as last:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process,
+        alive.open("rb") as last,
+    ):
         assert process.stdout is not None
         assert process.stdout.readline() == b"started\n"
         process.send_signal(number)
@@ -275,7 +281,6 @@ def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, numbe
         began = time.monotonic()
         assert last.read() == b""
         assert time.monotonic() - began < 20
-    process.stdout.close()
 
 
 def test_no_worker_is_forked_from_a_process_with_threads(tree: Path) -> None:
