@@ -22,9 +22,8 @@ from sendroute.cluster.secrets import ApiSecrets
 from sendroute.cluster.times import Times
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.verifier import Verifier
 from sendroute.runtime.actor import VARIABLE, actor
-from sendroute.runtime.factory import Factory, run_tests
+from sendroute.runtime.factory import run_tests
 from sendroute.runtime.service import Service, running
 from sendroute.runtime.transition_log import AnyFinding
 
@@ -149,7 +148,7 @@ def _operator(
     if session.settings.secrets is None:
         secrets = ApiSecrets(api, namespace)
         adapters = adapters._replace(
-            verifier_for=partial(_verifier, secrets, factory),
+            verifier_for=lambda: factory.verifier(saves=True, secrets=secrets.run()),
             changed_secrets=secrets.changed,
             forget_secrets=secrets.forget,
         )
@@ -163,10 +162,6 @@ def _operator(
 def _advise(finding: AnyFinding, /) -> AnyFinding:
     """A finding as it is: who reads the log of an operator has objects, and no command line."""
     return finding
-
-
-def _verifier(secrets: ApiSecrets, factory: Factory) -> Verifier:
-    return Verifier(secrets.run(), factory.cipher(), saves=True, late_cipher=factory.cipher)
 
 
 def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:

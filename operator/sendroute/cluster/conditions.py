@@ -43,8 +43,8 @@ from sendroute.manifests.statuses import (
     route_shape,
 )
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
-from sendroute.model.conditions import ConditionType, Reason, is_stalled
+from sendroute.model.codes import Code, Trait, has_trait, is_stalled, why_not_saved
+from sendroute.model.conditions import ConditionType, Reason
 from sendroute.model.current import AccountState, CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, DesiredDomain, DesiredProfile
 from sendroute.model.finding import Finding, Severity

@@ -30,7 +30,7 @@ from sendroute.runtime.account_log import AccountLog
 from sendroute.runtime.contests import Contests
 from sendroute.runtime.followed_store import FollowedStore
 from sendroute.runtime.schedule import DueAccounts
-from sendroute.runtime.stop import ThreadStop
+from sendroute.runtime.stop import Stop
 from sendroute.runtime.transition_log import TransitionLog
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
@@ -62,7 +62,7 @@ class Operator:
     def __init__(
         self, api: Api, options: OperatorOptions, adapters: Adapters, metrics: Metrics
     ) -> None:
-        self._stop = ThreadStop()
+        self._stop = Stop()
         self._options = options
         self._adapters = adapters
         self._metrics = metrics
@@ -206,7 +206,7 @@ class Operator:
         seconds = self._next_at() - time.monotonic()
         self._idle = self._is_idle()
         self._wakeups.wait(seconds)
-        self._stop.wait(self._options.times.batch)  # objects arrive by the thousand
+        time.sleep(self._options.times.batch)  # objects arrive by the thousand
 
     def _due(self) -> DueAccounts | None:
         """What is due. The first round over all accounts, which finds what was deleted while no

@@ -32,7 +32,7 @@ from sendroute.reconcile.rounds import (
 )
 from sendroute.reconcile.verifier import failure_code
 from sendroute.runtime.schedule import DueAccounts, RoundState, states_of
-from sendroute.runtime.stop import ThreadStop
+from sendroute.runtime.stop import Stop
 
 
 class RoundOptions(NamedTuple):
@@ -40,7 +40,7 @@ class RoundOptions(NamedTuple):
 
     guards: Guards
     actor: str
-    stop: ThreadStop
+    stop: Stop
 
 
 class RoundInputs(NamedTuple):

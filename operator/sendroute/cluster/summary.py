@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from sendroute.manifests.statuses import MAX_MESSAGE, Condition
-from sendroute.model.codes import Code, Trait, has_trait
-from sendroute.model.conditions import ConditionOf, ConditionType, Reason, condition_of, is_stalled
+from sendroute.model.codes import Code, Trait, condition_of, has_trait, is_stalled
+from sendroute.model.conditions import ConditionOf, ConditionType, Reason
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.words import counted
 

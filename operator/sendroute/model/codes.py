@@ -1,12 +1,12 @@
 """Every code of a finding and what it means: the one table that all others read.
 
-A code never gets another meaning. The exit status, retries, approvals, reports and docs/findings.md
-are derived from the properties here. Only :mod:`sendroute.model.conditions` has another table: the
-condition and the reason that a Kubernetes object shows for a code.
+A code never gets another meaning. The exit status, retries, approvals, reports, the conditions of
+Kubernetes objects and docs/findings.md are derived from the properties here.
 """
 
 from enum import Enum, Flag, StrEnum, auto
 
+from sendroute.model.conditions import ConditionOf, ConditionType, Reason
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Remedy
 
@@ -62,13 +62,23 @@ _NONE = Trait(0)
 _ERROR, _REFUSED = Severity.ERROR, Severity.REFUSED
 _WARN, _INFO = Severity.WARNING, Severity.INFO
 _AUTHOR, _OPERATOR, _ENVIRONMENT = Responsible.AUTHOR, Responsible.OPERATOR, Responsible.ENVIRONMENT
+_ACCEPTED, _RESOLVED = ConditionType.ACCEPTED, ConditionType.RESOLVED_REFS
+_CONNECTED, _APPLIED = ConditionType.CONNECTION_VERIFIED, ConditionType.APPLIED
+_INVALID = ConditionOf(_ACCEPTED, Reason.INVALID)
+_ADVICE = ConditionOf(_ACCEPTED, Reason.VALID, is_advice=True)
+_HELD_BACK = ConditionOf(_APPLIED, Reason.HELD_BACK)
+_NO_STORE = ConditionOf(_APPLIED, Reason.STORE_UNAVAILABLE)
+_OTHER_STORE = ConditionOf(_APPLIED, Reason.STORE_LINEAGE_MISMATCH)
+_ELSEWHERE = ConditionOf(_APPLIED, Reason.ACCOUNT_NOT_APPLIED)
+_NO_OBJECT = None  # a finding about files, git, a command or a relay
 
 
 class Code(StrEnum):
     """A code with its properties.
 
     ``severity`` is the default severity; a rule may give another. ``responsible`` must act.
-    ``meaning`` is one sentence. ``cause`` and ``fix`` say what causes it and what to do, without
+    ``condition`` is where a Kubernetes object shows it, None if no object does. ``meaning`` is one
+    sentence. ``cause`` and ``fix`` say what causes it and what to do, without
     commands of a front end. ``not_saved`` is a clause that says why a profile, or the platform's
     managed relay, is not saved because of this code; None for all other codes. Such an error skips
     only that part; the rest is applied.
@@ -76,6 +86,7 @@ class Code(StrEnum):
 
     severity: Severity
     responsible: Responsible
+    condition: ConditionOf | None
     meaning: str
     cause: str
     fix: str
@@ -87,6 +98,7 @@ class Code(StrEnum):
         value: str,
         severity: Severity,
         responsible: Responsible,
+        condition: ConditionOf | None,
         meaning: str,
         cause: str,
         fix: str,
@@ -95,7 +107,7 @@ class Code(StrEnum):
     ) -> "Code":
         code = str.__new__(cls, value)
         code._value_ = value
-        code.severity, code.responsible = severity, responsible
+        code.severity, code.responsible, code.condition = severity, responsible, condition
         code.meaning, code.cause, code.fix = meaning, cause, fix
         code.traits, code.not_saved = traits, not_saved
         return code
@@ -106,6 +118,7 @@ class Code(StrEnum):
         "yaml-syntax",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "The file is not well-formed YAML or JSON.",
         "A quote, a bracket or the indentation is wrong.",
         "Fix the syntax at the position.",
@@ -115,6 +128,7 @@ class Code(StrEnum):
         "ambiguous-scalar",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "YAML 1.1 and 1.2 read the unquoted value differently.",
         "An unquoted word such as yes, no, on or 0o17 is a boolean or a number to one of the two.",
         "Quote the value, or write true or false.",
@@ -124,6 +138,7 @@ class Code(StrEnum):
         "yaml-unsupported",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "Anchors, aliases, merge keys, tags and deep nesting are refused.",
         "The document uses a YAML feature that hides what it says.",
         "Write the value out in full.",
@@ -132,6 +147,7 @@ class Code(StrEnum):
         "duplicate-key",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "A mapping has the same key twice.",
         "Two lines of one mapping set the same field.",
         "Keep one of the two lines.",
@@ -140,6 +156,7 @@ class Code(StrEnum):
         "not-utf8",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "The file is not UTF-8 text.",
         "An editor saved it in another encoding, or it is no text file.",
         "Save the file as UTF-8.",
@@ -149,6 +166,7 @@ class Code(StrEnum):
         "too-large",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "A file or a string is larger than is accepted.",
         "The file is not a manifest, or several manifests should be split.",
         "Split the file, or move it out of the tree.",
@@ -158,6 +176,7 @@ class Code(StrEnum):
         "unreadable",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The file or directory could not be read.",
         "It is missing, its permissions do not allow it, the disk reports an error, or a symbolic"
         " link leads to a place that is not read.",
@@ -168,6 +187,7 @@ class Code(StrEnum):
         "unwritable",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The file could not be written.",
         "Its directory is missing or full, its permissions do not allow it, or a symbolic link"
         " leads to it out of the given paths.",
@@ -177,6 +197,7 @@ class Code(StrEnum):
         "edit-by-hand",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "The layout of the file does not allow the edit in place.",
         "The value is written in a way that an edit would have to rewrite.",
         "Make the change in an editor.",
@@ -185,6 +206,7 @@ class Code(StrEnum):
         "out-of-sync",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "The declared route differs from the assigned route.",
         "An apply-all or a reassignment changed the route after the manifest was written.",
         "Write the assigned route into the manifest, or edit it to the route you want.",
@@ -193,6 +215,7 @@ class Code(StrEnum):
         "route-now-declared",
         _INFO,
         _AUTHOR,
+        _NO_OBJECT,
         "An export declares an assigned route that no manifest declared.",
         "The domain has another route than a new domain would get: the default changed after it"
         " was created, an apply-all or a reassignment assigned it, or its declared profile was"
@@ -204,6 +227,7 @@ class Code(StrEnum):
         "unknown-kind",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "The API group sendroute.dev has no such kind.",
         "The kind is misspelled.",
         "Use MailPlatform, MailAccount, SMTPProfile or SendingDomain.",
@@ -212,6 +236,7 @@ class Code(StrEnum):
         "unknown-group",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "A document of one of Sendroute's kinds has an API group that is nearly sendroute.dev.",
         "The group is misspelled. Kinds of any other group belong to another program.",
         "Write apiVersion: sendroute.dev/v1alpha1.",
@@ -220,6 +245,7 @@ class Code(StrEnum):
         "unknown-version",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "The API group sendroute.dev has no such version.",
         "The version is misspelled, or the document is for another release.",
         "Use a version that this release reads.",
@@ -228,6 +254,7 @@ class Code(StrEnum):
         "unknown-field",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "The kind has no such field.",
         "The field is misspelled, or it is at the wrong level.",
         "Correct the name, or remove the field.",
@@ -236,6 +263,7 @@ class Code(StrEnum):
         "missing-field",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "A required field is absent.",
         "The document is not complete.",
         "Add the field.",
@@ -244,6 +272,7 @@ class Code(StrEnum):
         "invalid-value",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "The field does not accept the value.",
         "The value has the wrong type or form, or is out of range.",
         "Write a value that the message lists.",
@@ -253,6 +282,7 @@ class Code(StrEnum):
         "reserved-namespace",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "The namespace sendroute-system is the platform's own.",
         "An account, profile or domain is declared in the namespace of the platform's secrets.",
         "Use another namespace.",
@@ -261,6 +291,7 @@ class Code(StrEnum):
         "policy-violation",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "The document violates the organisation's own policy.",
         "A JSON Schema of the organisation refuses the document.",
         "Change the document as the policy asks, or have the policy changed.",
@@ -269,6 +300,7 @@ class Code(StrEnum):
         "duplicate-object",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "Two documents define the same object.",
         "A document was copied, or the same file is read twice.",
         "Keep one of the two documents.",
@@ -277,6 +309,7 @@ class Code(StrEnum):
         "no-manifests",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.PLATFORM_NOT_FOUND),
         "The tree holds no manifests.",
         "The path is wrong, or the checkout is empty.",
         "Check the path. An empty tree is never applied.",
@@ -286,6 +319,7 @@ class Code(StrEnum):
         "no-platform",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.PLATFORM_NOT_FOUND),
         "The tree holds no readable MailPlatform.",
         "The document is missing, has errors, or is suspended and was never recorded.",
         "Add or fix the MailPlatform document. Nothing is applied without a platform.",
@@ -294,6 +328,7 @@ class Code(StrEnum):
         "held-back",
         _ERROR,
         _AUTHOR,
+        _HELD_BACK,
         "Part of the tree could not be read, so the account is unchanged.",
         "While part of the tree is unreadable, a missing object may only be unreadable.",
         "Fix the part that could not be read; the other findings show which.",
@@ -306,6 +341,7 @@ class Code(StrEnum):
         "unknown-account",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
         "The account does not exist.",
         "The name is misspelled, its MailAccount document is missing, or it is in another"
         " namespace.",
@@ -316,6 +352,7 @@ class Code(StrEnum):
         "unknown-domain",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "No account has the domain.",
         "The name is misspelled, or the domain was never applied.",
         "Correct the name, or declare the domain and apply the manifests.",
@@ -325,6 +362,7 @@ class Code(StrEnum):
         "unknown-message",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The mail log has no line of the message.",
         "The queue id is misspelled, the message is older than the log, or it was on another host.",
         "Check the id, or read the log that has the message.",
@@ -333,6 +371,7 @@ class Code(StrEnum):
         "unknown-plan",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.PLAN_NOT_FOUND),
         "The platform does not define the service plan.",
         "The name is misspelled, or the service plan was removed from the MailPlatform.",
         "Use one of the platform's service plans.",
@@ -342,6 +381,7 @@ class Code(StrEnum):
         "unknown-profile",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_RESOLVED, Reason.PROFILE_NOT_FOUND),
         "The account has no such profile.",
         "The name is misspelled, or the profile is in another account.",
         "Correct the name, or declare the profile in the account.",
@@ -351,6 +391,7 @@ class Code(StrEnum):
         "duplicate-profile",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "One profile has two definitions.",
         "Two documents, or a document and an inline profile, define the same name.",
         "Keep one definition, or rename the other.",
@@ -359,6 +400,7 @@ class Code(StrEnum):
         "domain-conflict",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.DOMAIN_CONFLICT),
         "Two accounts, or two documents of one account, claim the same domain.",
         "The domain is declared twice.",
         "Keep one declaration. The account that holds the domain keeps it until then.",
@@ -368,6 +410,7 @@ class Code(StrEnum):
         "managed-not-in-plan",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.PLAN_FORBIDS_MANAGED),
         "The account's service plan does not offer managed sending.",
         "A route or a default is managed, but the service plan has no managed sending.",
         "Declare a profile, or choose a service plan that offers managed sending.",
@@ -377,6 +420,7 @@ class Code(StrEnum):
         "account-not-empty",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
         "An account is removed only with everything that it owns.",
         "The MailAccount document is gone, but its profiles or domains are still declared.",
         "Remove these documents too, or restore the MailAccount document.",
@@ -389,6 +433,7 @@ class Code(StrEnum):
         "unusual-port",
         _WARN,
         _AUTHOR,
+        _ADVICE,
         "The port is none of the usual ones, or none that the provider documents.",
         "The port is mistyped, or the server is set up in its own way.",
         "Check the port. Usual ports are 587, 465, 2525, 2587 and 25.",
@@ -397,6 +442,7 @@ class Code(StrEnum):
         "encryption-mismatch",
         _WARN,
         _AUTHOR,
+        _ADVICE,
         "The port is for another encryption.",
         "A port for TLS from the first byte has encryption starttls or none, or the reverse.",
         "Change the encryption or the port. The provider's page says which belong together.",
@@ -405,6 +451,7 @@ class Code(StrEnum):
         "profile-deleted",
         _WARN,
         _AUTHOR,
+        ConditionOf(_RESOLVED, Reason.PROFILE_NOT_FOUND),
         "A profile that is still referenced is gone.",
         "The profile was removed while a route, a default or a reassignTo refers to it.",
         "Declare another route, or the profile again.",
@@ -414,6 +461,7 @@ class Code(StrEnum):
         "default-fell-back",
         _WARN,
         _AUTHOR,
+        ConditionOf(_RESOLVED, Reason.DEFAULT_FELL_BACK),
         "The declared default is not available; new domains start on the plan default.",
         "The default is a removed profile, or managed on a service plan without it.",
         "Declare a default that the account can use.",
@@ -422,6 +470,7 @@ class Code(StrEnum):
         "apply-all-wins",
         _WARN,
         _AUTHOR,
+        _ADVICE._replace(is_event=True),
         "The apply-all decides, not the declared route.",
         "The apply-all makes a domain send that declares unconfigured, or the declared route was"
         " edited in the same change.",
@@ -432,6 +481,7 @@ class Code(StrEnum):
         "unknown-apply-all",
         _WARN,
         _AUTHOR,
+        _ADVICE,
         "The apply-all that a domain overrides never ran in its account.",
         "The id is misspelled, or the apply-all waits for its confirmation.",
         "Write the id of an apply-all that ran, or remove spec.overrides.",
@@ -441,6 +491,7 @@ class Code(StrEnum):
         "profile-unused",
         _INFO,
         _AUTHOR,
+        _ADVICE,
         "No domain sends through the profile.",
         "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
@@ -449,6 +500,7 @@ class Code(StrEnum):
         "bounces-refused",
         _WARN,
         _AUTHOR,
+        _ADVICE,
         "A relay refuses mail of the null sender, which is that of bounces.",
         "The MailPlatform has neither spec.bounces nor spec.managed.",
         "Set spec.bounces.relay, or accept the finding if no client sends bounces.",
@@ -457,6 +509,7 @@ class Code(StrEnum):
         "not-enforced",
         _INFO,
         _AUTHOR,
+        _ADVICE,
         "The field is recorded and shown, but has no effect yet.",
         "A profile or a service plan has limits, or a profile asks to check the authorisation of"
         " its senders.",
@@ -466,6 +519,7 @@ class Code(StrEnum):
         "suspended",
         _INFO,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.SUSPENDED, is_advice=True),
         "The object stays as the store holds it.",
         "Its spec.suspend is true.",
         "Remove spec.suspend when the object should be changed again.",
@@ -474,6 +528,7 @@ class Code(StrEnum):
         "documents-ignored",
         _INFO,
         _AUTHOR,
+        _ADVICE,
         "The account is to be removed, so its other documents are ignored.",
         "Its MailAccount has spec.remove.",
         "No action is needed. Delete the documents when the account is removed.",
@@ -482,6 +537,7 @@ class Code(StrEnum):
         "insecure-auth",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "Credentials would be sent without encryption.",
         "The profile has credentials and encryption none.",
         "Use starttls or tls, or set allowInsecureAuth for a trusted network.",
@@ -491,6 +547,7 @@ class Code(StrEnum):
         "credentials-need-hostname",
         _ERROR,
         _AUTHOR,
+        _INVALID,
         "Credentials need a host name, not an address.",
         "The host is an IP address, which no certificate check can tie to a provider.",
         "Write the provider's host name.",
@@ -502,6 +559,7 @@ class Code(StrEnum):
         "awaiting-confirmation",
         _REFUSED,
         _AUTHOR,
+        ConditionOf(_APPLIED, Reason.AWAITING_CONFIRMATION),
         "The apply-all needs its confirming number of domains.",
         "The apply-all has no confirm.",
         "Add confirm with the number of domains that you expect to switch.",
@@ -511,6 +569,7 @@ class Code(StrEnum):
         "confirmation-exceeded",
         _REFUSED,
         _AUTHOR,
+        ConditionOf(_APPLIED, Reason.CONFIRMATION_EXCEEDED),
         "The account has more domains than were confirmed.",
         "Domains were added after the number was confirmed.",
         "Confirm the present number, if all of these domains should switch.",
@@ -520,6 +579,7 @@ class Code(StrEnum):
         "apply-all-id-reused",
         _REFUSED,
         _AUTHOR,
+        ConditionOf(_APPLIED, Reason.APPLY_ALL_ID_REUSED),
         "The id of the apply-all ran before with another route.",
         "The route of an apply-all was edited after it ran.",
         "Give the apply-all a new id.",
@@ -529,6 +589,7 @@ class Code(StrEnum):
         "apply-all-unsatisfiable",
         _REFUSED,
         _AUTHOR,
+        ConditionOf(_ACCEPTED, Reason.PLAN_FORBIDS_MANAGED),
         "The account's service plan does not offer the route of the apply-all.",
         "The apply-all switches to managed, but the service plan does not offer it.",
         "Choose another route, or a service plan that offers managed sending.",
@@ -540,6 +601,7 @@ class Code(StrEnum):
         "connection-test-failed",
         _ERROR,
         _ENVIRONMENT,
+        ConditionOf(_CONNECTED, Reason.TEST_FAILED),
         "The provider could not be reached as the profile says.",
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
         "The message has the outcome and the step at which the test ended. Fix what it names, or"
@@ -551,6 +613,7 @@ class Code(StrEnum):
         "connection-not-tested",
         _INFO,
         _OPERATOR,
+        ConditionOf(_CONNECTED, Reason.NOT_TESTED, is_advice=True),
         "The profile is saved without a connection test.",
         "The plan was made without testing connections, or the profile asks for no test.",
         "No action is needed: applying tests the profile, unless it asks for no test.",
@@ -559,6 +622,7 @@ class Code(StrEnum):
         "secret-missing",
         _ERROR,
         _OPERATOR,
+        ConditionOf(_RESOLVED, Reason.SECRET_NOT_FOUND),
         "The secret that the profile names does not exist.",
         "The name is misspelled, or the secret was not created in the account's namespace; the"
         " platform's are in sendroute-system.",
@@ -570,6 +634,7 @@ class Code(StrEnum):
         "secret-forbidden",
         _ERROR,
         _OPERATOR,
+        ConditionOf(_RESOLVED, Reason.SECRET_FORBIDDEN),
         "Sendroute may not read the secret.",
         "The role that lets Sendroute read secrets is not bound in the secret's namespace.",
         "Bind the role in that namespace. Sendroute tries again.",
@@ -580,6 +645,7 @@ class Code(StrEnum):
         "secret-key-missing",
         _ERROR,
         _OPERATOR,
+        ConditionOf(_RESOLVED, Reason.SECRET_KEY_MISSING),
         "A Secret of the Kubernetes API has no username or no password.",
         "The Secret has other keys, or is still empty.",
         "Add the keys username and password to the Secret.",
@@ -590,6 +656,7 @@ class Code(StrEnum):
         "secret-unreadable",
         _ERROR,
         _ENVIRONMENT,
+        ConditionOf(_RESOLVED, Reason.SECRET_UNREADABLE),
         "The Kubernetes API did not answer when the secret was read.",
         "The API server is down, overloaded, or cannot decrypt the Secret.",
         "Sendroute tries again. If other Secrets can be read, look at the API server's log.",
@@ -600,6 +667,7 @@ class Code(StrEnum):
         "secret-invalid",
         _ERROR,
         _OPERATOR,
+        ConditionOf(_RESOLVED, Reason.SECRET_INVALID),
         "The secret's content is not a username and a password.",
         "A key is missing or empty, or has characters that SMTP does not accept.",
         "Write the keys username and password, each one line of text.",
@@ -610,6 +678,7 @@ class Code(StrEnum):
         "secret-in-manifests",
         _WARN,
         _AUTHOR,
+        _NO_OBJECT,
         "A Kubernetes Secret beside the manifests holds values that are not encrypted.",
         "A Secret was committed as it is applied. Its data is base64, which is no encryption.",
         "Remove the Secret, and change its values if it was committed, because git's history keeps"
@@ -621,6 +690,7 @@ class Code(StrEnum):
         "secret-not-bound",
         _ERROR,
         _OPERATOR,
+        ConditionOf(_RESOLVED, Reason.SECRET_NOT_BOUND),
         "The secret does not allow the destination.",
         "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
         " the secret is the platform's.",
@@ -632,6 +702,7 @@ class Code(StrEnum):
         "secret-not-compared",
         _INFO,
         _OPERATOR,
+        ConditionOf(_RESOLVED, Reason.SECRET_NOT_COMPARED),
         "Whether the secret can be used, or its content has changed, is not known.",
         "No secrets or no key were given, so the secret was not read, or not compared.",
         "Give the secrets and the key, if a missing or rotated secret should be noticed.",
@@ -640,6 +711,7 @@ class Code(StrEnum):
         "credential-unreadable",
         _ERROR,
         _OPERATOR,
+        ConditionOf(_APPLIED, Reason.CREDENTIAL_UNREADABLE),
         "A stored credential cannot be decrypted with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
@@ -649,6 +721,7 @@ class Code(StrEnum):
         "address-refused",
         _ERROR,
         _AUTHOR,
+        ConditionOf(_CONNECTED, Reason.ADDRESS_REFUSED),
         "The host resolves to an address that connection tests may not reach.",
         "The address is private, local or reserved.",
         "Correct the host, or allow its network in the MailPlatform's connectionTest.",
@@ -659,6 +732,7 @@ class Code(StrEnum):
         "dependency-skipped",
         _WARN,
         _AUTHOR,
+        ConditionOf(_APPLIED, Reason.DEPENDENCY_SKIPPED),
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
         "Fix what was skipped, then apply again.",
@@ -669,6 +743,7 @@ class Code(StrEnum):
         "removed-before-move",
         _WARN,
         _OPERATOR,
+        _ADVICE._replace(is_event=True),
         "A domain leaves its account before the account that declares it can take it.",
         "Only the account that loses the domain is planned, the other one cannot change now, or"
         " several accounts declare the domain.",
@@ -682,6 +757,7 @@ class Code(StrEnum):
         "source-unreachable",
         _ERROR,
         _ENVIRONMENT,
+        _NO_OBJECT,
         "The source of the manifests is unavailable.",
         "The git server or the directory does not answer, or refuses access.",
         "Check the address, the network and the access rights. The last good tree stays in effect.",
@@ -690,6 +766,7 @@ class Code(StrEnum):
         "source-too-large",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "A commit unfolds to more files or bytes than are checked out.",
         "The repository holds large files, or directories that repeat each other.",
         "Push a commit without them. The last good tree stays in effect.",
@@ -698,6 +775,7 @@ class Code(StrEnum):
         "unsigned-commit",
         _ERROR,
         _AUTHOR,
+        _NO_OBJECT,
         "No allowed key has signed the commit.",
         "The commit has no signature, or its key is not in the list of allowed keys.",
         "Sign the commit with an allowed key, or add the key to the list.",
@@ -706,6 +784,7 @@ class Code(StrEnum):
         "address-in-use",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The address to listen on is unavailable.",
         "Another process listens there, or the host does not have this address.",
         "Choose another address, or stop the other process.",
@@ -717,6 +796,7 @@ class Code(StrEnum):
         "cluster-unreachable",
         _ERROR,
         _OPERATOR,
+        ConditionOf(_APPLIED, Reason.CLUSTER_UNREACHABLE),
         "The Kubernetes API does not answer, or refuses an answer.",
         "There is no usable configuration, the API is down, or a role does not allow the request.",
         "Give a kubeconfig file, or bind the role that the chart creates.",
@@ -727,6 +807,7 @@ class Code(StrEnum):
         "leader-replaced",
         _ERROR,
         _ENVIRONMENT,
+        _NO_OBJECT,
         "Another operator leads, so this one ends.",
         "The Lease could not be renewed in time, or the process was paused.",
         "Nothing to do: the process starts again, as a standby. If it happens often, look at the"
@@ -739,6 +820,7 @@ class Code(StrEnum):
         "relay-running",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "Another agent keeps the tables in this directory.",
         "The agent was started twice, or two Postfix instances share a directory.",
         "Stop one agent, or give each Postfix its own directory.",
@@ -747,6 +829,7 @@ class Code(StrEnum):
         "unsafe-directory",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The directory of the tables belongs to another user, or holds other files.",
         "The owner could replace the tables that Postfix reads, and with them every route; others"
         " could no longer read their files.",
@@ -756,6 +839,7 @@ class Code(StrEnum):
         "tables-damaged",
         _WARN,
         _ENVIRONMENT,
+        _NO_OBJECT,
         "The tables that Postfix reads were damaged or missing, and are built again.",
         "A disk failed, or another program changed or deleted the file.",
         "Nothing to do, if it happens once. Otherwise find what changes the file.",
@@ -764,6 +848,7 @@ class Code(StrEnum):
         "tables-not-written",
         _ERROR,
         _ENVIRONMENT,
+        _NO_OBJECT,
         "A new revision cannot be written to the tables, so the previous one is served.",
         "The disk is full, another process locks the file, or its directory is not writable.",
         "Fix the cause. The agent tries again.",
@@ -773,6 +858,7 @@ class Code(StrEnum):
         "credential-not-served",
         _WARN,
         _OPERATOR,
+        _NO_OBJECT,
         "Mail of a profile waits, because its credential is missing or cannot be decrypted.",
         "The key was lost or not given, or the store was created from a lock file.",
         "Give the key, or apply the manifests again with the secrets.",
@@ -781,6 +867,7 @@ class Code(StrEnum):
         "relay-behind",
         _WARN,
         _OPERATOR,
+        _NO_OBJECT,
         "A relay does not serve the revision yet that was waited for.",
         "Its agent is busy, stopped, or cannot write its tables.",
         "Read the log of the relay's agent. Forget a relay that is gone for good.",
@@ -789,6 +876,7 @@ class Code(StrEnum):
         "relay-unknown",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The store knows no relay of this name.",
         "The name is misspelled, or the relay is forgotten already.",
         "Look up the names of the relays.",
@@ -800,6 +888,7 @@ class Code(StrEnum):
         "postfix-missing",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "Postfix is not on this machine.",
         "Its programs are neither in the PATH nor in /usr/sbin.",
         "Install the packages postfix, postfix-sqlite and libsasl2-modules.",
@@ -808,6 +897,7 @@ class Code(StrEnum):
         "postfix-failed",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "A program of Postfix failed.",
         "Its configuration is wrong, a table is unreadable, or the user may not run it.",
         "Run it as root, and correct what Postfix reports.",
@@ -816,6 +906,7 @@ class Code(StrEnum):
         "postfix-version",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "Postfix is too old.",
         "Versions before 3.5 lack settings that delivery needs.",
         "Upgrade Postfix.",
@@ -824,6 +915,7 @@ class Code(StrEnum):
         "postfix-package",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "Postfix lacks a package.",
         "Distributions package the SQLite tables and the sign-in apart from Postfix.",
         "Install the package that the finding names.",
@@ -832,6 +924,7 @@ class Code(StrEnum):
         "postfix-setting",
         _REFUSED,
         _OPERATOR,
+        _NO_OBJECT,
         "A user set a setting of Postfix, and mail takes its route only with another value.",
         "The setting was there before.",
         "Merge the two by hand, or name the setting to be replaced.",
@@ -840,6 +933,7 @@ class Code(StrEnum):
         "postfix-chroot",
         _REFUSED,
         _OPERATOR,
+        _NO_OBJECT,
         "A service of Postfix that reads the lookup tables runs in a chroot.",
         "Debian's master.cf has a chroot for most services; SQLite finds no files there.",
         "Let the service run without a chroot.",
@@ -848,6 +942,7 @@ class Code(StrEnum):
         "postfix-bypass",
         _WARN,
         _OPERATOR,
+        _NO_OBJECT,
         "Some mail does not take the route of its sender.",
         "A setting of Postfix routes it by its recipient.",
         "Keep the setting if that is intended, or empty it.",
@@ -856,6 +951,7 @@ class Code(StrEnum):
         "postfix-differs",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "A setting of Postfix is not what mail needs to take its route.",
         "It was not installed yet, was changed since, or the platform changed.",
         "Install the configuration again.",
@@ -864,6 +960,7 @@ class Code(StrEnum):
         "postfix-not-running",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "Postfix is not running.",
         "It was stopped, or it could not start.",
         "Start the relay's agent, then Postfix, and read Postfix's log.",
@@ -872,6 +969,7 @@ class Code(StrEnum):
         "postfix-restart",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The running Postfix does not know the file of aliases.",
         "It was started before its configuration named the file.",
         "Restart Postfix; a reload does not change its environment.",
@@ -880,6 +978,7 @@ class Code(StrEnum):
         "tables-missing",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "The lookup tables of a relay are missing.",
         "The relay's agent never ran with this directory, or writes to another one.",
         "Start the agent with this directory.",
@@ -888,6 +987,7 @@ class Code(StrEnum):
         "route-differs",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "Postfix's answer about a sender is not the store's.",
         "The relay's agent is behind, stopped, or cannot decrypt a credential.",
         "Look at the agent's log and at the revision that it serves.",
@@ -899,6 +999,7 @@ class Code(StrEnum):
         "too-many-changes",
         _REFUSED,
         _OPERATOR,
+        _HELD_BACK,
         "One change would reroute too many domains of an account, or of the store.",
         "A default, a service plan, the platform or many routes changed at once.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
@@ -908,6 +1009,7 @@ class Code(StrEnum):
         "too-many-removals",
         _REFUSED,
         _OPERATOR,
+        _HELD_BACK,
         "One change would remove too many domains of an account, or of the store.",
         "A directory is missing, the path is wrong, or many documents were deleted.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
@@ -917,6 +1019,7 @@ class Code(StrEnum):
         "account-removal",
         _REFUSED,
         _OPERATOR,
+        _HELD_BACK,
         "An account that holds domains would be removed, and nobody has confirmed that.",
         "Its documents are missing, the path is wrong, or it has more domains than were confirmed.",
         "Restore the documents. If the account should go, declare spec.remove in its MailAccount,"
@@ -927,6 +1030,7 @@ class Code(StrEnum):
         "older-tree",
         _REFUSED,
         _OPERATOR,
+        _HELD_BACK,
         "The tree lacks a commit that was applied before, and would take something back.",
         "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
         "Apply a tree that contains the commit that was applied last. If the older state is"
@@ -937,6 +1041,7 @@ class Code(StrEnum):
         "not-held-back",
         _ERROR,
         _OPERATOR,
+        _NO_OBJECT,
         "No change of the account is held back.",
         "The change was applied or replaced, or the account's name is misspelled.",
         "Look at which accounts are held back. Nothing else can be approved.",
@@ -945,6 +1050,7 @@ class Code(StrEnum):
         "not-approved",
         _REFUSED,
         _OPERATOR,
+        _NO_OBJECT,
         "A change must be confirmed before it is applied.",
         "The answer was not yes, or no terminal was there to ask on.",
         "Confirm the change, or confirm it in advance.",
@@ -953,6 +1059,7 @@ class Code(StrEnum):
         "contested-account",
         _WARN,
         _OPERATOR,
+        _NO_OBJECT,
         "Another writer changes an account back each time that it is put back.",
         "Two loops, or a loop and a job, apply different manifests or secrets to one store.",
         "Stop one of the two, or give both the same manifests and secrets.",
@@ -962,6 +1069,7 @@ class Code(StrEnum):
         "stale-plan",
         _REFUSED,
         _OPERATOR,
+        ConditionOf(_APPLIED, Reason.STORE_CHANGED),
         "The plan no longer fits the store.",
         "Another writer changed the store after the plan was made, or the plan was applied before.",
         "Plan again and review the new plan. If the plan was applied already, no action is needed.",
@@ -971,6 +1079,7 @@ class Code(StrEnum):
         "store-empty",
         _REFUSED,
         _OPERATOR,
+        _OTHER_STORE,
         "A store with history was expected, but the store is empty.",
         "The store was lost or replaced, or the URL is wrong.",
         "Check the URL of the store. Create a lost store from its lock file or a backup.",
@@ -980,6 +1089,7 @@ class Code(StrEnum):
         "wrong-store",
         _REFUSED,
         _OPERATOR,
+        _OTHER_STORE,
         "Another store was expected, or the store is not as Sendroute created it.",
         "The URL is wrong, the store was set back or replaced, or another program changed it.",
         "Check the URL of the store. If another program changed it, undo that change.",
@@ -989,6 +1099,7 @@ class Code(StrEnum):
         "stale-lock",
         _WARN,
         _OPERATOR,
+        _NO_OBJECT,
         "A lock file beside the manifests lacks later changes of the store.",
         "The store was changed without writing the lock file again.",
         "Write the lock file with each change, and commit it.",
@@ -998,6 +1109,7 @@ class Code(StrEnum):
         "store-locked",
         _REFUSED,
         _OPERATOR,
+        _NO_STORE,
         "Another writer is using the store.",
         "Another Sendroute process is writing, or a backup is running.",
         "Wait for the other process, then try again.",
@@ -1007,6 +1119,7 @@ class Code(StrEnum):
         "not-initialised",
         _REFUSED,
         _OPERATOR,
+        _NO_STORE,
         "The store at the URL does not exist yet.",
         "The store was not created, or the URL is wrong.",
         "Create the store, or correct its URL.",
@@ -1016,6 +1129,7 @@ class Code(StrEnum):
         "key-missing",
         _REFUSED,
         _OPERATOR,
+        ConditionOf(_APPLIED, Reason.KEY_MISSING),
         "No key to encrypt credentials with was given.",
         "The key file is not where it is looked for, and no other was given.",
         "Give the key that was created with the store.",
@@ -1024,6 +1138,7 @@ class Code(StrEnum):
         "key-exists",
         _REFUSED,
         _OPERATOR,
+        _NO_OBJECT,
         "A key file is never overwritten.",
         "A key file is already at the path, but there is no store.",
         "Give that key for the new store too, or create the store in another directory.",
@@ -1032,6 +1147,7 @@ class Code(StrEnum):
         "store-exists",
         _REFUSED,
         _OPERATOR,
+        _NO_OBJECT,
         "The store at the URL exists already.",
         "The store was created before.",
         "Use that store, or create the new one at another URL.",
@@ -1040,6 +1156,7 @@ class Code(StrEnum):
         "store-version",
         _REFUSED,
         _OPERATOR,
+        _NO_STORE,
         "Another version of Sendroute wrote the store.",
         "A newer Sendroute has migrated the store.",
         "Use the newer version of Sendroute for the store at the URL.",
@@ -1049,6 +1166,7 @@ class Code(StrEnum):
         "store-failed",
         _ERROR,
         _ENVIRONMENT,
+        _NO_STORE,
         "The store could not be read or written.",
         "The database does not answer, refuses access, or reports an error; a disk is full.",
         "Fix the cause in the message. Nothing was written.",
@@ -1105,6 +1223,38 @@ def why_not_saved(code: str) -> str | None:
         A clause; None for a code that does not prevent saving, and for a code of another release.
     """
     return _NOT_SAVED.get(code)
+
+
+def condition_of(code: str) -> ConditionOf:
+    """Find where an object of the Kubernetes API shows a finding.
+
+    Args:
+        code: the code of the finding.
+
+    Returns:
+        The condition. A code that no object shows, or of another release, has the one of a change
+        that was not applied.
+    """
+    known = _CODES.get(code)
+    return (known.condition if known is not None else None) or _ELSEWHERE
+
+
+def is_stalled(code: str) -> bool:
+    """Whether what a finding stops continues only after a person acts.
+
+    It does not if a retry is worth it, if it waits for something else, or if what Sendroute
+    connects to must recover first.
+
+    Args:
+        code: the code of the finding.
+
+    Returns:
+        Whether a tool need not wait.
+    """
+    if has_trait(code, Trait.TRANSIENT) or has_trait(code, Trait.SKIPPED):
+        return False
+    known = _CODES.get(code)
+    return known is None or known.responsible is not Responsible.ENVIRONMENT
 
 
 def finding(

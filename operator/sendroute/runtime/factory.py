@@ -18,6 +18,7 @@ from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
+from sendroute.reconcile.protocols import Secrets as SecretSource
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
@@ -102,12 +103,19 @@ class Factory:
         """
         return Reconciler(store, partial(self.verifier, saves=saves, shown=shown), tester)
 
-    def verifier(self, *, saves: bool = False, shown: SavedInputs | None = None) -> Verifier:
+    def verifier(
+        self,
+        *,
+        saves: bool = False,
+        shown: SavedInputs | None = None,
+        secrets: SecretSource | None = None,
+    ) -> Verifier:
         """Build the verifier of one run.
 
         Args:
             saves: the plan will be applied.
             shown: what a saved plan was made with; None for a new plan.
+            secrets: where the secrets come from; None for :meth:`secrets`.
 
         Returns:
             The verifier.
@@ -115,7 +123,7 @@ class Factory:
         Raises:
             ProblemError: the directory of secrets or a given key is unusable.
         """
-        secrets = self.secrets()
+        secrets = self.secrets() if secrets is None else secrets
         # The library behind a cipher is slow to import, and without secrets only the credentials of
         # a lost key are looked at.
         cipher = self.cipher() if secrets.given or saves else None

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Thread
 from types import FrameType
 
 _REPEAT = 1.0
@@ -17,13 +17,16 @@ _REPEAT = 1.0
 
 
 class Stop:
-    """An event that a signal's handler sets, in the thread that does the work.
+    """An event that ends work. A signal's handler, which runs in the main thread, also interrupts
+    the work of that thread; the work of another thread is not interrupted, and none is begun.
 
-    ``signal`` is the number of the signal that set it, 0 while it is not set.
+    It is no :class:`threading.Event`: a handler may interrupt the thread anywhere, also in a lock.
+    ``signal`` is the number of the signal that set it, 0 without one.
     """
 
     def __init__(self) -> None:
         self.signal = 0
+        self._is_set = False
         self._interruptible = False
         self._wake: Callable[[], None] = lambda: None
 
@@ -33,11 +36,16 @@ class Stop:
         return 128 + self.signal if self.signal else 0
 
     def on_set(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` from the signal handler. It interrupts the thread anywhere, so it must not
-        take a lock."""
+        """Call ``wake`` whenever the stop is set, also from a signal handler. It must not take a
+        lock."""
         self._wake = wake
 
-    def set(self, number: int) -> None:
+    def set(self) -> None:
+        """Set the stop, from any thread."""
+        self._is_set = True
+        self._wake()
+
+    def interrupt(self, number: int) -> None:
         """Set the stop, from a signal handler.
 
         Args:
@@ -48,13 +56,13 @@ class Stop:
                 every library passes on.
         """
         self.signal = number
-        self._wake()
+        self.set()
         if self._interruptible:
             raise KeyboardInterrupt
 
     def is_set(self) -> bool:
-        """Whether a signal has arrived."""
-        return bool(self.signal)
+        """Whether the work must end."""
+        return self._is_set
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -64,10 +72,10 @@ class Stop:
             KeyboardInterrupt: the stop is set, before or during the work; raised at once.
         """
         with self._interrupted(Exception):
-            if self.signal:
+            if self._is_set:
                 raise KeyboardInterrupt
             yield
-        if self.signal:  # a callback that no exception leaves had swallowed it
+        if self._is_set:  # a callback that no exception leaves had swallowed it
             raise KeyboardInterrupt
 
     @contextmanager
@@ -94,50 +102,11 @@ class Stop:
         try:
             yield
         except failure as error:
-            if not self.signal:
+            if not self._is_set:
                 raise
             raise KeyboardInterrupt from error
         finally:
             self._interruptible = before
-
-
-class ThreadStop:
-    """The stop of work in another thread than the one that signals reach: work that is running is
-    finished, and none is begun."""
-
-    def __init__(self) -> None:
-        self._event = Event()
-        self._wake: Callable[[], None] = lambda: None
-
-    def on_set(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` when the stop is set, in the thread that sets it."""
-        self._wake = wake
-
-    def set(self) -> None:
-        """Set the stop, from any thread."""
-        self._event.set()
-        self._wake()
-
-    def wait(self, seconds: float) -> None:
-        """Wait that long, or until the stop is set."""
-        self._event.wait(seconds)
-
-    def is_set(self) -> bool:
-        """Whether the stop is set."""
-        return self._event.is_set()
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """A context for work that writes nothing.
-
-        Raises:
-            KeyboardInterrupt: the stop is set, before or after the work.
-        """
-        if self.is_set():
-            raise KeyboardInterrupt
-        yield
-        if self.is_set():
-            raise KeyboardInterrupt
 
 
 @contextmanager
@@ -166,10 +135,10 @@ def stop_on_signals(stop: Stop, at_once: Callable[[], None]) -> Iterator[None]:
         if not first:
             first = number
             signal.setitimer(signal.ITIMER_REAL, _REPEAT, _REPEAT)
-            stop.set(first)
+            stop.interrupt(first)
 
     def repeat(_number: int, _frame: FrameType | None) -> None:
-        stop.set(first)
+        stop.interrupt(first)
 
     read_socket, write_socket = socket.socketpair()
     with read_socket, write_socket:
@@ -225,7 +194,7 @@ def stop_between_accounts(announce: Callable[[], None]) -> Iterator[Stop]:
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
-        stop.set(number)
+        stop.interrupt(number)
         announce()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

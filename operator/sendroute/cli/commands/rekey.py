@@ -27,6 +27,7 @@ from sendroute.model.secret import SecretBinding
 from sendroute.model.words import counted
 from sendroute.reconcile.secret_check import no_key
 from sendroute.runtime.actor import actor
+from sendroute.runtime.factory import cipher_of
 
 
 def options(_parser: Parser) -> None:
@@ -34,12 +35,10 @@ def options(_parser: Parser) -> None:
 
 
 def run(_arguments: Namespace, session: Session) -> int:
-    from sendroute.credentials.cipher import CredentialCipher
-
     keys = session.factory.keys()
-    if keys is None:
+    cipher = cipher_of(keys)
+    if keys is None or cipher is None:
         raise ProblemError(no_key())
-    cipher = CredentialCipher(keys)
 
     def reencrypt(token: str, binding: SecretBinding) -> str | None:
         credential = cipher.decrypt(token, binding)
