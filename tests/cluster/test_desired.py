@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.objects import ClusterObject, ObjectKey, decode_item, object_of
@@ -72,6 +73,24 @@ def test_objects_declare_what_files_would() -> None:
     assert desired.platform is not None
     assert desired.findings == ()
     assert state.claims.declaring("a.example") == (ACME,)
+
+
+def test_no_later_change_reaches_the_state_of_a_plan() -> None:
+    state = DesiredState()
+    put(state, PLATFORM_OBJECT, ACCOUNT, domain("a", "a.example"))
+    state.compile(state.uncompiled)
+    tree = state.tree((), lambda _namespace: True, ())
+    before = repr(tree.desired)
+    assert tree.claims.declaring("a.example") == (ACME,)
+
+    orphan = thing("SendingDomain", "o", {"account": "lost", "domain": "o.example"})
+    accepted = domain("b", "b.example", annotations={"sendroute.dev/accept": "profile-unused"})
+    put(state, orphan, accepted)
+    state.apply({ObjectKey("MailAccount", "acme", "acme"): None})
+    state.compile(state.uncompiled)
+    assert repr(tree.desired) == before
+    with pytest.raises(RuntimeError, match="a later desired state"):
+        _ = tree.claims
 
 
 def test_an_account_is_compiled_only_when_it_has_settled() -> None:

@@ -232,7 +232,8 @@ class DesiredState:
             unread: why something was not read; while there is a reason, nothing is removed.
 
         Returns:
-            The state. It is valid until the next :meth:`compile`.
+            The state, which no later change reaches. Only its index of claims, which is too large
+            to copy for each plan, ends with the next :meth:`compile`.
         """
         blind = {item.key.namespace for item in self._unowned.values()}
         unread_accounts = {
@@ -243,12 +244,12 @@ class DesiredState:
         of_accounts = (item for findings in self._findings.values() for item in findings)
         desired = Desired(
             self.platform,
-            self.accounts,
-            self._orphans,
+            dict(self.accounts),
+            dict(self._orphans),
             stopped=frozenset(self._stopped | unread_accounts | of_namespace),
             unread=unread,
             findings=(*of_accounts, *general),
-            accepted=self._accepted,
+            accepted=dict(self._accepted),
         )
         return DesiredTree(desired, None, no_positions, claims=self.claims)
 

@@ -66,12 +66,13 @@ NO_OTHERS = OtherAccounts()
 class ClaimIndex:
     """Which accounts declare a domain. The owner of the desired state keeps the index beside that
     state, and replaces an account when its documents change, at a cost that depends only on that
-    account."""
+    account. ``version`` counts these changes."""
 
     def __init__(self, accounts: Iterable[DesiredAccount] = ()) -> None:
         self._accounts: dict[AccountKey, DesiredAccount] = {}
         self._first: dict[str, AccountKey] = {}
         self._further: dict[str, list[AccountKey]] = {}  # of the few that several declare
+        self.version = 0
         for account in accounts:
             self.put(account)
 
@@ -87,6 +88,7 @@ class ClaimIndex:
 
     def remove(self, key: AccountKey) -> None:
         """Remove an account, if it is in the index."""
+        self.version += 1
         account = self._accounts.pop(key, None)
         for domain in _declared_names(account) if account is not None else ():
             further = self._further.get(domain, [])

@@ -9,7 +9,6 @@ between.
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from functools import cached_property
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -66,14 +65,22 @@ class DesiredTree:
         self.mismatches = mismatches
         self.ancestry = ancestry
         self._claims = claims
+        self._version = claims.version if claims is not None else 0
 
-    @cached_property
+    @property
     def claims(self) -> ClaimIndex:
         """Which accounts declare a domain: the index that the owner of the desired state keeps, or
-        one that is built once, on the first use."""
-        if self._claims is not None:
-            return self._claims
-        return ClaimIndex(self.desired.accounts.values())
+        one that is built once, on the first use.
+
+        Raises:
+            RuntimeError: the owner has changed the desired state, so this one is of the past.
+        """
+        if self._claims is None:
+            self._claims = ClaimIndex(self.desired.accounts.values())
+            self._version = self._claims.version
+        if self._claims.version != self._version:
+            raise RuntimeError("the index of claims belongs to a later desired state")
+        return self._claims
 
 
 class PlanRequest(Struct, frozen=True):
