@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from tests.chart.conftest import CHART, EVERYTHING, Render, the
 
-from sendroute.cluster.metrics import Metrics as OperatorMetrics
+from sendroute.cluster.metrics import OperatorMetrics as OperatorMetrics
 from sendroute.model.account_status import StatusReason
-from sendroute.relay.metrics import Metrics as RelayMetrics
+from sendroute.relay.metrics import AgentMetrics as RelayMetrics
 
 DASHBOARD: dict[str, Any] = json.loads((CHART / "dashboards" / "sendroute.json").read_text())
 OF_PROMETHEUS = frozenset({"up"})

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from sendroute.cli.approval import lines
-from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step
+from sendroute.model.account_status import AccountStatus, PlanStep, StatusReason, StatusReport
 from sendroute.model.desired import AccountKey
-from sendroute.reports.text import Page, width
+from sendroute.reports.text import Console, width
 
 DIGEST = "0123456789abcdef" * 4
 STATUS = AccountStatus(
@@ -16,14 +16,14 @@ STATUS = AccountStatus(
     StatusReport(
         summary={"reroute": 1, "update": 1},
         steps=(
-            Step(
+            PlanStep(
                 "SendingDomain",
                 "shop.example.com",
                 "reroute",
                 "The manifest of shop.example.com declares profile mailgun.",
                 "profile ses → profile mailgun",
             ),
-            Step("SMTPProfile", "ses", "update", "Its port changes.", "port 587 → 465"),
+            PlanStep("SMTPProfile", "ses", "update", "Its port changes.", "port 587 → 465"),
         ),
     ),
     datetime(2026, 11, 28, 19, 30, tzinfo=UTC),
@@ -33,7 +33,7 @@ STATUS = AccountStatus(
 
 @pytest.mark.parametrize("columns", [40, 60, 100, None])
 def test_each_change_shows_from_and_to_and_fits_the_terminal(columns: int | None) -> None:
-    shown = "".join(lines(STATUS, Page(columns=columns))).splitlines()
+    shown = "".join(lines(STATUS, Console(columns=columns))).splitlines()
     joined = " ".join(" ".join(shown).split())
     assert "reroute shop.example.com profile ses → profile mailgun The manifest of" in joined
     assert "update profile ses port 587 → 465 Its port changes." in joined

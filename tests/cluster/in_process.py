@@ -10,10 +10,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from sendroute.cluster.api import Api, connect
-from sendroute.cluster.metrics import Metrics
+from sendroute.cluster.metrics import OperatorMetrics
 from sendroute.cluster.operator import Operator, OperatorOptions
 from sendroute.cluster.platform_file import PlatformFile
-from sendroute.cluster.protocols import Adapters, NoReporter
+from sendroute.cluster.protocols import Adapters, NoStatusReporter
 from sendroute.cluster.reporter import ClusterReporter
 from sendroute.cluster.times import Times
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
@@ -65,7 +65,7 @@ class RunningOperator:
             partial(factory.open_store, 0.2),
             partial(factory.verifier, saves=True),
             _no_tests,
-            ClusterReporter(self._api, workers=2) if shows else NoReporter(),
+            ClusterReporter(self._api, workers=2) if shows else NoStatusReporter(),
             _Health(),
             random.random,
             _unchanged,
@@ -73,7 +73,7 @@ class RunningOperator:
         options = OperatorOptions(
             FAST, Guards(100, 100), "operator", (namespace,), PlatformFile(str(platform))
         )
-        self.operator = Operator(self._api, options, adapters, Metrics(CollectorRegistry()))
+        self.operator = Operator(self._api, options, adapters, OperatorMetrics(CollectorRegistry()))
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
         self.operator.lead(identity)

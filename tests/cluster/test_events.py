@@ -19,7 +19,7 @@ from tests.cluster.projected import (
 from tests.cluster.recording_api import RecordingApi, Request
 
 from sendroute.cluster.api import ApiError
-from sendroute.cluster.events import MANY, QUEUED, Change, Event, EventLog, events_of
+from sendroute.cluster.events import MANY, QUEUED, Event, EventWriter, StatusChange, events_of
 from sendroute.cluster.objects import ObjectKey
 from sendroute.cluster.reporter import ClusterReporter
 from sendroute.manifests.statuses import (
@@ -46,14 +46,16 @@ def after(before: str, now: str, **fields: Any) -> list[Event]:
     return events
 
 
-def changes(cluster: Cluster, before: Any, written: Any) -> list[Change]:
+def changes(cluster: Cluster, before: Any, written: Any) -> list[StatusChange]:
     old = {seen.key: seen.status_json for seen in before}
     found = []
     for seen in cluster.objects:
         if seen.key in written:
             now = decode_status(seen.key.kind, msgspec.json.encode(written[seen.key]))
             assert now is not None
-            found.append(Change(seen, decode_status(seen.key.kind, old.get(seen.key, b"")), now))
+            found.append(
+                StatusChange(seen, decode_status(seen.key.kind, old.get(seen.key, b"")), now)
+            )
     return found
 
 
@@ -165,7 +167,7 @@ def held(*accounts: str) -> MailPlatformStatus:
 
 def test_an_account_without_an_object_is_held_back_at_the_platform() -> None:
     [seen] = objects_in(PLATFORM)
-    [event] = events_of([Change(seen, held("a"), held("a", "b"))])
+    [event] = events_of([StatusChange(seen, held("a"), held("a", "b"))])
     assert short([event]) == [("MailPlatform/default", True, "HeldBack")]
     assert event.note == (
         "Gone. Mail continues as it was. If the change is intended, approve it: set the annotation"
@@ -177,7 +179,7 @@ def test_an_account_without_an_object_is_held_back_at_the_platform() -> None:
 def test_many_accounts_that_are_held_back_are_few_events() -> None:
     [seen] = objects_in(PLATFORM)
     many = held(*(f"a{number}" for number in range(90)))
-    events = list(events_of([Change(seen, None, many)]))
+    events = list(events_of([StatusChange(seen, None, many)]))
     assert len(events) == MANY + 1
     assert events[-1].reason == "ManyHeldBack"
 
@@ -203,8 +205,8 @@ def now() -> Now:
 
 
 @pytest.fixture
-def log(api: RecordingApi, now: Now) -> Iterator[EventLog]:
-    found = EventLog(api, now=now)
+def log(api: RecordingApi, now: Now) -> Iterator[EventWriter]:
+    found = EventWriter(api, now=now)
     yield found
     api.gate.set()
     found.stop()
@@ -215,7 +217,7 @@ EVENT = Event(
 )
 
 
-def test_an_event_is_about_its_object_in_its_namespace(api: RecordingApi, log: EventLog) -> None:
+def test_an_event_is_about_its_object_in_its_namespace(api: RecordingApi, log: EventWriter) -> None:
     log.record(EVENT)
     assert log.wait(10)
     [request] = api.requests
@@ -235,7 +237,7 @@ def test_an_event_is_about_its_object_in_its_namespace(api: RecordingApi, log: E
 
 
 def test_the_same_event_is_one_event_with_a_series(
-    api: RecordingApi, log: EventLog, now: Now
+    api: RecordingApi, log: EventWriter, now: Now
 ) -> None:
     for _ in range(4):
         log.record(EVENT)
@@ -256,7 +258,7 @@ def test_the_same_event_is_one_event_with_a_series(
 
 
 def test_a_hanging_api_holds_up_nobody_and_the_queue_is_bounded(
-    api: RecordingApi, log: EventLog
+    api: RecordingApi, log: EventWriter
 ) -> None:
     api.gate.clear()
     taken = [log.record(EVENT._replace(note=str(number))) for number in range(3 * QUEUED)]
@@ -264,7 +266,7 @@ def test_a_hanging_api_holds_up_nobody_and_the_queue_is_bounded(
     assert not taken[-1]
 
 
-def test_events_are_written_slowly_enough_for_the_api(api: RecordingApi, log: EventLog) -> None:
+def test_events_are_written_slowly_enough_for_the_api(api: RecordingApi, log: EventWriter) -> None:
     for number in range(300):
         log.record(EVENT._replace(note=str(number)))
     assert not log.wait(2)
@@ -272,7 +274,7 @@ def test_events_are_written_slowly_enough_for_the_api(api: RecordingApi, log: Ev
 
 
 def test_a_refused_event_is_dropped_and_the_next_one_is_written(
-    api: RecordingApi, log: EventLog, caplog: pytest.LogCaptureFixture
+    api: RecordingApi, log: EventWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(_: Request, number: int) -> ApiError | None:
         return ApiError(403, "events is forbidden") if number < 2 else None
@@ -286,7 +288,7 @@ def test_a_refused_event_is_dropped_and_the_next_one_is_written(
 
 
 def test_an_event_about_the_platform_is_in_the_default_namespace(
-    api: RecordingApi, log: EventLog
+    api: RecordingApi, log: EventWriter
 ) -> None:
     log.record(EVENT._replace(key=ObjectKey("MailPlatform", "", "default")))
     assert log.wait(10)
@@ -294,7 +296,7 @@ def test_an_event_about_the_platform_is_in_the_default_namespace(
     assert "namespace" not in api.requests[0].body["regarding"]
 
 
-def test_a_long_note_is_cut(api: RecordingApi, log: EventLog) -> None:
+def test_a_long_note_is_cut(api: RecordingApi, log: EventWriter) -> None:
     log.record(msgspec.convert(EVENT._replace(note="x" * 5000), Event))
     assert log.wait(10)
     assert len(api.requests[0].body["note"]) == 1024

@@ -11,7 +11,7 @@ from tests.control_plane.polling import eventually
 
 from sendroute.cluster.api import Api, ApiError, connect, path_of_object
 from sendroute.cluster.approvals import writer_of
-from sendroute.cluster.events import Event, EventLog
+from sendroute.cluster.events import Event, EventWriter
 from sendroute.cluster.objects import ClusterObject, ObjectKey, decode_item, object_of
 from sendroute.cluster.secrets import KEPT, ApiSecrets
 from sendroute.cluster.status_writer import StatusWriter
@@ -144,14 +144,14 @@ def test_a_thousand_statuses_are_written_once_each(
 
 
 @pytest.fixture
-def log(api: CountingApi) -> Iterator[EventLog]:
-    created = EventLog(api)
+def log(api: CountingApi) -> Iterator[EventWriter]:
+    created = EventWriter(api)
     yield created
     created.stop()
 
 
 def test_the_api_takes_events_and_their_series(
-    control_plane: ControlPlane, namespace: str, api: CountingApi, log: EventLog
+    control_plane: ControlPlane, namespace: str, api: CountingApi, log: EventWriter
 ) -> None:
     control_plane.apply(domain(namespace))
     item = seen(api, namespace)

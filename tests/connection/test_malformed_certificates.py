@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sendroute.connection import run as running
-from sendroute.connection.certificate import Chain, rejection
+from sendroute.connection.certificate import CertificateChain, rejection
 from sendroute.connection.run import run_tests
 from sendroute.model.connection import ConnectionPolicy, TestRequest
 from sendroute.model.profile import Encryption, Profile
@@ -74,7 +74,7 @@ MALFORMED = dict(malformed())
 def test_every_rejection_has_a_sentence(der: bytes) -> None:
     for code in range(90):
         for issuers in (None, (), (der,)):
-            detail, _ = rejection(code, HOST, Chain(der, issuers))
+            detail, _ = rejection(code, HOST, CertificateChain(der, issuers))
             assert detail.endswith(".")
             assert detail.isprintable()
 

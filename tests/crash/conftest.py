@@ -14,7 +14,7 @@ from tests.planner.naive import Key, Store
 from tests.planner.values import as_store
 from tests.store.raw import opened
 
-from sendroute.credentials.cipher import CredentialCipher
+from sendroute.credentials.cipher import FernetCipher
 from sendroute.credentials.keys import keys_of_file
 from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.store.record import open_store
@@ -175,7 +175,7 @@ class Workspace:
         if not is_postgres(self.url):
             self._check_file()
         changes = check(self.url)
-        cipher = CredentialCipher(keys_of_file(str(self.directory / "sendroute.key")))
+        cipher = FernetCipher(keys_of_file(str(self.directory / "sendroute.key")))
         with open_store(self.url) as store:
             for endpoint in store.endpoints():
                 assert endpoint.credential is not None, f"{endpoint.alias} has no credential"

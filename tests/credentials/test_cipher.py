@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from sendroute.credentials.cipher import CredentialCipher
+from sendroute.credentials.cipher import FernetCipher
 from sendroute.credentials.keys import find_keys, keys_in
 from sendroute.model.credential import Credential
 from sendroute.model.problem import ProblemError
@@ -22,16 +22,16 @@ BINDING = SecretBinding("acme", "acme", "ses", "smtp.provider.example", 587, Enc
 
 
 def test_a_token_opens_only_with_its_key() -> None:
-    token = CredentialCipher((KEY,)).encrypt(GOOD, BINDING)
-    assert CredentialCipher((KEY,)).decrypt(token, BINDING) == GOOD
-    assert CredentialCipher((OTHER_KEY,)).decrypt(token, BINDING) is None
-    assert CredentialCipher((OTHER_KEY, KEY)).decrypt(token, BINDING) == GOOD
+    token = FernetCipher((KEY,)).encrypt(GOOD, BINDING)
+    assert FernetCipher((KEY,)).decrypt(token, BINDING) == GOOD
+    assert FernetCipher((OTHER_KEY,)).decrypt(token, BINDING) is None
+    assert FernetCipher((OTHER_KEY, KEY)).decrypt(token, BINDING) == GOOD
 
 
 def test_the_first_key_is_used_for_encryption() -> None:
-    token = CredentialCipher((OTHER_KEY, KEY)).encrypt(GOOD, BINDING)
-    assert CredentialCipher((KEY,)).decrypt(token, BINDING) is None
-    assert CredentialCipher((OTHER_KEY,)).decrypt(token, BINDING) == GOOD
+    token = FernetCipher((OTHER_KEY, KEY)).encrypt(GOOD, BINDING)
+    assert FernetCipher((KEY,)).decrypt(token, BINDING) is None
+    assert FernetCipher((OTHER_KEY,)).decrypt(token, BINDING) == GOOD
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_the_first_key_is_used_for_encryption() -> None:
     ),
 )
 def test_a_token_opens_only_for_its_profile_and_destination(other: SecretBinding) -> None:
-    cipher = CredentialCipher((KEY,))
+    cipher = FernetCipher((KEY,))
     token = cipher.encrypt(GOOD, BINDING)
     assert cipher.decrypt(token, other) is None
     assert cipher.holds(token, other, GOOD) is None
 
 
 def test_a_modified_token_does_not_open() -> None:
-    cipher = CredentialCipher((KEY,))
+    cipher = FernetCipher((KEY,))
     token = cipher.encrypt(GOOD, BINDING)
     for position in (5, 40, len(token) - 9):
         changed = (
@@ -68,7 +68,7 @@ def test_a_modified_token_does_not_open() -> None:
 
 
 def test_a_token_is_compared_with_a_credential() -> None:
-    cipher = CredentialCipher((KEY,))
+    cipher = FernetCipher((KEY,))
     token = cipher.encrypt(GOOD, BINDING)
     assert cipher.holds(token, BINDING, GOOD) is True
     assert cipher.holds(token, BINDING, Credential(CANARY_NAME, "other")) is False
@@ -76,7 +76,7 @@ def test_a_token_is_compared_with_a_credential() -> None:
 
 
 def test_a_token_hides_the_value_and_its_length() -> None:
-    cipher = CredentialCipher((KEY,))
+    cipher = FernetCipher((KEY,))
     lengths = {len(cipher.encrypt(Credential("u", "p" * n), BINDING)) for n in (1, 20, 64)}
     assert len(lengths) == 1
     assert cipher.encrypt(GOOD, BINDING) != cipher.encrypt(GOOD, BINDING)

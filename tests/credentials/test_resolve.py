@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.credentials.resolve import Answer, Secrets
+from sendroute.credentials.resolve import Answer, LocalSecrets
 from sendroute.credentials.variables import KEYS, is_variable, variable
 from sendroute.model.credential import Credential
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
@@ -36,7 +36,7 @@ SPACES = "\u00a0\u200b".encode()
 
 
 def look_up(directory: Path | None, variables: dict[str, str] | None = None) -> Answer:
-    secrets = Secrets(str(directory) if directory else None, variables or {})
+    secrets = LocalSecrets(str(directory) if directory else None, variables or {})
     return secrets.credential(SES, HOST, PORT)
 
 
@@ -212,7 +212,7 @@ def test_a_link_never_leads_out_of_its_namespace(
 )
 def test_a_name_is_never_a_path(write_secret: WriteSecret, name: str) -> None:
     write_secret(SecretRef("other", "ses-smtp"), username=NAME, password=WORD)
-    secrets = Secrets(str(write_secret(username=NAME, password=WORD)), {})
+    secrets = LocalSecrets(str(write_secret(username=NAME, password=WORD)), {})
     for ref in (SecretRef("acme", name), SecretRef(name, "ses-smtp")):
         answer = secrets.credential(ref, HOST, PORT)
         assert isinstance(answer, SecretProblem)
@@ -229,7 +229,7 @@ def test_a_wrong_file_type_is_refused(write_secret: WriteSecret) -> None:
     (directory / "acme" / "ses-smtp" / "password").mkdir()
     refused(look_up(directory), "secret-invalid")
     (directory / "acme" / "file").write_bytes(WORD)
-    answer = Secrets(str(directory), {}).credential(SecretRef("acme", "file"), HOST, PORT)
+    answer = LocalSecrets(str(directory), {}).credential(SecretRef("acme", "file"), HOST, PORT)
     assert isinstance(answer, SecretProblem)
     assert "is not a directory" in answer.message
 
@@ -277,7 +277,7 @@ def test_hyphens_become_underscores_in_variable_names() -> None:
         "SENDROUTE_SECRET_A_B__C_D__PASSWORD": "p",
     }
     ref = SecretRef("a-b", "c-d")
-    assert Secrets(None, variables).credential(ref, HOST, PORT) == Credential("u", "p")
+    assert LocalSecrets(None, variables).credential(ref, HOST, PORT) == Credential("u", "p")
 
 
 LABELS = st.from_regex(r"[a-c]([a-c.-]{0,4}[a-c])?", fullmatch=True)
@@ -300,7 +300,7 @@ def test_a_reference_resolves_only_to_its_own_variables(refs: list[SecretRef]) -
         for key in ("username", "password"):
             environment[variable(ref, key) or f"none {number}"] = f"{key} {number}"
     for number, ref in enumerate(refs):
-        answer = Secrets(None, environment).credential(ref, HOST, PORT)
+        answer = LocalSecrets(None, environment).credential(ref, HOST, PORT)
         if variable(ref, "username") is None:
             assert isinstance(answer, SecretProblem)
         else:
@@ -322,12 +322,12 @@ def test_a_name_that_has_no_variable_is_read_from_files(
         for gap in ("_", "__")
         for key in ("USERNAME", "PASSWORD")
     }
-    answer = Secrets(None, variables).credential(ref, HOST, PORT)
+    answer = LocalSecrets(None, variables).credential(ref, HOST, PORT)
     assert isinstance(answer, SecretProblem)
     assert answer.code == "secret-missing"
     assert "files" in answer.hint
     directory = write_secret(ref, username=NAME, password=WORD)
-    assert Secrets(str(directory), variables).credential(ref, HOST, PORT) == GOOD
+    assert LocalSecrets(str(directory), variables).credential(ref, HOST, PORT) == GOOD
 
 
 EARLIER = {
@@ -338,7 +338,7 @@ EARLIER = {
 
 def test_a_variable_of_the_earlier_form_is_reported_and_not_read() -> None:
     for ref in (SES, SecretRef("acme-ses", "smtp")):
-        answer = Secrets(None, EARLIER).credential(ref, HOST, PORT)
+        answer = LocalSecrets(None, EARLIER).credential(ref, HOST, PORT)
         assert isinstance(answer, SecretProblem)
         assert answer.code == "secret-missing"
         assert CANARY_WORD not in answer.message + answer.hint
@@ -366,17 +366,17 @@ RELAY = SecretRef(PLATFORM_NAMESPACE, "managed-relay", of_platform=True)
 
 def test_the_platform_reads_its_secrets_in_its_own_namespace(write_secret: WriteSecret) -> None:
     directory = write_secret(RELAY, username=NAME, password=WORD)
-    assert Secrets(str(directory), {}).credential(RELAY, HOST, PORT) == GOOD
+    assert LocalSecrets(str(directory), {}).credential(RELAY, HOST, PORT) == GOOD
     variables = {
         "SENDROUTE_SECRET_SENDROUTE_SYSTEM__MANAGED_RELAY__USERNAME": CANARY_NAME,
         "SENDROUTE_SECRET_SENDROUTE_SYSTEM__MANAGED_RELAY__PASSWORD": CANARY_WORD,
     }
-    assert Secrets(None, variables).credential(RELAY, HOST, PORT) == GOOD
+    assert LocalSecrets(None, variables).credential(RELAY, HOST, PORT) == GOOD
 
 
 def test_a_tenant_never_gets_a_secret_of_the_platform(write_secret: WriteSecret) -> None:
     directory = write_secret(RELAY, username=NAME, password=WORD)
-    secrets = Secrets(str(directory), {})
+    secrets = LocalSecrets(str(directory), {})
     for ref, code in (
         (SecretRef(PLATFORM_NAMESPACE, "managed-relay"), "secret-not-bound"),
         (SecretRef("default", "managed-relay"), "secret-missing"),
@@ -392,7 +392,7 @@ def test_the_platform_never_gets_a_secret_of_a_tenant(write_secret: WriteSecret)
     directory = write_secret(
         SecretRef("default", "managed-relay"), username=b"tenant", password=b"tenants"
     )
-    answer = Secrets(str(directory), {}).credential(RELAY, HOST, PORT)
+    answer = LocalSecrets(str(directory), {}).credential(RELAY, HOST, PORT)
     assert isinstance(answer, SecretProblem)
     assert answer.code == "secret-missing"
     assert f"{directory}/default/managed-relay" in answer.hint, "where an earlier version read it"
@@ -416,7 +416,7 @@ def test_a_link_never_makes_one_directory_the_platforms_and_a_tenants(
     for key in ("username", "password"):
         (secret / key).write_bytes(WORD)
     (directory / link).symlink_to(target)
-    secrets = Secrets(str(directory), {})
+    secrets = LocalSecrets(str(directory), {})
     tenant = secrets.credential(SecretRef("default", "managed-relay"), HOST, PORT)
     assert isinstance(tenant, SecretProblem), tenant
     assert (
@@ -433,7 +433,7 @@ def test_the_platforms_directory_may_be_a_link_to_outside(
     (tmp_path / "mounted" / "managed-relay" / "username").write_bytes(NAME)
     (tmp_path / "mounted" / "managed-relay" / "password").write_bytes(WORD)
     (directory / PLATFORM_NAMESPACE).symlink_to(tmp_path / "mounted")
-    assert Secrets(str(directory), {}).credential(RELAY, HOST, PORT) == GOOD
+    assert LocalSecrets(str(directory), {}).credential(RELAY, HOST, PORT) == GOOD
 
 
 def test_a_variable_that_is_not_text_is_refused() -> None:
@@ -451,16 +451,16 @@ def test_a_missing_secret_is_reported_with_where_to_put_it(write_secret: WriteSe
 
 def test_a_preset_supplies_the_username_unless_the_secret_has_it(write_secret: WriteSecret) -> None:
     directory = write_secret(password=WORD)
-    secrets = Secrets(str(directory), {})
+    secrets = LocalSecrets(str(directory), {})
     assert secrets.credential(SES, HOST, PORT, "apikey") == Credential("apikey", CANARY_WORD)
     write_secret(username=NAME)
-    assert Secrets(str(directory), {}).credential(SES, HOST, PORT, "apikey") == GOOD
+    assert LocalSecrets(str(directory), {}).credential(SES, HOST, PORT, "apikey") == GOOD
 
 
 def test_whether_any_secret_source_is_configured(write_secret: WriteSecret) -> None:
-    assert not Secrets(None, {"HOME": "/", "SENDROUTE_STORE": "x"}).given
-    assert Secrets(None, VARIABLES).given
-    assert Secrets(str(write_secret()), {}).given
+    assert not LocalSecrets(None, {"HOME": "/", "SENDROUTE_STORE": "x"}).given
+    assert LocalSecrets(None, VARIABLES).given
+    assert LocalSecrets(str(write_secret()), {}).given
 
 
 # Destinations
@@ -519,7 +519,7 @@ def test_allowed_hosts_are_compared_by_their_a_label(write_secret: WriteSecret) 
     directory = write_secret(
         username=NAME, password=WORD, allowed_hosts="smtp.BÜCHER.example".encode()
     )
-    secrets = Secrets(str(directory), {})
+    secrets = LocalSecrets(str(directory), {})
     assert secrets.credential(SES, "smtp.xn--bcher-kva.example", PORT) == GOOD
 
 

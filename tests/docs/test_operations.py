@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from sendroute.cluster.metrics import Metrics as OperatorMetrics
-from sendroute.loop.metrics import Metrics
+from sendroute.cluster.metrics import OperatorMetrics as OperatorMetrics
+from sendroute.loop.metrics import LoopMetrics
 from sendroute.runtime.metrics import RoundMetrics
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -33,7 +33,7 @@ def names(metrics: type[RoundMetrics]) -> set[str]:
 
 
 def test_every_metric_is_in_the_table() -> None:
-    assert listed(PAGE) == names(Metrics)
+    assert listed(PAGE) == names(LoopMetrics)
 
 
 def test_every_metric_of_the_operator_is_in_a_table() -> None:

@@ -22,7 +22,7 @@ from sendroute.edit.tree import EditTree
 from sendroute.manifests import fast
 from sendroute.manifests.compile import Compilation
 from sendroute.manifests.piecewise import read_piecewise
-from sendroute.manifests.sources import Entry
+from sendroute.manifests.sources import SourceEntry
 from sendroute.model.desired import AccountKey, ApplyAll, Desired
 from sendroute.model.finding import Where
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
@@ -170,14 +170,14 @@ def texts(draw: Callable[..., Any]) -> str:
 
 def read(text: str) -> EditTree:
     data = text.encode()
-    parsed = fast.read(data) or read_piecewise(Entry(FILE, FILE), data)[0]
+    parsed = fast.read(data) or read_piecewise(SourceEntry(FILE, FILE), data)[0]
     documents = [(document, Where(FILE, number)) for number, document in parsed.documents]
     return EditTree(documents, lambda _: text, [FILE])
 
 
 def desired(text: str) -> Desired:
     data = text.encode()
-    parsed = fast.read(data) or read_piecewise(Entry(FILE, FILE), data)[0]
+    parsed = fast.read(data) or read_piecewise(SourceEntry(FILE, FILE), data)[0]
     compilation = Compilation()
     for number, document in parsed.documents:
         compilation.add(document, Where(FILE, number))

@@ -5,7 +5,7 @@ import pytest
 from sendroute.edit.set_route import set_route
 from sendroute.edit.tree import EditTree
 from sendroute.manifests.piecewise import read_piecewise
-from sendroute.manifests.sources import Entry
+from sendroute.manifests.sources import SourceEntry
 from sendroute.model.finding import Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import UNCONFIGURED
@@ -91,7 +91,7 @@ ODD = {
 
 
 def tree_of(text: str) -> EditTree:
-    parsed = read_piecewise(Entry("f.yaml", "f.yaml"), text.encode())[0]
+    parsed = read_piecewise(SourceEntry("f.yaml", "f.yaml"), text.encode())[0]
     documents = [(document, Where("f.yaml", number)) for number, document in parsed.documents]
     return EditTree(documents, lambda _: text, ["f.yaml"])
 
@@ -134,7 +134,7 @@ def test_an_impossible_edit_is_reported_and_not_written(text: str) -> None:
     ids=["another document", "nothing", "half a document", "something very deep"],
 )
 def test_a_file_that_changed_after_reading_is_not_edited(now: str) -> None:
-    parsed = read_piecewise(Entry("f.yaml", "f.yaml"), (HEAD + SPEC).encode())[0]
+    parsed = read_piecewise(SourceEntry("f.yaml", "f.yaml"), (HEAD + SPEC).encode())[0]
     tree = EditTree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
     with pytest.raises(ProblemError) as raised:
         set_route(tree, "shop.example.com", UNCONFIGURED)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.following.git import Branch, GitOptions
+from sendroute.following.git import BranchFollower, GitOptions
 from sendroute.following.source import follow
 
 HOME_CONFIG = """\
@@ -87,13 +87,13 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "origin")
 
 
-Follow = Callable[..., Branch]
+Follow = Callable[..., BranchFollower]
 
 
 @pytest.fixture
 def following(tmp_path: Path) -> Iterator[Follow]:
     """Create followers of a URL; all are closed at the end."""
-    followers: list[Branch] = []
+    followers: list[BranchFollower] = []
 
     def create(
         url: str,
@@ -101,11 +101,11 @@ def following(tmp_path: Path) -> Iterator[Follow]:
         state: str | None = "state",
         names_above: Sequence[str] = (),
         **options: object,
-    ) -> Branch:
+    ) -> BranchFollower:
         directory = None if state is None else str(tmp_path / state)
         git_options = GitOptions(**options)  # type: ignore[arg-type]
         follower = follow(url, git_options, directory, names_above=names_above)
-        assert isinstance(follower, Branch)
+        assert isinstance(follower, BranchFollower)
         followers.append(follower)
         return follower
 

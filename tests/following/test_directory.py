@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.following.directory import Directory
+from sendroute.following.directory import DirectoryFollower
 from sendroute.following.follower import StoppedError
 from sendroute.model.problem import ProblemError
 
@@ -60,7 +60,7 @@ NO_CHANGES: dict[str, Callable[[Path], object]] = {
 def test_a_change_of_the_manifests_changes_the_fingerprint(
     tree: Path, change: Callable[[Path], object]
 ) -> None:
-    follower = Directory(str(tree))
+    follower = DirectoryFollower(str(tree))
     before = follower.poll(never)
     change(tree)
     assert not follower.unchanged(before)
@@ -69,7 +69,7 @@ def test_a_change_of_the_manifests_changes_the_fingerprint(
 
 def test_extra_files_are_part_of_the_fingerprint(tree: Path, tmp_path: Path) -> None:
     lock = tmp_path / "the.lock"
-    follower = Directory(str(tree), lambda _path: [str(lock)])
+    follower = DirectoryFollower(str(tree), lambda _path: [str(lock)])
     fingerprints = [follower.poll(never).fingerprint]
     for change in (lock.touch, lambda: lock.write_text("text"), lock.unlink):
         change()
@@ -82,7 +82,7 @@ def test_extra_files_are_part_of_the_fingerprint(tree: Path, tmp_path: Path) -> 
 def test_files_that_are_not_read_do_not_change_the_fingerprint(
     tree: Path, event: Callable[[Path], object]
 ) -> None:
-    follower = Directory(str(tree))
+    follower = DirectoryFollower(str(tree))
     before = follower.poll(never)
     event(tree)
     assert follower.unchanged(before)
@@ -96,7 +96,7 @@ def test_a_switched_link_is_a_change(tree: Path, tmp_path: Path) -> None:
     (other / "a.yaml").write_text("text")
     current = tmp_path / "current"
     current.symlink_to(tree)
-    follower = Directory(str(current))
+    follower = DirectoryFollower(str(current))
     before = follower.poll(never)
     (tmp_path / "next").symlink_to(other)
     (tmp_path / "next").replace(current)
@@ -110,7 +110,7 @@ def test_a_change_in_a_linked_directory_is_detected(tree: Path, tmp_path: Path) 
     linked = tmp_path / "elsewhere"
     linked.mkdir()
     (tree / "linked").symlink_to(linked)
-    follower = Directory(str(tree))
+    follower = DirectoryFollower(str(tree))
     before = follower.poll(never)
     (linked / "x.yaml").touch()
     assert not follower.unchanged(before)
@@ -118,12 +118,12 @@ def test_a_change_in_a_linked_directory_is_detected(tree: Path, tmp_path: Path) 
 
 def test_a_link_to_a_parent_directory_is_visited_once(tree: Path) -> None:
     (tree / "inner/round").symlink_to(tree)
-    assert Directory(str(tree)).poll(never).commit is None
+    assert DirectoryFollower(str(tree)).poll(never).commit is None
 
 
 def test_a_write_immediately_after_a_poll_is_never_missed(tree: Path) -> None:
     """Same size, same inode, and within one tick of the file system's clock."""
-    follower = Directory(str(tree))
+    follower = DirectoryFollower(str(tree))
     for number in range(50):
         (tree / "a.yaml").write_text(f"{number:04}")
         tree_before = follower.poll(never)
@@ -134,14 +134,14 @@ def test_a_write_immediately_after_a_poll_is_never_missed(tree: Path) -> None:
 def test_a_single_file_with_any_suffix_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "manifests"
     path.write_text("x")
-    follower = Directory(str(path))
+    follower = DirectoryFollower(str(path))
     before = follower.poll(never)
     path.write_text("xy")
     assert not follower.unchanged(before)
 
 
 def test_a_missing_source_is_reported_until_it_is_back(tree: Path) -> None:
-    follower = Directory(str(tree))
+    follower = DirectoryFollower(str(tree))
     before = follower.poll(never)
     tree.rename(tree.with_name("away"))
     with pytest.raises(ProblemError) as caught:
@@ -155,11 +155,11 @@ def test_a_missing_source_is_reported_until_it_is_back(tree: Path) -> None:
 
 def test_a_poll_ends_when_should_stop_is_true(tree: Path) -> None:
     with pytest.raises(StoppedError):
-        Directory(str(tree)).poll(lambda: True)
+        DirectoryFollower(str(tree)).poll(lambda: True)
 
 
 def test_a_directory_remembers_no_tree(tree: Path) -> None:
-    follower = Directory(str(tree))
+    follower = DirectoryFollower(str(tree))
     follower.remember(follower.poll(never))
     assert follower.last_good(never) is None
     follower.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.following.follower import Snapshot, StoppedError
+from sendroute.following.follower import SourceSnapshot, StoppedError
 from sendroute.following.selection import TreeLimits
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -27,7 +27,7 @@ def refused(follower: object) -> Finding:
     return finding
 
 
-def text_of(tree: Snapshot, name: str = "a.yaml") -> str:
+def text_of(tree: SourceSnapshot, name: str = "a.yaml") -> str:
     return (Path(tree.path) / name).read_text()
 
 

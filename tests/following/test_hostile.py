@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.following.directory import Directory
+from sendroute.following.directory import DirectoryFollower
 from sendroute.following.follower import Follower
 from sendroute.following.git import GitOptions
 from sendroute.following.source import follow
@@ -106,7 +106,7 @@ class TestArguments:
     def test_a_working_tree_is_followed_as_a_directory(self, repository: Repository) -> None:
         repository.commit()
         follower: Follower = follow(str(repository.directory), GitOptions())
-        assert isinstance(follower, Directory)
+        assert isinstance(follower, DirectoryFollower)
         assert follower.poll(never).commit is None
 
 

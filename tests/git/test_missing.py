@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.git.missing import Missing, MissingPath, missing_from
+from sendroute.git.missing import MissingPath, MissingReason, missing_from
 
 from .test_worktree import git
 
@@ -27,8 +27,8 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_a_submodule_that_is_not_checked_out_is_missing(clone: Path) -> None:
-    assert missing_from(str(clone / "m")) == [MissingPath("sub", Missing.SUBMODULE)]
-    assert missing_from(str(clone / "m/sub")) == [MissingPath(".", Missing.SUBMODULE)]
+    assert missing_from(str(clone / "m")) == [MissingPath("sub", MissingReason.SUBMODULE)]
+    assert missing_from(str(clone / "m/sub")) == [MissingPath(".", MissingReason.SUBMODULE)]
     assert missing_from(str(clone / "m/t")) == []
     git(clone, "-c", "protocol.file.allow=always", "submodule", "update", "-q", "--init")
     assert missing_from(str(clone)) == []
@@ -41,14 +41,14 @@ def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -
     git(clone, "rm", "-q", "m/sub")
     git(clone, "config", "index.version", version)
     git(clone, "sparse-checkout", "set", "--no-cone", "/*", "!/m/t/")
-    assert missing_from(str(clone)) == [MissingPath("m/t", Missing.SPARSE)]
+    assert missing_from(str(clone)) == [MissingPath("m/t", MissingReason.SPARSE)]
     git(clone, "sparse-checkout", "disable")
     assert missing_from(str(clone)) == []
 
 
 def test_an_index_that_cannot_be_parsed_is_reported(clone: Path) -> None:
     (clone / ".git/index").write_bytes(b"DIRC\0\0\0\2")
-    assert missing_from(str(clone / "m")) == [MissingPath(".", Missing.UNKNOWN)]
+    assert missing_from(str(clone / "m")) == [MissingPath(".", MissingReason.UNKNOWN)]
 
 
 @pytest.mark.parametrize("version", ["2", "4"])
@@ -63,7 +63,7 @@ def test_a_link_that_was_checked_out_as_a_file_is_missing(
     git(tmp_path, *config, "clone", "-q", str(clone), "copy")
     copy = tmp_path / "copy"
     git(copy, "rm", "-q", "m/sub")
-    assert missing_from(str(copy)) == [MissingPath(name, Missing.LINK)]
+    assert missing_from(str(copy)) == [MissingPath(name, MissingReason.LINK)]
     (copy / name).write_text("a: 1\n")  # a file in its place is read
     assert missing_from(str(copy)) == []
     (copy / name).unlink()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sendroute.manifests.fast import MAX_FOREIGN_DEPTH
-from sendroute.manifests.read import Reading
-from sendroute.manifests.sources import Files
+from sendroute.manifests.read import TreeReading
+from sendroute.manifests.sources import FileSource
 
 HEAD = (
     "apiVersion: sendroute.dev/v1alpha1\nkind: SendingDomain\n"
@@ -86,7 +86,7 @@ def test_hostile_files_give_a_finding_in_time_and_other_files_are_read(
     content = make()
     Path("hostile.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     Path("neighbour.yaml").write_text(GOOD)
-    reading = Reading(Files(["."]))
+    reading = TreeReading(FileSource(["."]))
     began = time.monotonic()
     documents = list(reading.documents())
     assert time.monotonic() - began < SECONDS
@@ -116,7 +116,7 @@ def test_every_parser_has_the_same_limit_of_nesting(
     monkeypatch.chdir(tmp_path)
     Path("deep.yaml").write_text(nested(levels, form))
     Path("neighbour.yaml").write_text(GOOD)
-    reading = Reading(Files(["."]))
+    reading = TreeReading(FileSource(["."]))
     assert len(list(reading.documents())) == 1
     expected = set() if levels <= MAX_FOREIGN_DEPTH else {"yaml-unsupported"}
     assert {finding.code for finding in reading.findings} == expected
@@ -130,7 +130,7 @@ def test_empty_files_are_accepted_unless_the_tree_has_nothing_else(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text(content)
-    reading = Reading(Files(["."]))
+    reading = TreeReading(FileSource(["."]))
     assert list(reading.documents()) == []
     assert [finding.code for finding in reading.findings] == ["no-manifests"]
     assert (bool(reading.unread), reading.foreign) == (True, 0)
@@ -143,7 +143,7 @@ def test_joined_files_that_keep_a_byte_order_mark_name_it(
     monkeypatch.chdir(tmp_path)
     joined = f"\ufeff{GOOD}" + marked.format(GOOD)
     Path("a.yaml").write_text(joined)
-    reading = Reading(Files(["."]))
+    reading = TreeReading(FileSource(["."]))
     list(reading.documents())
     line = joined[: joined.rindex("\ufeff")].count("\n") + 1
     assert [(str(at.position), at.code) for at in reading.findings] == [
@@ -158,7 +158,7 @@ def test_an_invalid_document_at_the_end_of_a_long_file_is_reported_exactly(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text(f"{GOOD}---\n" * 20_000 + GOOD.replace("domain:", "domian:"))
-    reading = Reading(Files(["."]))
+    reading = TreeReading(FileSource(["."]))
     assert sum(1 for _ in reading.documents()) == 20_000
     assert {(str(finding.position), finding.code) for finding in reading.findings} == {
         ("a.yaml:140005:3", "missing-field"),

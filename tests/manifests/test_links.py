@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sendroute.files import links
-from sendroute.following.directory import Directory
-from sendroute.manifests.sources import Files
+from sendroute.following.directory import DirectoryFollower
+from sendroute.manifests.sources import FileSource
 from sendroute.model.finding import Finding
 
 MANIFEST = "apiVersion: sendroute.dev/v1alpha1\n"
@@ -43,7 +43,7 @@ def link(name: str, target: str | Path) -> None:
 
 
 def listed(*paths: str) -> tuple[list[str], list[Finding]]:
-    entries, findings = Files(paths).entries()
+    entries, findings = FileSource(paths).entries()
     return [entry.name for entry in entries], findings
 
 
@@ -130,7 +130,7 @@ def test_a_shared_directory_and_a_mount_are_followed(tmp_path: Path) -> None:
     put("m/..2026/c.yaml")
     link("m/..data", "..2026")
     link("m/c.yaml", "..data/c.yaml")
-    entries, findings = Files(["m"]).entries()
+    entries, findings = FileSource(["m"]).entries()
     assert findings == []
     assert {entry.name: entry.outside for entry in entries} == {
         "m/a.yaml": False,
@@ -225,7 +225,7 @@ def test_links_to_single_files_count_too(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("target", ["/", "/proc/self", ".."])
 def test_polling_a_directory_does_not_follow_refused_links(target: str) -> None:
-    follower = Directory("m")
+    follower = DirectoryFollower("m")
     before = follower.poll(lambda: False)
     link("m/x", target)
     started = time.monotonic()
@@ -242,7 +242,7 @@ def test_polling_notices_when_a_linked_directory_is_small_enough(
     monkeypatch.setattr(links, "MAX_NAMES", 5)
     put(*(f"many/{number}.yaml" for number in range(6)), base=tmp_path)
     link("m/x", "../../../many")
-    follower = Directory("m")
+    follower = DirectoryFollower("m")
     before = follower.poll(lambda: False)
     (tmp_path / "many/3.yaml").unlink()
     assert not follower.unchanged(before)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sendroute.manifests.locate import positions, with_positions
-from sendroute.manifests.read import Reading
-from sendroute.manifests.sources import Files
+from sendroute.manifests.read import TreeReading
+from sendroute.manifests.sources import FileSource
 from sendroute.manifests.tree import raw_documents
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
@@ -29,7 +29,7 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def at(text: str, document: int, *path: str | int, of_key: bool = False) -> tuple[int, int]:
     Path("a.yaml").write_bytes(text.encode())
     where = Where("a.yaml", document, path, of_key)
-    position = positions(Files(["."]), [where])[where]
+    position = positions(FileSource(["."]), [where])[where]
     return position.line, position.column
 
 
@@ -78,7 +78,7 @@ def test_a_changed_or_removed_file_gives_line_one() -> None:
     assert at("a: [", 0, "a") == (1, 1)
     assert at("", 3) == (1, 1)
     where = Where("gone.yaml", 2, ("spec",))
-    assert positions(Files(["."]), [where]) == {where: Position("gone.yaml", 1, 1)}
+    assert positions(FileSource(["."]), [where]) == {where: Position("gone.yaml", 1, 1)}
 
 
 def test_findings_are_sorted_and_unique() -> None:
@@ -91,7 +91,7 @@ def test_findings_are_sorted_and_unique() -> None:
 
     nowhere = finding("no-platform", "None.")
     located = with_positions(
-        Files(["."]),
+        FileSource(["."]),
         [
             finding_at("b.yaml"),
             finding_at("a.yaml", "spec"),
@@ -133,8 +133,8 @@ def test_documents_behind_one_with_wrong_syntax_have_their_own_positions(
     parts = [part for part in (before, BROKEN[broken], DOMAIN, HEALTHY, DOMAIN) if part]
     text = "---\n".join(parts)
     Path("a.yaml").write_bytes((mark + text).encode())
-    tree = Files(["."])
-    reading = Reading(tree)
+    tree = FileSource(["."])
+    reading = TreeReading(tree)
     read = [where for _, where in reading.documents()]
     expected = [
         number for number, line in enumerate(text.splitlines(), 1) if "SendingDomain" in line

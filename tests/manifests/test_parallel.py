@@ -19,8 +19,8 @@ from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import FileResult, read_file
 from sendroute.manifests.locate import with_positions
 from sendroute.manifests.parallel import read_in_parallel
-from sendroute.manifests.read import Reading
-from sendroute.manifests.sources import Entry, Files
+from sendroute.manifests.read import TreeReading
+from sendroute.manifests.sources import FileSource, SourceEntry
 from sendroute.model.finding import Finding
 
 CASES = Path(__file__).parent.parent / "cases" / "manifests"
@@ -46,7 +46,7 @@ spec: {plan: pro}
 """
 
 
-class OneFork(Files):
+class OneFork(FileSource):
     """A tree whose files call ``in_worker`` when a worker loads them; the parent loads them all."""
 
     def __init__(self, root: Path, in_worker: object) -> None:
@@ -54,7 +54,7 @@ class OneFork(Files):
         self.parent = os.getpid()
         self.in_worker = in_worker
 
-    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+    def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
         if os.getpid() != self.parent:
             assert callable(self.in_worker)
             self.in_worker()
@@ -89,7 +89,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def in_one_process(tree: Files) -> list[FileResult]:
+def in_one_process(tree: FileSource) -> list[FileResult]:
     entries, _ = tree.entries()
     return [read_file(entry, data) for entry, data in zip(entries, tree.load(entries), strict=True)]
 
@@ -127,7 +127,7 @@ def test_any_number_of_processes_reads_every_golden_tree_alike(
     case: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(CASES / case)
-    tree = Files(["."])
+    tree = FileSource(["."])
     entries, _ = tree.entries()
     assert list(read_in_parallel(tree, entries, workers)) == in_one_process(tree)
     assert not has_children()
@@ -141,11 +141,11 @@ def test_any_number_of_processes_gives_the_same_compiled_tree(
     for case in filter(Path.is_dir, PLANS.iterdir()):
         shutil.copytree(case, tmp_path / case.name)
     single, parallel_reading = (
-        Reading(Files([str(tmp_path)])),
-        Reading(Files([str(tmp_path)]), workers=workers),
+        TreeReading(FileSource([str(tmp_path)])),
+        TreeReading(FileSource([str(tmp_path)]), workers=workers),
     )
     assert compile_reading(parallel_reading) == compile_reading(single)
-    files = Files([str(tmp_path)])
+    files = FileSource([str(tmp_path)])
     assert with_positions(files, parallel_reading.findings) == with_positions(
         files, single.findings
     )
@@ -174,7 +174,7 @@ def test_the_parent_does_not_wait_for_a_stopped_worker(
 
 
 def test_a_worker_killed_between_chunks_loses_no_file(tree: Path) -> None:
-    files = Files([str(tree)])
+    files = FileSource([str(tree)])
     entries, _ = files.entries()
     pool = parallel._Pool(files, entries)
     pool.start(2)
@@ -190,7 +190,7 @@ def test_a_worker_killed_between_chunks_loses_no_file(tree: Path) -> None:
 
 
 def test_workers_end_when_the_reader_stops_early(tree: Path) -> None:
-    files = Files([str(tree)])
+    files = FileSource([str(tree)])
     entries, _ = files.entries()
     results = read_in_parallel(files, entries, 3)
     next(results)
@@ -211,7 +211,7 @@ def test_the_parent_reads_alone_if_it_cannot_fork() -> None:
         "    os.fork()\n"
         "except BlockingIOError:\n"
         "    print('refused')\n"
-        "files = Files([sys.argv[1]])\n"
+        "files = FileSource([sys.argv[1]])\n"
         "entries, _ = files.entries()\n"
         "results = list(read_in_parallel(files, entries, 3))\n"
         "print(sum(len(result.content.rows) for result in results))\n"
@@ -228,7 +228,7 @@ def test_the_parent_reads_alone_if_it_cannot_fork() -> None:
 
 
 def test_the_parent_reads_alone_if_it_cannot_open_a_pipe(tree: Path) -> None:
-    files = Files([str(tree)])
+    files = FileSource([str(tree)])
     entries, _ = files.entries()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = max(map(int, os.listdir("/proc/self/fd"))) + 1  # noqa: PTH208
@@ -286,7 +286,7 @@ def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, numbe
 def test_no_worker_is_forked_from_a_process_with_threads(tree: Path) -> None:
     import threading
 
-    files = Files([str(tree)])
+    files = FileSource([str(tree)])
     entries, _ = files.entries()
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
@@ -303,7 +303,7 @@ def test_no_worker_is_forked_from_a_process_with_threads(tree: Path) -> None:
 
 
 def test_a_few_files_are_read_by_one_process(tree: Path) -> None:
-    reading = Reading(Files([str(tree)]), workers=4)
+    reading = TreeReading(FileSource([str(tree)]), workers=4)
     for _ in reading.contents():
         assert not has_children()
 
@@ -312,7 +312,7 @@ def test_many_files_are_read_by_several_processes(tmp_path: Path) -> None:
     for number in range(MANY):
         text = DOMAIN.format(number=number)
         (tmp_path / f"d{number:04}.yaml").write_text(text + "# " + "x" * 300 + "\n")
-    reading = Reading(Files([str(tmp_path)]), workers=2)
+    reading = TreeReading(FileSource([str(tmp_path)]), workers=2)
     seen = {has_children() for _ in reading.contents()}
     assert seen == {False, True}
     assert not has_children()

@@ -9,7 +9,7 @@ from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.fields import Provider as ProviderName
 from sendroute.manifests.names import Host, host
 from sendroute.manifests.problems import problems
-from sendroute.manifests.profiles import Reporter, profile_of
+from sendroute.manifests.profiles import FindingCollector, profile_of
 from sendroute.model.finding import Finding, Where
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.providers import ALIASES, PROVIDERS, preset_meant_by, speaks_tls_at_once
@@ -30,7 +30,7 @@ EVERY_PORT = [
 
 def compile_profile(**fields: object) -> tuple[Profile | None, list[Finding]]:
     findings: list[Finding] = []
-    reporter = Reporter(Where("a.yaml", 0, ("spec",)), None, findings)
+    reporter = FindingCollector(Where("a.yaml", 0, ("spec",)), None, findings)
     return profile_of(convert(fields, ProfileFields), reporter), findings
 
 

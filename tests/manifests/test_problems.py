@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from sendroute.manifests.problems import problems, unambiguous
-from sendroute.manifests.wording import Problem
+from sendroute.manifests.wording import ShapeProblem
 from sendroute.model.finding import Path
 
 ACCOUNT = {"account": "acme"}
 
 
-def problems_of(kind: str, spec: Any, **metadata: Any) -> list[Problem]:
+def problems_of(kind: str, spec: Any, **metadata: Any) -> list[ShapeProblem]:
     return problems(
         kind,
         {
@@ -23,7 +23,7 @@ def problems_of(kind: str, spec: Any, **metadata: Any) -> list[Problem]:
     )
 
 
-def only_problem(kind: str, spec: Any, **metadata: Any) -> Problem:
+def only_problem(kind: str, spec: Any, **metadata: Any) -> ShapeProblem:
     (only,) = problems_of(kind, spec, **metadata)
     return only
 

@@ -6,8 +6,8 @@ import pytest
 
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.locate import with_positions
-from sendroute.manifests.read import Reading
-from sendroute.manifests.sources import Files
+from sendroute.manifests.read import TreeReading
+from sendroute.manifests.sources import FileSource
 from sendroute.model.finding import Finding, Severity
 
 CASES = Path(__file__).parent.parent / "cases" / "manifests"
@@ -22,8 +22,8 @@ def reported(finding: Finding) -> str:
 
 
 def outcome() -> str:
-    tree = Files(["."])
-    reading = Reading(tree)
+    tree = FileSource(["."])
+    reading = TreeReading(tree)
     documents = list(reading.documents())
     findings = with_positions(tree, [*reading.findings, *reading.advice])
     kinds = [
@@ -55,6 +55,6 @@ def test_a_tree_without_a_platform_has_an_error_that_says_why(
 ) -> None:
     """A command that needs the platform reports these errors, and none of its own."""
     monkeypatch.chdir(CASES / case)
-    desired = compile_reading(Reading(Files(["."])))
+    desired = compile_reading(TreeReading(FileSource(["."])))
     errors = [item for item in desired.findings if item.severity is Severity.ERROR]
     assert desired.platform is not None or errors

@@ -9,9 +9,9 @@ import pytest
 from sendroute.manifests import cache as caches
 from sendroute.manifests.cache import GitCache
 from sendroute.manifests.compile import compile_reading
-from sendroute.manifests.read import Reading
-from sendroute.manifests.revision import Revision
-from sendroute.manifests.sources import Files, ManifestSource
+from sendroute.manifests.read import TreeReading
+from sendroute.manifests.revision import RevisionSource
+from sendroute.manifests.sources import FileSource, ManifestSource
 from sendroute.model.problem import ProblemError
 
 DOMAIN = """\
@@ -60,7 +60,7 @@ def commit() -> None:
 
 def domains(source: ManifestSource, cache: GitCache | None = None) -> list[str]:
     """The content of each file; without a given cache, with an empty cache that is not written."""
-    reading = Reading(source)
+    reading = TreeReading(source)
     contents = reading.contents(cache or GitCache([]))
     documents = [f"{entry.name} {row}" for entry, content in contents for row in content.in_order()]
     findings = [*reading.findings, *reading.advice]
@@ -82,12 +82,12 @@ def test_a_revision_is_read_as_it_was(repository: Path) -> None:
     commit()
     put("t/a.yaml", text="broken: [")
     put("t/new.yaml")
-    assert names(Revision("HEAD", ["t"])) == ["HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
-    assert names(Revision("main", ["t/d.txt", "e.yaml", "nope", "-"])) == [
+    assert names(RevisionSource("HEAD", ["t"])) == ["HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
+    assert names(RevisionSource("main", ["t/d.txt", "e.yaml", "nope", "-"])) == [
         "main:e.yaml",
         "main:t/d.txt",
     ]
-    tree = Revision("HEAD", [str(repository)])
+    tree = RevisionSource("HEAD", [str(repository)])
     entries, _ = tree.entries()
     assert [entry.name for entry in entries] == ["HEAD:e.yaml", "HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
     assert list(tree.load(entries)) == [domain(name).encode() for name in "eab"]
@@ -101,15 +101,15 @@ def test_a_revision_is_read_from_a_subdirectory(
     put("t/b.yaml")
     commit()
     monkeypatch.chdir(repository / "t" / "s")
-    assert names(Revision("HEAD", ["."])) == ["HEAD:t/s/a.yaml"]
-    assert names(Revision("HEAD", [".."])) == ["HEAD:t/b.yaml", "HEAD:t/s/a.yaml"]
+    assert names(RevisionSource("HEAD", ["."])) == ["HEAD:t/s/a.yaml"]
+    assert names(RevisionSource("HEAD", [".."])) == ["HEAD:t/b.yaml", "HEAD:t/s/a.yaml"]
 
 
 def test_a_link_into_the_repository_is_resolved(tmp_path: Path) -> None:
     put("tenants/acme/a.yaml")
     commit()
     (tmp_path / "link").symlink_to("repository/tenants")
-    assert names(Revision("HEAD", ["../link"])) == ["HEAD:tenants/acme/a.yaml"]
+    assert names(RevisionSource("HEAD", ["../link"])) == ["HEAD:tenants/acme/a.yaml"]
 
 
 def test_variables_of_a_git_hook_do_not_change_the_repository(
@@ -119,7 +119,7 @@ def test_variables_of_a_git_hook_do_not_change_the_repository(
     commit()
     monkeypatch.setenv("GIT_DIR", ".git")
     monkeypatch.setenv("GIT_INDEX_FILE", ".git/next-index-1.lock")
-    assert names(Revision("HEAD", ["tenants"])) == ["HEAD:tenants/acme/a.yaml"]
+    assert names(RevisionSource("HEAD", ["tenants"])) == ["HEAD:tenants/acme/a.yaml"]
 
 
 def test_links_within_a_revision_are_followed_and_others_reported() -> None:
@@ -136,7 +136,7 @@ def test_links_within_a_revision_are_followed_and_others_reported() -> None:
     Path("t/z").symlink_to("s")
     put("t/s/b.yaml")
     commit()
-    tree = Revision("HEAD", ["t"])
+    tree = RevisionSource("HEAD", ["t"])
     entries, findings = tree.entries()
     assert [entry.name for entry in entries] == [
         "HEAD:other/inner.yaml",
@@ -159,11 +159,11 @@ def test_a_submodule_of_a_revision_is_reported(given: str) -> None:
     head = git("rev-parse", "HEAD").strip()
     git("update-index", "--add", "--cacheinfo", f"160000,{head},t/sub.yaml")
     git("commit", "-q", "-m", "x")
-    _, findings = Revision("HEAD", [given]).entries()
+    _, findings = RevisionSource("HEAD", [given]).entries()
     assert [(f.code, f.where and f.where.file) for f in findings] == [
         ("unreadable", "HEAD:t/sub.yaml")
     ]
-    assert Revision("HEAD", ["u"]).entries()[1] == []
+    assert RevisionSource("HEAD", ["u"]).entries()[1] == []
 
 
 @pytest.mark.parametrize("revision", ["nope", "--all", "", "HEAD:t", "\x1b[31m"])
@@ -171,7 +171,7 @@ def test_an_unknown_revision_is_refused(revision: str) -> None:
     put("t/a.yaml")
     commit()
     with pytest.raises(ProblemError) as refused:
-        Revision(revision, ["t"])
+        RevisionSource(revision, ["t"])
     (finding,) = refused.value.findings
     assert finding.code == "invalid-value"
     assert finding.hint
@@ -184,14 +184,14 @@ def test_a_directory_without_a_repository_is_refused(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ProblemError, match="no git repository"):
-        Revision("HEAD", ["."])
+        RevisionSource("HEAD", ["."])
 
 
 def test_a_large_revision_never_blocks() -> None:
     for number in range(300):
         put(f"t/d{number}.yaml", text=domain(f"d{number}") + "# filling\n" * 2_000)
     commit()
-    assert len(domains(Revision("HEAD", ["t"]))) == 301
+    assert len(domains(RevisionSource("HEAD", ["t"]))) == 301
 
 
 # --- the cache ----------------------------------------------------------------------------------
@@ -204,9 +204,9 @@ def test_a_second_run_reads_unmodified_files_from_the_cache() -> None:
     secret = "apiVersion: v1\nkind: Secret\nstringData: {a: b}\n"
     put("t/d.yaml", text=f"kind: ConfigMap\n---\n{secret}")
     commit()
-    cold = domains(Files(["t"]))
+    cold = domains(FileSource(["t"]))
     assert "t/d.yaml secret-in-manifests 1" in cold
-    assert domains(Files(["t"]), GitCache(["t"])) == cold
+    assert domains(FileSource(["t"]), GitCache(["t"])) == cold
     tree = _RecordingFiles(["t"])
     assert domains(tree, GitCache(["t"])) == cold
     assert tree.read == []
@@ -215,7 +215,7 @@ def test_a_second_run_reads_unmodified_files_from_the_cache() -> None:
     assert again.read == []
 
 
-class _RecordingFiles(Files):
+class _RecordingFiles(FileSource):
     """Files that record which files were read."""
 
     def __init__(self, paths: list[str]) -> None:
@@ -235,7 +235,7 @@ def test_modified_files_are_read_again() -> None:
     Path("t/link.yaml").symlink_to("../outside.yaml")
     put("outside.yaml")
     commit()
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     git("update-index", "--assume-unchanged", "t/assumed.yaml")
     git("update-index", "--skip-worktree", "t/skipped.yaml")
     for name in fresh:
@@ -246,7 +246,7 @@ def test_modified_files_are_read_again() -> None:
     Path("t/gone.yaml").unlink()
     Path("t/linked.yaml").unlink(), Path("t/linked.yaml").symlink_to("../outside.yaml")
     tree = _RecordingFiles(["t"])
-    assert domains(tree, GitCache(["t"])) == domains(Files(["t"]))
+    assert domains(tree, GitCache(["t"])) == domains(FileSource(["t"]))
     assert tree.read == [
         f"t/{name}.yaml"
         for name in ("assumed", "dirty", "filtered", "link", "skipped", "staged", "untracked")
@@ -260,12 +260,12 @@ def test_a_git_setting_that_skips_checks_does_not_hide_an_edit() -> None:
     git("update-index", "--refresh")  # the index is newer than the file, so git trusts the times
     git("config", "core.checkStat", "minimal")
     git("config", "core.trustctime", "false")
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     put("t/b", text=domain("b"))
     os.utime("t/b", (1_700_000_000, 1_700_000_000))
     Path("t/b").replace("t/a.yaml")  # another file: only the inode differs
     assert git("status", "--porcelain") == ""
-    assert domains(Files(["t"]), GitCache(["t"])) == domains(Files(["t"]))
+    assert domains(FileSource(["t"]), GitCache(["t"])) == domains(FileSource(["t"]))
 
 
 def test_problems_of_a_file_are_reported_in_every_run() -> None:
@@ -273,9 +273,9 @@ def test_problems_of_a_file_are_reported_in_every_run() -> None:
     put("t/bad.yaml", text=domain("x").replace("domain:", "domian:"))
     put("t/broken.yaml", text="a: [")
     commit()
-    cold = domains(Files(["t"]))
-    assert domains(Files(["t"]), GitCache(["t"])) == cold
-    assert domains(Files(["t"]), GitCache(["t"])) == cold
+    cold = domains(FileSource(["t"]))
+    assert domains(FileSource(["t"]), GitCache(["t"])) == cold
+    assert domains(FileSource(["t"]), GitCache(["t"])) == cold
 
 
 def cached(repository: Path) -> Path:
@@ -289,11 +289,11 @@ def test_the_cache_is_private_and_holds_only_files_of_the_last_run(
     put("t/a.yaml")
     put("t/b.yaml")
     commit()
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     size = cached(repository).stat().st_size
     assert cached(repository).stat().st_mode & 0o777 == 0o600
     git("rm", "-q", "t/b.yaml")
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     assert cached(repository).stat().st_size < size
 
 
@@ -301,10 +301,10 @@ def test_the_cache_is_not_rewritten_after_a_few_edits(repository: Path) -> None:
     for number in range(2 * caches.STALE):
         put(f"t/d{number}.yaml")
     commit()
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     whole = cached(repository).read_bytes()
     put("t/d0.yaml", text="kind: ConfigMap\n")
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     assert cached(repository).read_bytes() == whole
     commit()
     tree = _RecordingFiles(["t"])
@@ -316,9 +316,9 @@ def test_the_cache_is_not_rewritten_after_a_few_edits(repository: Path) -> None:
 def test_a_damaged_cache_is_ignored(repository: Path, content: bytes) -> None:
     put("t/a.yaml")
     commit()
-    cold = domains(Files(["t"]), GitCache(["t"]))
+    cold = domains(FileSource(["t"]), GitCache(["t"]))
     cached(repository).write_bytes(content)
-    assert domains(Files(["t"]), GitCache(["t"])) == cold
+    assert domains(FileSource(["t"]), GitCache(["t"])) == cold
     assert cached(repository).read_bytes() != content
 
 
@@ -386,12 +386,12 @@ def test_reading_from_the_cache_gives_the_same_desired_state_and_findings() -> N
     put("t/a.yaml")
     put("t/b.yaml", "t/c.yaml", text=domain("same"))
     commit()
-    cold = compile_reading(Reading(Files(["t"])))
+    cold = compile_reading(TreeReading(FileSource(["t"])))
     codes = {"domain-conflict", "duplicate-object", "invalid-value"}
     assert {finding.code for finding in cold.findings} == codes
     for read in (["t/a.yaml", "t/b.yaml", "t/c.yaml", "t/everything.yaml"], []):
         tree = _RecordingFiles(["t"])
-        assert compile_reading(Reading(tree), cache=GitCache(["t"])) == cold
+        assert compile_reading(TreeReading(tree), cache=GitCache(["t"])) == cold
         assert tree.read == read
 
 
@@ -399,7 +399,7 @@ def test_reading_from_the_cache_gives_the_same_desired_state_and_findings() -> N
 def test_damage_that_still_decodes_is_detected(repository: Path, change: str) -> None:
     put("t/a.yaml")
     commit()
-    cold = domains(Files(["t"]), GitCache(["t"]))
+    cold = domains(FileSource(["t"]), GitCache(["t"]))
     whole = cached(repository).read_bytes()
     damaged = {
         "cut off": whole[:-1],
@@ -420,7 +420,7 @@ def test_a_cache_that_another_user_can_write_is_not_read(
 ) -> None:
     put("t/a.yaml")
     commit()
-    cold = domains(Files(["t"]), GitCache(["t"]))
+    cold = domains(FileSource(["t"]), GitCache(["t"]))
     file = cached(repository)
     match how:
         case "another's":
@@ -444,13 +444,13 @@ def test_a_cache_that_cannot_be_written_is_not_an_error(monkeypatch: pytest.Monk
     put("t/a.yaml")
     commit()
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
-    assert domains(Files(["t"]), GitCache(["t"])) == domains(Files(["t"]))
+    assert domains(FileSource(["t"]), GitCache(["t"])) == domains(FileSource(["t"]))
 
 
 def test_a_change_of_the_reader_invalidates_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     put("t/a.yaml")
     commit()
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     monkeypatch.setattr(caches, "_reader", lambda: "another")
     tree = _RecordingFiles(["t"])
     domains(tree, GitCache(["t"]))
@@ -468,7 +468,7 @@ def test_only_the_caches_of_the_latest_repositories_are_kept(
     for age, name in enumerate(["manifests-newer", "manifests-older", "no-cache-of-ours"]):
         (directory / name).touch()
         os.utime(directory / name, (1_700_000_000 - age, 1_700_000_000 - age))
-    domains(Files(["t"]), GitCache(["t"]))
+    domains(FileSource(["t"]), GitCache(["t"]))
     names = {file.name for file in directory.iterdir()}
     assert len(names) == 3
     assert {"manifests-newer", "no-cache-of-ours"} < names
@@ -483,4 +483,4 @@ def test_outside_a_repository_there_is_no_cache(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     put("t/a.yaml")
-    assert domains(Files(["t"]), GitCache(["t", "nope", "-"])) == domains(Files(["t"]))
+    assert domains(FileSource(["t"]), GitCache(["t", "nope", "-"])) == domains(FileSource(["t"]))

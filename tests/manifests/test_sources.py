@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sendroute.manifests import sources
-from sendroute.manifests.sources import MAX_BYTES, Files, display
+from sendroute.manifests.sources import MAX_BYTES, FileSource, display
 from sendroute.model.finding import Finding
 
 
@@ -31,7 +31,7 @@ def read(
     paths: Sequence[str], stdin: io.BytesIO | None = None
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """The names of the files that were read, and the codes of the others."""
-    files = Files(paths, stdin)
+    files = FileSource(paths, stdin)
     entries, findings = files.entries()
     loaded = list(zip(entries, files.load(entries), strict=True))
     findings += [data for _, data in loaded if isinstance(data, Finding)]
@@ -57,7 +57,7 @@ def test_a_submodule_is_unreadable_by_whatever_link_it_is_reached() -> None:
         Path(name).mkdir()
     Path("t/link").symlink_to("../outside")
     submodules = ["t/sub", "t/.hidden", "outside", "elsewhere", "t/gone"]
-    _, findings = Files(["t"], submodules=submodules).entries()
+    _, findings = FileSource(["t"], submodules=submodules).entries()
     assert [(f.code, f.where and f.where.file) for f in findings] == [
         ("unreadable", "t/link"),
         ("unreadable", "t/sub"),
@@ -110,7 +110,7 @@ def test_special_files_are_reported_and_never_block() -> None:
 
 def test_a_file_replaced_by_a_fifo_does_not_block() -> None:
     put("a.yaml")
-    files = Files(["a.yaml"])
+    files = FileSource(["a.yaml"])
     entries, _ = files.entries()
     Path("a.yaml").unlink()
     os.mkfifo("a.yaml")
@@ -121,7 +121,7 @@ def test_a_file_replaced_by_a_fifo_does_not_block() -> None:
 
 def test_a_file_deleted_after_listing_is_reported() -> None:
     put("a.yaml")
-    files = Files(["a.yaml"])
+    files = FileSource(["a.yaml"])
     entries, _ = files.entries()
     Path("a.yaml").unlink()
     (finding,) = files.load(entries)
@@ -153,7 +153,7 @@ def test_a_file_beyond_the_limit_is_not_read() -> None:
 
 
 def test_standard_input_is_read_once_and_stays_available() -> None:
-    files = Files(["-", "-"], io.BytesIO(b"a: 1"))
+    files = FileSource(["-", "-"], io.BytesIO(b"a: 1"))
     entries, _ = files.entries()
     assert list(files.load(entries)) == [b"a: 1"]
     assert list(files.again(["-"])) == [("-", b"a: 1")]
@@ -163,7 +163,7 @@ def test_standard_input_is_read_once_and_stays_available() -> None:
 def test_names_with_control_characters_are_escaped_and_still_opened() -> None:
     put("t/\x1b[31m\n.yaml")
     Path(os.fsdecode(b"t/caf\xe9.yaml")).write_text("a: 1")
-    files = Files(["t"])
+    files = FileSource(["t"])
     entries, _ = files.entries()
     assert [entry.name for entry in entries] == ["t/\\x1b[31m\\x0a.yaml", "t/caf\\xe9.yaml"]
     assert len(list(files.again([entry.name for entry in entries]))) == 2

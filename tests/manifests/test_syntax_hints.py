@@ -2,8 +2,8 @@
 
 import pytest
 
-from sendroute.manifests.exact import Draft, drafts
-from sendroute.manifests.syntax import Fault
+from sendroute.manifests.exact import DocumentDraft, drafts
+from sendroute.manifests.syntax import SyntaxFault
 
 # The wrong text, the hint, and the text as the hint says.
 TRIED = {
@@ -62,6 +62,6 @@ TRIED = {
 @pytest.mark.parametrize("case", TRIED)
 def test_a_hint_leads_to_a_text_that_is_parsed(case: str) -> None:
     text, hint, fixed = TRIED[case]
-    faults = [item for item in drafts(text) if isinstance(item, Fault)]
+    faults = [item for item in drafts(text) if isinstance(item, SyntaxFault)]
     assert [fault.hint for fault in faults] == [hint]
-    assert all(isinstance(item, Draft) and not item.faults for item in drafts(fixed))
+    assert all(isinstance(item, DocumentDraft) and not item.faults for item in drafts(fixed))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendroute.manifests import fast
-from sendroute.manifests.exact import Draft, drafts
+from sendroute.manifests.exact import DocumentDraft, drafts
 from sendroute.manifests.headers import is_secret
 from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
@@ -35,8 +35,8 @@ DOCUMENTS = st.dictionaries(st.text(max_size=6), VALUES, min_size=1, max_size=5)
 
 def exactly(text: str) -> list[Any]:
     results = list(drafts(text))
-    assert all(isinstance(result, Draft) for result in results), results
-    return [result.node.value for result in results if isinstance(result, Draft)]
+    assert all(isinstance(result, DocumentDraft) for result in results), results
+    return [result.node.value for result in results if isinstance(result, DocumentDraft)]
 
 
 def same(first: Any, second: Any) -> bool:
@@ -62,7 +62,7 @@ def test_both_readers_give_the_same_values_of_any_yaml(documents: list[Any], flo
         return
     exact = list(drafts(text))
     for value, draft in zip(fast_values, exact, strict=True):
-        assert isinstance(draft, Draft)
+        assert isinstance(draft, DocumentDraft)
         if all(fault.code == "ambiguous-scalar" for fault in draft.faults):
             assert same(draft.node.value, value), text
         if draft.faults:
@@ -108,7 +108,7 @@ def test_both_readers_find_the_same_secrets_in_plain_text(
     text = yaml.safe_dump_all(distinct, sort_keys=sort_keys)
     parsed = fast.read(text.encode())
     assert parsed is not None
-    exact = [result for result in drafts(text) if isinstance(result, Draft)]
+    exact = [result for result in drafts(text) if isinstance(result, DocumentDraft)]
     assert list(parsed.plain_secrets) == [
         (number, path)
         for number, draft in enumerate(exact)
@@ -121,7 +121,7 @@ def test_a_secret_may_have_more_values_than_a_manifest() -> None:
     keys = "".join(f"  k{number}: x\n" for number in range(fast.MAX_VALUES + 1))
     head = "apiVersion: v1\nkind: Secret\n"
     large = f"{head}stringData:\n{keys}more: {{a: [b]}}\n---\n{head}data: {{a: eA==}}\n"
-    exact = [result for result in drafts(large) if isinstance(result, Draft)]
+    exact = [result for result in drafts(large) if isinstance(result, DocumentDraft)]
     assert [list(plain_fields(draft.node.value)) for draft in exact] == [
         [("stringData",)],
         [("data",)],

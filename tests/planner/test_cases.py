@@ -18,8 +18,8 @@ import pytest
 from tests.planner.committed import committed
 
 from sendroute.manifests.compile import compile_reading
-from sendroute.manifests.read import Reading
-from sendroute.manifests.sources import Files
+from sendroute.manifests.read import TreeReading
+from sendroute.manifests.sources import FileSource
 from sendroute.model.change import (
     AccountChange,
     Action,
@@ -42,7 +42,7 @@ Profiles = dict[AccountKey, set[str]]
 
 
 def read_tree(path: Path) -> Desired:
-    return compile_reading(Reading(Files([str(path)])))
+    return compile_reading(TreeReading(FileSource([str(path)])))
 
 
 def trees(case: Path) -> list[Path]:

@@ -426,7 +426,7 @@ def test_no_postfix_is_one_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setattr(installed, "_PROGRAMS", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ProblemError) as caught:
-        Postfix(None).lacks()
+        Postfix(None).missing_requirements()
     assert [one.code for one in caught.value.findings] == ["postfix-missing"]
 
 

@@ -15,7 +15,7 @@ from tests.crash.fork_server import ForkedProcess, ForkServer
 from tests.loop.conftest import SOURCE, LoopProcess, wait_until
 from tests.store.conftest import Say
 
-from sendroute.credentials.cipher import CredentialCipher
+from sendroute.credentials.cipher import FernetCipher
 from sendroute.model.change import AccountPlan, ObjectChange
 from sendroute.model.credential import Credential
 from sendroute.model.current import DomainState
@@ -75,7 +75,7 @@ class Site:
 
     def token(self, name: str, destination: Profile, password: str) -> str:
         bound = binding_of(self.say.key, name, destination)
-        return CredentialCipher((self.key,)).encrypt(Credential("user", password), bound)
+        return FernetCipher((self.key,)).encrypt(Credential("user", password), bound)
 
     def fill(self, *changes: ObjectChange, profiles: tuple[str, ...] = ("one", "two")) -> int:
         """Create the platform and the account with its profiles, each with a credential."""
@@ -83,7 +83,7 @@ class Site:
         tokens = {name: self.token(name, p, f"of-{name}") for name, p in destinations.items()}
         made = [self.say.profile(name, None, p) for name, p in destinations.items()]
         plan = self.say.plan(0, self.say.account(), *made, *changes)
-        relay = CredentialCipher((self.key,)).encrypt(
+        relay = FernetCipher((self.key,)).encrypt(
             Credential("user", "of-relay"), binding_of(PLATFORM, RELAY, MANAGED_RELAY)
         )
         encrypted = {self.say.key: tokens, PLATFORM: {RELAY: relay}}

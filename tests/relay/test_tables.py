@@ -14,9 +14,9 @@ from sendroute.relay.tables import (
     TABLES,
     DamagedTablesError,
     ReassignedAliasError,
-    Revision,
-    Served,
+    ServedRevision,
     Tables,
+    TablesUpdate,
 )
 
 NOW = 1000.0
@@ -37,8 +37,10 @@ def revision(
     nexthops: tuple[NexthopRows, ...] = (),
     retired: tuple[str, ...] = (),
     whole: bool = False,
-) -> Revision:
-    return Revision("lineage", Head(number, f"commit {number}"), whole, nexthops, retired, domains)
+) -> TablesUpdate:
+    return TablesUpdate(
+        "lineage", Head(number, f"commit {number}"), whole, nexthops, retired, domains
+    )
 
 
 class Written:
@@ -49,7 +51,7 @@ class Written:
         self.tables = Tables.create(path)
         self.aliases: dict[str, str] = {}
 
-    def write(self, new: Revision) -> int:
+    def write(self, new: TablesUpdate) -> int:
         return self.tables.write(new, NOW, self._write_aliases)
 
     def _write_aliases(self, aliases: object) -> None:
@@ -93,7 +95,7 @@ def test_a_revision_is_in_all_tables(file: Written) -> None:
     assert file.rows("tls_policy") == {"[p1r1]:587": "secure match=smtp.provider.example"}
     assert file.rows("senders") == {}
     assert file.aliases == {"p1r1": "smtp.provider.example"}
-    assert file.tables.served() == Served("lineage", Head(7, "commit 7"), reload=False)
+    assert file.tables.served() == ServedRevision("lineage", Head(7, "commit 7"), reload=False)
 
 
 def test_a_new_domain_needs_no_reload(file: Written) -> None:
@@ -218,7 +220,7 @@ def test_a_file_is_opened_again_as_it_was(file: Written) -> None:
     file.write(revision(7, SHOP, nexthops=(nexthop("p1r1"),)))
     file.tables.close()
     again = Tables.open(file.tables.path)
-    assert again.served() == Served("lineage", Head(7, "commit 7"), reload=False)
+    assert again.served() == ServedRevision("lineage", Head(7, "commit 7"), reload=False)
     assert again.counts() == {
         "access": 1,
         "transport": 1,

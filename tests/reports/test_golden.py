@@ -9,7 +9,7 @@ from sendroute.model.change import Plan
 from sendroute.reports import report as reports
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report
-from sendroute.reports.text import Page
+from sendroute.reports.text import Console
 
 CASES = Path(__file__).parent.parent / "cases" / "reports"
 
@@ -54,14 +54,16 @@ def test_colour_adds_only_colour_sequences(sample, locate):
     import re
 
     report = subject("plan", sample, locate)
-    coloured = "".join(render(report, Format.TEXT, page=Page(colour=True)))
+    coloured = "".join(render(report, Format.TEXT, console=Console(colour=True)))
     assert "\x1b[31m" in coloured
     assert re.sub("\x1b\\[[0-9]+m", "", coloured) == "".join(render(report, Format.TEXT))
 
 
 @pytest.mark.parametrize("name", ["plan", "apply"])
 def test_the_report_at_a_terminal_equals_the_golden_file(name, sample, locate, request):
-    shown = "".join(render(subject(name, sample, locate), Format.TEXT, page=Page(columns=100)))
+    shown = "".join(
+        render(subject(name, sample, locate), Format.TEXT, console=Console(columns=100))
+    )
     golden = CASES / f"{name}-terminal.txt"
     if request.config.getoption("--rewrite-cases"):
         golden.write_text(shown, encoding="utf-8")

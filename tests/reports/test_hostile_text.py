@@ -22,7 +22,7 @@ from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.as_sarif import artifact
 from sendroute.reports.render import Format, render
-from sendroute.reports.text import Page, width
+from sendroute.reports.text import Console, width
 
 NASTY = [
     "\x1b[31mred\x1b[0m",
@@ -84,7 +84,7 @@ def shown(report, form):
 @pytest.mark.parametrize("columns", [None, 40, 80, 100, 200])
 @given(report=a_report())
 def test_text_fits_a_terminal_and_has_no_control_character(report, columns):
-    for line in "".join(render(report, Format.TEXT, page=Page(columns=columns))).split("\n"):
+    for line in "".join(render(report, Format.TEXT, console=Console(columns=columns))).split("\n"):
         assert columns is None or width(line) <= columns
         assert line.isprintable()
         assert not line.lstrip().startswith("::")

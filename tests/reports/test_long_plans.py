@@ -16,7 +16,7 @@ from sendroute.model.waiting import waiting_message
 from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.render import Format, render
-from sendroute.reports.text import PLAIN, Page, width
+from sendroute.reports.text import PLAIN, Console, width
 
 
 def account(index, domains, to="ses"):
@@ -32,11 +32,11 @@ def account(index, domains, to="ses"):
     return AccountPlan(key, 1, tuple(map(change, range(domains))))
 
 
-TERMINAL = Page(columns=100)
+TERMINAL = Console(columns=100)
 
 
-def shown(form, *accounts, page=TERMINAL):
-    return "".join(render(reports.of_plan(Plan("l", 1, None, accounts)), form, page=page))
+def shown(form, *accounts, console=TERMINAL):
+    return "".join(render(reports.of_plan(Plan("l", 1, None, accounts)), form, console=console))
 
 
 def test_a_pipe_gets_every_change_account_and_note_on_a_line():
@@ -50,7 +50,7 @@ def test_a_pipe_gets_every_change_account_and_note_on_a_line():
         changes=(*first.changes, replace(first.changes[0], name=longest)),
         findings=tuple(notes),
     )
-    lines = shown(Format.TEXT, first, *accounts, page=PLAIN).splitlines()
+    lines = shown(Format.TEXT, first, *accounts, console=PLAIN).splitlines()
     assert sum("managed → profile ses" in line for line in lines) == 33_001
     assert sum(longest in line for line in lines) == 1
     assert sum("is left as it is." in line for line in lines) == 50
@@ -62,7 +62,7 @@ def test_a_terminal_wraps_a_long_name_and_cuts_none(columns):
     name = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.example"
     plan = account(0, 3)
     plan = replace(plan, changes=(*plan.changes, replace(plan.changes[0], name=name)))
-    lines = shown(Format.TEXT, plan, page=Page(columns=columns)).splitlines()
+    lines = shown(Format.TEXT, plan, console=Console(columns=columns)).splitlines()
     assert all(width(line) <= columns for line in lines)
     assert name in "".join(line.strip() for line in lines)
 
@@ -122,7 +122,7 @@ def test_domains_that_wait_together_share_one_sentence_and_are_all_named_in_a_pi
     assert text.count("which was not saved") == 1
     assert "… and 20 more like this; the JSON report lists all" in text
     assert "40 skipped; 1 warning." in text
-    lines = shown(Format.TEXT, waiting, page=PLAIN).splitlines()
+    lines = shown(Format.TEXT, waiting, console=PLAIN).splitlines()
     names = ", ".join(change.name for change in waiting.changes)
     assert [line.strip() for line in lines if "d000007" in line] == [names]
 
@@ -219,7 +219,7 @@ def test_text_of_many_changes_takes_less_time_than_json():
 
     def cost(form):
         begun = time.process_time()
-        for _ in render(report, form, page=TERMINAL):
+        for _ in render(report, form, console=TERMINAL):
             pass
         return time.process_time() - begun
 

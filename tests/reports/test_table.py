@@ -6,7 +6,7 @@ import pytest
 
 from sendroute.reports import as_csv
 from sendroute.reports.table import Columns, pairs, table
-from sendroute.reports.text import Page, width
+from sendroute.reports.text import Console, width
 
 LONG = "nordwind-handelsgesellschaft-und-verlag-gmbh/nordwind-handelsgesellschaft-und-verlag-gmbh"
 ROWS = [(LONG, "mandanten.kanzlei-hartmann.example", "managed"), ("acme/acme", "a.example", "ü界")]
@@ -22,7 +22,7 @@ def test_in_a_file_every_cell_is_whole_and_on_one_line():
 
 @pytest.mark.parametrize("columns", [80, 100, 130])
 def test_at_a_terminal_cells_are_wrapped_to_its_width_and_nothing_is_lost(columns):
-    _head, *rows = table(HEADS, ROWS, page=Page(columns=columns))
+    _head, *rows = table(HEADS, ROWS, console=Console(columns=columns))
     assert len(rows) == len(ROWS)
     for row, cells in zip(rows, ROWS, strict=True):
         assert max(map(width, row.splitlines())) <= columns
@@ -32,7 +32,7 @@ def test_at_a_terminal_cells_are_wrapped_to_its_width_and_nothing_is_lost(column
 
 @pytest.mark.parametrize("columns", [40, 60, 79])
 def test_at_a_narrow_terminal_each_row_is_a_block_and_nothing_is_lost(columns):
-    head, *rows = table(HEADS, ROWS, page=Page(columns=columns))
+    head, *rows = table(HEADS, ROWS, console=Console(columns=columns))
     assert (head, len(rows)) == ("", len(ROWS))
     for row, cells in zip(rows, ROWS, strict=True):
         assert max(map(width, row.splitlines())) <= columns
@@ -42,13 +42,13 @@ def test_at_a_narrow_terminal_each_row_is_a_block_and_nothing_is_lost(columns):
 
 
 def test_a_table_that_fits_a_narrow_terminal_is_a_table():
-    head, _ = table(HEADS, ROWS[1:], page=Page(columns=60))
+    head, _ = table(HEADS, ROWS[1:], console=Console(columns=60))
     assert head.split() == list(HEADS)
 
 
 def test_words_are_kept_together_where_they_fit():
     words = "one two three four " * 6
-    _, row = table(("A", "B"), [("x", words.strip())], page=Page(columns=80))
+    _, row = table(("A", "B"), [("x", words.strip())], console=Console(columns=80))
     first = " ".join(["one two three four"] * 4)
     assert row == f"x  {first}\n   one two three four one two three four\n"
 
@@ -62,7 +62,7 @@ def test_an_optional_column_is_left_out_if_it_is_empty():
 def test_a_long_value_of_a_pair_is_one_line_in_a_file():
     value = "word " * 60
     assert len(list(pairs([("name", value)]))) == 1
-    assert len(list(pairs([("name", value)], Page(columns=80)))) > 1
+    assert len(list(pairs([("name", value)], Console(columns=80)))) > 1
 
 
 def test_csv_is_read_back_as_it_was_written():

@@ -7,10 +7,10 @@ from msgspec.structs import replace
 from sendroute.model.account_status import (
     AccountStatus,
     Approval,
+    PlanStep,
     ReportedFinding,
     StatusReason,
     StatusReport,
-    Step,
 )
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Severity
@@ -43,7 +43,7 @@ REPORT = StatusReport(
     ),
     3,
     {"delete": 11},
-    (Step("SendingDomain", "a.example.com", "delete", "It goes."),),
+    (PlanStep("SendingDomain", "a.example.com", "delete", "It goes."),),
 )
 
 

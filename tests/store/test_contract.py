@@ -91,9 +91,9 @@ def test_status_counts_the_accounts_with_domains_that_name_no_logins(
     named = AccountState("nano", logins=("app",))
     store.commit([say.start("a.example", "b.example")], None, say.provenance)
     store.commit([other.plan(0, other.account())], None, say.provenance)
-    assert store.status().open_accounts == 1, "the other account has no domain"
+    assert store.status().accounts_without_logins == 1, "the other account has no domain"
     store.commit([say.plan(1, say.account(AccountState("nano"), named))], None, say.provenance)
-    assert store.status().open_accounts == 0
+    assert store.status().accounts_without_logins == 0
 
 
 def test_a_closed_store_refuses_every_use_and_opens_nothing_again(store: Store, say: Any) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sendroute.cli.confirm import ConfirmedAction, confirm
 from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
-from sendroute.model.account_status import AccountStatus, Step
+from sendroute.model.account_status import AccountStatus, PlanStep
 from sendroute.model.change import Kind
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
@@ -21,7 +21,7 @@ from sendroute.reconcile.approvals import (
 )
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Page, clean, width, wrap
+from sendroute.reports.text import Console, clean, width, wrap
 from sendroute.reports.words import object_name
 from sendroute.runtime.actor import actor
 from sendroute.store.record import Store
@@ -51,8 +51,8 @@ def approve(
     if digest is not None and not is_digest_of(status, digest):
         raise ProblemError(_other_plan(status))
     if not sure:
-        page = session.terminal.page(sys.stderr)
-        refusal = confirm(_approval_prompt(status), lambda: lines(status, page), always=True)
+        console = session.terminal.console(sys.stderr)
+        refusal = confirm(_approval_prompt(status), lambda: lines(status, console), always=True)
         if refusal is not None:
             raise ProblemError(refusal)
     if not approve_held_back(store, status, actor(), datetime.now(UTC)):
@@ -60,7 +60,7 @@ def approve(
     return status
 
 
-def lines(status: AccountStatus, page: Page) -> Iterator[str]:
+def lines(status: AccountStatus, console: Console) -> Iterator[str]:
     """The held-back plan as text."""
     report = status.report
     counts = actions_planned(report.summary)
@@ -72,29 +72,29 @@ def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     ]
     if status.commit is not None:
         rows.insert(2, ("commit", status.commit))
-    yield from pairs(rows, page)
+    yield from pairs(rows, console)
     yield "\n"
     for step in report.steps:
-        yield from (line + "\n" for line in _step_lines(step, page))
+        yield from (line + "\n" for line in _step_lines(step, console))
     omitted = sum(report.summary.values()) - len(report.steps)
     if omitted > 0:
         yield f"  and {omitted} more\n"
     yield "\n"
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)
-        yield from (line + "\n" for line in finding_lines(shown_finding, page))
+        yield from (line + "\n" for line in finding_lines(shown_finding, console))
 
 
-def _step_lines(step: Step, page: Page) -> Iterator[str]:
+def _step_lines(step: PlanStep, console: Console) -> Iterator[str]:
     """One line, as a plan has it; at a terminal, what does not fit is on the next lines."""
     verb = f"{step.action:<8}  "
     change = clean(f"{object_name(Kind(step.kind), step.name)}  {step.does}".rstrip())
     whole = f"  {verb}{change}  {clean(step.message)}"
-    if page.fits(width(whole)):
+    if console.fits(width(whole)):
         yield whole
         return
-    yield from wrap(change, 2, first=verb, columns=page.columns)
-    yield from wrap(clean(step.message), 2 + len(verb), columns=page.columns)
+    yield from wrap(change, 2, first=verb, columns=console.columns)
+    yield from wrap(clean(step.message), 2 + len(verb), columns=console.columns)
 
 
 def _other_plan(status: AccountStatus) -> Finding:

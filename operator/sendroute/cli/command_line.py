@@ -252,7 +252,7 @@ def count(text: str) -> int:
     return number
 
 
-class OneOf:
+class ChoiceType:
     """A type that accepts only some words, on the command line and in the environment."""
 
     def __init__(self, words: tuple[str, ...]) -> None:
@@ -267,9 +267,9 @@ class OneOf:
         return text
 
 
-def one_of(*words: str) -> OneOf:
+def one_of(*words: str) -> ChoiceType:
     """A type that accepts only ``words``."""
-    return OneOf(words)
+    return ChoiceType(words)
 
 
 def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:

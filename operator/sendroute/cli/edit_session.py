@@ -26,9 +26,9 @@ from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.locate import positions, with_positions
-from sendroute.manifests.read import Reading
+from sendroute.manifests.read import TreeReading
 from sendroute.manifests.shapes import Document
-from sendroute.manifests.sources import Files
+from sendroute.manifests.sources import FileSource
 from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
@@ -36,7 +36,7 @@ from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document
-from sendroute.reports.text import Page, clean
+from sendroute.reports.text import Console, clean
 from sendroute.runtime.settings import DEFAULT_STORE
 from sendroute.store.url import sqlite_path
 
@@ -76,8 +76,8 @@ class EditSession:
         self._arguments = arguments
         self._outputs = outputs_of(arguments)
         self._session = session
-        self._files = Files(arguments.paths)
-        self._reading = Reading(self._files)
+        self._files = FileSource(arguments.paths)
+        self._reading = TreeReading(self._files)
         self._documents: Documents = list(self._reading.documents())
         entries, _ = self._files.entries()
         self._paths = {entry.name: entry.path for entry in entries}
@@ -193,7 +193,7 @@ class EditSession:
         if texts:
             if not self._arguments.dry_run:
                 self._lock.take(real_paths.values())
-            after = compile_reading(Reading(EditedFiles(self._files, texts)))
+            after = compile_reading(TreeReading(EditedFiles(self._files, texts)))
             new = self._new_findings(after, deletes=deletes)
             notes += [finding for finding in new if finding.code != proposal.expected]
             if test is not None and (wrong := self._tested(after, *test)):
@@ -250,7 +250,7 @@ class EditSession:
         lines: Sequence[Line],
         notes: Sequence[Finding],
     ) -> int:
-        def show(form: str, _page: Page) -> Iterable[str]:
+        def show(form: str, _page: Console) -> Iterable[str]:
             if form == "json":
                 return _json(
                     texts,

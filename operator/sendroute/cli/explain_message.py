@@ -22,7 +22,7 @@ from sendroute.model.owner import PLATFORM
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Endpoint, HistoryEntry
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Page, clean, wrap
+from sendroute.reports.text import Console, clean, wrap
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
@@ -162,7 +162,7 @@ def _made(store: "Store", endpoint: Endpoint) -> HistoryEntry | None:
     )
 
 
-def as_text(answer: MessageExplanation, now: Explanation | None, page: Page) -> Iterator[str]:
+def as_text(answer: MessageExplanation, now: Explanation | None, console: Console) -> Iterator[str]:
     """The answer for people. ``now`` is what mail from the sender takes at present."""
     message = answer.message
     sender = {"": NULL_SENDER, None: "not in the log"}.get(message.sender, message.sender)
@@ -172,9 +172,9 @@ def as_text(answer: MessageExplanation, now: Explanation | None, page: Page) -> 
     lines += [("to", _delivered(delivery)) for delivery in message.deliveries]
     for used in answer.nexthops.values():
         lines += _nexthop(used)
-    yield from pairs(lines, page)
+    yield from pairs(lines, console)
     for text in dict.fromkeys((*_notes(answer), *_now(answer, now))):
-        yield from (line + "\n" for line in wrap(clean(text), 0, columns=page.columns))
+        yield from (line + "\n" for line in wrap(clean(text), 0, columns=console.columns))
 
 
 def _delivered(delivery: Delivery) -> str:

@@ -10,15 +10,15 @@ from typing import NamedTuple
 from sendroute.cli.hints import with_hint
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
-from sendroute.following.directory import Directory
-from sendroute.following.follower import Snapshot
+from sendroute.following.directory import DirectoryFollower
+from sendroute.following.follower import SourceSnapshot
 from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
 from sendroute.git.repository import is_top
 from sendroute.loop.loop import Loop, PollIntervals
-from sendroute.loop.metrics import Metrics
+from sendroute.loop.metrics import LoopMetrics
 from sendroute.loop.rounds import RoundOptions
 from sendroute.loop.served_trees import ServedTrees
 from sendroute.loop.source_record import SourceRecord
@@ -44,7 +44,7 @@ _BUSY = 5.0
 _PATIENCE = 30.0
 
 
-class RunOptions(NamedTuple):
+class LoopOptions(NamedTuple):
     """The options of ``run``. ``poll`` is None for the default of the kind of source; ``listen`` is
     ``HOST:PORT``, empty for no server."""
 
@@ -63,7 +63,7 @@ _POLL_GIT = 30.0
 _POLL_DIRECTORY = 2.0
 
 
-def run_loop(session: Session, options: RunOptions) -> None:
+def run_loop(session: Session, options: LoopOptions) -> None:
     """Run the loop until SIGTERM or SIGINT.
 
     Raises:
@@ -82,21 +82,21 @@ def run_loop(session: Session, options: RunOptions) -> None:
             should_stop=service.stop.is_set,
         )
 
-        def read(snapshot: Snapshot) -> DesiredTree:
+        def read(snapshot: SourceSnapshot) -> DesiredTree:
             return tree_of(snapshot, _read(session, snapshot))
 
         trees = ServedTrees(follower, read, service.stop)
         factory = session.factory
         verifier_for = partial(factory.verifier, saves=True)
         round_options = RoundOptions(verifier_for, _test, options.guards, actor(), service.stop)
-        is_path = isinstance(follower, Directory)
+        is_path = isinstance(follower, DirectoryFollower)
         poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
         loop = Loop(
             trees,
             partial(factory.open_store, _BUSY),
             round_options,
             PollIntervals(options.interval, poll),
-            Metrics(service.metrics),
+            LoopMetrics(service.metrics),
             service.health,
             random.random,
             SourceRecord(_source_name(follower.shown, options.branch)),
@@ -117,7 +117,7 @@ def _source_name(shown: str, options: GitOptions) -> str:
     return ", ".join(parts)
 
 
-def _read(session: Session, snapshot: Snapshot) -> LoadedTree:
+def _read(session: Session, snapshot: SourceSnapshot) -> LoadedTree:
     return read_tree([snapshot.path], session, parallel=False, submodules=snapshot.submodules)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sendroute.cli.session import Session
 from sendroute.cluster.api import Api, connect
 from sendroute.cluster.leadership import Election, Lease, own_identity
-from sendroute.cluster.metrics import Metrics
+from sendroute.cluster.metrics import OperatorMetrics
 from sendroute.cluster.operator import Operator, OperatorOptions
 from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters
@@ -67,7 +67,7 @@ def run_operator(session: Session, options: RunOptions) -> None:
     connection = connect(options.kubeconfig)
     with ExitStack() as stack:
         service = stack.enter_context(running(options.interval + _LONGEST_ROUND, lambda: None))
-        metrics = Metrics(service.metrics)
+        metrics = OperatorMetrics(service.metrics)
         api = stack.enter_context(Api(connection.client, metrics.answered))
         times = _times(options)
         namespace = options.namespace or os.environ.get("POD_NAMESPACE") or connection.namespace
@@ -132,7 +132,7 @@ def _operator(
     api: Api,
     namespace: str,
     platform: PlatformFile | None,
-    metrics: Metrics,
+    metrics: OperatorMetrics,
     service: Service,
 ) -> Operator:
     factory = session.factory

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sendroute.cli.command_line import (
     MANIFESTS,
     OUTPUT_FILE,
-    OneOf,
+    ChoiceType,
     Parser,
     PathType,
     UsageError,
@@ -111,11 +111,11 @@ def paths_argument(parser: Parser, also: str = "; - is standard input") -> None:
 def kind_argument(parser: Parser, kinds: tuple[str, ...]) -> None:
     """One of the kinds of manifests, or every kind."""
     parser.add_argument(
-        "kind", nargs="?", metavar="KIND", type=_Kind(kinds), help="every kind if absent"
+        "kind", nargs="?", metavar="KIND", type=_KindType(kinds), help="every kind if absent"
     )
 
 
-class _Kind(OneOf):
+class _KindType(ChoiceType):
     def __call__(self, text: str) -> str:
         if text not in self.words:
             near = suggestion(text, self.words) or f" The kinds are {', '.join(self.words)}."

@@ -21,10 +21,10 @@ from sendroute.reports.as_text import finding_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report
 from sendroute.reports.report import of_findings as report_of
-from sendroute.reports.text import PLAIN, Page
+from sendroute.reports.text import PLAIN, Console
 
-Render = Callable[[str, Page], Iterable[str]]
-"""A result in a format, for a page, in chunks."""
+Render = Callable[[str, Console], Iterable[str]]
+"""A result in a format, for a console, in chunks."""
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
@@ -44,7 +44,7 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
             lost += _into_file(path, render(form, PLAIN))
     for form, path in outputs:
         if path is None:
-            lost += _onto_stdout(form, render(form, session.terminal.page(sys.stdout)))
+            lost += _onto_stdout(form, render(form, session.terminal.console(sys.stdout)))
     report_on_stderr(session, lost)
     return of_findings(lost)
 
@@ -57,7 +57,7 @@ def worst(*statuses: ExitStatus) -> ExitStatus:
 def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
     """Report findings on standard error."""
     for item in findings:
-        for line in finding_lines(with_hint(item), session.terminal.page(sys.stderr)):
+        for line in finding_lines(with_hint(item), session.terminal.console(sys.stderr)):
             stderr_line(line)
 
 
@@ -82,19 +82,19 @@ def present_report(
     report = report.advised(with_hint)
     above = None if shown is None else shown.advised(with_hint)
 
-    def show(form: str, page: Page) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         if form == "text" and session.terminal.quiet:
-            return _problems_only(report, page)
-        at_terminal = page.columns is not None
-        return render(report, Format(form), page=page, shown=above if at_terminal else None)
+            return _problems_only(report, console)
+        at_terminal = console.columns is not None
+        return render(report, Format(form), console=console, shown=above if at_terminal else None)
 
     return present(session, outputs_of(arguments), show)
 
 
 def report_chunks(session: Session, report: Report) -> Iterable[str]:
     """A report as text for standard error."""
-    page = session.terminal.page(sys.stderr)
-    return render(report.advised(with_hint), Format.TEXT, page=page)
+    console = session.terminal.console(sys.stderr)
+    return render(report.advised(with_hint), Format.TEXT, console=console)
 
 
 def present_problem(
@@ -104,14 +104,16 @@ def present_problem(
     report_on_stderr(session, findings)
     requested = [output for output in requested_outputs(arguments) if _is_report(output)]
     report = report_of(findings).advised(with_hint)
-    status = present(session, requested, lambda form, page: render(report, Format(form), page=page))
+    status = present(
+        session, requested, lambda form, console: render(report, Format(form), console=console)
+    )
     return worst(status, of_findings(findings))
 
 
-def _problems_only(report: Report, page: Page) -> Iterable[str]:
+def _problems_only(report: Report, console: Console) -> Iterable[str]:
     for item in report.findings:
         if item.severity is not Severity.INFO:
-            for line in finding_lines(item, page):
+            for line in finding_lines(item, console):
                 yield line + "\n"
 
 

@@ -4,7 +4,7 @@ add-profile`)."""
 from argparse import ArgumentTypeError, Namespace
 from typing import Any
 
-from sendroute.cli.command_line import OneOf, Parser, one_of
+from sendroute.cli.command_line import ChoiceType, Parser, one_of
 from sendroute.model.numerals import decimal
 from sendroute.model.providers import PROVIDERS, preset_meant_by
 
@@ -16,7 +16,7 @@ def profile_options(parser: Parser, subject: str = "") -> None:
     parser.add_argument(
         "--provider",
         metavar="PROVIDER",
-        type=_Preset(tuple(PROVIDERS)),
+        type=_PresetType(tuple(PROVIDERS)),
         help=f"{subject}{', '.join(PROVIDERS)}",
     )
     parser.add_argument("--host", metavar="HOST", help=f"{subject}its SMTP host")
@@ -51,7 +51,7 @@ def profile_fields(arguments: Namespace) -> dict[str, Any]:
     return fields
 
 
-class _Preset(OneOf):
+class _PresetType(ChoiceType):
     """A preset; another name of its provider is an error that names the preset."""
 
     def __call__(self, text: str) -> str:

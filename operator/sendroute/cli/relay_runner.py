@@ -15,7 +15,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.postfix.installed import Postfix
 from sendroute.relay.agent import Agent, AgentOptions
 from sendroute.relay.directory import RelayDirectory
-from sendroute.relay.metrics import Metrics
+from sendroute.relay.metrics import AgentMetrics
 from sendroute.relay.protocols import Decrypt
 from sendroute.relay.server import LocalServer
 from sendroute.runtime.factory import Factory, cipher_of
@@ -67,7 +67,7 @@ def run_agent(session: Session, options: RelayOptions) -> None:
             partial(_keys, session.factory),
             AgentOptions(options.name, server, reloads),
             service.stop,
-            Metrics(service.metrics),
+            AgentMetrics(service.metrics),
             service.health,
             random.random,
             notify_ready,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO, assert_never
 
 from sendroute.cli.command_line import INPUT_FILE, STORE_URL, Parser, PathType, one_of
 from sendroute.model.numerals import decimal
-from sendroute.reports.text import PLAIN, WIDTH, Page
+from sendroute.reports.text import PLAIN, WIDTH, Console
 from sendroute.runtime.settings import DEFAULT_STORE, Settings
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class Terminal(NamedTuple):
             return False
         return is_terminal(stream)
 
-    def page(self, stream: TextIO | None) -> Page:
+    def console(self, stream: TextIO | None) -> Console:
         """How to write text to a stream: as wide as a terminal, and otherwise as its content."""
         if stream is None or not is_terminal(stream):
             return PLAIN
         columns = decimal(os.environ.get("COLUMNS", ""), _WIDEST) or 0
         with suppress(OSError):
             columns = columns or os.get_terminal_size(stream.fileno()).columns
-        return Page(self.colours(stream), max(columns or WIDTH, _NARROWEST))
+        return Console(self.colours(stream), max(columns or WIDTH, _NARROWEST))
 
 
 class Session(NamedTuple):

@@ -67,7 +67,7 @@ class Connection(NamedTuple):
     namespace: str
 
 
-class Stream:
+class LineStream:
     """The lines of an answer that lasts. :meth:`close` may be called by another thread."""
 
     def __init__(self, response: Any) -> None:
@@ -153,7 +153,7 @@ class Api:
 
     def stream(
         self, path: str, *, query: Query = (), timeout: tuple[float, float] = TIMEOUT
-    ) -> Stream:
+    ) -> LineStream:
         """Begin a watch.
 
         Returns:
@@ -162,7 +162,7 @@ class Api:
         Raises:
             ApiError: as :meth:`request`.
         """
-        return Stream(self._open("GET", path, query, None, "", timeout, watch=True))
+        return LineStream(self._open("GET", path, query, None, "", timeout, watch=True))
 
     def _open(
         self,

@@ -16,14 +16,14 @@ from msgspec.structs import replace
 from sendroute.cluster.approvals import APPROVE, digest_in
 from sendroute.cluster.objects import ClusterObject, ObjectKey, Reconciled, ReconciledPlatform
 from sendroute.cluster.summary import (
-    Held,
-    Verdict,
+    AppliedState,
+    ConditionValue,
+    condition_from,
     conditions,
     is_blocking,
     is_event,
     most_severe,
     shown_at,
-    verdict_of,
 )
 from sendroute.cluster.tenancy import findings_for_tenant, for_tenant
 from sendroute.manifests.shapes import MailAccount, SendingDomain, SMTPProfile
@@ -57,10 +57,12 @@ from sendroute.reconcile.approvals import is_digest_of
 
 _ACCEPTED, _RESOLVED = ConditionType.ACCEPTED, ConditionType.RESOLVED_REFS
 _CONNECTED, _APPLIED = ConditionType.CONNECTION_VERIFIED, ConditionType.APPLIED
-_VALID = Verdict("True", Reason.VALID, "The object is valid.")
-_EXIST = Verdict("True", Reason.RESOLVED, "Everything that the object refers to exists.")
-_HELD = Held(Verdict("True", Reason.APPLIED, "The store holds what the object declares."))
-_PENDING = Held(Verdict("False", Reason.PENDING, "The object is not applied yet."))
+_VALID = ConditionValue("True", Reason.VALID, "The object is valid.")
+_EXIST = ConditionValue("True", Reason.RESOLVED, "Everything that the object refers to exists.")
+_IS_APPLIED = AppliedState(
+    ConditionValue("True", Reason.APPLIED, "The store holds what the object declares.")
+)
+_PENDING = AppliedState(ConditionValue("False", Reason.PENDING, "The object is not applied yet."))
 
 
 def project(reconciled: Reconciled, now: datetime) -> dict[ObjectKey, Status]:
@@ -77,7 +79,7 @@ def project(reconciled: Reconciled, now: datetime) -> dict[ObjectKey, Status]:
     findings = findings_for_tenant(reconciled.findings, namespace)
     waiting = reconciled.waiting and for_tenant(reconciled.waiting, namespace)
     reconciled = replace(reconciled, findings=findings, waiting=waiting)
-    account = _Account(reconciled, now.replace(microsecond=0))
+    account = _AccountProjection(reconciled, now.replace(microsecond=0))
     return {seen.key: account.status_of(seen) for seen in reconciled.objects}
 
 
@@ -99,11 +101,11 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
     about = [item for item in reconciled.findings if item.where is None or item.where.file == file]
     suspended = seen.document is not None and seen.document.spec.suspend is True
     accepted = _suspended("The MailPlatform") if suspended else _VALID
-    held = _platform_held(reconciled, about, suspended=suspended)
-    verdicts = {
-        _ACCEPTED: verdict_of(_ACCEPTED, about, accepted)[0],
-        _RESOLVED: verdict_of(_RESOLVED, about, _EXIST)[0],
-        _APPLIED: verdict_of(_APPLIED, about, held.verdict)[0],
+    applied = _platform_applied(reconciled, about, suspended=suspended)
+    values = {
+        _ACCEPTED: condition_from(_ACCEPTED, about, accepted)[0],
+        _RESOLVED: condition_from(_RESOLVED, about, _EXIST)[0],
+        _APPLIED: condition_from(_APPLIED, about, applied.value)[0],
     }
     held_back = _held_back(reconciled.statuses)
     store = before.store if isinstance(before, MailPlatformStatus) else UNSET
@@ -112,8 +114,8 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
     return MailPlatformStatus(
         observed_generation=seen.generation,
         conditions=conditions(
-            verdicts,
-            held,
+            values,
+            applied,
             about,
             seen.generation,
             _conditions_of(before),
@@ -126,15 +128,15 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
     )
 
 
-def _platform_held(
+def _platform_applied(
     reconciled: ReconciledPlatform, about: Sequence[Finding], *, suspended: bool
-) -> Held:
+) -> AppliedState:
     if suspended:
-        return Held(_suspended("The MailPlatform"))
+        return AppliedState(_suspended("The MailPlatform"))
     if reconciled.waiting is not None:
-        return Held(Verdict("False", Reason.WAITING, reconciled.waiting))
+        return AppliedState(ConditionValue("False", Reason.WAITING, reconciled.waiting))
     if reconciled.desired is not None and reconciled.current == reconciled.desired:
-        return _HELD
+        return _IS_APPLIED
     return _because(about) or _PENDING
 
 
@@ -170,11 +172,11 @@ class _Subject(NamedTuple):
     seen: ClusterObject
     before: Status | None
     findings: Sequence[Finding]
-    held: Held
-    accepted: Verdict = _VALID
+    applied: AppliedState
+    accepted: ConditionValue = _VALID
 
 
-class _Account:
+class _AccountProjection:
     """One account while its objects are projected."""
 
     def __init__(self, reconciled: Reconciled, now: datetime) -> None:
@@ -245,85 +247,87 @@ class _Account:
     def _subject(
         self, seen: ClusterObject, before: Status | None, findings: Sequence[Finding]
     ) -> _Subject:
-        subject = _Subject(seen, before, findings, _HELD)
+        subject = _Subject(seen, before, findings, _IS_APPLIED)
         if seen.document is None:
-            return subject._replace(held=self._not_held(findings))
+            return subject._replace(applied=self._not_applied(findings))
         name = f"{seen.key.kind} {seen.key.name}"
         if self._account_object is None:
             missing = (
                 f"{name} belongs to account {self._reconciled.key.name} of namespace"
                 f" {self._reconciled.key.namespace}, which no MailAccount defines."
             )
-            gone = Verdict("False", Reason.ACCOUNT_NOT_FOUND, missing)
-            return subject._replace(held=Held(gone, stalled=True), accepted=gone)
+            gone = ConditionValue("False", Reason.ACCOUNT_NOT_FOUND, missing)
+            return subject._replace(applied=AppliedState(gone, stalled=True), accepted=gone)
         desired = self._reconciled.desired
         if desired is not None and desired.remove is not None:
             return self._of_removed(subject)
         if seen.document.spec.suspend is True:
-            verdict = _suspended(name)
-            return subject._replace(held=Held(verdict), accepted=verdict)
+            value = _suspended(name)
+            return subject._replace(applied=AppliedState(value), accepted=value)
         if desired is not None and desired.suspended:
-            verdict = _suspended(f"Account {desired.key.name}")
-            return subject._replace(held=Held(verdict), accepted=verdict)
-        return subject._replace(held=self._is_held(subject))
+            value = _suspended(f"Account {desired.key.name}")
+            return subject._replace(applied=AppliedState(value), accepted=value)
+        return subject._replace(applied=self._object_applied(subject))
 
     def _of_removed(self, subject: _Subject) -> _Subject:
         current = self._reconciled.current
         if subject.seen is not self._account_object:
             message = "The account is to be removed (spec.remove), so this object is ignored."
-            ignored = Verdict("False", Reason.ACCOUNT_REMOVED, message)
-            return subject._replace(held=Held(ignored, stalled=True), accepted=ignored)
+            ignored = ConditionValue("False", Reason.ACCOUNT_REMOVED, message)
+            return subject._replace(applied=AppliedState(ignored, stalled=True), accepted=ignored)
         if current is not None and current.state is None:
             message = "The account is removed. This object can be deleted."
-            return subject._replace(held=Held(Verdict("True", Reason.REMOVED, message)))
-        return subject._replace(held=self._not_held(subject.findings))
+            return subject._replace(
+                applied=AppliedState(ConditionValue("True", Reason.REMOVED, message))
+            )
+        return subject._replace(applied=self._not_applied(subject.findings))
 
-    def _is_held(self, subject: _Subject) -> Held:
+    def _object_applied(self, subject: _Subject) -> AppliedState:
         """Compare what the object declares with what the store holds."""
         current, file = self._reconciled.current, str(subject.seen.key)
         if current is None or self._is_other_store:
             return self._as_before(subject)
-        held: Held | None = None
+        applied: AppliedState | None = None
         match subject.seen.document:
             case MailAccount():
-                held = self._stopped or self._account_held(current)
+                applied = self._stopped or self._account_applied(current)
             case SMTPProfile() if file in self._profiles:
                 name, profile = self._profiles[file]
-                held = _HELD if current.profiles.get(name) == profile.profile else None
+                applied = _IS_APPLIED if current.profiles.get(name) == profile.profile else None
             case SendingDomain() if file in self._domains:
                 desired = self._domains[file]
-                held = _domain_held(desired, current.domains.get(desired.domain))
-        return held or self._not_held(subject.findings)
+                applied = _domain_applied(desired, current.domains.get(desired.domain))
+        return applied or self._not_applied(subject.findings)
 
-    def _account_held(self, current: CurrentAccount) -> Held | None:
+    def _account_applied(self, current: CurrentAccount) -> AppliedState | None:
         desired = self._reconciled.desired
         if desired is None:
             return None
         requested = desired.apply_all
         done = requested is None or requested.id in current.completed_apply_alls
         state = AccountState(desired.plan, desired.default, desired.logins)
-        return _HELD if done and current.state == state else None
+        return _IS_APPLIED if done and current.state == state else None
 
-    def _as_before(self, subject: _Subject) -> Held:
+    def _as_before(self, subject: _Subject) -> AppliedState:
         """What is known while the store cannot be read: an object that was ready and is still the
         same is not said to be anything else."""
         before = subject.before
         ready = _conditions_of(before, ConditionType.READY)
         same = before is not None and before.observed_generation == subject.seen.generation
         if same and ready and ready[0].status == "True":
-            return Held(Verdict("True", ready[0].reason, ready[0].message))
-        return self._not_held(subject.findings)
+            return AppliedState(ConditionValue("True", ready[0].reason, ready[0].message))
+        return self._not_applied(subject.findings)
 
-    def _not_held(self, findings: Sequence[Finding]) -> Held:
+    def _not_applied(self, findings: Sequence[Finding]) -> AppliedState:
         """Why the store does not hold what an object declares: because of the object itself, or
         because of what stops its account."""
         waiting = self._reconciled.waiting
         if waiting is not None:
-            return Held(Verdict("False", Reason.WAITING, waiting))
+            return AppliedState(ConditionValue("False", Reason.WAITING, waiting))
         return _because(findings) or self._stopped or _PENDING
 
     @cached_property
-    def _stopped(self) -> Held | None:
+    def _stopped(self) -> AppliedState | None:
         """What stops the account as a whole."""
         outcome = self._reconciled.outcome
         if outcome is not None and outcome.outcome in (Outcome.COMMITTED, Outcome.UNCHANGED):
@@ -344,7 +348,7 @@ class _Account:
         if shown_by.reason is Reason.PLATFORM_NOT_FOUND:
             reason = shown_by.reason
         message = f"The account is not applied: {first.message}"
-        return Held(Verdict("False", reason, message), is_stalled(first.code))
+        return AppliedState(ConditionValue("False", reason, message), is_stalled(first.code))
 
     @cached_property
     def _is_other_store(self) -> bool:
@@ -354,21 +358,21 @@ class _Account:
 
     def _conditions(self, subject: _Subject) -> list[Condition]:
         findings = subject.findings
-        verdicts = {
-            _ACCEPTED: verdict_of(_ACCEPTED, findings, subject.accepted)[0],
-            _RESOLVED: verdict_of(_RESOLVED, findings, _EXIST)[0],
+        values = {
+            _ACCEPTED: condition_from(_ACCEPTED, findings, subject.accepted)[0],
+            _RESOLVED: condition_from(_RESOLVED, findings, _EXIST)[0],
         }
         profile = self._profile_of(subject.seen)
         if profile is not None or subject.seen.key.kind == "SMTPProfile":
             connected = self._connection(subject, profile)
-            verdicts[_CONNECTED] = verdict_of(_CONNECTED, findings, connected)[0]
-        applied, is_false = verdict_of(_APPLIED, findings, subject.held.verdict)
-        if is_false and applied.reason == Reason.HELD_BACK:
-            applied = self._with_approval(applied, subject.seen)
-        verdicts[_APPLIED] = applied
+            values[_CONNECTED] = condition_from(_CONNECTED, findings, connected)[0]
+        condition, is_false = condition_from(_APPLIED, findings, subject.applied.value)
+        if is_false and condition.reason == Reason.HELD_BACK:
+            condition = self._with_approval(condition, subject.seen)
+        values[_APPLIED] = condition
         return conditions(
-            verdicts,
-            subject.held,
+            values,
+            subject.applied,
             findings,
             subject.seen.generation,
             _conditions_of(subject.before),
@@ -380,17 +384,19 @@ class _Account:
         """The profile that the object defines, also inline in a domain."""
         return self._profiles.get(str(seen.key))
 
-    def _connection(self, subject: _Subject, profile: tuple[str, DesiredProfile] | None) -> Verdict:
+    def _connection(
+        self, subject: _Subject, profile: tuple[str, DesiredProfile] | None
+    ) -> ConditionValue:
         """What is known of the connection without a finding about it. A profile whose test is
         required is in the store only if the test passed."""
         before = _conditions_of(subject.before, _CONNECTED)
         current = self._reconciled.current
         if profile is None or profile[1].suspended or current is None:
-            return _as_verdict(before) or _not_tested("The connection was not tested.")
+            return _as_value(before) or _not_tested("The connection was not tested.")
         name, desired = profile
         if desired.profile.connection_test is ConnectionTest.SKIP:
             message = "The connection is not tested, because its connectionTest is skip."
-            return Verdict("Unknown", Reason.TEST_SKIPPED, message)
+            return ConditionValue("Unknown", Reason.TEST_SKIPPED, message)
         if current.profiles.get(name) != desired.profile:
             return _not_tested("The connection was not tested yet.")
         if name in self._reconciled.tested:
@@ -398,13 +404,13 @@ class _Account:
         skipped = before and before[0].reason == Reason.TEST_SKIPPED
         if desired.profile.connection_test is ConnectionTest.REQUIRED and not skipped:
             return _VERIFIED
-        return _as_verdict(before) or _not_tested("The connection was not tested since.")
+        return _as_value(before) or _not_tested("The connection was not tested since.")
 
-    def _with_approval(self, verdict: Verdict, seen: ClusterObject) -> Verdict:
+    def _with_approval(self, value: ConditionValue, seen: ClusterObject) -> ConditionValue:
         """The sentence of a guard, with how the change is approved."""
         status = self._reconciled.status
         if status is None or not status.digest:
-            return verdict
+            return value
         given = seen.annotations.get(APPROVE)
         if status.approved:
             how = "The change is approved, and is applied next."
@@ -415,7 +421,7 @@ class _Account:
             )
             if given is not None and not is_digest_of(status, digest_in(given)):
                 how = f"The annotation {APPROVE} approves another change, {given}. {how}"
-        return verdict._replace(message=f"{verdict.message} {how}")
+        return value._replace(message=f"{value.message} {how}")
 
     # Fields
 
@@ -489,40 +495,40 @@ def effective_default(
     return plan.plan_default if plan is not None else None
 
 
-def _domain_held(desired: DesiredDomain, state: DomainState | None) -> Held | None:
+def _domain_applied(desired: DesiredDomain, state: DomainState | None) -> AppliedState | None:
     if state is None or state.declared != desired.route or state.overrides != desired.overrides:
         return None
     if desired.route in (None, state.route):
-        return _HELD
+        return _IS_APPLIED
     if state.shadow is None:
         return None
     message = (
         f"The apply-all {state.shadow} switched the domain to {state.route}. Its declared route,"
         f" {desired.route}, counts again when it is edited, or confirmed with spec.overrides."
     )
-    return Held(Verdict("True", Reason.SHADOWED, message))
+    return AppliedState(ConditionValue("True", Reason.SHADOWED, message))
 
 
-_VERIFIED = Verdict("True", Reason.VERIFIED, "The provider was reached as the profile says.")
+_VERIFIED = ConditionValue("True", Reason.VERIFIED, "The provider was reached as the profile says.")
 
 
-def _not_tested(message: str) -> Verdict:
-    return Verdict("Unknown", Reason.NOT_TESTED, message)
+def _not_tested(message: str) -> ConditionValue:
+    return ConditionValue("Unknown", Reason.NOT_TESTED, message)
 
 
-def _suspended(subject: str) -> Verdict:
+def _suspended(subject: str) -> ConditionValue:
     message = f"{subject} is suspended: what the store holds of it stays unchanged."
-    return Verdict("True", Reason.SUSPENDED, message)
+    return ConditionValue("True", Reason.SUSPENDED, message)
 
 
-def _because(findings: Sequence[Finding]) -> Held | None:
+def _because(findings: Sequence[Finding]) -> AppliedState | None:
     """Why an object is not applied, by the findings about it."""
     reasons = [item for item in findings if not shown_at(item).is_advice]
     if not reasons:
         return None
     first = most_severe(reasons)[0]
     stalled = any(is_stalled(item.cause or item.code) for item in reasons)
-    return Held(Verdict("False", shown_at(first).reason, first.message), stalled)
+    return AppliedState(ConditionValue("False", shown_at(first).reason, first.message), stalled)
 
 
 def _also_about(item: Finding) -> set[str]:
@@ -547,10 +553,10 @@ def _conditions_of(status: Status | None, kind: ConditionType | None = None) -> 
     return [item for item in status.conditions if kind is None or item.type == kind]
 
 
-def _as_verdict(before: Sequence[Condition]) -> Verdict | None:
+def _as_value(before: Sequence[Condition]) -> ConditionValue | None:
     if not before:
         return None
-    return Verdict(before[0].status, before[0].reason, before[0].message)
+    return ConditionValue(before[0].status, before[0].reason, before[0].message)
 
 
 def _fields_before(status: Status | None) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Event(NamedTuple):
     note: str
 
 
-class Change(NamedTuple):
+class StatusChange(NamedTuple):
     """An object with its status before and after."""
 
     seen: ClusterObject
@@ -92,7 +92,7 @@ class SendsEvents(Protocol):
         ...
 
 
-def events_of(changes: list[Change]) -> Iterator[Event]:
+def events_of(changes: list[StatusChange]) -> Iterator[Event]:
     """What a person should notice of an account, or of the platform.
 
     Args:
@@ -119,7 +119,7 @@ def events_of(changes: list[Change]) -> Iterator[Event]:
                 yield from _held_back(item.seen, before, after)
 
 
-def _route_changed(item: Change) -> Event | None:
+def _route_changed(item: StatusChange) -> Event | None:
     before, after = item.before, item.after
     if not (isinstance(before, SendingDomainStatus) and isinstance(after, SendingDomainStatus)):
         return None
@@ -132,7 +132,7 @@ def _route_changed(item: Change) -> Event | None:
     return _event(item.seen, "RouteChanged", "Route", note)
 
 
-def _turned(item: Change) -> Iterator[Event]:
+def _turned(item: StatusChange) -> Iterator[Event]:
     """Events because of conditions: an object is not ready any more, or for another reason; it is
     ready again; or it is ready, but another condition became false."""
     before = _conditions(item.before)
@@ -202,7 +202,7 @@ def _conditions(status: Status | None) -> Mapping[str, StatusCondition]:
     return {condition.type: condition for condition in status.conditions}
 
 
-class _Written(NamedTuple):
+class _WrittenEvent(NamedTuple):
     """An event that was written, and how often it has happened. ``path`` is its own."""
 
     path: str
@@ -211,7 +211,7 @@ class _Written(NamedTuple):
     patched: datetime
 
 
-class EventLog:
+class EventWriter:
     """Writes events in a thread of its own, slowly enough for the API. What cannot be written is
     dropped.
 
@@ -236,7 +236,7 @@ class EventLog:
         self._changed = Condition()
         self._stopped = False
         self._is_busy = False
-        self._written: OrderedDict[tuple[str, str, str], _Written] = OrderedDict()
+        self._written: OrderedDict[tuple[str, str, str], _WrittenEvent] = OrderedDict()
         self._tokens, self._filled = _BURST, clock()
         self._is_refused = False
         self._thread = Thread(target=self._work, name="events", daemon=True)
@@ -316,7 +316,7 @@ class EventLog:
             self._written[same] = known._replace(times=times, last=now)
             return
         path = self._create(event, now)
-        self._written[same] = _Written(path, 1, now, now)
+        self._written[same] = _WrittenEvent(path, 1, now, now)
         self._written.move_to_end(same)
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)

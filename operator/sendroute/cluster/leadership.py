@@ -50,7 +50,7 @@ class Election:
         self._lease = lease
         self._times = times
         self._lock = library(lease.name, lease.namespace, lease.identity)
-        self._lock.api_instance = _Patient(CoordinationV1Api(api.client))
+        self._lock.api_instance = _LeaseApi(CoordinationV1Api(api.client))
 
     def run(self, lead: Callable[[], None]) -> None:
         """Wait for the Lease, call ``lead`` in another thread, and hold the Lease.
@@ -99,7 +99,7 @@ class Election:
                 _log.info("Released the Lease %s/%s.", self._lease.namespace, self._lease.name)
 
 
-class _Patient:
+class _LeaseApi:
     """The API of Leases: each request has a timeout, and one without an answer is a failed request
     and not the end of the election."""
 

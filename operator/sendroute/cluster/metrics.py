@@ -8,7 +8,7 @@ from sendroute.runtime.metrics import RoundMetrics
 _SECONDS = (0.005, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
 
-class Metrics(RoundMetrics):
+class OperatorMetrics(RoundMetrics):
     """The operator writes them, from several threads; the HTTP server reads the registry."""
 
     def __init__(self, at: CollectorRegistry) -> None:

@@ -117,7 +117,7 @@ class ClusterObject(Struct, frozen=True):
         return Where(str(self.key), 0)
 
 
-class _Metadata(Struct, rename="camel"):
+class _ObjectMetadata(Struct, rename="camel"):
     name: str
     namespace: str = ""
     uid: str = ""
@@ -127,10 +127,10 @@ class _Metadata(Struct, rename="camel"):
     annotations: dict[str, str] | None = None
 
 
-class Item(Struct):
+class ListedObject(Struct):
     """An object in an answer of the API. ``spec`` and ``status`` are decoded later."""
 
-    metadata: _Metadata
+    metadata: _ObjectMetadata
     spec: Raw | UnsetType = UNSET
     status: Raw | UnsetType = UNSET
 
@@ -140,18 +140,18 @@ class _ListMetadata(Struct, rename="camel"):
     continue_: str = field(default="", name="continue")
 
 
-class Page(Struct):
+class ListPage(Struct):
     """One page of a list."""
 
     metadata: _ListMetadata
-    items: list[Item]
+    items: list[ListedObject]
 
 
-decode_page = msgspec.json.Decoder(Page).decode
-decode_item = msgspec.json.Decoder(Item).decode
+decode_page = msgspec.json.Decoder(ListPage).decode
+decode_item = msgspec.json.Decoder(ListedObject).decode
 
 
-def object_of(kind: str, item: Item) -> ClusterObject:
+def object_of(kind: str, item: ListedObject) -> ClusterObject:
     """Convert an object of the API. It is read exactly as a document of a file.
 
     Args:

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from sendroute.cluster.api import Api
 from sendroute.cluster.desired import DesiredState
-from sendroute.cluster.metrics import Metrics
+from sendroute.cluster.metrics import OperatorMetrics
 from sendroute.cluster.objects import PLATFORM_KIND, PLURALS
 from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters, OperatorStore
 from sendroute.cluster.queue import AccountQueue, with_platform
 from sendroute.cluster.reflector import Inbox, Reflector
-from sendroute.cluster.round import Round, RoundInputs, RoundOptions
-from sendroute.cluster.shown import Shown
+from sendroute.cluster.reported_statuses import ReportedStatuses
+from sendroute.cluster.round import OperatorRoundOptions, Round, RoundInputs
 from sendroute.cluster.times import Times
 from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.finding import Finding
@@ -60,7 +60,7 @@ class Operator:
     """Call :meth:`run` once, in any thread."""
 
     def __init__(
-        self, api: Api, options: OperatorOptions, adapters: Adapters, metrics: Metrics
+        self, api: Api, options: OperatorOptions, adapters: Adapters, metrics: OperatorMetrics
     ) -> None:
         self._stop = Stop()
         self._options = options
@@ -75,7 +75,7 @@ class Operator:
         store_log = TransitionLog("The store answers again.", logging.ERROR, adapters.advise)
         contests = Contests(options.times.interval, adapters.random)
         self._store = FollowedStore(handle, metrics, store_log, contests)
-        self._shown = Shown(adapters.reporter)
+        self._shown = ReportedStatuses(adapters.reporter)
         self._account_log = AccountLog(adapters.advise)
         self._round_log = TransitionLog("Rounds succeed again.", logging.ERROR, adapters.advise)
         self._api_log = TransitionLog(
@@ -325,7 +325,7 @@ class Operator:
             self._unread_findings(),
         )
         options = self._options
-        round_options = RoundOptions(options.guards, options.actor, self._stop)
+        round_options = OperatorRoundOptions(options.guards, options.actor, self._stop)
         try:
             store = self._store.handle.get()
             head = store.head()

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from sendroute.cluster.objects import PLATFORM_KIND, ClusterObject, ObjectKey
-from sendroute.following.directory import Directory
+from sendroute.following.directory import DirectoryFollower
 from sendroute.manifests import shapes
 from sendroute.manifests.tree import read_tree
 from sendroute.model.codes import finding
@@ -64,7 +64,7 @@ class PlatformFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._source = Directory(path)
+        self._source = DirectoryFollower(path)
         self._seen = self._fingerprint()
         self.object = read_platform(path)
         self.findings: tuple[Finding, ...] = ()

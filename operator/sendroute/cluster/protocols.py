@@ -13,10 +13,10 @@ from sendroute.model.records import RouteRow
 from sendroute.model.secret import SecretRef
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import VerifierFor
-from sendroute.reconcile.record import Record, Snapshot
+from sendroute.reconcile.record import Record, RecordSnapshot
 from sendroute.runtime.backoff import Random
 from sendroute.runtime.followed_store import SharedStore
-from sendroute.runtime.health import Health
+from sendroute.runtime.health import HealthReporter
 from sendroute.runtime.transition_log import Advise
 
 
@@ -30,7 +30,7 @@ class OperatorStore(Record, SharedStore, Protocol):
         """The assigned routes of an account's domains."""
         ...
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
+    def snapshot(self) -> AbstractContextManager[RecordSnapshot]:
         """A context with one revision of the store."""
         ...
 
@@ -47,7 +47,7 @@ class OperatorStore(Record, SharedStore, Protocol):
         ...
 
 
-class Reporter(Protocol):
+class StatusReporter(Protocol):
     """Shows in the cluster what was reconciled. It must not block: what it writes, it writes in
     other threads."""
 
@@ -73,7 +73,7 @@ class Reporter(Protocol):
         ...
 
 
-class NoReporter:
+class NoStatusReporter:
     """Shows nothing."""
 
     def account(self, reconciled: Reconciled) -> None:
@@ -102,8 +102,8 @@ class Adapters(NamedTuple):
     open_store: Callable[[], OperatorStore]
     verifier_for: VerifierFor
     tester: Tester
-    reporter: Reporter
-    health: Health
+    reporter: StatusReporter
+    health: HealthReporter
     random: Random
     advise: Advise
     changed_secrets: Callable[[], frozenset[SecretRef]] = frozenset

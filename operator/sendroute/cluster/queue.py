@@ -1,8 +1,9 @@
 """Which accounts are due when. Pure: the time and the random numbers are passed in.
 
 Objects of one ``kubectl apply`` or one sync arrive one by one, in any order. An account is due
-after some seconds without an event of its objects; what cannot be taken back waits longer
-(:class:`Quiet`). Everything else, as retries and the round over all accounts, is as in the loop.
+after some seconds without an event of its objects; what cannot be undone waits longer
+(:class:`SettlePeriod`). Everything else, as retries and the round over all accounts, is as in the
+loop.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,9 +19,9 @@ from sendroute.runtime.backoff import Random
 from sendroute.runtime.schedule import DueAccounts, RoundState, Schedule
 
 
-class Quiet(Struct):
+class SettlePeriod(Struct):
     """The events of one account that were not reconciled: ``first`` and ``last`` are their times,
-    and ``needed`` is how long it must be quiet."""
+    and ``needed`` is for how many seconds no other event may arrive before it is."""
 
     first: float
     last: float
@@ -34,20 +35,20 @@ class AccountQueue:
     def __init__(self, times: Times, random: Random, now: float) -> None:
         self._times = times
         self._schedule = Schedule(times.interval, random, now, now + times.interval)
-        self._quiet: dict[Owner, Quiet] = {}
+        self._settling: dict[Owner, SettlePeriod] = {}
 
     def changed(self, owners: Iterable[Owner], now: float) -> None:
         """Objects of these accounts changed, or the platform did."""
         for owner in owners:
-            before = self._quiet.get(owner)
+            before = self._settling.get(owner)
             first = before.first if before is not None else now
-            self._quiet[owner] = Quiet(first, now, self._times.settle)
-        self._schedule.forget(self._quiet.keys())
+            self._settling[owner] = SettlePeriod(first, now, self._times.settle)
+        self._schedule.forget(self._settling.keys())
 
     def due_now(self, owners: Collection[Owner], now: float) -> None:
         """These accounts are due, for another reason than their objects: an approval, a secret,
         another writer of the store."""
-        settled = frozenset(owner for owner in owners if owner not in self._quiet)
+        settled = frozenset(owner for owner in owners if owner not in self._settling)
         if settled:
             self._schedule.changed(settled, now)
 
@@ -63,7 +64,7 @@ class AccountQueue:
         """The accounts that are due; None if there is no work yet. If all are, those that have not
         settled are left out by :meth:`is_settled`."""
         scheduled = self._schedule.due(now)
-        settled = {owner for owner in self._quiet if self.is_settled(owner, now)}
+        settled = {owner for owner in self._settling if self.is_settled(owner, now)}
         if self._schedule.waits(now) or (scheduled is None and not settled):
             return None
         if scheduled is not None and scheduled.accounts is None:
@@ -74,18 +75,18 @@ class AccountQueue:
 
     def is_settled(self, owner: Owner, now: float) -> bool:
         """Whether an account may be reconciled: no event came for long enough."""
-        quiet = self._quiet.get(owner)
+        quiet = self._settling.get(owner)
         return quiet is None or now >= self._settled_at(quiet)
 
     def next(self) -> float:
         """The time at which an account is due next, if nothing changes before."""
-        times = [self._settled_at(quiet) for quiet in self._quiet.values()]
+        times = [self._settled_at(quiet) for quiet in self._settling.values()]
         return min([self._schedule.next(), *(self._schedule.not_before(time) for time in times)])
 
     @property
     def depth(self) -> int:
         """The accounts whose events were not reconciled."""
-        return len(self._quiet)
+        return len(self._settling)
 
     def defer(self, owner: Owner, now: float, plan: AccountPlan) -> str | None:
         """Decide whether a planned account must wait, and let it wait.
@@ -98,21 +99,21 @@ class AccountQueue:
         Returns:
             What it waits for; None if it may be committed.
         """
-        quiet = self._quiet.get(owner)
+        quiet = self._settling.get(owner)
         if quiet is None:
             return None
         needed, reason = quiet_needed(plan, self._times)
-        if now >= self._settled_at(Quiet(quiet.first, quiet.last, needed)):
+        if now >= self._settled_at(SettlePeriod(quiet.first, quiet.last, needed)):
             return None
         quiet.needed = max(quiet.needed, needed)
         return reason
 
     def is_patient(self, owner: Owner) -> bool:
         """Whether an account waits for another object, and not only for quiet."""
-        quiet = self._quiet.get(owner)
+        quiet = self._settling.get(owner)
         return quiet is not None and quiet.needed >= self._times.patience
 
-    def _settled_at(self, quiet: Quiet) -> float:
+    def _settled_at(self, quiet: SettlePeriod) -> float:
         return min(quiet.last + quiet.needed, quiet.first + self._times.settle_longest)
 
     def reconciled(
@@ -132,10 +133,10 @@ class AccountQueue:
             now: the time.
             duration: seconds that the round took.
         """
-        for owner in self._quiet.keys() & set(done):
-            del self._quiet[owner]
+        for owner in self._settling.keys() & set(done):
+            del self._settling[owner]
         self._schedule.round_succeeded(due, states, now, duration=duration)
-        self._schedule.forget(self._quiet.keys())
+        self._schedule.forget(self._settling.keys())
 
     def round_failed(self, now: float) -> float:
         """The round failed: its accounts stay due. Returns the seconds until the next round."""

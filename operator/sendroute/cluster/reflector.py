@@ -18,10 +18,10 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw, Struct
 
-from sendroute.cluster.api import TIMEOUT, Api, ApiError, Query, Stream, error_of, path_of
+from sendroute.cluster.api import TIMEOUT, Api, ApiError, LineStream, Query, error_of, path_of
 from sendroute.cluster.objects import (
     ClusterObject,
-    Item,
+    ListedObject,
     ObjectKey,
     decode_item,
     decode_page,
@@ -85,12 +85,12 @@ class _Event(Struct):
     object: Raw
 
 
-class _Version(Struct, rename="camel"):
+class _ResourceVersion(Struct, rename="camel"):
     resource_version: str = ""
 
 
 class _Bookmark(Struct):
-    metadata: _Version
+    metadata: _ResourceVersion
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
@@ -131,7 +131,7 @@ class Reflector(Thread):
         self._failures = 0
         self._stale = 0
         self._stopping = Event()
-        self._stream: Stream | None = None
+        self._stream: LineStream | None = None
 
     def run(self) -> None:
         while not self._stopping.is_set():
@@ -198,7 +198,7 @@ class Reflector(Thread):
         self.synced = True
         self._inbox.put({})  # wakes who waits for the first list
 
-    def _pages(self) -> Iterator[tuple[list[Item], str]]:
+    def _pages(self) -> Iterator[tuple[list[ListedObject], str]]:
         """Each page, with the version of the list. If the rest of it has expired, all is listed
         again, on one page."""
         path = path_of(self.kind, self.namespace)
@@ -230,7 +230,7 @@ class Reflector(Thread):
         self._stale += 1
         raise ApiError(0, f"the Kubernetes API answered an old list, of version {version}")
 
-    def _report(self, items: list[Item], seen: set[ObjectKey]) -> None:
+    def _report(self, items: list[ListedObject], seen: set[ObjectKey]) -> None:
         changes: Changes = {}
         for item in items:
             metadata = item.metadata

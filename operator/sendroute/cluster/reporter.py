@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sendroute.cluster.api import Api
 from sendroute.cluster.approvals import approve_annotated, writer_of
 from sendroute.cluster.conditions import project, project_platform
-from sendroute.cluster.events import Change, EventLog, events_of
+from sendroute.cluster.events import EventWriter, StatusChange, events_of
 from sendroute.cluster.objects import ClusterObject, ObjectKey, Reconciled, ReconciledPlatform
 from sendroute.cluster.status_writer import StatusWriter
 from sendroute.manifests.statuses import Status, decode_status
@@ -23,8 +23,8 @@ _REMEMBERED = 10_000
 
 
 class ClusterReporter:
-    """Implements :class:`~sendroute.cluster.protocols.Reporter`. Nothing here waits for the API,
-    except the look at who approved a change.
+    """Implements :class:`~sendroute.cluster.protocols.StatusReporter`. Nothing here waits for the
+    API, except for the question who approved a change.
 
     Args:
         api: the Kubernetes API.
@@ -42,7 +42,7 @@ class ClusterReporter:
         self._api = api
         self._now = now
         self.writer = StatusWriter(api, workers=workers)
-        self.events = EventLog(api, now=now)
+        self.events = EventWriter(api, now=now)
         self._before_wait: OrderedDict[tuple[ObjectKey, str], Status | None] = OrderedDict()
 
     def account(self, reconciled: Reconciled) -> None:
@@ -78,7 +78,7 @@ class ClusterReporter:
 
     def _show(self, objects: Sequence[tuple[ClusterObject, Status]], *, waits: bool) -> None:
         changes = [
-            Change(seen, decode_status(seen.key.kind, seen.status_json), after)
+            StatusChange(seen, decode_status(seen.key.kind, seen.status_json), after)
             for seen, after in objects
         ]
         changed = [item for item in changes if item.before != item.after]
@@ -95,13 +95,13 @@ class ClusterReporter:
             for event in events_of(about):
                 self.events.record(event)
 
-    def _keep(self, changed: Sequence[Change]) -> None:
+    def _keep(self, changed: Sequence[StatusChange]) -> None:
         """Remember the statuses of objects before they waited: the events come afterwards."""
         for item in changed:
             self._before_wait.setdefault((item.seen.key, item.seen.uid), item.before)
         while len(self._before_wait) > _REMEMBERED:
             self._before_wait.popitem(last=False)
 
-    def _since_it_waited(self, item: Change) -> Change:
+    def _since_it_waited(self, item: StatusChange) -> StatusChange:
         before = self._before_wait.pop((item.seen.key, item.seen.uid), item.before)
         return item._replace(before=before)

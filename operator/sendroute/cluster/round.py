@@ -35,7 +35,7 @@ from sendroute.runtime.schedule import DueAccounts, RoundState, states_of
 from sendroute.runtime.stop import Stop
 
 
-class RoundOptions(NamedTuple):
+class OperatorRoundOptions(NamedTuple):
     """What a round needs besides its inputs and adapters."""
 
     guards: Guards
@@ -58,7 +58,7 @@ class RoundInputs(NamedTuple):
     unread: tuple[Finding, ...]
 
 
-class RoundDone(Struct, frozen=True):
+class OperatorRoundResult(Struct, frozen=True):
     """A completed round. ``reconciled`` are the accounts that were committed or had nothing to
     commit, ``waiting`` those that wait for other objects, with the reason and the plan. ``before``
     are the account statuses before, ``drifted`` counts the changes that put something back,
@@ -92,7 +92,11 @@ class Round:
     """Call :meth:`run` once."""
 
     def __init__(
-        self, store: OperatorStore, inputs: RoundInputs, adapters: Adapters, options: RoundOptions
+        self,
+        store: OperatorStore,
+        inputs: RoundInputs,
+        adapters: Adapters,
+        options: OperatorRoundOptions,
     ) -> None:
         self._store = store
         self._inputs = inputs
@@ -101,7 +105,7 @@ class Round:
         self._waiting: dict[AccountKey, tuple[str, AccountPlan]] = {}
         self._deferred: set[Owner] = set()
 
-    def run(self) -> RoundDone:
+    def run(self) -> OperatorRoundResult:
         """Plan and commit.
 
         Raises:
@@ -124,7 +128,7 @@ class Round:
         reconciled = {account.key for account in result.accounts} | (owners or frozenset())
         if owners is None:
             reconciled |= {*state.mentioned, PLATFORM}
-        return RoundDone(
+        return OperatorRoundResult(
             result,
             assessment,
             statuses,

@@ -47,13 +47,13 @@ class ReadsApi(Protocol):
         ...
 
 
-class _Metadata(Struct, rename="camel"):
+class _SecretMetadata(Struct, rename="camel"):
     uid: str = ""
     resource_version: str = ""
 
 
 class _Secret(Struct):
-    metadata: _Metadata
+    metadata: _SecretMetadata
     data: dict[str, str] | None = None
 
 
@@ -67,7 +67,7 @@ class _Content(NamedTuple):
         return "_Content(<hidden>)"
 
 
-class _Known(NamedTuple):
+class _CachedSecret(NamedTuple):
     """What was read of a secret, and when. ``read`` is None after the value was dropped."""
 
     version: str
@@ -100,7 +100,7 @@ class ApiSecrets:
         self._api = api
         self._namespace = namespace
         self._clock = clock
-        self._known: OrderedDict[SecretRef, _Known] = OrderedDict()  # the oldest first
+        self._known: OrderedDict[SecretRef, _CachedSecret] = OrderedDict()  # the oldest first
         self._lock = Lock()
 
     def run(self) -> "SecretsOfRun":
@@ -130,13 +130,13 @@ class ApiSecrets:
             version = read.version or known.version
             with self._lock:
                 if (now := self._known.get(ref)) is not None and now.at == known.at:
-                    self._known[ref] = _Known(version, self._clock(), now.used)
+                    self._known[ref] = _CachedSecret(version, self._clock(), now.used)
                     self._known.move_to_end(ref)
             if version != known.version:
                 changed.add(ref)
         return frozenset(changed)
 
-    def _due(self) -> list[tuple[SecretRef, _Known]]:
+    def _due(self) -> list[tuple[SecretRef, _CachedSecret]]:
         now = self._clock()
         with self._lock:
             for ref, known in [*self._known.items()]:
@@ -162,7 +162,7 @@ class ApiSecrets:
         with self._lock:
             content = read.content if isinstance(read.content, _Content) else None
             version = read.version or (known.version if known is not None else "")
-            self._known[ref] = _Known(version, now, now, content)
+            self._known[ref] = _CachedSecret(version, now, now, content)
             self._known.move_to_end(ref)
         return read
 
@@ -197,8 +197,8 @@ class ApiSecrets:
 
 
 class SecretsOfRun(ResolvedOnce):
-    """The secrets of one run (:class:`~sendroute.reconcile.protocols.Secrets`). Each is read once,
-    for whatever destinations."""
+    """The secrets of one run (:class:`~sendroute.reconcile.protocols.SecretResolver`). Each is read
+    once, for all destinations."""
 
     given = True
 

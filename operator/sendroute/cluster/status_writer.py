@@ -54,7 +54,7 @@ class WritesApi(Protocol):
         ...
 
 
-class _Job(NamedTuple):
+class _StatusWrite(NamedTuple):
     """A status to be written, as it is sent. ``attempts`` are those that failed."""
 
     key: ObjectKey
@@ -63,7 +63,7 @@ class _Job(NamedTuple):
     attempts: int = 0
 
 
-class _Sent(NamedTuple):
+class _SentStatus(NamedTuple):
     """A status that was written, at this version of its object."""
 
     uid: str
@@ -71,13 +71,13 @@ class _Sent(NamedTuple):
     status: bytes
 
 
-class _Metadata(msgspec.Struct, rename="camel"):
+class _VersionMetadata(msgspec.Struct, rename="camel"):
     uid: str = ""
     resource_version: str = ""
 
 
-class _Answer(msgspec.Struct):
-    metadata: _Metadata
+class _WrittenObject(msgspec.Struct):
+    metadata: _VersionMetadata
 
 
 class StatusWriter:
@@ -102,11 +102,11 @@ class StatusWriter:
         self._random = random
         self._clock = clock
         self._changed = Condition()
-        self._ready: OrderedDict[ObjectKey, _Job] = OrderedDict()
-        self._delayed: dict[ObjectKey, _Job] = {}
+        self._ready: OrderedDict[ObjectKey, _StatusWrite] = OrderedDict()
+        self._delayed: dict[ObjectKey, _StatusWrite] = {}
         self._due: list[tuple[float, ObjectKey]] = []
-        self._busy: dict[ObjectKey, _Job] = {}
-        self._sent: OrderedDict[ObjectKey, _Sent] = OrderedDict()
+        self._busy: dict[ObjectKey, _StatusWrite] = {}
+        self._sent: OrderedDict[ObjectKey, _SentStatus] = OrderedDict()
         self._paused_until = 0.0
         self._logged = -_SILENT
         self._stopped = False
@@ -155,7 +155,7 @@ class StatusWriter:
             current = self._status_of(seen) or seen.status_json
             if decode_status(kind, current) == status:
                 return False
-            job = _Job(seen.key, seen.uid, encoded)
+            job = _StatusWrite(seen.key, seen.uid, encoded)
             if (delayed := self._delayed.get(seen.key)) is not None:
                 self._delayed[seen.key] = job._replace(attempts=delayed.attempts)
             else:
@@ -218,13 +218,13 @@ class StatusWriter:
                 if failure is not None:
                     self._retry(job, failure)
                 elif version:
-                    self._sent[job.key] = _Sent(job.uid, version, job.status)
+                    self._sent[job.key] = _SentStatus(job.uid, version, job.status)
                     self._sent.move_to_end(job.key)
                     if len(self._sent) > _REMEMBERED:
                         self._sent.popitem(last=False)
                 self._changed.notify_all()
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> _StatusWrite | None:
         """The next status that may be written now; None at the end."""
         with self._changed:
             while not self._stopped:
@@ -244,7 +244,7 @@ class StatusWriter:
                 self._changed.wait(min(waits) if waits else None)
             return None
 
-    def _write(self, job: _Job) -> int:
+    def _write(self, job: _StatusWrite) -> int:
         key = job.key
         metadata = {"name": key.name}
         if key.namespace:
@@ -263,9 +263,9 @@ class StatusWriter:
             content_type=_APPLY,
             timeout=_TIMEOUT,
         )
-        return _number(msgspec.json.decode(answer, type=_Answer).metadata.resource_version)
+        return _number(msgspec.json.decode(answer, type=_WrittenObject).metadata.resource_version)
 
-    def _retry(self, job: _Job, error: ApiError) -> None:
+    def _retry(self, job: _StatusWrite, error: ApiError) -> None:
         """Decide what becomes of a status that was not written."""
         if error.status == 404:
             return  # the object is gone

@@ -18,7 +18,7 @@ from sendroute.model.words import counted
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 
-class Verdict(NamedTuple):
+class ConditionValue(NamedTuple):
     """What one condition says."""
 
     status: ConditionStatus
@@ -26,16 +26,16 @@ class Verdict(NamedTuple):
     message: str
 
 
-class Held(NamedTuple):
+class AppliedState(NamedTuple):
     """Whether the store holds what an object declares. ``stalled``: if it does not, this remains
     so until a person acts."""
 
-    verdict: Verdict
+    value: ConditionValue
     stalled: bool = False
 
     @property
-    def is_so(self) -> bool:
-        return self.verdict.status == "True"
+    def is_applied(self) -> bool:
+        return self.value.status == "True"
 
 
 _SEVERITIES = (Severity.ERROR, Severity.REFUSED, Severity.WARNING, Severity.INFO)
@@ -71,9 +71,9 @@ def most_severe(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
-def verdict_of(
-    kind: ConditionType, findings: Iterable[Finding], otherwise: Verdict
-) -> tuple[Verdict, bool]:
+def condition_from(
+    kind: ConditionType, findings: Iterable[Finding], otherwise: ConditionValue
+) -> tuple[ConditionValue, bool]:
     """What a condition says because of the findings about its object.
 
     Args:
@@ -82,7 +82,7 @@ def verdict_of(
         otherwise: what it says without any.
 
     Returns:
-        The verdict, and whether findings make the condition false.
+        The value, and whether findings make the condition false.
     """
     shown = [
         (item, shown_by)
@@ -92,7 +92,9 @@ def verdict_of(
     problems = [(item, shown_by) for item, shown_by in shown if not shown_by.is_advice]
     if problems:
         shown_by = problems[0][1]
-        return Verdict("False", shown_by.reason, _sentences([item for item, _ in problems])), True
+        return ConditionValue(
+            "False", shown_by.reason, _sentences([item for item, _ in problems])
+        ), True
     if shown and otherwise.status == "True" and otherwise.reason == Reason.VALID:
         advice = _sentences([item for item, _ in shown])
         return otherwise._replace(message=f"{otherwise.message} {advice}"), False
@@ -116,8 +118,8 @@ def _sentences(findings: Sequence[Finding]) -> str:
 
 
 def conditions(
-    verdicts: Mapping[ConditionType, Verdict],
-    held: Held,
+    values: Mapping[ConditionType, ConditionValue],
+    applied: AppliedState,
     findings: Sequence[Finding],
     generation: int,
     before: Sequence[Condition],
@@ -128,8 +130,8 @@ def conditions(
     """Add the summary, and turn everything into conditions.
 
     Args:
-        verdicts: what the conditions before the summary say.
-        held: whether the store holds what the object declares.
+        values: what the conditions before the summary say.
+        applied: whether the store holds what the object declares.
         findings: the findings about the object.
         generation: the generation of the object that they are about.
         before: the conditions that the object has now.
@@ -140,46 +142,48 @@ def conditions(
         The conditions. One whose status is the same as before keeps its time.
     """
     blocking = [item for item in findings if is_blocking(item)]
-    ready = _ready(verdicts, held, bool(blocking))
+    ready = _ready(values, applied, bool(blocking))
     summary = {ConditionType.READY: ready}
     if ready.status != "True":
         stalled = any(is_stalled(item.cause or item.code) for item in blocking)
-        stalled = (stalled or (not held.is_so and held.stalled)) and not waits
+        stalled = (stalled or (not applied.is_applied and applied.stalled)) and not waits
         kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
         summary[kind] = ready._replace(status="True")
     times = {item.type: item for item in before}
     return [
-        _condition(kind, verdict, generation, times.get(kind), now)
-        for kind, verdict in {**verdicts, **summary}.items()
+        _condition(kind, value, generation, times.get(kind), now)
+        for kind, value in {**values, **summary}.items()
     ]
 
 
-def _ready(verdicts: Mapping[ConditionType, Verdict], held: Held, blocked: bool) -> Verdict:
+def _ready(
+    values: Mapping[ConditionType, ConditionValue], applied: AppliedState, blocked: bool
+) -> ConditionValue:
     """An object is ready if the store holds what it declares, and nothing about it is an error, a
     refusal or skipped. The reason is that of the first condition which is not true, and otherwise
     that of the store."""
-    not_true = [verdict for verdict in verdicts.values() if verdict.status == "False"]
-    if blocked or not held.is_so:
-        first = not_true[0] if not_true else held.verdict
-        return Verdict("False", first.reason, first.message)
+    not_true = [value for value in values.values() if value.status == "False"]
+    if blocked or not applied.is_applied:
+        first = not_true[0] if not_true else applied.value
+        return ConditionValue("False", first.reason, first.message)
     if not_true:
-        return Verdict("True", not_true[0].reason, not_true[0].message)
-    return held.verdict
+        return ConditionValue("True", not_true[0].reason, not_true[0].message)
+    return applied.value
 
 
 def _condition(
     kind: ConditionType,
-    verdict: Verdict,
+    value: ConditionValue,
     generation: int,
     before: Condition | None,
     now: datetime,
 ) -> Condition:
-    same = before is not None and before.status == verdict.status
+    same = before is not None and before.status == value.status
     return Condition(
         type=kind.value,
-        status=verdict.status,
-        reason=str(verdict.reason),
-        message=_shortened(verdict.message),
+        status=value.status,
+        reason=str(value.reason),
+        message=_shortened(value.message),
         observed_generation=generation,
         last_transition_time=before.last_transition_time if same and before is not None else now,
     )

@@ -71,7 +71,7 @@ def _client_context() -> ssl.SSLContext:
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 
-class Chain(Struct, frozen=True):
+class CertificateChain(Struct, frozen=True):
     """The certificates that a server sent, in DER form.
 
     Attributes:
@@ -83,7 +83,7 @@ class Chain(Struct, frozen=True):
     issuers: tuple[bytes, ...] | None = None
 
 
-def chain_of(tls: ssl.SSLObject) -> Chain:
+def chain_of(tls: ssl.SSLObject) -> CertificateChain:
     """The certificates that the server sent in a handshake. Before Python 3.13 the ssl module shows
     only the first of them, but its own object has them all."""
     certificate = tls.getpeercert(binary_form=True)
@@ -91,8 +91,8 @@ def chain_of(tls: ssl.SSLObject) -> Chain:
         read = getattr(holder, "get_unverified_chain", None)
         if read is not None:
             sent = [c if isinstance(c, bytes) else c.public_bytes(_DER) for c in read() or ()]
-            return Chain(certificate, tuple(sent[1:]))
-    return Chain(certificate)
+            return CertificateChain(certificate, tuple(sent[1:]))
+    return CertificateChain(certificate)
 
 
 _DER = 2  # X509_FILETYPE_ASN1 of OpenSSL's ssl.h
@@ -118,7 +118,7 @@ class _Certificate(NamedTuple):
     names_issuer: bool
 
 
-def rejection(code: int, host: str, chain: Chain) -> tuple[str, str | None]:
+def rejection(code: int, host: str, chain: CertificateChain) -> tuple[str, str | None]:
     """Describe why a certificate was rejected.
 
     Args:
@@ -134,7 +134,7 @@ def rejection(code: int, host: str, chain: Chain) -> tuple[str, str | None]:
     return _rejection(code, host, _read(chain.certificate)), None
 
 
-def _without_issuer(chain: Chain) -> tuple[str, str | None]:
+def _without_issuer(chain: CertificateChain) -> tuple[str, str | None]:
     """Tell a server that leaves out its intermediate certificates from one whose authority is
     unknown. A certificate that names an address of its issuer's certificate (RFC 5280, section
     4.2.2.1) is from a public authority, which issues from intermediates only."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from sendroute.connection.addresses import Address, Network, why_refused
-from sendroute.connection.certificate import Chain, rejection, unverified_context
+from sendroute.connection.certificate import CertificateChain, rejection, unverified_context
 from sendroute.connection.dial import DialError, dial
 from sendroute.connection.failure import ConnectionTestError
 from sendroute.connection.resolve import Addresses, Resolver
@@ -33,7 +33,7 @@ class Environment(Struct, frozen=True):
     name: str | None
 
 
-class Verdict(NamedTuple):
+class ProbeResult(NamedTuple):
     outcome: ConnectionOutcome
     detail: str
     advice: str | None = None
@@ -76,8 +76,8 @@ class _Probe:
         self._dialing = False
         self._session: SmtpSession | None = None
 
-    async def run(self) -> Verdict:
-        verdict: Verdict | None = None
+    async def run(self) -> ProbeResult:
+        verdict: ProbeResult | None = None
         try:
             verdict = await self._within_deadline()
             return verdict
@@ -87,20 +87,20 @@ class _Probe:
                 in_order = verdict is not None and verdict.outcome in _SERVER_IS_FINE
                 await self._session.close(politely=in_order, until=self._until)
 
-    async def _within_deadline(self) -> Verdict:
+    async def _within_deadline(self) -> ProbeResult:
         try:
             async with asyncio.timeout_at(self._until):
                 return await self._succeed()
         except CertificateError as error:
             chain = await self._inspect_certificate()
-            return Verdict(error.outcome, *rejection(error.code, self._tls.verify or "", chain))
+            return ProbeResult(error.outcome, *rejection(error.code, self._tls.verify or "", chain))
         except ConnectionTestError as failure:
             advice = self._advice(failure.outcome) or failure.advice
-            return Verdict(failure.outcome, failure.detail, advice)
+            return ProbeResult(failure.outcome, failure.detail, advice)
         except TimeoutError:
             return self._timed_out()
 
-    async def _succeed(self) -> Verdict:
+    async def _succeed(self) -> ProbeResult:
         """Run all steps. The detail is a sentence about the success."""
         self._check_credential()
         context = None if self._tls.mode is Encryption.NONE else self._environment.trusted()
@@ -115,7 +115,7 @@ class _Probe:
         version = session.tls_version()
         over = f" over {version.replace('v', ' ')}" if version else " without encryption"
         detail = f"{success}{over}{_FROM_HOSTS_FILE if resolved.from_hosts else ''}."
-        return Verdict(ConnectionOutcome.OK, detail, self._advice(ConnectionOutcome.OK))
+        return ProbeResult(ConnectionOutcome.OK, detail, self._advice(ConnectionOutcome.OK))
 
     async def _open(
         self, addresses: Sequence[Address], context: ssl.SSLContext | None
@@ -210,11 +210,11 @@ class _Probe:
                 " connectionTest.allowNetworks lists it.",
             )
 
-    async def _inspect_certificate(self) -> Chain:
+    async def _inspect_certificate(self) -> CertificateChain:
         """Get the rejected certificates from a second handshake with the same address: the ssl
         module does not show what it rejects. They are unavailable if that fails."""
         if self._address is None:
-            return Chain()
+            return CertificateChain()
         until = min(self._until, asyncio.get_running_loop().time() + INSPECTION_TIMEOUT)
         name = self._environment.name
         session = SmtpSession(self._tls, unverified_context(), name, signs_in=False)
@@ -227,21 +227,21 @@ class _Probe:
                     await session.upgrade()
                 return session.seen_chain()
         except (ConnectionTestError, DialError, TimeoutError):
-            return Chain()
+            return CertificateChain()
         finally:
             await session.close(politely=False, until=until)
 
-    def _timed_out(self) -> Verdict:
+    def _timed_out(self) -> ProbeResult:
         within = f"within {self._deadline:g} seconds"
         if self._session is not None:
             detail = f"The server did not finish {self._session.step} {within}."
             outcome = ConnectionOutcome.PROTOCOL_ERROR
-            return Verdict(outcome, detail, self._advice(outcome) or _MORE_TIME)
+            return ProbeResult(outcome, detail, self._advice(outcome) or _MORE_TIME)
         if self._dialing:
             outcome, detail = ConnectionOutcome.CONNECT_FAILED, f"The host did not answer {within}."
-            return Verdict(outcome, detail)
+            return ProbeResult(outcome, detail)
         detail = f"The host name was not resolved {within}."
-        return Verdict(ConnectionOutcome.DNS_FAILED, detail)
+        return ProbeResult(ConnectionOutcome.DNS_FAILED, detail)
 
     def _advice(self, outcome: ConnectionOutcome) -> str | None:
         """What the user should change, as far as the session and the port show it."""

@@ -82,27 +82,29 @@ async def _query(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> t
     raise _failed(v4.failure or v6.failure or "The host has neither an IPv4 nor an IPv6 address.")
 
 
-class _Answer(Struct, frozen=True):
+class _DnsAnswer(Struct, frozen=True):
     addresses: tuple[Address, ...] = ()
     failure: str | None = None
 
 
 async def _query_type(
     resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: str
-) -> _Answer:
+) -> _DnsAnswer:
     try:
         answer = await resolver.resolve(name, kind, lifetime=LOOKUP_TIMEOUT, search=False)
     except dns.resolver.NXDOMAIN:
-        return _Answer(failure="The host does not exist in DNS (NXDOMAIN).")
+        return _DnsAnswer(failure="The host does not exist in DNS (NXDOMAIN).")
     except dns.resolver.NoAnswer:
-        return _Answer()
+        return _DnsAnswer()
     except dns.exception.Timeout:
-        return _Answer(failure=f"No DNS server answered within {LOOKUP_TIMEOUT:g} seconds.")
+        return _DnsAnswer(failure=f"No DNS server answered within {LOOKUP_TIMEOUT:g} seconds.")
     except dns.resolver.NoNameservers:
-        return _Answer(failure="The DNS servers could not resolve the host (SERVFAIL or similar).")
+        return _DnsAnswer(
+            failure="The DNS servers could not resolve the host (SERVFAIL or similar)."
+        )
     except (dns.exception.DNSException, OSError):
-        return _Answer(failure="The answer of the DNS servers is invalid.")
-    return _Answer(tuple(ip_address(record.address) for record in answer))
+        return _DnsAnswer(failure="The answer of the DNS servers is invalid.")
+    return _DnsAnswer(tuple(ip_address(record.address) for record in answer))
 
 
 def _interleave(first: Sequence[Address], second: Sequence[Address]) -> Iterable[Address]:

@@ -16,7 +16,7 @@ from typing import assert_never
 import aiosmtplib
 from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 
-from sendroute.connection.certificate import Chain, chain_of
+from sendroute.connection.certificate import CertificateChain, chain_of
 from sendroute.connection.failure import ConnectionTestError
 from sendroute.connection.replies import SHUTDOWN, Replies
 from sendroute.connection.secret_form import suspicion
@@ -181,10 +181,10 @@ class SmtpSession:
         if self._replies.transport is not None:
             self._replies.transport.abort()  # type: ignore[attr-defined]
 
-    def seen_chain(self) -> Chain:
+    def seen_chain(self) -> CertificateChain:
         """The certificates that the server sent."""
         tls = self._ssl_object()
-        return chain_of(tls) if tls else Chain()
+        return chain_of(tls) if tls else CertificateChain()
 
     def tls_version(self) -> str | None:
         tls = self._ssl_object()

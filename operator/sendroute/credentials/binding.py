@@ -16,7 +16,7 @@ _COMMENT = re.compile(r"(^|\s)#.*")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
-class Allowed(NamedTuple):
+class AllowedDestination(NamedTuple):
     """``port`` is None if every port is allowed."""
 
     host: str
@@ -42,7 +42,7 @@ def allows(text: str, host: str, port: int) -> bool:
     return any(entry.host == normalised_host and entry.port in (None, port) for entry in listed)
 
 
-def _entries(text: str) -> Iterator[Allowed]:
+def _entries(text: str) -> Iterator[AllowedDestination]:
     """Entries are separated by commas and line breaks; a comment extends to the end of its line."""
     for number, line in enumerate(text.removeprefix(BYTE_ORDER_MARK).split("\n"), start=1):
         for part in _COMMENT.sub("", line).split(","):
@@ -50,13 +50,13 @@ def _entries(text: str) -> Iterator[Allowed]:
                 yield _entry(entry, number)
 
 
-def _entry(text: str, number: int) -> Allowed:
+def _entry(text: str, number: int) -> AllowedDestination:
     host, colon, port = text.partition(":")
     only = decimal(port, 65535) if colon else None
     if colon and not only:
         raise InvalidSecretError(f"has no port at the end of line {number}")
     try:
-        return Allowed(normalised(host), only)
+        return AllowedDestination(normalised(host), only)
     except ValueError:
         raise InvalidSecretError(f"has no host name in line {number}") from None
 

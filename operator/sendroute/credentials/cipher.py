@@ -15,7 +15,7 @@ from sendroute.model.secret import SecretBinding
 _BLOCK = 512
 
 
-class _Plain(msgspec.Struct):
+class _PlainCredential(msgspec.Struct):
     """The unencrypted credential. It exists only within the functions of this module."""
 
     version: int
@@ -24,14 +24,14 @@ class _Plain(msgspec.Struct):
     password: str
 
 
-class CredentialCipher:
+class FernetCipher:
     """Encrypts with the first key and decrypts with every key."""
 
     def __init__(self, keys: Keys) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
     def __repr__(self) -> str:
-        return "CredentialCipher(<hidden>)"
+        return "FernetCipher(<hidden>)"
 
     def encrypt(self, credential: Credential, binding: SecretBinding) -> str:
         """Encrypt a credential, bound to one profile and destination.
@@ -43,7 +43,7 @@ class CredentialCipher:
         Returns:
             A Fernet token, in ASCII (https://github.com/fernet/spec/blob/master/Spec.md).
         """
-        plain = _Plain(1, binding, credential.username, credential.password)
+        plain = _PlainCredential(1, binding, credential.username, credential.password)
         text = msgspec.json.encode(plain)
         filled = text.ljust(-(-len(text) // _BLOCK) * _BLOCK)
         return self._fernet.encrypt(filled).decode("ascii")
@@ -59,7 +59,7 @@ class CredentialCipher:
             The credential; None if no key fits, the token was altered, or its binding differs.
         """
         try:
-            plain = msgspec.json.decode(self._fernet.decrypt(token.encode()), type=_Plain)
+            plain = msgspec.json.decode(self._fernet.decrypt(token.encode()), type=_PlainCredential)
         except (InvalidToken, msgspec.MsgspecError, UnicodeError):
             return None
         if plain.version != 1 or plain.binding != binding:

@@ -24,10 +24,10 @@ from sendroute.credentials.variables import (
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, SecretRef
 
-__all__ = ["Answer", "Secrets"]
+__all__ = ["Answer", "LocalSecrets"]
 
 
-class Secrets(ResolvedOnce):
+class LocalSecrets(ResolvedOnce):
     """All secrets of one run, from a directory or from variables.
 
     Args:

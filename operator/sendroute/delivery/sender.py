@@ -23,14 +23,14 @@ that it would find another domain: ``strasse`` for ``straße``. IDNA keeps them 
 7.2)."""
 
 
-class Sender(NamedTuple):
+class EnvelopeSender(NamedTuple):
     """``domain`` is as it was typed, neither lower-cased nor encoded; None for the null sender."""
 
     address: str
     domain: str | None
 
 
-def read_sender(text: str) -> Sender:
+def read_sender(text: str) -> EnvelopeSender:
     """Parse an envelope sender (RFC 5321, 4.1.2 and 4.5.5).
 
     Args:
@@ -50,13 +50,13 @@ def read_sender(text: str) -> Sender:
         inner = inner[1:-1].strip()
         inner = _SOURCE_ROUTE.sub("", inner, count=1) if inner.startswith("@") else inner
     if not inner:
-        return Sender(NULL_SENDER, None)
+        return EnvelopeSender(NULL_SENDER, None)
     mailbox = _MAILBOX.fullmatch(inner)
     if mailbox:
-        return Sender(inner, mailbox["domain"])
+        return EnvelopeSender(inner, mailbox["domain"])
     if re.search(r'[\s"<>@,;()\\]', inner):
         raise _not_a_sender(text)
-    return Sender(inner, inner)
+    return EnvelopeSender(inner, inner)
 
 
 def is_folded(address: str) -> bool:

@@ -5,7 +5,7 @@ from sendroute.edit.declare import too_few_confirmed
 from sendroute.edit.documents import NewDocument
 from sendroute.edit.placement import check_document, document
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Account, EditTree
+from sendroute.edit.tree import EditedAccount, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
@@ -128,7 +128,7 @@ def _remove_documents(proposal: Proposal, key: AccountKey) -> None:
     proposal.describe(account.where.at("metadata", "name"), message)
 
 
-def _suspended(account: Account) -> Finding:
+def _suspended(account: EditedAccount) -> Finding:
     return finding(
         "edit-by-hand",
         f"Account {account.key.name} is suspended, so its removal would not be applied.",
@@ -138,7 +138,7 @@ def _suspended(account: Account) -> Finding:
     )
 
 
-def _not_applied(account: Account) -> Finding:
+def _not_applied(account: EditedAccount) -> Finding:
     return finding(
         "account-not-empty",
         f"The removal of account {account.key.name} is written, but not applied yet.",

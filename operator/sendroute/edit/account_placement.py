@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from sendroute.edit.placement import Placement, behind
-from sendroute.edit.tree import Account, Domain, EditedProfile, EditTree
+from sendroute.edit.tree import EditedAccount, EditedDomain, EditedProfile, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
@@ -70,7 +70,7 @@ def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = Non
     return _in_own_file(tree, key, directories, model) or _behind_account(tree, accounts[0], key)
 
 
-def _behind_account(tree: EditTree, account: Account, key: AccountKey) -> Placement:
+def _behind_account(tree: EditTree, account: EditedAccount, key: AccountKey) -> Placement:
     """Behind an account and what it owns."""
     file = account.where.file
     last = max((w for w in tree.documents_of(account.key) if w.file == file), key=_order)
@@ -89,7 +89,7 @@ def _in_own_file(
     return None
 
 
-def _renamed(account: Account, key: AccountKey) -> Iterator[str]:
+def _renamed(account: EditedAccount, key: AccountKey) -> Iterator[str]:
     """The path of an account's file with the other account's name or namespace, wherever a
     directory or the file is named after the account; nothing if none is."""
     *directories, base = account.where.file.split("/")
@@ -122,7 +122,7 @@ class _TenantFiles:
         self._tree, self._key = tree, key
         self._tenants: dict[str, set[str]] = {}
         accounts = chain.from_iterable(tree.accounts.values())
-        owned: Iterable[Account | Domain | EditedProfile] = chain(
+        owned: Iterable[EditedAccount | EditedDomain | EditedProfile] = chain(
             accounts, tree.domains, tree.profiles
         )
         for item in owned:

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from sendroute.edit.declare import check_profile, put_after, too_few_confirmed
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Account, EditTree
+from sendroute.edit.tree import EditedAccount, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
@@ -72,7 +72,7 @@ def apply_to_all(
     return proposal
 
 
-def _fresh_id(today: date, route: Route, account: Account, completed: Container[str]) -> str:
+def _fresh_id(today: date, route: Route, account: EditedAccount, completed: Container[str]) -> str:
     last = account.spec.apply_to_all
     last_id = None if last is UNSET else last.id
     stem = f"{today.isoformat()}-to-{route.profile or route.kind.value}"
@@ -85,7 +85,7 @@ def _fresh_id(today: date, route: Route, account: Account, completed: Container[
         number += 1
 
 
-def _ran_before(name: str, account: Account) -> Finding:
+def _ran_before(name: str, account: EditedAccount) -> Finding:
     return finding(
         "apply-all-id-reused",
         f"Apply-all {name} already ran in account {account.key.name}, and an id runs only once.",

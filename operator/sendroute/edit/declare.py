@@ -6,7 +6,7 @@ from typing import Any
 from sendroute.edit.inline_profile import extract
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.references import apply_all_route
-from sendroute.edit.tree import Account, Domain, EditTree, unknown_profile
+from sendroute.edit.tree import EditedAccount, EditedDomain, EditTree, unknown_profile
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
@@ -14,7 +14,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
 
 
-def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
+def declare(proposal: Proposal, domain: EditedDomain, route: Route) -> None:
     """Declare a domain's route. A profile that its document defines inline is kept, in a separate
     document: another route does not remove a profile.
 
@@ -36,7 +36,7 @@ def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
     proposal.describe(domain.where.at(*path), message)
 
 
-def confirm(proposal: Proposal, domain: Domain, apply_all: str) -> None:
+def confirm(proposal: Proposal, domain: EditedDomain, apply_all: str) -> None:
     """State that the domain's declared route was confirmed after an apply-all (rules: apply-all).
     ``apply_all`` is its id."""
     if domain.overrides == apply_all:
@@ -94,7 +94,7 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
         )
 
 
-def too_few_confirmed(confirmed: int, count: int, account: Account, subject: str) -> Finding:
+def too_few_confirmed(confirmed: int, count: int, account: EditedAccount, subject: str) -> Finding:
     """The warning for a confirmation with which the next apply refuses ``subject``, for example
     "the apply-all"."""
     return finding(
@@ -108,7 +108,7 @@ def too_few_confirmed(confirmed: int, count: int, account: Account, subject: str
     )
 
 
-def remove_apply_all(proposal: Proposal, account: Account, why: str = "") -> None:
+def remove_apply_all(proposal: Proposal, account: EditedAccount, why: str = "") -> None:
     """Remove an account's ``applyToAll``. ``why`` continues the description of the change."""
     del proposal.spec(account.where)["applyToAll"]
     where = account.where.at("spec", "applyToAll")

@@ -5,7 +5,7 @@ from sendroute.edit.domains import checked_name, find_domain
 from sendroute.edit.inline_profile import extract
 from sendroute.edit.placement import Placement
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, EditedProfile, EditTree
+from sendroute.edit.tree import EditedDomain, EditedProfile, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
@@ -40,7 +40,7 @@ def delete_domain(tree: EditTree, name: str, key: AccountKey | None = None) -> P
     return proposal
 
 
-def _beside_others(tree: EditTree, domain: Domain, profile: EditedProfile) -> Placement:
+def _beside_others(tree: EditTree, domain: EditedDomain, profile: EditedProfile) -> Placement:
     """Behind another document of the account, if possible in the same file."""
     others = [
         where

@@ -6,7 +6,7 @@ from enum import Enum
 from sendroute.edit.declare import check_profile, remove_apply_all
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.references import References, fields_path, undeclared_users
-from sendroute.edit.tree import Account, Domain, EditedProfile, EditTree
+from sendroute.edit.tree import EditedAccount, EditedDomain, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -98,7 +98,7 @@ def _blockers(tree: EditTree, profile: EditedProfile, references: References) ->
     ]
 
 
-def _replace_in_domain(proposal: Proposal, domain: Domain, new: Route | None) -> None:
+def _replace_in_domain(proposal: Proposal, domain: EditedDomain, new: Route | None) -> None:
     spec = proposal.spec(domain.where)
     if new is None:
         del spec["route"]
@@ -111,7 +111,7 @@ def _replace_in_domain(proposal: Proposal, domain: Domain, new: Route | None) ->
     proposal.describe(where, message)
 
 
-def _replace_default(proposal: Proposal, account: Account, new: Route | None) -> None:
+def _replace_default(proposal: Proposal, account: EditedAccount, new: Route | None) -> None:
     spec = proposal.spec(account.where)
     old = route_of(account.spec.default_route)
     if new is None:

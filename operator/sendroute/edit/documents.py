@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
-from sendroute.edit.layout import Document, Layout, LayoutNode, Stream
+from sendroute.edit.layout import Document, Layout, LayoutNode, YamlDocument
 from sendroute.edit.lines import (
     Splice,
     block_end,
@@ -51,7 +51,7 @@ def insert_after(layout: Layout, document: Document, fresh: list[NewDocument]) -
         return
     if not can_follow(layout, document):
         raise SpliceError
-    yield _into_stream(layout, document.stream, fresh, style)
+    yield _into_stream(layout, document.number, fresh, style)
 
 
 def append(layout: Layout, fresh: list[NewDocument]) -> Iterator[Splice]:
@@ -94,11 +94,11 @@ def remove_documents(layout: Layout, numbers: Set[int]) -> list[Splice] | None:
     for number in sorted(numbers):
         document = layout.documents[number]
         if document.item is None:
-            splices += _without_stream(layout, document.stream)
+            splices += _without_yaml_document(layout, document.number)
         else:
-            items[document.stream].append(document.item)
-    for stream, removed in items.items():
-        entry = layout.streams[stream].root.entry("items")
+            items[document.number].append(document.item)
+    for number, removed in items.items():
+        entry = layout.yaml_documents[number].root.entry("items")
         splices += removed_items(layout.text, entry, removed)
     return merged(splices)
 
@@ -138,7 +138,7 @@ def _into_list(
     layout: Layout, document: Document, fresh: list[NewDocument], style: YamlStyle
 ) -> Iterator[Splice]:
     text, root = layout.text, document.root
-    if layout.list_of(document.stream).flow:
+    if layout.list_of(document.number).flow:
         indent = column(text, root.start)
         items = [flow(added.value, style, indent) for added in fresh]
         if not style.quote:
@@ -168,13 +168,13 @@ def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: Y
     lines: list[str] = []
     for added in fresh:
         lines += [*[""] * before, "---", *[""] * after, *written(added, style)]
-    return with_lines(text, _end_of(text, layout.streams[number]), lines)
+    return with_lines(text, _end_of(text, layout.yaml_documents[number]), lines)
 
 
-def _end_of(text: str, stream: Stream) -> int:
+def _end_of(text: str, yaml_document: YamlDocument) -> int:
     """The end of a document with the comments directly below it."""
-    offset = next_line(text, stream.end)
-    if text[line_start(text, stream.end) : stream.end] == "...":
+    offset = next_line(text, yaml_document.end)
+    if text[line_start(text, yaml_document.end) : yaml_document.end] == "...":
         return offset
     while offset < len(text) and is_comment(text[offset : line_end(text, offset)]):
         offset = next_line(text, offset)
@@ -184,16 +184,16 @@ def _end_of(text: str, stream: Stream) -> int:
 def _blank_lines(layout: Layout) -> tuple[int, int]:
     """The number of empty lines before and after the file's ``---``."""
     text = layout.text
-    for stream in layout.streams[1:]:
-        if not stream.explicit:
+    for yaml_document in layout.yaml_documents[1:]:
+        if not yaml_document.explicit:
             continue
         before = 0
-        offset = line_start(text, stream.start)
+        offset = line_start(text, yaml_document.start)
         while offset and not text[line_start(text, offset - 1) : offset].strip():
             before += 1
             offset = line_start(text, offset - 1)
         after = 0
-        offset = next_line(text, stream.start)
+        offset = next_line(text, yaml_document.start)
         while offset < len(text) and not text[offset : line_end(text, offset)].strip():
             after += 1
             offset = next_line(text, offset)
@@ -201,18 +201,22 @@ def _blank_lines(layout: Layout) -> tuple[int, int]:
     return 0, 0
 
 
-def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
+def _without_yaml_document(layout: Layout, number: int) -> Iterator[Splice]:
     text = layout.text
-    stream = layout.streams[number]
-    follows = layout.streams[number + 1] if number + 1 < len(layout.streams) else None
-    start = line_start(text, stream.start) if stream.explicit else _first_start(text, stream.root)
+    yaml_document = layout.yaml_documents[number]
+    follows = layout.yaml_documents[number + 1] if number + 1 < len(layout.yaml_documents) else None
+    start = (
+        line_start(text, yaml_document.start)
+        if yaml_document.explicit
+        else _first_start(text, yaml_document.root)
+    )
     until = line_start(text, follows.start) if follows else len(text)
-    end = _tail_to_keep(text, _end_of(text, stream), until)
+    end = _tail_to_keep(text, _end_of(text, yaml_document), until)
     if follows is None and end == until:
         while start and not text[line_start(text, start - 1) : start].strip():
             start = line_start(text, start - 1)
     yield Splice(start, end, "")
-    headless = number == 0 and not stream.explicit
+    headless = number == 0 and not yaml_document.explicit
     if headless and follows and end == until and _BARE_MARKER.match(text, until):
         yield Splice(until, next_line(text, until), "")
 

@@ -1,6 +1,6 @@
 """The domain that the user of an edit names."""
 
-from sendroute.edit.tree import Domain, EditTree
+from sendroute.edit.tree import EditedDomain, EditTree
 from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.wording import shown
 from sendroute.model.codes import finding
@@ -31,7 +31,7 @@ def checked_name(name: str) -> str:
 
 def find_domain(
     tree: EditTree, name: str, key: AccountKey | None, *, may_be_added: bool = False
-) -> Domain:
+) -> EditedDomain:
     """Find the document of a domain.
 
     Args:
@@ -67,7 +67,7 @@ def _unknown_domain(tree: EditTree, name: str, may_be_added: bool) -> Finding:
     )
 
 
-def _declared_twice(domains: list[Domain]) -> Finding:
+def _declared_twice(domains: list[EditedDomain]) -> Finding:
     first, second = domains[:2]
     same = first.key == second.key
     return finding(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sendroute.edit.proposal import TextChange
-from sendroute.manifests.sources import Entry, Files
+from sendroute.manifests.sources import FileSource, SourceEntry
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, whole_file
 from sendroute.model.manifest_name import ENDINGS
@@ -21,7 +21,7 @@ class EditedFiles:
         texts: the changed files, by the names under which they are shown.
     """
 
-    def __init__(self, files: Files, texts: Mapping[str, TextChange]) -> None:
+    def __init__(self, files: FileSource, texts: Mapping[str, TextChange]) -> None:
         self._files = files
         self._after = {
             name: None if text.after is None else text.after.encode()
@@ -29,7 +29,7 @@ class EditedFiles:
         }
         self._new = [name for name, text in texts.items() if text.before is None]
 
-    def entries(self) -> tuple[list[Entry], list[Finding]]:
+    def entries(self) -> tuple[list[SourceEntry], list[Finding]]:
         """List the files after the edit.
 
         Raises:
@@ -39,9 +39,9 @@ class EditedFiles:
         for name in self._new:
             check_listed(self._files, name)
         remaining = [entry for entry in entries if self._after.get(entry.name, b"") is not None]
-        return sorted([*remaining, *(Entry(name, name) for name in self._new)]), findings
+        return sorted([*remaining, *(SourceEntry(name, name) for name in self._new)]), findings
 
-    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+    def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
         for entry in entries:
             data = self._after.get(entry.name)
             if data is None:
@@ -58,7 +58,7 @@ class EditedFiles:
                 yield name, data
 
 
-def elsewhere(files: Files, paths: Mapping[str, str]) -> list[Finding]:
+def elsewhere(files: FileSource, paths: Mapping[str, str]) -> list[Finding]:
     """Find the files that no edit may write, because a link on the way to them leads out of the
     given paths: who may commit the link may not be allowed to change them.
 
@@ -82,7 +82,7 @@ def elsewhere(files: Files, paths: Mapping[str, str]) -> list[Finding]:
     ]
 
 
-def check_listed(files: Files, name: str) -> None:
+def check_listed(files: FileSource, name: str) -> None:
     """Check that a new file will be read with the tree.
 
     Args:

@@ -148,17 +148,17 @@ def reads_as(text: str, desired: list[Any]) -> bool:
     """Whether Sendroute's readers, the exact and the fast one, read these values from the text."""
     from sendroute.manifests import exact
     from sendroute.manifests.piecewise import read_piecewise
-    from sendroute.manifests.sources import Entry
+    from sendroute.manifests.sources import SourceEntry
 
     own_documents = {number: value for number, value in enumerate(desired) if is_ours(value)}
     drafts = list(exact.drafts(text.removeprefix(BYTE_ORDER_MARK)))
     for number, draft in enumerate(drafts):
-        if not isinstance(draft, exact.Draft) or (number in own_documents and draft.faults):
+        if not isinstance(draft, exact.DocumentDraft) or (number in own_documents and draft.faults):
             return False
         if number in own_documents and not same(draft.node.value, own_documents[number]):
             return False
     # Uses the fast reader wherever possible.
-    parsed, problems = read_piecewise(Entry("", ""), text.encode())
+    parsed, problems = read_piecewise(SourceEntry("", ""), text.encode())
     try:
         typed = [(number, decode(value)) for number, value in own_documents.items()]
     except ValidationError:

@@ -11,7 +11,7 @@ from sendroute.edit.placement import Placement
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.rewrite import block_of
 from sendroute.edit.style import scalar, style_of
-from sendroute.edit.tree import Domain, EditedProfile, EditTree
+from sendroute.edit.tree import EditedDomain, EditedProfile, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
@@ -21,7 +21,7 @@ from sendroute.model.problem import ProblemError
 def extract(
     proposal: Proposal,
     profile: EditedProfile,
-    domain: Domain,
+    domain: EditedDomain,
     placement: Placement | None = None,
 ) -> None:
     """Add a separate document for a profile that ``domain`` defines inline. The caller changes the

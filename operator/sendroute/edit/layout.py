@@ -21,7 +21,7 @@ from yaml import (
 
 from sendroute.manifests.headers import is_list_of
 from sendroute.manifests.scalars import resolve
-from sendroute.manifests.syntax import Text
+from sendroute.manifests.syntax import YamlText
 
 
 class LayoutNode:
@@ -93,7 +93,7 @@ class LayoutEntry(NamedTuple):
     value: LayoutNode
 
 
-class Stream(NamedTuple):
+class YamlDocument(NamedTuple):
     """One YAML document of a file: from its ``---`` (or its first token, if it has none) to
     the end of its content. ``explicit``: it has a ``---``."""
 
@@ -104,10 +104,11 @@ class Stream(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A document as manifests count them. ``item`` is its index in a ``List``; None outside one."""
+    """A document as manifests count them: the YAML document with this ``number``, or an ``item``
+    of it, by index, if it is a ``List``."""
 
     root: LayoutNode
-    stream: int
+    number: int
     item: int | None
 
 
@@ -117,10 +118,10 @@ class Layout:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.streams = list(_streams(text))
+        self.yaml_documents = list(_yaml_documents(text))
         self.documents: list[Document] = []
-        for number, stream in enumerate(self.streams):
-            value = stream.root.value()
+        for number, yaml_document in enumerate(self.yaml_documents):
+            value = yaml_document.root.value()
             if is_list_of(value):
                 items = self.list_of(number).items or []
                 self.documents += [
@@ -129,19 +130,19 @@ class Layout:
                     if item.value() is not None
                 ]
             elif value is not None:
-                self.documents.append(Document(stream.root, number, None))
+                self.documents.append(Document(yaml_document.root, number, None))
 
-    def list_of(self, stream: int) -> LayoutNode:
-        """The ``items`` of a stream that is a ``List``."""
-        return self.streams[stream].root.entry("items").value
+    def list_of(self, number: int) -> LayoutNode:
+        """The ``items`` of the YAML document with this number, a ``List``."""
+        return self.yaml_documents[number].root.entry("items").value
 
     def values(self) -> list[Any]:
         """The documents as plain data, in order."""
         return [document.root.value() for document in self.documents]
 
 
-def _streams(text: str) -> Iterator[Stream]:
-    source = Text(text)
+def _yaml_documents(text: str) -> Iterator[YamlDocument]:
+    source = YamlText(text)
     stack: list[LayoutNode] = []
     done: LayoutNode | None = None  # the node read last; at the end, the document
     keys: list[
@@ -156,7 +157,7 @@ def _streams(text: str) -> Iterator[Stream]:
             case DocumentEndEvent():
                 root = done or LayoutNode(begin, begin)
                 last = end if event.explicit else max(root.end, start)
-                yield Stream(start, explicit, root, last)
+                yield YamlDocument(start, explicit, root, last)
             case ScalarEvent() | AliasEvent():
                 done = _leaf(event, text, begin, end)
                 _attach(done, stack, keys)

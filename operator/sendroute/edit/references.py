@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import UNSET
 
-from sendroute.edit.tree import Account, EditedProfile, EditTree
+from sendroute.edit.tree import EditedAccount, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
@@ -48,7 +48,7 @@ def fields_path(profile: EditedProfile) -> tuple[str, ...]:
     return ("spec",) if profile.domain is None else ("spec", "route", "newProfile")
 
 
-def apply_all_route(account: Account) -> Route | None:
+def apply_all_route(account: EditedAccount) -> Route | None:
     """The route of an account's ``applyToAll``; None if it has none."""
     asked = account.spec.apply_to_all
     return None if asked is UNSET else route_of(asked.route)

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from sendroute.edit.declare import check_profile, confirm, declare
 from sendroute.edit.domains import checked_name, find_domain
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, EditTree
+from sendroute.edit.tree import EditedDomain, EditTree
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.route import Route
@@ -56,7 +56,7 @@ def set_route(
 
 
 def _to_override(
-    tree: EditTree, domain: Domain, route: Route, account: CurrentAccount | None
+    tree: EditTree, domain: EditedDomain, route: Route, account: CurrentAccount | None
 ) -> str | None:
     """The id of the apply-all that the route must override to become the domain's; None if the next
     apply gives the domain this route anyway."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sendroute.edit.declare import declare
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, EditTree
+from sendroute.edit.tree import EditedDomain, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey
@@ -43,7 +43,7 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
     return proposal
 
 
-def _reason_to_keep(tree: EditTree, domain: Domain, state: DomainState) -> Finding | None:
+def _reason_to_keep(tree: EditTree, domain: EditedDomain, state: DomainState) -> Finding | None:
     """Why a differing declared route is left unchanged; None if it is rewritten."""
     where = domain.where.at("spec", "route")
     if (state.declared, domain.overrides or state.overrides) != (domain.route, state.overrides):

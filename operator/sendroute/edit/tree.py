@@ -22,7 +22,7 @@ from sendroute.model.route import Route
 from sendroute.model.spelling import did_you_mean
 
 
-class Domain(NamedTuple):
+class EditedDomain(NamedTuple):
     """A SendingDomain's document. ``name`` is the A-label; ``inline`` is the profile that it
     defines inline, if any; ``suspended`` and ``overrides`` are the document's own fields."""
 
@@ -42,10 +42,10 @@ class EditedProfile(NamedTuple):
     name: str
     where: Where
     fields: ProfileFields
-    domain: Domain | None = None
+    domain: EditedDomain | None = None
 
 
-class Account(NamedTuple):
+class EditedAccount(NamedTuple):
     key: AccountKey
     where: Where
     spec: shapes.AccountSpec
@@ -76,8 +76,8 @@ class EditTree:
         self._texts: dict[str, str] = {}
         self._layouts: dict[str, Layout] = {}
         self.broken = broken
-        self.accounts: dict[AccountKey, list[Account]] = {}
-        self.domains: list[Domain] = []
+        self.accounts: dict[AccountKey, list[EditedAccount]] = {}
+        self.domains: list[EditedDomain] = []
         self.profiles: list[EditedProfile] = []
         self._by_name: dict[tuple[AccountKey, str], list[EditedProfile]] = {}
         self._read: dict[str, dict[int, str]] = {}  # the names of the documents, by file
@@ -97,7 +97,7 @@ class EditTree:
             return
         match document:
             case shapes.MailAccount():
-                account = Account(key, where, document.spec)
+                account = EditedAccount(key, where, document.spec)
                 self.accounts.setdefault(key, []).append(account)
             case shapes.SMTPProfile():
                 name = document.metadata.name
@@ -120,7 +120,7 @@ class EditTree:
         inline = None if new is UNSET else new.name
         suspended = spec.suspend is True
         overrides = None if spec.overrides is UNSET else spec.overrides
-        domain = Domain(key, name, where, route_of(spec.route), inline, suspended, overrides)
+        domain = EditedDomain(key, name, where, route_of(spec.route), inline, suspended, overrides)
         self.domains.append(domain)
         if new is not UNSET:
             self._add_profile(EditedProfile(key, new.name, where, new, domain))
@@ -163,7 +163,7 @@ class EditTree:
         """The document at ``where``. Raises as :meth:`layout` does."""
         return self.layout(where.file).documents[where.document]
 
-    def account(self, key: AccountKey) -> Account:
+    def account(self, key: AccountKey) -> EditedAccount:
         """Get the MailAccount of an account.
 
         Args:
@@ -250,7 +250,7 @@ class EditTree:
         plan = accounts[0].spec.plan
         return any(known.managed for known in self.platform.plans if known.name == plan)
 
-    def domains_of(self, key: AccountKey) -> list[Domain]:
+    def domains_of(self, key: AccountKey) -> list[EditedDomain]:
         """The domains that an account declares, in the order of reading."""
         return [domain for domain in self.domains if domain.key == key]
 

@@ -20,7 +20,7 @@ _SYSTEM = ("/proc", "/sys", "/dev")
 _MEMORY = "/dev/shm"  # noqa: S108 - an ordinary file system; nothing is created in it
 
 
-class Refusal(StrEnum):
+class LinkRefusal(StrEnum):
     """Why a link is not followed, as a clause."""
 
     ABOVE = "it leads to a directory above the manifests"
@@ -49,7 +49,7 @@ class TreeLinks:
         self._names = MAX_NAMES
         self._bytes = MAX_BYTES
 
-    def follow(self, path: str, region: Region | None) -> Region | Refusal | None:
+    def follow(self, path: str, region: Region | None) -> Region | LinkRefusal | None:
         """Decide whether to follow a link.
 
         Args:
@@ -64,12 +64,12 @@ class TreeLinks:
         """
         target = _resolve(path)
         if target is None:
-            return Refusal.SYSTEM
+            return LinkRefusal.SYSTEM
         if any(is_part(target, top) for top in self._tops):
             return None
         roots = region.roots if region is not None else ()
         if any(_is_below(root, target) for root in (*self._tops, *roots)):
-            return Refusal.ABOVE
+            return LinkRefusal.ABOVE
         return Region(region.link if region is not None else path, (*roots, target))
 
     @property
@@ -77,7 +77,7 @@ class TreeLinks:
         """How many names outside of the tree may still be listed."""
         return max(self._names, 0)
 
-    def count(self, names: int, size: int = 0) -> Refusal | None:
+    def count(self, names: int, size: int = 0) -> LinkRefusal | None:
         """Count what was found outside of the tree.
 
         Args:
@@ -90,8 +90,8 @@ class TreeLinks:
         self._names -= names
         self._bytes -= size
         if self._names < 0:
-            return Refusal.MANY
-        return Refusal.LARGE if self._bytes < 0 else None
+            return LinkRefusal.MANY
+        return LinkRefusal.LARGE if self._bytes < 0 else None
 
 
 def is_part(target: str, top: str) -> bool:

@@ -16,7 +16,7 @@ _TOKEN = re.compile(r"gh[a-z]_|github_pat_|gl[a-z]+-|.{40}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Address(NamedTuple):
+class RepositoryAddress(NamedTuple):
     """``url`` is passed to git; ``shown`` is what is logged, without a user name."""
 
     url: str
@@ -31,7 +31,7 @@ def is_url(source: str) -> bool:
     return "://" in source or "::" in source or bool(_SCP_LIKE.fullmatch(source))
 
 
-def parse_address(source: str) -> Address:
+def parse_address(source: str) -> RepositoryAddress:
     """Parse a git URL (git-clone(1), GIT URLS).
 
     Raises:
@@ -50,18 +50,18 @@ def parse_address(source: str) -> Address:
             raise _invalid(
                 f"The git URL lacks `//` after `{scheme}:`.", "Give a URL as for git clone."
             )
-        return Address(source, source.rpartition("@")[2], ("ssh",), trusted=True)
+        return RepositoryAddress(source, source.rpartition("@")[2], ("ssh",), trusted=True)
     scheme, _, remainder = source.partition("://")
     if scheme.lower() not in _SCHEMES or "::" in scheme:
         raise _unsupported()
     return _parse_parts(source, scheme.lower(), remainder)
 
 
-def _parse_parts(source: str, scheme: str, remainder: str) -> Address:
+def _parse_parts(source: str, scheme: str, remainder: str) -> RepositoryAddress:
     if scheme == "file":
         if not remainder:
             raise _invalid("The git URL has no path.", "Write file:///DIRECTORY.")
-        return Address(source, source, ("file",), trusted=True)
+        return RepositoryAddress(source, source, ("file",), trusted=True)
     try:
         parts = urlsplit(source)
         host, port = parts.hostname or "", parts.port
@@ -76,7 +76,7 @@ def _parse_parts(source: str, scheme: str, remainder: str) -> Address:
     shown_host = f"[{host}]" if ":" in host else host
     shown = f"{scheme}://{shown_host}{f':{port}' if port else ''}{parts.path}"
     unprotected = (scheme,) if scheme in ("http", "git") else ()
-    return Address(
+    return RepositoryAddress(
         source,
         shown,
         ("https", "ssh", "file", *unprotected),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sendroute.following.follower import StoppedError
 from sendroute.following.selection import CommitTree
-from sendroute.following.state import State, remove
+from sendroute.following.state import StateDirectory, remove
 from sendroute.following.walk import walk
 from sendroute.git.failures import NO_CHECKOUT, GitFailedError
 from sendroute.git.revision import TreeEntry
@@ -29,7 +29,7 @@ class Checkout(NamedTuple):
 
 
 def checkout(
-    state: State,
+    state: StateDirectory,
     tree: CommitTree,
     path: str,
     names_above: Sequence[str],
@@ -61,7 +61,9 @@ def checkout(
     return Checkout(top, top / path, submodules)
 
 
-def _create(state: State, tree: CommitTree, entries: Sequence[TreeEntry], directory: Path) -> None:
+def _create(
+    state: StateDirectory, tree: CommitTree, entries: Sequence[TreeEntry], directory: Path
+) -> None:
     attributes = state.repository / "info" / "attributes"
     attributes.parent.mkdir(exist_ok=True)
     attributes.write_text(_AS_COMMITTED)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOENT, ENOTDIR
 
-from sendroute.following.follower import Snapshot, StoppedError
+from sendroute.following.follower import SourceSnapshot, StoppedError
 from sendroute.following.walk import PathStatus, status_of, walk
 from sendroute.git.tree_history import tree_history
 from sendroute.model.ancestry import CommitHistory
@@ -24,7 +24,7 @@ _REASONS = {
 }
 
 
-class Directory:
+class DirectoryFollower:
     """A :class:`~sendroute.following.follower.Follower` of a path.
 
     A link is followed again with every poll: git-sync and mounted ConfigMaps switch one.
@@ -45,16 +45,16 @@ class Directory:
     def shown(self) -> str:
         return self._path
 
-    def poll(self, should_stop: Callable[[], bool]) -> Snapshot:
+    def poll(self, should_stop: Callable[[], bool]) -> SourceSnapshot:
         fingerprint, newest = self._fingerprint(should_stop)
         remaining = newest + _TICK_NS - time.time_ns()
         if 0 < remaining <= _TICK_NS:
             # Only once, because a file may be written continuously.
             time.sleep(remaining / 1e9)
             fingerprint, _ = self._fingerprint(should_stop)
-        return Snapshot(self._path, None, fingerprint)
+        return SourceSnapshot(self._path, None, fingerprint)
 
-    def unchanged(self, snapshot: Snapshot) -> bool:
+    def unchanged(self, snapshot: SourceSnapshot) -> bool:
         try:
             fingerprint, _ = self._fingerprint(lambda: False)
         except ProblemError:
@@ -63,15 +63,15 @@ class Directory:
 
     def history(
         self,
-        snapshot: Snapshot,
+        snapshot: SourceSnapshot,
         should_stop: Callable[[], bool],  # noqa: ARG002
     ) -> CommitHistory | None:
         return tree_history([snapshot.path])
 
-    def remember(self, snapshot: Snapshot) -> None:
+    def remember(self, snapshot: SourceSnapshot) -> None:
         """A directory has only its current state."""
 
-    def last_good(self, should_stop: Callable[[], bool]) -> Snapshot | None:  # noqa: ARG002
+    def last_good(self, should_stop: Callable[[], bool]) -> SourceSnapshot | None:  # noqa: ARG002
         return None
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from sendroute.git.process import StoppedError as StoppedError
 from sendroute.model.ancestry import CommitHistory
 
 
-class Snapshot(Struct, frozen=True):
+class SourceSnapshot(Struct, frozen=True):
     """One state of a source, from which a tree can be read.
 
     ``path`` is the directory or file of manifests to read. ``commit`` is the commit that it was
@@ -36,7 +36,7 @@ class Follower(Protocol):
         """The source as it is logged: without the user of a URL, which may be a token."""
         ...
 
-    def poll(self, should_stop: Callable[[], bool]) -> Snapshot:
+    def poll(self, should_stop: Callable[[], bool]) -> SourceSnapshot:
         """Get the newest state of the source.
 
         Args:
@@ -52,7 +52,7 @@ class Follower(Protocol):
         """
         ...
 
-    def unchanged(self, snapshot: Snapshot) -> bool:
+    def unchanged(self, snapshot: SourceSnapshot) -> bool:
         """Check, after a snapshot was read, that the source did not change meanwhile.
 
         Args:
@@ -63,7 +63,9 @@ class Follower(Protocol):
         """
         ...
 
-    def history(self, snapshot: Snapshot, should_stop: Callable[[], bool]) -> CommitHistory | None:
+    def history(
+        self, snapshot: SourceSnapshot, should_stop: Callable[[], bool]
+    ) -> CommitHistory | None:
         """Get the history of a snapshot's commit. A question about it may fetch more of it.
 
         Args:
@@ -75,7 +77,7 @@ class Follower(Protocol):
         """
         ...
 
-    def remember(self, snapshot: Snapshot) -> None:
+    def remember(self, snapshot: SourceSnapshot) -> None:
         """Remember a snapshot as the last good one.
 
         The newest snapshot and the one remembered last stay readable; any other may be removed by
@@ -89,7 +91,7 @@ class Follower(Protocol):
         """
         ...
 
-    def last_good(self, should_stop: Callable[[], bool]) -> Snapshot | None:
+    def last_good(self, should_stop: Callable[[], bool]) -> SourceSnapshot | None:
         """Get the snapshot that was remembered last, by this follower or, with a permanent state
         directory, by an earlier process.
 

@@ -11,15 +11,22 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.following.address import Address
+from sendroute.following.address import RepositoryAddress
 from sendroute.following.checkout import checkout
 from sendroute.following.first_seen import FirstSeen
-from sendroute.following.follower import Snapshot
+from sendroute.following.follower import SourceSnapshot
 from sendroute.following.selection import CommitTree, TreeLimits
-from sendroute.following.state import State, cannot_use, remove
-from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, GitFailedError, too_old
+from sendroute.following.state import StateDirectory, cannot_use, remove
+from sendroute.git.failures import (
+    NO_CHECKOUT,
+    NO_SHALLOW,
+    UNKNOWN,
+    FailureCause,
+    GitFailedError,
+    too_old,
+)
 from sendroute.git.process import Git, ProcessLimits
-from sendroute.git.signatures import Signed, verify_signature
+from sendroute.git.signatures import SignedCommit, verify_signature
 from sendroute.git.tree_history import TreeHistory
 from sendroute.model.ancestry import CommitHistory
 from sendroute.model.codes import finding
@@ -67,7 +74,7 @@ class GitOptions(Struct, frozen=True):
     tree: TreeLimits = TreeLimits()
 
 
-class Branch:
+class BranchFollower:
     """A :class:`~sendroute.following.follower.Follower` of a branch.
 
     It locks the state directory when it is created and uses the network only in :meth:`poll`.
@@ -84,7 +91,7 @@ class Branch:
 
     def __init__(
         self,
-        address: Address,
+        address: RepositoryAddress,
         options: GitOptions,
         state_dir: str | None = None,
         names_above: Sequence[str] = (),
@@ -93,15 +100,15 @@ class Branch:
         self._options = options
         self._names_above = names_above
         self._remote = f"refs/heads/{options.branch}" if options.branch else "HEAD"
-        self._state = State(state_dir)
+        self._state = StateDirectory(state_dir)
         limits = ProcessLimits(options.memory, max(_MAX_PACK, options.tree.size))
         self._git = Git(str(self._state.directory), options.timeout, address.protocols, limits)
         # The state directory may have been used for another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
         self._first_seen = FirstSeen(self._state.first_seen)
-        self._newest: Snapshot | None = None
-        self._remembered: Snapshot | None = None
+        self._newest: SourceSnapshot | None = None
+        self._remembered: SourceSnapshot | None = None
         self._new_enough = False
         self._contained: dict[tuple[str, str], bool] = {}  # whether the first contains the second
 
@@ -109,7 +116,7 @@ class Branch:
     def shown(self) -> str:
         return self._address.shown
 
-    def poll(self, should_stop: Callable[[], bool]) -> Snapshot:
+    def poll(self, should_stop: Callable[[], bool]) -> SourceSnapshot:
         with self._reported_errors():
             self._require_git(should_stop)
             listed = self._remote_commit(should_stop)
@@ -120,11 +127,13 @@ class Branch:
                 self._tidy(should_stop)
             return self._newest
 
-    def unchanged(self, snapshot: Snapshot) -> bool:
+    def unchanged(self, snapshot: SourceSnapshot) -> bool:
         """A checkout does not change, but another process may remove it."""
         return _exists(snapshot)
 
-    def history(self, snapshot: Snapshot, should_stop: Callable[[], bool]) -> CommitHistory | None:
+    def history(
+        self, snapshot: SourceSnapshot, should_stop: Callable[[], bool]
+    ) -> CommitHistory | None:
         if snapshot.commit is None:
             return None
 
@@ -158,14 +167,14 @@ class Branch:
         arguments = [f"--git-dir={self._state.repository}", *_FETCH, f"--depth={depth}"]
         self._git.run([*arguments, "--", self._address.url, refs], should_stop)
 
-    def remember(self, snapshot: Snapshot) -> None:
+    def remember(self, snapshot: SourceSnapshot) -> None:
         if snapshot.commit is not None and snapshot != self._remembered:
             with self._reported_errors():
                 self._state.unlock()
                 self._local("update-ref", f"{self._refs}/good", snapshot.commit)
             self._remembered = snapshot
 
-    def last_good(self, should_stop: Callable[[], bool]) -> Snapshot | None:
+    def last_good(self, should_stop: Callable[[], bool]) -> SourceSnapshot | None:
         if self._remembered is None or not _exists(self._remembered):
             with self._reported_errors():
                 self._require_git(should_stop)
@@ -203,14 +212,14 @@ class Branch:
                 return commit
         if self._options.branch is None:
             raise self._unreachable(
-                Cause(
+                FailureCause(
                     "the repository has no commit on its default branch",
                     "Check the URL, push a commit, or set a branch.",
                     Configure(Setting.BRANCH),
                 )
             )
         raise self._unreachable(
-            Cause(
+            FailureCause(
                 f"the repository has no branch {self._options.branch}",
                 "Push the branch, or set another one.",
                 Configure(Setting.BRANCH),
@@ -271,7 +280,7 @@ class Branch:
             remove(new)
         return commit
 
-    def _snapshot_or_refetch(self, commit: str, should_stop: Callable[[], bool]) -> Snapshot:
+    def _snapshot_or_refetch(self, commit: str, should_stop: Callable[[], bool]) -> SourceSnapshot:
         """If the local repository lacks objects of the commit, fetch it again."""
         try:
             return self._snapshot(commit, should_stop)
@@ -283,16 +292,16 @@ class Branch:
         except GitFailedError as error:
             raise GitFailedError(error.cause or NO_CHECKOUT) from error
 
-    def _snapshot(self, commit: str, should_stop: Callable[[], bool]) -> Snapshot:
+    def _snapshot(self, commit: str, should_stop: Callable[[], bool]) -> SourceSnapshot:
         options = self._options
         if options.verify_signatures:
             kept = {self._commit(name, should_stop) for name in ("tip", "good")}
             first_seen = self._first_seen.time_of(commit, kept)
-            signed = Signed(str(self._state.repository), commit, first_seen)
+            signed = SignedCommit(str(self._state.repository), commit, first_seen)
             verify_signature(self._git, signed, options.allowed_signers, should_stop)
         tree = CommitTree(self._git, self._state.repository, commit, options.tree, should_stop)
         top, path, submodules = checkout(self._state, tree, options.path, self._names_above)
-        return Snapshot(str(path), commit, commit, str(top), tuple(map(str, submodules)))
+        return SourceSnapshot(str(path), commit, commit, str(top), tuple(map(str, submodules)))
 
     def _tidy(self, should_stop: Callable[[], bool]) -> None:
         """Remove unused checkouts and, from time to time, unreachable objects."""
@@ -334,7 +343,7 @@ class Branch:
     def _local(self, *arguments: str, should_stop: Callable[[], bool] = lambda: False) -> bytes:
         return self._git.local([f"--git-dir={self._state.repository}", *arguments], should_stop)
 
-    def _unreachable(self, cause: Cause) -> ProblemError:
+    def _unreachable(self, cause: FailureCause) -> ProblemError:
         branch = f"branch {self._options.branch}" if self._options.branch else "the default branch"
         return ProblemError(
             finding(
@@ -349,7 +358,7 @@ class Branch:
 class _BranchHistory(NamedTuple):
     """A :class:`~sendroute.model.ancestry.CommitHistory` of which more can be fetched."""
 
-    branch: Branch
+    branch: BranchFollower
     here: TreeHistory
     should_stop: Callable[[], bool]
 
@@ -367,5 +376,5 @@ class _BranchHistory(NamedTuple):
         return self.here.first_commit()
 
 
-def _exists(snapshot: Snapshot) -> bool:
+def _exists(snapshot: SourceSnapshot) -> bool:
     return Path(snapshot.path).exists()

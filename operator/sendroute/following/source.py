@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from sendroute.following.address import is_url, parse_address
-from sendroute.following.directory import Directory
+from sendroute.following.directory import DirectoryFollower
 from sendroute.following.follower import Follower
-from sendroute.following.git import Branch, GitOptions
+from sendroute.following.git import BranchFollower, GitOptions
 from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import InvalidSettingError, ProblemError
@@ -45,8 +45,8 @@ def follow(
         source: a path or a git URL.
         options: which branch and path, and whether commits must be signed.
         state_dir: where the repository is kept; None for a temporary directory.
-        extra_files: as for :class:`~sendroute.following.directory.Directory`.
-        names_above: as for :class:`~sendroute.following.git.Branch`.
+        extra_files: as for :class:`~sendroute.following.directory.DirectoryFollower`.
+        names_above: as for :class:`~sendroute.following.git.BranchFollower`.
 
     Returns:
         The follower; the caller closes it.
@@ -58,7 +58,7 @@ def follow(
     """
     if os.path.exists(source):
         _raise_if_any(_git_options_given(options, state_dir))
-        return Directory(source, extra_files)
+        return DirectoryFollower(source, extra_files)
     if not is_url(source):
         raise ProblemError(
             finding(
@@ -80,7 +80,7 @@ def follow(
             )
         )
     _raise_if_any(findings)
-    return Branch(address, _absolute(options), state_dir, names_above)
+    return BranchFollower(address, _absolute(options), state_dir, names_above)
 
 
 def _raise_if_any(findings: list[Finding]) -> None:

@@ -17,7 +17,7 @@ _LOCK_TIMEOUT = 5.0
 """Seconds to wait for what a process was starting when it was killed."""
 
 
-class State:
+class StateDirectory:
     """``repository`` holds what was fetched, ``trees`` a directory for each checkout,
     ``first_seen`` when commits came here.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from sendroute.files.links import Refusal, Region, TreeLinks
+from sendroute.files.links import LinkRefusal, Region, TreeLinks
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 
 
@@ -59,19 +59,21 @@ def walk(top: str) -> Iterator[PathStatus]:
             if path.status is not None and stat.S_ISDIR(path.status.st_mode):
                 target = _region(links, path, region)
                 identity = (path.status.st_dev, path.status.st_ino)
-                if not isinstance(target, Refusal) and identity not in seen:
+                if not isinstance(target, LinkRefusal) and identity not in seen:
                     seen.add(identity)
                     inner.append((child.path, target))
         pending += reversed(inner)
 
 
-def _region(links: TreeLinks, path: PathStatus, region: Region | None) -> Region | Refusal | None:
+def _region(
+    links: TreeLinks, path: PathStatus, region: Region | None
+) -> Region | LinkRefusal | None:
     if not path.link:
         return region
     try:
         return links.follow(path.path, region)
     except OSError:  # the link was changed a moment ago
-        return Refusal.ABOVE
+        return LinkRefusal.ABOVE
 
 
 def status_of(path: str) -> PathStatus:

@@ -21,7 +21,7 @@ _OWNER = re.compile(
 _QUOTED = re.compile(r"'[^']*'")
 
 
-class Cause(NamedTuple):
+class FailureCause(NamedTuple):
     """``sentence`` is a clause without a full stop, to follow "Cannot read … : "."""
 
     sentence: str
@@ -33,74 +33,74 @@ class GitFailedError(Exception):
     """git failed. ``cause`` is None if its messages match no known cause. ``is_of_the_call`` is
     true if git did not run to its end: it is not installed, or the deadline passed."""
 
-    def __init__(self, cause: Cause | None, *, is_of_the_call: bool = False) -> None:
+    def __init__(self, cause: FailureCause | None, *, is_of_the_call: bool = False) -> None:
         super().__init__("git failed")
         self.cause = cause
         self.is_of_the_call = is_of_the_call
 
 
-DISK_FULL = Cause(
+DISK_FULL = FailureCause(
     "the disk is full",
     "Free space in the state directory, or set another one.",
     Configure(Setting.STATE_DIRECTORY),
 )
-NO_SHALLOW = Cause(
+NO_SHALLOW = FailureCause(
     "the server does not support shallow clones", "Use a newer version of git on the server."
 )
-NO_CHECKOUT = Cause(
+NO_CHECKOUT = FailureCause(
     "its commit cannot be checked out",
     "Look for file names that this file system does not allow, and push a commit without them.",
 )
-NO_REPOSITORY = Cause(
+NO_REPOSITORY = FailureCause(
     "the repository does not exist, or the user that runs sendroute may not read it",
     "Check the URL and the access rights of that user.",
 )
-NOT_INSTALLED = Cause("git is not installed", "Install git, version 2.34 or newer.")
-NO_SSH_KEYGEN = Cause("ssh-keygen is not installed", "Install OpenSSH's ssh-keygen.")
-NO_WORKING_TREE = Cause(
+NOT_INSTALLED = FailureCause("git is not installed", "Install git, version 2.34 or newer.")
+NO_SSH_KEYGEN = FailureCause("ssh-keygen is not installed", "Install OpenSSH's ssh-keygen.")
+NO_WORKING_TREE = FailureCause(
     "its .git leads to no repository",
     "Clone the repository again, or run git -C DIRECTORY status to see the reason.",
 )
-UNREADABLE = Cause(
+UNREADABLE = FailureCause(
     "the repository is damaged, or a part of it is missing",
     "Check the repository with git fsck; a partial clone may need git fetch first.",
 )
-TOO_MUCH_MEMORY = Cause(
+TOO_MUCH_MEMORY = FailureCause(
     "git needs more memory than it may use",
     "Look for very large files in the repository, or raise the limit.",
     Configure(Setting.GIT_MEMORY),
 )
-TOO_MANY_BYTES = Cause(
+TOO_MANY_BYTES = FailureCause(
     "git writes a larger file than it may",
     "Look for very large files in the repository, or raise the limit.",
     Configure(Setting.TREE_SIZE),
 )
-UNKNOWN = Cause(
+UNKNOWN = FailureCause(
     "git failed for an unknown reason",
     "Run git ls-remote with the same URL, as the user that runs sendroute, to see the reason.",
 )
-_AUTHENTICATION = Cause(
+_AUTHENTICATION = FailureCause(
     "the server requires credentials, or rejects the ones it received",
     "Set up a credential helper, an ssh key or GIT_ASKPASS for the user that runs sendroute.",
 )
-_NOT_FOUND = Cause(
+_NOT_FOUND = FailureCause(
     "the host name cannot be resolved", "Check the host name of the URL and the DNS servers."
 )
-_REFUSED = Cause(
+_REFUSED = FailureCause(
     "the connection to the host failed",
     "Check the host and port of the URL, and the firewalls on the way.",
 )
-_TIMED_OUT = Cause(
+_TIMED_OUT = FailureCause(
     "the host does not answer",
     "Check that the host is up and reachable; Sendroute retries.",
 )
-_DISCONNECTED = Cause(
+_DISCONNECTED = FailureCause(
     "the server closed the connection during the transfer",
     "Check the server's logs; Sendroute retries.",
 )
 
 # The first match counts, so the more specific messages come first.
-_KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
+_KNOWN: tuple[tuple[tuple[str, ...], FailureCause], ...] = (
     (("no space left on device", "disk quota exceeded"), DISK_FULL),
     (
         ("out of memory", "cannot allocate memory", "unable to create thread", "bad_alloc"),
@@ -113,14 +113,14 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
     ),
     (
         ("host key verification failed", "no matching host key", "host key is known"),
-        Cause(
+        FailureCause(
             "ssh does not know the server's host key",
             "Add the server's key to the known_hosts file of the user that runs sendroute.",
         ),
     ),
     (
         ("certificate", "ssl_connect", "gnutls_handshake", "ssl routines"),
-        Cause(
+        FailureCause(
             "the server's TLS certificate is not trusted",
             "Set the certificate authority with git's http.sslCAInfo or GIT_SSL_CAINFO.",
         ),
@@ -149,7 +149,9 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
     ),
     (
         ("unknown repository extension", "expected git repo version"),
-        Cause("its format is newer than the installed git", "Install a newer version of git."),
+        FailureCause(
+            "its format is newer than the installed git", "Install a newer version of git."
+        ),
     ),
     (
         (
@@ -180,11 +182,11 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
     ),
     (
         ("not allowed",),
-        Cause("git does not allow the protocol of the URL", "Use https, ssh or file."),
+        FailureCause("git does not allow the protocol of the URL", "Use https, ssh or file."),
     ),
     (
         ("cannot run ssh", "unable to fork", "unable to find remote helper"),
-        Cause(
+        FailureCause(
             "the program that git needs for the protocol of the URL is missing",
             "Install ssh, or git's package for https, next to git.",
         ),
@@ -205,7 +207,7 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
 )
 
 
-def cause_of(messages: str) -> Cause | None:
+def cause_of(messages: str) -> FailureCause | None:
     """Find the cause in git's messages.
 
     Lines that a server had git print are ignored, and so is quoted text: a repository may be called
@@ -228,25 +230,25 @@ def cause_of(messages: str) -> Cause | None:
     return None
 
 
-def _configuration_cause(messages: str) -> Cause | None:
+def _configuration_cause(messages: str) -> FailureCause | None:
     if owner := _OWNER.search(messages):
-        return Cause(
+        return FailureCause(
             "the repository belongs to another user",
             f"Add {ascii(owner[1])[1:-1]} to safe.directory in the git configuration of the user"
             " that runs sendroute.",
         )
     if line := _CONFIG_LINE.search(messages):
-        return Cause(
+        return FailureCause(
             f"line {line[1]} of git's configuration {ascii(line[2])[1:-1]} does not parse",
             "Fix that line; git config --list shows whether git can read the file.",
         )
     if value := _CONFIG_VALUE.search(messages):
-        return Cause(
+        return FailureCause(
             f"git does not accept the value of {value[1]} in its configuration",
             f"Fix that value; git config --show-origin {value[1]} shows where it is set.",
         )
     if file := _CONFIG_ACCESS.search(messages):
-        return Cause(
+        return FailureCause(
             f"git may not read its configuration {ascii(file[1])[1:-1]}",
             "Give the user that runs sendroute permission to read it, or set HOME to the"
             " directory of that user.",
@@ -254,15 +256,15 @@ def _configuration_cause(messages: str) -> Cause | None:
     return None
 
 
-def timed_out(timeout: float) -> Cause:
-    return Cause(
+def timed_out(timeout: float) -> FailureCause:
+    return FailureCause(
         f"git did not finish within {timeout:g} s",
         "Check that the server answers, or raise the time limit of git.",
         Configure(Setting.GIT_TIMEOUT),
     )
 
 
-def too_old(version: str) -> Cause:
+def too_old(version: str) -> FailureCause:
     """The cause for a git that is older than Sendroute needs.
 
     Args:
@@ -271,4 +273,4 @@ def too_old(version: str) -> Cause:
     Returns:
         The cause, with the oldest version that works in its hint.
     """
-    return Cause(f"git {version} is too old", "Install git, version 2.34 or newer.")
+    return FailureCause(f"git {version} is too old", "Install git, version 2.34 or newer.")

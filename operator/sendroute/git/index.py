@@ -121,7 +121,7 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
     except FileNotFoundError:
         return []
     try:
-        reader = _Reader(data, _hash_length(directory))
+        reader = _IndexReader(data, _hash_length(directory))
         return _listed(repository) if reader.is_split() else list(reader.entries())
     except (struct.error, IndexError, GitFailedError) as error:
         raise ValueError("it is damaged") from error
@@ -137,7 +137,7 @@ def _listed(repository: Repository) -> list[IndexEntry]:
     return [entry for entry in entries if entry.left_out or entry.mode in _CHECKED_MODES]
 
 
-class _Reader:
+class _IndexReader:
     def __init__(self, data: bytes, hash_length: int) -> None:
         signature, self._version, self._count = _HEADER.unpack_from(data)
         if signature != b"DIRC" or self._version not in (2, 3, 4):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _REGULAR = 0o100000
 
 
-class Missing(Enum):
+class MissingReason(Enum):
     """Why a path is not in the checkout."""
 
     SUBMODULE = "submodule"
@@ -31,7 +31,7 @@ class MissingPath(NamedTuple):
     """A path that is not in the checkout, relative to the directory that was asked about."""
 
     path: str
-    reason: Missing
+    reason: MissingReason
 
 
 def missing_from(directory: str) -> list[MissingPath]:
@@ -56,7 +56,7 @@ def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
     try:
         entries = entries_to_check(repository)
     except (OSError, ValueError):
-        yield MissingPath(".", Missing.UNKNOWN)
+        yield MissingPath(".", MissingReason.UNKNOWN)
         return
     for entry in entries:
         path = os.path.join(repository.top, entry.path.rstrip("/"))
@@ -75,12 +75,12 @@ def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
                         os.path.normpath(os.path.join(inner, nested.path)), nested.reason
                     )
             elif not (os.path.isdir(path) and os.listdir(path)):
-                yield MissingPath(inner, Missing.SUBMODULE)
+                yield MissingPath(inner, MissingReason.SUBMODULE)
         elif entry.left_out:
             if not os.path.lexists(path):
-                yield MissingPath(_highest_missing(real, inner), Missing.SPARSE)
+                yield MissingPath(_highest_missing(real, inner), MissingReason.SPARSE)
         elif entry.is_file_of_link(path):
-            yield MissingPath(inner, Missing.LINK)
+            yield MissingPath(inner, MissingReason.LINK)
 
 
 def _is_read(entry: "IndexEntry", inner: str) -> bool:

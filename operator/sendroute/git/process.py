@@ -22,7 +22,7 @@ from sendroute.git.failures import (
     NOT_INSTALLED,
     TOO_MANY_BYTES,
     TOO_MUCH_MEMORY,
-    Cause,
+    FailureCause,
     GitFailedError,
     cause_of,
     timed_out,
@@ -456,7 +456,7 @@ def _limited(command: Sequence[str], limits: ProcessLimits) -> list[str]:
     return ["/bin/sh", "-c", script, *command]
 
 
-def _cause(stderr: IO[bytes], status: int = 1) -> Cause | None:
+def _cause(stderr: IO[bytes], status: int = 1) -> FailureCause | None:
     size = stderr.seek(0, os.SEEK_END)
     stderr.seek(max(0, size - _MAX_STDERR))
     if status == -signal.SIGXFSZ:

@@ -144,14 +144,14 @@ def open_repository(path: str) -> Repository | None:
     return repository
 
 
-class CheckedOut(NamedTuple):
+class CheckedOutRepository(NamedTuple):
     """A repository that git accepts, and its commit; None before the first one."""
 
     repository: Repository
     commit: str | None
 
 
-def checked_out(path: str) -> CheckedOut | None:
+def checked_out(path: str) -> CheckedOutRepository | None:
     """Find the repository of a path and the commit that is checked out.
 
     Args:
@@ -164,10 +164,12 @@ def checked_out(path: str) -> CheckedOut | None:
         GitFailedError: there is a repository, but git refuses it, or is not installed.
     """
     repository = find_repository(path)
-    return None if repository is None else CheckedOut(repository, repository.usable_head())
+    return (
+        None if repository is None else CheckedOutRepository(repository, repository.usable_head())
+    )
 
 
-FindCheckedOut = Callable[[str], CheckedOut | None]
+FindCheckedOut = Callable[[str], CheckedOutRepository | None]
 """As :func:`checked_out`; callers that ask several times of one path pass one that remembers."""
 
 

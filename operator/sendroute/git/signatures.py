@@ -18,7 +18,7 @@ _SSH = b"-----BEGIN SSH SIGNATURE-----"
 _HEADER = b"gpgsig"
 
 
-class Signed(NamedTuple):
+class SignedCommit(NamedTuple):
     """A commit to verify: ``commit`` in the repository with this path. ``first_seen`` is when it
     came here, in seconds of the Unix time."""
 
@@ -28,7 +28,7 @@ class Signed(NamedTuple):
 
 
 def verify_signature(
-    git: Git, signed: Signed, allowed_signers: str | None, should_stop: Callable[[], bool]
+    git: Git, signed: SignedCommit, allowed_signers: str | None, should_stop: Callable[[], bool]
 ) -> None:
     """Verify the signature of a commit. It covers the commit's whole tree and its history, so older
     commits are not checked.
@@ -169,7 +169,7 @@ def _unsigned(commit: str) -> Finding:
     )
 
 
-def _invalid(signed: Signed) -> Finding:
+def _invalid(signed: SignedCommit) -> Finding:
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(signed.first_seen))
     return finding(
         "unsigned-commit",

@@ -122,7 +122,7 @@ def _is_exact(repository: Repository, paths: Iterable[str]) -> bool:
 
 def _links_of_exact(repository: Repository, path: str) -> list[str] | None:
     """Where the links in a path lead to; None if the path is not as committed."""
-    part = _Part(repository, path)
+    part = _WorkingPath(repository, path)
     if part.has_other_files() or part.is_staged():
         return None
     links = []
@@ -165,7 +165,7 @@ def _has_content(path: str, entry: ListedEntry) -> bool:
     return any(blob_of(content, entry.blob) == entry.blob for content in contents)
 
 
-class _Part:
+class _WorkingPath:
     """A file or directory of a working tree, and what Sendroute reads of it."""
 
     def __init__(self, repository: Repository, path: str) -> None:

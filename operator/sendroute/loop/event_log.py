@@ -15,7 +15,7 @@ from sendroute.runtime.transition_log import Advise, TransitionLog
 _log = logging.getLogger(__name__)
 
 
-class EventLog:
+class LoopLog:
     """The log of one loop. ``advise`` words what can be done about a problem."""
 
     def __init__(self, advise: Advise) -> None:

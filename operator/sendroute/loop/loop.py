@@ -9,8 +9,8 @@ import time
 from typing import NamedTuple, assert_never
 
 from sendroute.following.follower import StoppedError
-from sendroute.loop.event_log import EventLog
-from sendroute.loop.metrics import Metrics
+from sendroute.loop.event_log import LoopLog
+from sendroute.loop.metrics import LoopMetrics
 from sendroute.loop.poller import SourcePoller
 from sendroute.loop.protocols import Open
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
@@ -23,7 +23,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
 from sendroute.runtime.contests import Contests
 from sendroute.runtime.followed_store import FollowedStore
-from sendroute.runtime.health import Health
+from sendroute.runtime.health import HealthReporter
 from sendroute.runtime.schedule import DueAccounts, Schedule
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
@@ -52,8 +52,8 @@ class Loop:
         open_store: Open,
         options: RoundOptions,
         intervals: PollIntervals,
-        metrics: Metrics,
-        health: Health,
+        metrics: LoopMetrics,
+        health: HealthReporter,
         random: Random,
         source: SourceRecord,
         advise: Advise,
@@ -63,7 +63,7 @@ class Loop:
         self._metrics = metrics
         self._health = health
         self._wakeups = WakeupQueue()
-        self._event_log = EventLog(advise)
+        self._event_log = LoopLog(advise)
         self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
         handle = StoreHandle(open_store, self._wakeups.put, random)

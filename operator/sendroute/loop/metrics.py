@@ -6,7 +6,7 @@ from sendroute.loop.served_trees import Candidate
 from sendroute.runtime.metrics import RoundMetrics
 
 
-class Metrics(RoundMetrics):
+class LoopMetrics(RoundMetrics):
     """The loop writes them; the HTTP server reads the registry."""
 
     def __init__(self, at: CollectorRegistry) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.following.follower import Follower, Snapshot
+from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, located
@@ -13,7 +13,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.reconcile.reconciler import DesiredTree
 from sendroute.runtime.stop import Stop
 
-Read = Callable[[Snapshot], DesiredTree]
+Read = Callable[[SourceSnapshot], DesiredTree]
 
 _READ_ATTEMPTS = 5
 
@@ -21,7 +21,7 @@ _READ_ATTEMPTS = 5
 class Candidate(NamedTuple):
     """A tree that may be served, and the snapshot of the source that it was read from."""
 
-    snapshot: Snapshot
+    snapshot: SourceSnapshot
     tree: DesiredTree
 
 
@@ -132,7 +132,7 @@ class ServedTrees:
         self._newest = None if self._unfit else Candidate(snapshot, tree)
         return not self._unfit
 
-    def _read_consistently(self, snapshot: Snapshot) -> tuple[Snapshot, DesiredTree]:
+    def _read_consistently(self, snapshot: SourceSnapshot) -> tuple[SourceSnapshot, DesiredTree]:
         for _ in range(_READ_ATTEMPTS):
             with self._stop.interruptible():
                 tree = self._read(snapshot)

@@ -15,12 +15,12 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from sendroute.manifests import fields, shapes
-from sendroute.manifests.fields import OneOf
+from sendroute.manifests.fields import OneOfShape
 from sendroute.model.profile import Encryption
 from sendroute.model.providers import PROVIDERS
 
 
-class Rule(NamedTuple):
+class AdmissionRule(NamedTuple):
     """A condition that a value must meet. ``path`` leads from the value to the field that a
     message is about, as ``.account``; empty for the value itself."""
 
@@ -91,12 +91,12 @@ def _is_address(value: str) -> str:
     return _matches(value, ADDRESS)
 
 
-HOST = Rule(
+HOST = AdmissionRule(
     f"({_name('self', '*')}) || {_is_address('self')}",
     "must be a DNS name or an IP address, such as smtp.example.com",
 )
-HOST_NAME = Rule(_name("self", "*"), "must be a DNS name, such as mail.example.com")
-DOMAIN = Rule(
+HOST_NAME = AdmissionRule(_name("self", "*"), "must be a DNS name, such as mail.example.com")
+DOMAIN = AdmissionRule(
     _name("self", "+"),
     "must be a full domain name without a dot at the end, such as shop.example.com",
 )
@@ -128,7 +128,7 @@ def _multiple(step: int) -> str:
 
 _IPV6_PREFIX = "0*(?:12[0-8]|1[01][0-9]|[1-9]?[0-9])"
 CIDR = f"^(?:{_ipv4_networks()}|{_IPV6}/{_IPV6_PREFIX})$"
-NETWORK = Rule(
+NETWORK = AdmissionRule(
     _matches("self", CIDR),
     "must be a network in CIDR form without host bits, such as 10.0.0.0/8",
 )
@@ -137,17 +137,17 @@ NETWORK = Rule(
 # --- what the fields of one mapping must have in common -----------------------------------------
 
 
-def _exactly_one(shape: type[OneOf]) -> Rule:
+def _exactly_one(shape: type[OneOfShape]) -> AdmissionRule:
     names = shape.__struct_encode_fields__
     given = ", ".join(f"has(self.{name})" for name in names)
-    return Rule(
+    return AdmissionRule(
         f"[{given}].filter(set, set).size() == 1",
         f"must have exactly one of {', '.join(names)}",
     )
 
 
-def _unchanged(field: str) -> Rule:
-    return Rule(
+def _unchanged(field: str) -> AdmissionRule:
+    return AdmissionRule(
         f"self.{field} == oldSelf.{field}",
         f"{field} cannot be changed: delete the object and create it again",
         f".{field}",
@@ -179,32 +179,32 @@ def _names_with(encryption: Encryption) -> list[str]:
     return [name for name, item in PROVIDERS.items() if item.usual_port(encryption) is not None]
 
 
-_NEEDS_NAME = Rule(
+_NEEDS_NAME = AdmissionRule(
     f"!has(self.credentials) || !has(self.host) || !{_is_address('self.host')}",
     "must be a DNS name if there are credentials, because an IP address proves no name",
     ".host",
 )
-_NEEDS_ENCRYPTION = Rule(
+_NEEDS_ENCRYPTION = AdmissionRule(
     "!has(self.credentials) || !has(self.encryption) || self.encryption != 'none'"
     " || (has(self.allowInsecureAuth) && self.allowInsecureAuth)",
     "must be starttls or tls if there are credentials, unless allowInsecureAuth is true",
     ".encryption",
 )
 _PROFILE = (
-    Rule(
+    AdmissionRule(
         "has(self.host) || "
         + _has_preset(name for name, item in PROVIDERS.items() if item.host is not None),
         "host is required, because no preset supplies it",
         ".host",
     ),
-    Rule(
+    AdmissionRule(
         f"has(self.port) || (!has(self.encryption) || self.encryption != 'tls'"
         f" ? {_has_preset(_names_with(Encryption.STARTTLS))}"
         f" : {_has_preset(_names_with(Encryption.TLS))})",
         "port is required, because no preset supplies it",
         ".port",
     ),
-    Rule(
+    AdmissionRule(
         f"has(self.encryption) || {_encryption_is_known()}",
         "encryption is required, because no preset supplies it",
         ".encryption",
@@ -212,16 +212,16 @@ _PROFILE = (
     _NEEDS_NAME,
     _NEEDS_ENCRYPTION,
 )
-SHAPE_RULES: dict[type[Struct], tuple[Rule, ...]] = {
+SHAPE_RULES: dict[type[Struct], tuple[AdmissionRule, ...]] = {
     shapes.MailPlatform: (
-        Rule(
+        AdmissionRule(
             "self.metadata.name == 'default'",
             "the only MailPlatform is named default",
             ".metadata.name",
         ),
     ),
     shapes.PlatformSpec: (
-        Rule(
+        AdmissionRule(
             "has(self.managed) || !self.plans.exists(plan, plan.managed)",
             "a service plan with managed: true needs spec.managed",
             ".plans",
@@ -233,14 +233,14 @@ SHAPE_RULES: dict[type[Struct], tuple[Rule, ...]] = {
     shapes.DomainSpec: (
         _unchanged("account"),
         _unchanged("domain"),
-        Rule(
+        AdmissionRule(
             "!has(self.overrides) || has(self.route)",
             "overrides confirms a declared route, so route is required",
             ".overrides",
         ),
     ),
 }
-FIELD_RULES: dict[tuple[type[Struct], str], Rule] = {
+FIELD_RULES: dict[tuple[type[Struct], str], AdmissionRule] = {
     (shapes.DomainSpec, "domain"): DOMAIN,
     (shapes.PlatformSpec, "heloName"): HOST_NAME,
     (shapes.ManagedShape, "host"): HOST,
@@ -250,13 +250,13 @@ FIELD_RULES: dict[tuple[type[Struct], str], Rule] = {
 }
 
 
-def rules_of(shape: type[Struct]) -> list[Rule]:
+def rules_of(shape: type[Struct]) -> list[AdmissionRule]:
     """Return the rules for a mapping of a shape."""
     rules = [rule for base in reversed(shape.__mro__) for rule in SHAPE_RULES.get(base, ())]
-    return [_exactly_one(shape)] if issubclass(shape, OneOf) else rules
+    return [_exactly_one(shape)] if issubclass(shape, OneOfShape) else rules
 
 
-def rule_of(shape: type[Struct], field: str) -> Rule | None:
+def rule_of(shape: type[Struct], field: str) -> AdmissionRule | None:
     """Return the rule for the value of a field, or for each item of a list; None for none."""
     candidates = (FIELD_RULES.get((base, field)) for base in shape.__mro__)
     return next((rule for rule in candidates if rule is not None), None)

@@ -22,8 +22,8 @@ import msgspec
 from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import Repository, open_repository
 from sendroute.git.worktree import UnchangedFiles
-from sendroute.manifests.content import Content
-from sendroute.manifests.sources import Entry
+from sendroute.manifests.content import FileContent
+from sendroute.manifests.sources import SourceEntry
 from sendroute.model.version import __version__
 
 WORTHWHILE = 500  # files, below which asking git costs more than reading
@@ -39,7 +39,7 @@ _PREFIX = "manifests-"  # files with other names are not ours to delete
 # unavailable, for example in an archive.
 _NONE = (OSError, ImportError)
 
-_Contents = dict[str, Content]  # by blob
+_Contents = dict[str, FileContent]  # by blob
 _decoder = msgspec.msgpack.Decoder(_Contents)
 
 
@@ -61,7 +61,7 @@ class GitCache:
         if repository is not None:
             self._unchanged = UnchangedFiles(repository)
 
-    def known(self, entries: list[Entry]) -> list[Content | None]:
+    def known(self, entries: list[SourceEntry]) -> list[FileContent | None]:
         unchanged, self._unchanged = self._unchanged, None
         clean = unchanged.blobs() if unchanged is not None else {}
         if unchanged is None or len(entries) < WORTHWHILE or not clean:
@@ -71,7 +71,7 @@ class GitCache:
         self._blobs = self._blobs_of(entries, unchanged.top, clean)
         return [None if blob is None else old.get(blob) for blob in self._blobs]
 
-    def learn(self, number: int, content: Content) -> None:
+    def learn(self, number: int, content: FileContent) -> None:
         blob = self._blobs[number] if self._blobs else None
         if blob is not None:
             self._learned[blob] = content
@@ -86,7 +86,9 @@ class GitCache:
             current = old | learned
             _save(self._file, {blob: current[blob] for blob in self._blobs if blob in current})
 
-    def _blobs_of(self, entries: list[Entry], top: str, clean: dict[str, str]) -> list[str | None]:
+    def _blobs_of(
+        self, entries: list[SourceEntry], top: str, clean: dict[str, str]
+    ) -> list[str | None]:
         """The blob of each entry that is a regular file of the repository. The target of a link
         counts only under its own path."""
         blobs: list[str | None] = [None] * len(entries)

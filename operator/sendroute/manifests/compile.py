@@ -18,8 +18,8 @@ from sendroute.manifests.content import Row, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
-from sendroute.manifests.profiles import Reporter, profile_of, route_of
-from sendroute.manifests.read import Cache, Reading
+from sendroute.manifests.profiles import FindingCollector, profile_of, route_of
+from sendroute.manifests.read import ContentCache, TreeReading
 from sendroute.manifests.wording import shown
 from sendroute.model.codes import Code, finding
 from sendroute.model.desired import (
@@ -43,10 +43,10 @@ _RELATED = 10
 
 
 def compile_reading(
-    reading: Reading,
+    reading: TreeReading,
     documents: Iterable[tuple[shapes.Document, Where]] | None = None,
     *,
-    cache: Cache | None = None,
+    cache: ContentCache | None = None,
 ) -> Desired:
     """Compile a whole tree. Files are streamed: only the desired state stays in memory.
 
@@ -81,7 +81,7 @@ def compile_reading(
     )
 
 
-class _Draft:
+class _AccountDraft:
     """One account while its documents are being added."""
 
     __slots__ = (
@@ -124,12 +124,12 @@ class Compilation:
         self.reserved = {PLATFORM_NAMESPACE, reserved}
         self.findings: list[Finding] = []
         self.stopped: set[AccountKey] = set()
-        self.drafts: dict[tuple[str, str], _Draft] = {}
+        self.drafts: dict[tuple[str, str], _AccountDraft] = {}
         self.accepted: dict[tuple[str, int], frozenset[str]] = {}
         self.platform: DesiredPlatform | None = None
         self.platform_where: Where | None = None
         self.objects: defaultdict[
-            tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]
+            tuple[type[shapes.Document], str], dict[str, tuple[Where, _AccountDraft]]
         ] = defaultdict(dict)
 
     def add(self, document: shapes.Document, where: Where) -> None:
@@ -299,15 +299,15 @@ class Compilation:
             hint = "Fix the files that could not be read, or add a MailPlatform if none defines it."
         self.findings.append(finding("no-platform", message, hint=hint))
 
-    def _draft(self, namespace: str, name: str) -> _Draft:
+    def _draft(self, namespace: str, name: str) -> _AccountDraft:
         draft = self.drafts.get((namespace, name))
         if draft is None:
             key = AccountKey(intern(namespace), intern(name))
-            draft = self.drafts[key] = _Draft(key)
+            draft = self.drafts[key] = _AccountDraft(key)
         return draft
 
     def _is_first(
-        self, kind: type[shapes.Document], name: str, where: Where, draft: _Draft
+        self, kind: type[shapes.Document], name: str, where: Where, draft: _AccountDraft
     ) -> bool:
         """Whether this is the first definition of the object; if not, both accounts are stopped."""
         namespace = draft.key.namespace
@@ -387,7 +387,7 @@ class Compilation:
             suspended = spec.suspend is True or new.suspend is True
             self._define(draft, new.name, new, where, suspended, name)
 
-    def _claim(self, draft: _Draft, desired: DesiredDomain) -> None:
+    def _claim(self, draft: _AccountDraft, desired: DesiredDomain) -> None:
         domain = desired.domain
         first = draft.contested.get(domain) if draft.contested else None
         if first is None:
@@ -416,7 +416,7 @@ class Compilation:
 
     def _define(
         self,
-        draft: _Draft,
+        draft: _AccountDraft,
         name: str,
         fields: ProfileFields,
         where: Where,
@@ -431,7 +431,7 @@ class Compilation:
         first = draft.name_positions.setdefault(name, name_position)
         if first is not name_position:
             self.findings.append(_defined_twice(name, name_position, first, draft.key))
-        profile = profile_of(fields, Reporter(where.at(*path), draft.key, self.findings))
+        profile = profile_of(fields, FindingCollector(where.at(*path), draft.key, self.findings))
         if profile is None:
             return
         self.findings += _not_enforced(name, fields, where.at(*path), draft.key)
@@ -497,7 +497,7 @@ def _defined_twice(name: str, name_position: Where, first: Where, key: AccountKe
     )
 
 
-def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> DesiredAccount:
+def _account(draft: _AccountDraft, document: shapes.MailAccount, where: Where) -> DesiredAccount:
     spec = document.spec
     if spec.remove is not UNSET and spec.suspend is not True:
         return DesiredAccount(draft.key, spec.plan, where, remove=spec.remove.confirm.domains)
@@ -526,7 +526,7 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Desir
     )
 
 
-def _unused(draft: _Draft) -> list[Finding]:
+def _unused(draft: _AccountDraft) -> list[Finding]:
     return [
         finding(
             "profile-unused",

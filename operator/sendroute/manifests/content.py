@@ -13,11 +13,11 @@ from msgspec import UNSET
 
 from sendroute.manifests import fast
 from sendroute.manifests.acceptance import has_acceptance
-from sendroute.manifests.fast import Parsed, Problems
+from sendroute.manifests.fast import FileProblems, ParsedFile
 from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
-from sendroute.manifests.sources import Entry, unreadable
+from sendroute.manifests.sources import SourceEntry, unreadable
 from sendroute.model.finding import Finding, Path
 from sendroute.model.route import RouteKind
 
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     suspended: bool
 
 
-class Content(NamedTuple):
+class FileContent(NamedTuple):
     """The documents of a file that have no errors: rows, the others with their ordinals, how many
     documents are foreign, and which of these hold secrets in plain text."""
 
@@ -68,8 +68,8 @@ class Content(NamedTuple):
 class FileResult(NamedTuple):
     """``problems`` is None if the fast reader read the complete file."""
 
-    content: Content
-    problems: Problems | None = None
+    content: FileContent
+    problems: FileProblems | None = None
 
     @property
     def is_sound(self) -> bool:
@@ -77,7 +77,9 @@ class FileResult(NamedTuple):
         return self.problems is None
 
 
-def read_file(entry: Entry, data: bytes | Finding, *, as_documents: bool = False) -> FileResult:
+def read_file(
+    entry: SourceEntry, data: bytes | Finding, *, as_documents: bool = False
+) -> FileResult:
     """Read one file, fast if that is enough, else thoroughly.
 
     Args:
@@ -91,13 +93,13 @@ def read_file(entry: Entry, data: bytes | Finding, *, as_documents: bool = False
     if isinstance(data, bytes) and (kind := _pointer(data)):
         data = unreadable(entry.name, f"it is only a {kind} pointer")
     if not isinstance(data, bytes):
-        return FileResult(Content([], [], 0), Problems([data], [data], {}, {}))
+        return FileResult(FileContent([], [], 0), FileProblems([data], [data], {}, {}))
     parsed, problems = fast.read(data), None
     if parsed is None:
         from sendroute.manifests.piecewise import read_piecewise
 
         parsed, problems = read_piecewise(entry, data)
-    content = Content([], *parsed) if as_documents else content_of(parsed)
+    content = FileContent([], *parsed) if as_documents else content_of(parsed)
     return FileResult(content, problems)
 
 
@@ -108,7 +110,7 @@ def _pointer(data: bytes) -> str | None:
     return next((kind for start, kind in _POINTERS.items() if data.startswith(start)), None)
 
 
-def content_of(parsed: Parsed) -> Content:
+def content_of(parsed: ParsedFile) -> FileContent:
     """Return the parsed documents with every plain sending domain as a row."""
     rows: list[Row] = []
     others: list[tuple[int, Document]] = []
@@ -118,7 +120,7 @@ def content_of(parsed: Parsed) -> Content:
             others.append((ordinal, document))
         else:
             rows.append(row)
-    return Content(rows, others, parsed.foreign, parsed.plain_secrets)
+    return FileContent(rows, others, parsed.foreign, parsed.plain_secrets)
 
 
 def row_of(document: SendingDomain, ordinal: int) -> Row | None:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from msgspec import inspect
 
-from sendroute.manifests.admission import Rule, rule_of, rules_of
-from sendroute.manifests.fields import INT64_MAX, OneOf
+from sendroute.manifests.admission import AdmissionRule, rule_of, rules_of
+from sendroute.manifests.fields import INT64_MAX, OneOfShape
 from sendroute.manifests.models import bare, type_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION
 from sendroute.manifests.statuses import STATUSES
@@ -232,7 +232,7 @@ def _object(node: inspect.StructType) -> dict[str, Any]:
         if keys := _LIST_KEYS.get(field.encode_name):
             schema |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys}
     required = [field.encode_name for field in node.fields if field.required]
-    union = {"minProperties": 1} if issubclass(node.cls, OneOf) else {}
+    union = {"minProperties": 1} if issubclass(node.cls, OneOfShape) else {}
     return {
         "type": "object",
         "description": _summary(node.cls),
@@ -243,11 +243,11 @@ def _object(node: inspect.StructType) -> dict[str, Any]:
     }
 
 
-def _validations(rules: list[Rule]) -> dict[str, Any]:
+def _validations(rules: list[AdmissionRule]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(map(_validation, rules))} if rules else {}
 
 
-def _validation(rule: Rule) -> dict[str, Any]:
+def _validation(rule: AdmissionRule) -> dict[str, Any]:
     where = {"fieldPath": rule.path} if rule.path else {}
     return {"rule": rule.condition, "message": rule.message, **where}
 

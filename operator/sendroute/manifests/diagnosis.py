@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.manifests.exact import Draft, scalar_text, shown, written
+from sendroute.manifests.exact import DocumentDraft, scalar_text, shown, written
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_misspelt, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
-from sendroute.manifests.syntax import Fault
-from sendroute.manifests.wording import Problem
+from sendroute.manifests.syntax import SyntaxFault
+from sendroute.manifests.wording import ShapeProblem
 from sendroute.manifests.wording import shown as shown_value
 from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
@@ -32,7 +32,7 @@ class Diagnosis(NamedTuple):
     profiles: set[str | None]
 
 
-def diagnose(draft: Draft, where: Where) -> Diagnosis:
+def diagnose(draft: DocumentDraft, where: Where) -> Diagnosis:
     """Find every problem of a document.
 
     Args:
@@ -75,12 +75,12 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     return Diagnosis(findings, account, account_known, profiles)
 
 
-def from_fault(fault: Fault, file: Where) -> Finding:
+def from_fault(fault: SyntaxFault, file: Where) -> Finding:
     """Return the finding for a fault of the text itself, outside any document of the file."""
     return _from_fault(fault, file, None)
 
 
-def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Finding:
+def _from_fault(fault: SyntaxFault, where: Where, account: AccountKey | None) -> Finding:
     item = finding(
         fault.code,
         fault.message,
@@ -92,7 +92,7 @@ def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Findi
     return replace(item, position=Position(where.file, *fault.position), related=related)
 
 
-def is_blind(draft: Draft, path: Path) -> bool:
+def is_blind(draft: DocumentDraft, path: Path) -> bool:
     """Whether a part of the document that contains ``path`` was not read."""
     return any(path[:length] in draft.blind for length in range(len(path) + 1))
 
@@ -107,7 +107,7 @@ def _is_ours_to_read(path: Path) -> bool:
             return False
 
 
-def _with_type(fault: Fault, draft: Draft) -> Fault:
+def _with_type(fault: SyntaxFault, draft: DocumentDraft) -> SyntaxFault:
     """An ambiguous scalar's hint is what to write in its field."""
     from sendroute.manifests.problems import unambiguous
 
@@ -119,19 +119,19 @@ def _with_type(fault: Fault, draft: Draft) -> Fault:
     return fault._replace(hint=hint) if hint else fault
 
 
-def _of_shape(value: dict[str, Any], draft: Draft) -> list[Problem]:
+def _of_shape(value: dict[str, Any], draft: DocumentDraft) -> list[ShapeProblem]:
     from sendroute.manifests.problems import problems
 
     return problems(value["kind"], value, partial(written, draft))
 
 
-def _of_header(value: dict[str, Any], draft: Draft) -> list[Problem]:
+def _of_header(value: dict[str, Any], draft: DocumentDraft) -> list[ShapeProblem]:
     """Errors in the header, with which a document cannot be read as one of our kinds at all."""
     version, kind = value.get("apiVersion"), value.get("kind")
     if is_misspelt(value):
         group = str(version).partition("/")[0]
         return [
-            Problem(
+            ShapeProblem(
                 "unknown-group",
                 ("apiVersion",),
                 False,
@@ -141,7 +141,7 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[Problem]:
         ]
     if isinstance(version, str) and version and version != API_VERSION:
         return [
-            Problem(
+            ShapeProblem(
                 "unknown-version",
                 ("apiVersion",),
                 False,
@@ -151,7 +151,7 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[Problem]:
         ]
     if kind is None and not is_blind(draft, ("kind",)):
         return [
-            Problem(
+            ShapeProblem(
                 "missing-field",
                 (),
                 False,
@@ -162,10 +162,10 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[Problem]:
     if not isinstance(kind, str):
         given = "" if kind is None else f", not {shown_value(kind)}"
         message = f"kind must be one of Sendroute's kinds{given}."
-        return [Problem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
+        return [ShapeProblem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
     if kind not in KINDS:
         message = f"{API_GROUP} has no kind {shown(kind)}."
-        return [Problem("unknown-kind", ("kind",), False, message, _nearest(kind))]
+        return [ShapeProblem("unknown-kind", ("kind",), False, message, _nearest(kind))]
     return []
 
 
@@ -178,7 +178,7 @@ def _nearest(kind: str) -> str:
     return f"Did you mean {near}?" if near else f"{_kinds()}."
 
 
-def hides_objects(draft: Draft) -> bool:
+def hides_objects(draft: DocumentDraft) -> bool:
     """Whether a document that is not one of ours may hold one that cannot be seen: an item of a
     List that is no object, or a mapping whose kind comes from somewhere else."""
     value = draft.node.value
@@ -192,7 +192,7 @@ def hides_objects(draft: Draft) -> bool:
     return all(unknown)
 
 
-def unusable_list(draft: Draft, where: Where) -> Iterator[Finding]:
+def unusable_list(draft: DocumentDraft, where: Where) -> Iterator[Finding]:
     """What is wrong with a List, or with an item of one, that does not show what it holds."""
     if draft.faults:
         yield from (_from_fault(fault, where, None) for fault in draft.faults)

@@ -31,8 +31,8 @@ from sendroute.manifests.headers import (
 )
 from sendroute.manifests.scalars import AMBIGUOUS, meaning, resolve
 from sendroute.manifests.syntax import (
-    Fault,
-    Text,
+    SyntaxFault,
+    YamlText,
     is_one_document,
     misread,
     pieces,
@@ -46,7 +46,7 @@ _MAX_EVENTS = 4_000_000  # of one file: some seconds
 _WRITE_OUT = "Write the value in full wherever it is used."
 
 
-class Node:
+class YamlNode:
     """A value with its position. ``items`` are the nodes of a mapping or a sequence, ``keys`` the
     positions of a mapping's keys, and ``value`` is the value as plain Python data. ``written`` is
     how a number, true, false or null is written; None for anything else."""
@@ -61,12 +61,12 @@ class Node:
         self.keys: dict[str, tuple[int, int]] = {}
 
 
-class Draft(NamedTuple):
+class DocumentDraft(NamedTuple):
     """One document. ``blind`` are the paths of values that are written but were not read, so that
     nothing is known about them. ``in_list``: it is an item of a ``List``."""
 
-    node: Node
-    faults: list[Fault]
+    node: YamlNode
+    faults: list[SyntaxFault]
     blind: set[Path]
     in_list: bool = False
 
@@ -97,7 +97,7 @@ class Draft(NamedTuple):
         return position if of_key else node.position
 
 
-def scalar_text(draft: Draft, path: Path) -> str:
+def scalar_text(draft: DocumentDraft, path: Path) -> str:
     """The text of the scalar at a path that the document has."""
     node = draft.node
     for step in path:
@@ -105,7 +105,7 @@ def scalar_text(draft: Draft, path: Path) -> str:
     return node.written or str(node.value)
 
 
-def written(draft: Draft, path: Path) -> str | None:
+def written(draft: DocumentDraft, path: Path) -> str | None:
     """How a number, true, false or null of a document is written; None for anything else."""
     node = draft.node
     for step in path:
@@ -116,7 +116,7 @@ def written(draft: Draft, path: Path) -> str | None:
     return node.written
 
 
-def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
+def drafts(text: str, first_line: int = 1) -> Iterator[DocumentDraft | SyntaxFault]:
     """Yield every document that is not empty, the items of a ``List`` one by one. An error of the
     text is a fault, never an exception.
 
@@ -127,7 +127,7 @@ def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
     Yields:
         The documents in order; if reading ends early, the fault that ended it as the last.
     """
-    source = Text(text, first_line)
+    source = YamlText(text, first_line)
     builder = _Builder(source)
     try:
         for count, event in enumerate(yaml.parse(source.parsed, Loader=yaml.CSafeLoader)):
@@ -141,7 +141,7 @@ def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
         yield syntax_fault(source, error)
 
 
-def numbered_drafts(text: str) -> Iterator[tuple[int, Draft]]:
+def numbered_drafts(text: str) -> Iterator[tuple[int, DocumentDraft]]:
     """Yield every document of a file with its number, as reading the file numbers them.
 
     Args:
@@ -150,9 +150,9 @@ def numbered_drafts(text: str) -> Iterator[tuple[int, Draft]]:
     number = 0
     for piece in pieces(text):
         first = number
-        if misread(Text(*piece)) is None:
+        if misread(YamlText(*piece)) is None:
             for draft in drafts(piece.text, piece.first_line):
-                if isinstance(draft, Draft):
+                if isinstance(draft, DocumentDraft):
                     yield number, draft
                     number += 1
         if is_one_document(piece):
@@ -160,7 +160,7 @@ def numbered_drafts(text: str) -> Iterator[tuple[int, Draft]]:
 
 
 class _StopReading(Exception):  # noqa: N818  (not an error: the way out of the loop)
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: SyntaxFault) -> None:
         self.fault = fault
 
 
@@ -169,7 +169,7 @@ class _Frame:
 
     __slots__ = ("dropped", "is_mapping", "key", "node")
 
-    def __init__(self, node: Node, is_mapping: bool) -> None:
+    def __init__(self, node: YamlNode, is_mapping: bool) -> None:
         self.node = node
         self.is_mapping = is_mapping
         self.key: str | None = None
@@ -179,14 +179,14 @@ class _Frame:
 class _Builder:
     """One document at a time."""
 
-    def __init__(self, source: Text) -> None:
+    def __init__(self, source: YamlText) -> None:
         self._source = source
         self._reset()
 
     def _reset(self) -> None:
-        self._root: Node | None = None
+        self._root: YamlNode | None = None
         self._stack: list[_Frame] = []
-        self._faults: list[Fault] = []
+        self._faults: list[SyntaxFault] = []
         self._blind: set[Path] = set()
         self._values = 0
         self._depth = 0
@@ -215,18 +215,18 @@ class _Builder:
                 pass
         return False
 
-    def finished(self) -> Iterator[Draft | Fault]:
+    def finished(self) -> Iterator[DocumentDraft | SyntaxFault]:
         """Yield the document that ended, or the items of its ``List``."""
         root = self._root
         if self._foreign and root is None:
-            root = Node({"apiVersion": "foreign"}, (1, 1))
+            root = YamlNode({"apiVersion": "foreign"}, (1, 1))
         if root is None or root.value is None:
             return
         if not is_list_of(root.value):
-            yield Draft(root, self._faults, self._blind)
+            yield DocumentDraft(root, self._faults, self._blind)
             return
         items = root.items["items"].items
-        within: list[list[Fault]] = [[] for _ in items]
+        within: list[list[SyntaxFault]] = [[] for _ in items]
         blind: list[set[Path]] = [set() for _ in items]
         for fault in self._faults:
             match fault.path:
@@ -241,7 +241,7 @@ class _Builder:
                 case ("items", int(index), *rest) if index < len(items):
                     blind[index].add(tuple(rest))
         for node, faults, hidden in zip(items, within, blind, strict=True):
-            yield Draft(node, faults, hidden, in_list=True)
+            yield DocumentDraft(node, faults, hidden, in_list=True)
 
     def _scalar(self, event: Any) -> None:
         self._refuse_marks(event)
@@ -261,7 +261,7 @@ class _Builder:
                 position,
             )
         self._check_size(event.value, position)
-        node = Node(value, position)
+        node = YamlNode(value, position)
         node.written = None if isinstance(value, str) else event.value
         self._attach(node)
 
@@ -305,7 +305,7 @@ class _Builder:
             return
         self._unsupported("alias (*)", position)
         self._blind.add(self._path())
-        self._attach(Node(None, position))
+        self._attach(YamlNode(None, position))
 
     def _start(self, event: Any) -> None:
         self._depth += 1
@@ -342,7 +342,7 @@ class _Builder:
             self._blind.add(self._path())
             self._aside = 1
             return
-        node = Node(None, position)
+        node = YamlNode(None, position)
         is_mapping = isinstance(event, MappingStartEvent)
         node.value, node.items = ({}, {}) if is_mapping else ([], [])
         stack.append(_Frame(node, is_mapping))
@@ -356,11 +356,11 @@ class _Builder:
             if not self._aside and self._aside_is_key:
                 self._aside_is_key = False
             elif not self._aside:
-                self._attach(Node(None, self._source.position(event.start_mark)))
+                self._attach(YamlNode(None, self._source.position(event.start_mark)))
             return
         self._attach(self._stack.pop().node)
 
-    def _attach(self, node: Node) -> None:
+    def _attach(self, node: YamlNode) -> None:
         if not self._stack:
             self._root = node
             return
@@ -422,7 +422,7 @@ class _Builder:
         related: tuple[int, int] | None = None,
     ) -> None:
         if len(self._faults) < _MAX_FAULTS:
-            self._faults.append(Fault(code, self._path(), position, message, hint, related))
+            self._faults.append(SyntaxFault(code, self._path(), position, message, hint, related))
 
     def _path(self) -> Path:
         """The path of the node that is being read, or of the mapping whose key comes next."""
@@ -457,8 +457,8 @@ def shown(key: str) -> str:
     return key if key.isprintable() and 0 < len(key) <= 40 else "(not shown)"
 
 
-def _too_many(source: Text, event: Any) -> Fault:
-    return Fault(
+def _too_many(source: YamlText, event: Any) -> SyntaxFault:
+    return SyntaxFault(
         "too-large",
         (),
         source.position(event.start_mark),

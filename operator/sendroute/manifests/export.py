@@ -22,7 +22,7 @@ _NAMED = 3
 Document = dict[str, Any]
 
 
-class Batch(NamedTuple):
+class ExportFile(NamedTuple):
     """Documents of one file: ``path`` is relative, without an extension. The documents are read
     from the store while they are iterated, before the next batch."""
 
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     documents: Iterator[Document]
 
 
-def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Iterator[Batch]:
+def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Iterator[ExportFile]:
     """Write what a store declares as manifests: the platform, then each account with its profiles
     and domains, in the order of their names.
 
@@ -49,11 +49,11 @@ def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Itera
         The documents of the platform, then of each account.
     """
     if store.platform is not None:
-        yield Batch("platform", iter([_platform(store.platform)]))
+        yield ExportFile("platform", iter([_platform(store.platform)]))
     for account in store.accounts:
         plan = store.platform.plan(account.state.plan) if store.platform else None
         exporter = _Exporter(account, plan, store.ambiguous, report)
-        yield Batch(f"{account.key.namespace}/{account.key.name}", exporter.documents())
+        yield ExportFile(f"{account.key.namespace}/{account.key.name}", exporter.documents())
 
 
 class _Exporter:

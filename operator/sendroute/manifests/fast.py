@@ -48,7 +48,7 @@ _MANY_BRACKETS = 2_000
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-class Parsed(NamedTuple):
+class ParsedFile(NamedTuple):
     """The content of a file: our documents with their ordinals, the number of foreign documents,
     and the fields of those that hold secrets in plain text, each with its document's ordinal."""
 
@@ -57,7 +57,7 @@ class Parsed(NamedTuple):
     plain_secrets: tuple[tuple[int, Path], ...] = ()
 
 
-class Problems(NamedTuple):
+class FileProblems(NamedTuple):
     """What is wrong with a file.
 
     ``unread`` are those of the findings because of which something of it was not read, or belongs
@@ -75,7 +75,7 @@ class Problems(NamedTuple):
     platform_seen: bool = False
 
 
-def read(data: bytes) -> Parsed | None:
+def read(data: bytes) -> ParsedFile | None:
     """Read a file whose documents of ours are all valid; None for any other file."""
     values = parse(data)
     if values is None:
@@ -99,7 +99,7 @@ def read(data: bytes) -> Parsed | None:
                 ordinal = len(documents) + foreign
                 secrets += [(ordinal, path) for path in plain_fields(value)]
             foreign += 1
-    return Parsed(documents, foreign, tuple(secrets))
+    return ParsedFile(documents, foreign, tuple(secrets))
 
 
 def parse(data: bytes) -> list[Any] | None:

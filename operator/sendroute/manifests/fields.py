@@ -107,7 +107,7 @@ class Empty(Shape, frozen=True, kw_only=True):
     """An empty mapping: `{}`."""
 
 
-class OneOf(Shape, frozen=True, kw_only=True):
+class OneOfShape(Shape, frozen=True, kw_only=True):
     """A mapping of which exactly one field is set."""
 
     def __post_init__(self) -> None:
@@ -126,7 +126,7 @@ ProfileRoute = Annotated[
 NoRoute = Annotated[Empty, says("Send nothing: mail of this domain is refused.")]
 
 
-class RouteShape(OneOf, frozen=True, kw_only=True):
+class RouteShape(OneOfShape, frozen=True, kw_only=True):
     """Where mail is sent: exactly one of `managed`, `profile` and `unconfigured`."""
 
     managed: ManagedRoute | UnsetType = UNSET
@@ -276,7 +276,7 @@ class NewProfile(ProfileFields, frozen=True, kw_only=True):
     ]
 
 
-class DomainRoute(OneOf, frozen=True, kw_only=True):
+class DomainRouteShape(OneOfShape, frozen=True, kw_only=True):
     """A domain's route: exactly one of `managed`, `profile`, `newProfile` and `unconfigured`."""
 
     managed: ManagedRoute | UnsetType = UNSET

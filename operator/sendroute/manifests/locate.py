@@ -7,9 +7,9 @@ value that is no longer there gets line 1.
 import re
 from collections.abc import Iterable, Iterator
 
-from sendroute.manifests.exact import Draft, drafts
+from sendroute.manifests.exact import DocumentDraft, drafts
 from sendroute.manifests.sources import ManifestSource
-from sendroute.manifests.syntax import Piece, Text, is_one_document, misread, pieces
+from sendroute.manifests.syntax import TextPiece, YamlText, is_one_document, misread, pieces
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.finding import Finding, Position, Where, located, sort_findings
 
@@ -74,9 +74,9 @@ def _in_file(data: bytes, requested: set[Where]) -> Iterator[tuple[Where, Positi
             if here is not None:
                 yield from _in_piece(piece, here)
             ordinal += 1
-        elif misread(Text(*piece)) is None:
+        elif misread(YamlText(*piece)) is None:
             for draft in drafts(piece.text, piece.first_line):
-                if isinstance(draft, Draft):
+                if isinstance(draft, DocumentDraft):
                     for where in by_document.pop(ordinal, ()):
                         yield where, _position(draft, where)
                     ordinal += 1
@@ -84,7 +84,7 @@ def _in_file(data: bytes, requested: set[Where]) -> Iterator[tuple[Where, Positi
             return
 
 
-def _in_piece(piece: Piece, requested: list[Where]) -> Iterator[tuple[Where, Position]]:
+def _in_piece(piece: TextPiece, requested: list[Where]) -> Iterator[tuple[Where, Position]]:
     first_key = _FIRST_KEY.match(piece.text)
     if first_key and not any(where.path for where in requested):
         line = piece.first_line + piece.text.count("\n", 0, first_key.end(1))
@@ -92,11 +92,11 @@ def _in_piece(piece: Piece, requested: list[Where]) -> Iterator[tuple[Where, Pos
             yield where, Position(where.file, line, 1)
         return
     for draft in drafts(piece.text, piece.first_line):
-        if isinstance(draft, Draft):
+        if isinstance(draft, DocumentDraft):
             for where in requested:
                 yield where, _position(draft, where)
             return
 
 
-def _position(draft: Draft, where: Where) -> Position:
+def _position(draft: DocumentDraft, where: Where) -> Position:
     return Position(where.file, *draft.position(where.path, where.of_key))

@@ -12,7 +12,7 @@ from msgspec import UNSET, inspect
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from sendroute.manifests.fields import OneOf
+from sendroute.manifests.fields import OneOfShape
 from sendroute.manifests.shapes import KINDS
 
 NOT_ONE = "not_exactly_one"
@@ -44,7 +44,7 @@ def _model(node: inspect.StructType) -> type[BaseModel]:
         default = ... if field.required else UNSET
         fields[field.name] = (_type(field.type), Field(default, alias=field.encode_name))
     validators: dict[str, Any] = {}
-    if issubclass(node.cls, OneOf):
+    if issubclass(node.cls, OneOfShape):
         names = frozenset(field.encode_name for field in node.fields)
         validators["exactly_one"] = _exactly_one(names)
     model: type[BaseModel] = create_model(

@@ -26,8 +26,8 @@ from typing import NoReturn
 
 import msgspec
 
-from sendroute.manifests.content import Content, FileResult, read_file
-from sendroute.manifests.sources import Entry, ManifestSource
+from sendroute.manifests.content import FileContent, FileResult, read_file
+from sendroute.manifests.sources import ManifestSource, SourceEntry
 
 MOST_WORKERS = 4
 """More workers need much memory and save little time, because the parent compiles the results."""
@@ -39,7 +39,7 @@ _PIPE_SIZE = 1 << 20  # bytes; /proc/sys/fs/pipe-max-size without privileges
 _PATIENCE = 5.0
 """Seconds without a result after which the parent itself reads a chunk that a worker has taken."""
 
-_Sent = list[tuple[Content, bytes]]  # with the problems pickled, empty if there are none
+_Sent = list[tuple[FileContent, bytes]]  # with the problems pickled, empty if there are none
 _decoder = msgspec.msgpack.Decoder(_Sent)
 
 
@@ -56,7 +56,7 @@ def available_workers() -> int:
 
 
 def read_in_parallel(
-    source: ManifestSource, entries: list[Entry], workers: int
+    source: ManifestSource, entries: list[SourceEntry], workers: int
 ) -> Iterator[FileResult]:
     """Yield the result of each entry, in order.
 
@@ -96,7 +96,7 @@ class _Worker:
 
 
 class _Pool:
-    def __init__(self, source: ManifestSource, entries: list[Entry]) -> None:
+    def __init__(self, source: ManifestSource, entries: list[SourceEntry]) -> None:
         self._source = source
         size = -(-len(entries) // _MOST_CHUNKS)
         self._chunks = [entries[at : at + size] for at in range(0, len(entries), size)]

@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from sendroute.manifests import fast
 from sendroute.manifests.diagnosis import diagnose, from_fault, hides_objects, unusable_list
-from sendroute.manifests.exact import Draft, drafts
-from sendroute.manifests.fast import Parsed, Problems
+from sendroute.manifests.exact import DocumentDraft, drafts
+from sendroute.manifests.fast import FileProblems, ParsedFile
 from sendroute.manifests.headers import (
     account_of_document,
     is_list,
@@ -15,11 +15,11 @@ from sendroute.manifests.headers import (
 )
 from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.shapes import Document, MailPlatform, decode
-from sendroute.manifests.sources import Entry
+from sendroute.manifests.sources import SourceEntry
 from sendroute.manifests.syntax import (
-    Fault,
-    Piece,
-    Text,
+    SyntaxFault,
+    TextPiece,
+    YamlText,
     is_one_document,
     misread,
     pieces,
@@ -30,7 +30,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Path, Position, Where
 
 
-def read_piecewise(entry: Entry, data: bytes) -> tuple[Parsed, Problems]:
+def read_piecewise(entry: SourceEntry, data: bytes) -> tuple[ParsedFile, FileProblems]:
     """Read a file that the fast reader refused.
 
     Args:
@@ -46,15 +46,15 @@ def read_piecewise(entry: Entry, data: bytes) -> tuple[Parsed, Problems]:
         text = data.decode()
     except UnicodeDecodeError as error:
         fault = _not_utf8(entry, data, error.start)
-        return Parsed([], 0), Problems([fault], [fault], {}, {})
-    reader = _Reader(entry)
+        return ParsedFile([], 0), FileProblems([fault], [fault], {}, {})
+    reader = _PieceReader(entry)
     for piece in pieces(text):
         reader.piece(piece)
     return reader.result()
 
 
-class _Reader:
-    def __init__(self, entry: Entry) -> None:
+class _PieceReader:
+    def __init__(self, entry: SourceEntry) -> None:
         self._entry = entry
         self._documents: list[tuple[int, Document]] = []
         self._count = 0
@@ -66,14 +66,14 @@ class _Reader:
         self._unknown: list[Finding] = []  # of documents of which the account is unknown
         self._platform_seen = False
 
-    def piece(self, piece: Piece) -> None:
+    def piece(self, piece: TextPiece) -> None:
         first = self._count
         self._read(piece)
         if is_one_document(piece):
             self._count = first + 1
 
-    def _read(self, piece: Piece) -> None:
-        fault = misread(Text(*piece))
+    def _read(self, piece: TextPiece) -> None:
+        fault = misread(YamlText(*piece))
         if fault is not None:
             self._fault(fault)
             return
@@ -90,17 +90,17 @@ class _Reader:
             return
         for draft in drafts(piece.text, piece.first_line):
             match draft:
-                case Fault():
+                case SyntaxFault():
                     self._fault(draft)
-                case Draft():
+                case DocumentDraft():
                     self._draft(draft)
                     self._count += 1
 
-    def _fault(self, fault: Fault) -> None:
+    def _fault(self, fault: SyntaxFault) -> None:
         self._faults.append(from_fault(fault, self._entry.where()))
         self._findings.append(self._faults[-1])
 
-    def _draft(self, draft: Draft) -> None:
+    def _draft(self, draft: DocumentDraft) -> None:
         where = self._entry.where(self._count)
         value = draft.node.value
         if is_ours(value) or is_misspelt(value):
@@ -114,7 +114,7 @@ class _Reader:
                 self._secrets += [(self._count, path) for path in plain_fields(value, draft.blind)]
             self._foreign += 1
 
-    def _ours(self, draft: Draft, where: Where) -> None:
+    def _ours(self, draft: DocumentDraft, where: Where) -> None:
         diagnosis = diagnose(draft, where)
         if not diagnosis.findings:
             self._documents.append((self._count, decode(draft.node.value)))
@@ -126,7 +126,7 @@ class _Reader:
         if diagnosis.account:
             self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
 
-    def result(self) -> tuple[Parsed, Problems]:
+    def result(self) -> tuple[ParsedFile, FileProblems]:
         """The documents and problems. A file that is not well-formed may be half written, or have
         the markers of a merge conflict, so even its readable part may be unintended. It is used to
         check references, but its accounts are stopped, and a MailPlatform in it is left out."""
@@ -141,11 +141,13 @@ class _Reader:
                     self._stopped.setdefault(account, set())
                     ill_formed[account] = self._faults[0]
         unread = [*self._faults, *self._unknown]
-        problems = Problems(self._findings, unread, self._stopped, ill_formed, self._platform_seen)
-        return Parsed(documents, self._foreign, tuple(self._secrets)), problems
+        problems = FileProblems(
+            self._findings, unread, self._stopped, ill_formed, self._platform_seen
+        )
+        return ParsedFile(documents, self._foreign, tuple(self._secrets)), problems
 
 
-def _not_utf8(entry: Entry, data: bytes, offset: int) -> Finding:
+def _not_utf8(entry: SourceEntry, data: bytes, offset: int) -> Finding:
     before = data[:offset]
     line_start = before.rfind(b"\n") + 1
     position = before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1

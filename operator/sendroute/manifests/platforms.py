@@ -7,7 +7,13 @@ from msgspec import UNSET, UnsetType
 from sendroute.manifests import shapes
 from sendroute.manifests.names import InvalidNameError
 from sendroute.manifests.names import host as parsed_host
-from sendroute.manifests.profiles import Reporter, check_auth, check_fit, host_name, secret_of
+from sendroute.manifests.profiles import (
+    FindingCollector,
+    check_auth,
+    check_fit,
+    host_name,
+    secret_of,
+)
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
@@ -73,7 +79,7 @@ def _bounces(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -
 
 
 def _relay(shape: shapes.RelayShape, where: Where, findings: list[Finding]) -> Relay | None:
-    reporter = Reporter(where, None, findings)
+    reporter = FindingCollector(where, None, findings)
     host = host_name(shape.host, reporter, credentials=shape.credentials is not UNSET)
     allowed = shape.allow_insecure_auth is True
     check_auth(shape.credentials, shape.encryption, allowed, reporter)
@@ -84,12 +90,12 @@ def _relay(shape: shapes.RelayShape, where: Where, findings: list[Finding]) -> R
 
 
 def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) -> Managed | None:
-    reporter = Reporter(where.at("spec", "managed"), None, findings)
+    reporter = FindingCollector(where.at("spec", "managed"), None, findings)
     shown_host = host_name(shape.host, reporter, credentials=False)
     relay = _relay(shape.relay, where.at("spec", "managed", "relay"), findings)
     for index, public in enumerate(shape.ports):
         here = where.at("spec", "managed", "ports", index)
-        check_fit(public.port, public.encryption, None, Reporter(here, None, findings))
+        check_fit(public.port, public.encryption, None, FindingCollector(here, None, findings))
     if shown_host is None or relay is None:
         return None
     return Managed(

@@ -8,12 +8,12 @@ from msgspec import inspect
 from pydantic import ValidationError
 
 from sendroute.manifests import models
-from sendroute.manifests.fields import Empty, OneOf
+from sendroute.manifests.fields import Empty, OneOfShape
 from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import InvalidNameError, domain_name, host
 from sendroute.manifests.scalars import meaning
 from sendroute.manifests.shapes import with_integers
-from sendroute.manifests.wording import Problem, dotted, shown
+from sendroute.manifests.wording import ShapeProblem, dotted, shown
 from sendroute.model.finding import Path
 from sendroute.model.providers import preset_meant_by
 from sendroute.model.secret import PLATFORM_NAMESPACE
@@ -47,7 +47,7 @@ Written = Callable[[Path], str | None]
 """Returns how a number, true, false or null is written; None if that is unknown."""
 
 
-def problems(kind: str, value: Any, written: Written = lambda _path: None) -> list[Problem]:
+def problems(kind: str, value: Any, written: Written = lambda _path: None) -> list[ShapeProblem]:
     """Find every problem of a document. No message repeats input that is long, unprintable or may
     be a secret.
 
@@ -72,7 +72,7 @@ def problems(kind: str, value: Any, written: Written = lambda _path: None) -> li
     return []
 
 
-def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[Problem]:
+def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[ShapeProblem]:
     """Invalid names of hosts and domains. Compiling reports them too, but a document that has other
     problems is never compiled, and its author wants to see all of them at once."""
     problems = []
@@ -84,18 +84,18 @@ def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[Problem]:
             check(name)
         except InvalidNameError as error:
             message = f"{dotted(path)} {error.message}; the value is {shown(name)}."
-            problems.append(Problem("invalid-value", path, False, message, error.hint))
+            problems.append(ShapeProblem("invalid-value", path, False, message, error.hint))
     return problems
 
 
-def _reserved_namespace(kind: str, value: Any) -> list[Problem]:
+def _reserved_namespace(kind: str, value: Any) -> list[ShapeProblem]:
     """Also reported when a document is compiled, as bad names are."""
     path = ("metadata", "namespace")
     if kind == "MailPlatform" or _value_at(value, path) != PLATFORM_NAMESPACE:
         return []
     message = f"The {kind} is in the namespace {PLATFORM_NAMESPACE}, which is the platform's own."
     hint = "Declare it in another namespace. Only the platform's secrets are there."
-    return [Problem("reserved-namespace", path, False, message, hint)]
+    return [ShapeProblem("reserved-namespace", path, False, message, hint)]
 
 
 def _value_at(value: Any, path: Path) -> Any:
@@ -104,7 +104,7 @@ def _value_at(value: Any, path: Path) -> Any:
     return value
 
 
-def _problem(kind: str, error: str, path: Path, value: Any, written: str | None) -> Problem:
+def _problem(kind: str, error: str, path: Path, value: Any, written: str | None) -> ShapeProblem:
     match error:
         case "extra_forbidden" | "invalid_key":
             return _unknown(kind, path)
@@ -116,18 +116,18 @@ def _problem(kind: str, error: str, path: Path, value: Any, written: str | None)
             where = dotted(path) if path else "the document"
             message = f"{where} contains half of a surrogate pair, which is not valid Unicode."
             hint = "Write the character itself instead of its escape."
-            return Problem("invalid-value", path, False, message, hint)
+            return ShapeProblem("invalid-value", path, False, message, hint)
         case _:
             return _invalid(kind, path, value, written)
 
 
-def _unknown(kind: str, path: Path) -> Problem:
+def _unknown(kind: str, path: Path) -> ShapeProblem:
     node = _at(kind, path[:-1])
     key = path[-1]
     field = f"field {key}" if _is_field_like(key) else "such field (its name is not shown)"
     parent = "the document" if len(path) == 1 else dotted(path[:-1])
     message = f"{kind}: {parent} has no {field}."
-    return Problem("unknown-field", path, True, message, _unknown_hint(path, node))
+    return ShapeProblem("unknown-field", path, True, message, _unknown_hint(path, node))
 
 
 def _unknown_hint(path: Path, node: inspect.Type) -> str:
@@ -144,24 +144,24 @@ def _unknown_hint(path: Path, node: inspect.Type) -> str:
     return f"Its fields are {', '.join(fields)}." if fields else "Write an empty mapping: {}."
 
 
-def _missing(kind: str, path: Path) -> Problem:
+def _missing(kind: str, path: Path) -> ShapeProblem:
     node = _at(kind, path)
     message = f"The required field {dotted(path)} of {kind} is missing."
-    return Problem("missing-field", path[:-1], False, message, _help(str(path[-1]), node))
+    return ShapeProblem("missing-field", path[:-1], False, message, _help(str(path[-1]), node))
 
 
-def _not_one(kind: str, path: Path, value: Any) -> Problem:
+def _not_one(kind: str, path: Path, value: Any) -> ShapeProblem:
     fields = _names(_at(kind, path))
     choice = ", ".join(fields)
     if not value:
         message = f"{dotted(path)} is empty, but must have exactly one of {choice}."
-        return Problem("missing-field", path, False, message, "For example: {profile: ses}.")
+        return ShapeProblem("missing-field", path, False, message, "For example: {profile: ses}.")
     given = " and ".join(name for name in fields if name in value)
     message = f"{dotted(path)} must have exactly one of {choice}, not {given}."
-    return Problem("invalid-value", path, False, message, "Keep one of them.")
+    return ShapeProblem("invalid-value", path, False, message, "Keep one of them.")
 
 
-def _invalid(kind: str, path: Path, value: Any, written: str | None) -> Problem:
+def _invalid(kind: str, path: Path, value: Any, written: str | None) -> ShapeProblem:
     node = _at(kind, path)
     # A value in place of a reference to credentials may be the secret itself: never repeat it.
     secret = "credentials" in path and value is not None and not isinstance(value, dict)
@@ -171,7 +171,7 @@ def _invalid(kind: str, path: Path, value: Any, written: str | None) -> Problem:
         given = f"{len(value)}"
     subject = dotted(path) if path else "the document"
     message = f"{subject} must be {expected(node)}, not {given}."
-    return Problem(
+    return ShapeProblem(
         "invalid-value",
         path,
         False,
@@ -248,7 +248,7 @@ def unambiguous(kind: str, path: Path, text: str) -> str | None:
 
 def _one_of_hint(name: str, desired: inspect.Type, value: str) -> str | None:
     """A word in place of a mapping with exactly one field: the mapping that it seems to mean."""
-    if not isinstance(desired, inspect.StructType) or not issubclass(desired.cls, OneOf):
+    if not isinstance(desired, inspect.StructType) or not issubclass(desired.cls, OneOfShape):
         return None
     fields = {field.encode_name: bare(field.type) for field in desired.fields}
     words = [

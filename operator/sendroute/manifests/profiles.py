@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
-from sendroute.manifests.fields import Credentials, DomainRoute, ProfileFields, RouteShape
+from sendroute.manifests.fields import Credentials, DomainRouteShape, ProfileFields, RouteShape
 from sendroute.manifests.names import InvalidNameError, host
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model import profile as model
@@ -16,7 +16,7 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 USUAL_PORTS = (25, 465, 587, 2525, 2587)
 
 
-class Reporter(Struct, frozen=True):
+class FindingCollector(Struct, frozen=True):
     """Adds findings about one mapping of a document, and its account, to a list."""
 
     where: Where
@@ -52,7 +52,7 @@ class Reporter(Struct, frozen=True):
         return dotted((*self.where.path, field))
 
 
-def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
+def route_of(route: RouteShape | DomainRouteShape | UnsetType) -> Route | None:
     """Convert a route to its value in the model.
 
     Args:
@@ -67,12 +67,12 @@ def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
         return via(route.profile)
     if route.managed is not UNSET:
         return MANAGED
-    if isinstance(route, DomainRoute) and route.new_profile is not UNSET:
+    if isinstance(route, DomainRouteShape) and route.new_profile is not UNSET:
         return via(route.new_profile.name)
     return UNCONFIGURED
 
 
-def profile_of(fields: ProfileFields, reporter: Reporter) -> model.Profile | None:
+def profile_of(fields: ProfileFields, reporter: FindingCollector) -> model.Profile | None:
     """Return the profile with its preset filled in; None, with findings, if it has errors."""
     preset = None if fields.provider is UNSET else PROVIDERS[fields.provider]
     before = len(reporter.findings)
@@ -115,7 +115,7 @@ def profile_of(fields: ProfileFields, reporter: Reporter) -> model.Profile | Non
     )
 
 
-def _host(fields: ProfileFields, preset: Provider | None, reporter: Reporter) -> str | None:
+def _host(fields: ProfileFields, preset: Provider | None, reporter: FindingCollector) -> str | None:
     if fields.host is not UNSET:
         return host_name(fields.host, reporter, credentials=fields.credentials is not UNSET)
     if preset is not None and preset.host is not None:
@@ -125,7 +125,7 @@ def _host(fields: ProfileFields, preset: Provider | None, reporter: Reporter) ->
     return None
 
 
-def _port(fields: ProfileFields, preset: Provider | None, reporter: Reporter) -> int | None:
+def _port(fields: ProfileFields, preset: Provider | None, reporter: FindingCollector) -> int | None:
     port = fields.port
     if port is UNSET:
         desired = None if fields.encryption is UNSET else fields.encryption
@@ -150,7 +150,7 @@ def _port(fields: ProfileFields, preset: Provider | None, reporter: Reporter) ->
 
 
 def _encryption(
-    fields: ProfileFields, preset: Provider | None, reporter: Reporter
+    fields: ProfileFields, preset: Provider | None, reporter: FindingCollector
 ) -> Encryption | None:
     if fields.encryption is not UNSET:
         return fields.encryption
@@ -163,7 +163,7 @@ def _encryption(
     return None
 
 
-def _missing(field: str, hint: str, reporter: Reporter) -> None:
+def _missing(field: str, hint: str, reporter: FindingCollector) -> None:
     message = f"{reporter.name(field)} is missing, and no preset supplies it."
     reporter.report("missing-field", "", message, hint)
 
@@ -179,7 +179,7 @@ def _number(value: int | UnsetType) -> int | None:
 # --- the rules for every host that receives our mail, a profile's or the platform's ------------
 
 
-def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None:
+def host_name(text: str, reporter: FindingCollector, *, credentials: bool) -> str | None:
     """Return the host as it is compared; None, with a finding, if it is invalid."""
     try:
         parsed = host(text)
@@ -200,7 +200,9 @@ def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None
     return parsed.name
 
 
-def check_fit(port: int, encryption: Encryption, provider: str | None, reporter: Reporter) -> None:
+def check_fit(
+    port: int, encryption: Encryption, provider: str | None, reporter: FindingCollector
+) -> None:
     """Report a port and an encryption that do not belong together, as far as the provider or the
     standards say so."""
     known = PROVIDERS.get(provider) if provider is not None else None
@@ -234,7 +236,10 @@ def _other_port(known: Provider | None, encryption: Encryption) -> str:
 
 
 def check_auth(
-    credentials: Credentials | UnsetType, encryption: Encryption, allowed: bool, reporter: Reporter
+    credentials: Credentials | UnsetType,
+    encryption: Encryption,
+    allowed: bool,
+    reporter: FindingCollector,
 ) -> None:
     """Report credentials without encryption: an error, or a warning if they are allowed."""
     if credentials is UNSET or encryption is not Encryption.NONE:

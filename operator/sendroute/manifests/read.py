@@ -7,10 +7,10 @@ the fast reader; read a file with the exact reader only if the fast one cannot r
 from collections.abc import Generator, Iterator
 from typing import Protocol
 
-from sendroute.manifests.content import Content, FileResult, read_file
+from sendroute.manifests.content import FileContent, FileResult, read_file
 from sendroute.manifests.plain_secrets import finding_of
 from sendroute.manifests.shapes import Document
-from sendroute.manifests.sources import STDIN, Entry, ManifestSource
+from sendroute.manifests.sources import STDIN, ManifestSource, SourceEntry
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
@@ -20,14 +20,14 @@ from sendroute.model.finding import Finding, Where
 _BYTES_BEFORE_WORKERS = 256 * 1024
 
 
-class Cache(Protocol):
+class ContentCache(Protocol):
     """The content that earlier runs read; see :mod:`sendroute.manifests.cache`."""
 
-    def known(self, entries: list[Entry]) -> list[Content | None]:
+    def known(self, entries: list[SourceEntry]) -> list[FileContent | None]:
         """Return the content of each entry, None for an entry that the cache does not hold."""
         ...
 
-    def learn(self, number: int, content: Content) -> None:
+    def learn(self, number: int, content: FileContent) -> None:
         """Remember the content of the entry with this number, a file without any problem."""
         ...
 
@@ -36,7 +36,7 @@ class Cache(Protocol):
         ...
 
 
-class Reading:
+class TreeReading:
     """One reading of a tree. Iterate :meth:`contents` to its end; the attributes are final then.
 
     Attributes:
@@ -78,7 +78,9 @@ class Reading:
             for ordinal, document in content.documents:
                 yield document, entry.where(ordinal)
 
-    def contents(self, cache: Cache | None = None) -> Generator[tuple[Entry, Content], None, None]:
+    def contents(
+        self, cache: ContentCache | None = None
+    ) -> Generator[tuple[SourceEntry, FileContent], None, None]:
         """Yield each file with its content, as far as it has no errors.
 
         Args:
@@ -87,8 +89,8 @@ class Reading:
         return self._contents(cache, as_documents=False)
 
     def _contents(
-        self, cache: Cache | None, *, as_documents: bool
-    ) -> Generator[tuple[Entry, Content], None, None]:
+        self, cache: ContentCache | None, *, as_documents: bool
+    ) -> Generator[tuple[SourceEntry, FileContent], None, None]:
         entries, findings = self._source.entries()
         self._add_unreadable(findings)
         self.files = len(entries)
@@ -116,7 +118,7 @@ class Reading:
         if cache:
             cache.save()
 
-    def _read(self, entries: list[Entry], *, as_documents: bool) -> Iterator[FileResult]:
+    def _read(self, entries: list[SourceEntry], *, as_documents: bool) -> Iterator[FileResult]:
         """Read the entries in order, with several processes if there is enough work."""
         size = 0
         for number, data in enumerate(self._source.load(entries), start=1):

@@ -5,14 +5,14 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from sendroute.files.links import MAX_LINKS, Refusal
-from sendroute.git.failures import UNREADABLE, Cause, GitFailedError
+from sendroute.files.links import MAX_LINKS, LinkRefusal
+from sendroute.git.failures import UNREADABLE, FailureCause, GitFailedError
 from sendroute.git.repository import open_repository
 from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
 from sendroute.manifests.sources import (
     MAX_BYTES,
     STDIN,
-    Entry,
+    SourceEntry,
     display,
     too_large,
     unreadable,
@@ -27,13 +27,13 @@ _NOT_KNOWN = "What the revision declares there is not compared: the removal of a
  that is declared there is an error, and not a warning."
 
 
-class Revision:
+class RevisionSource:
     """The manifests under ``paths`` at a git revision; no working tree is touched.
 
     Args:
         revision: a commit, branch or tag (gitrevisions(7)).
-        paths: as for :class:`~sendroute.manifests.sources.Files`. Paths that the revision does not
-            have are skipped: a new file is in no older revision.
+        paths: as for :class:`~sendroute.manifests.sources.FileSource`. Paths that the revision does
+            not have are skipped: a new file is in no older revision.
 
     Raises:
         ProblemError: there is no repository, or it has no such revision, or git refuses to read it
@@ -56,9 +56,9 @@ class Revision:
             )
         except GitFailedError as error:
             raise _unreadable_revision(revision, error.cause) from error
-        self._shown: dict[str, Entry] = {}
+        self._shown: dict[str, SourceEntry] = {}
 
-    def entries(self) -> tuple[list[Entry], list[Finding]]:
+    def entries(self) -> tuple[list[SourceEntry], list[Finding]]:
         try:
             listed = list_tree(self._commit, self._repository)
         except GitFailedError as error:
@@ -66,7 +66,7 @@ class Revision:
         listing = _Listing(listed, self._blob)
         relative = [self._relative_path(given) for given in self._paths]
         listing.find([path for path in relative if path is not None])
-        entries: list[Entry] = []
+        entries: list[SourceEntry] = []
         findings = [
             unreadable(self._name(path), reason, kind=kind, hint=_NOT_KNOWN)
             for path, (kind, reason) in sorted(listing.unknown.items())
@@ -75,14 +75,14 @@ class Revision:
             if size > MAX_BYTES:
                 findings.append(too_large(self._name(path)))
             else:
-                entries.append(Entry(self._name(path), path, blob=blob))
+                entries.append(SourceEntry(self._name(path), path, blob=blob))
         self._shown = {entry.name: entry for entry in entries}
         return entries, findings
 
     def _name(self, path: str) -> str:
         return display(f"{self._revision}:{path}")
 
-    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+    def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
         entries = list(entries)
         blobs = read_blobs([entry.blob or "" for entry in entries], self._repository)
         for entry, data in zip(entries, blobs, strict=True):
@@ -211,7 +211,7 @@ class _Listing:
 
 
 _NO_TARGET = ("symbolic link", "it has no target in the revision")
-_ABOVE = ("symbolic link", f"{Refusal.ABOVE}, and is not followed")
+_ABOVE = ("symbolic link", f"{LinkRefusal.ABOVE}, and is not followed")
 _IS_SUBMODULE = ("directory", "it is a submodule, and its repository is not read")
 
 
@@ -225,7 +225,7 @@ def _is_visible(path: str, prefix: str) -> bool:
     return path.startswith(prefix) and not is_hidden(path[len(prefix) :])
 
 
-def _missing_file(entry: Entry) -> Finding:
+def _missing_file(entry: SourceEntry) -> Finding:
     return unreadable(entry.name, "the git repository does not have its content")
 
 
@@ -236,7 +236,7 @@ def _existing_parent(path: str) -> str:
     return path
 
 
-def _unreadable_revision(revision: str, cause: Cause | None) -> ProblemError:
+def _unreadable_revision(revision: str, cause: FailureCause | None) -> ProblemError:
     sentence, hint, _ = cause or UNREADABLE
     message = f"Cannot read the git revision {display(revision)[:80]}: {sentence}."
     return ProblemError(finding("invalid-value", message, hint=hint))

@@ -20,7 +20,7 @@ from sendroute.manifests.fields import (
     Count,
     Credentials,
     DisplayName,
-    DomainRoute,
+    DomainRouteShape,
     FilePath,
     HostName,
     Label,
@@ -386,7 +386,7 @@ class DomainSpec(Shape, frozen=True, kw_only=True):
         ),
     ]
     route: Annotated[
-        DomainRoute | UnsetType,
+        DomainRouteShape | UnsetType,
         says_route(
             "Where the domain's mail is sent. Without it, a new domain gets the account's "
             "default route, and an existing domain keeps its route.",

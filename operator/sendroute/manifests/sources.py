@@ -11,8 +11,8 @@ from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
-from sendroute.files.links import Refusal, Region, TreeLinks, is_part
-from sendroute.git.missing import Missing, MissingPath, missing_from
+from sendroute.files.links import LinkRefusal, Region, TreeLinks, is_part
+from sendroute.git.missing import MissingPath, MissingReason, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.manifest_name import ENDINGS
@@ -25,7 +25,7 @@ STDIN = "-"
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-class Entry(NamedTuple):
+class SourceEntry(NamedTuple):
     """A file to read: the name that is shown, and the path that opens it. ``identity`` is
     ``(device, inode)`` if it is known, ``blob`` the object id in git. ``outside``: a link that
     leads out of the tree was followed to reach it."""
@@ -45,7 +45,7 @@ class ManifestSource(Protocol):
     """A source of manifests. It is listed once and loaded in that order; some files are loaded
     again to find the lines of findings."""
 
-    def entries(self) -> tuple[list[Entry], list[Finding]]:
+    def entries(self) -> tuple[list[SourceEntry], list[Finding]]:
         """List the files.
 
         Returns:
@@ -54,7 +54,7 @@ class ManifestSource(Protocol):
         """
         ...
 
-    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+    def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
         """Load files.
 
         Args:
@@ -77,7 +77,7 @@ class ManifestSource(Protocol):
         ...
 
 
-class Files:
+class FileSource:
     """Files and directories of the file system, and standard input.
 
     The order of ``paths`` does not matter for what is read. Directories are read recursively, and
@@ -100,7 +100,7 @@ class Files:
         self._odd: dict[str, str] = {}
         self._directories: frozenset[tuple[int, int]] = frozenset()
 
-    def entries(self) -> tuple[list[Entry], list[Finding]]:
+    def entries(self) -> tuple[list[SourceEntry], list[Finding]]:
         walk = _Walk(_identities(self._submodules), TreeLinks(self._paths))
         for path in self._paths:
             walk.given(path)
@@ -109,14 +109,14 @@ class Files:
         self._directories = frozenset(walk.directories)
         return _without_repeats(walk.entries), walk.findings
 
-    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+    def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
         for entry in entries:
             yield self._read_stdin() if entry.path == STDIN else _load(entry)
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         for name in names:
             path = self._odd.get(name, name)
-            data = self._typed if path == STDIN else _load(Entry(name, path))
+            data = self._typed if path == STDIN else _load(SourceEntry(name, path))
             if isinstance(data, bytes):
                 yield name, data
 
@@ -181,8 +181,8 @@ class _Walk:
     def __init__(self, submodules: frozenset[tuple[int, int]], links: TreeLinks) -> None:
         self._submodules = submodules
         self._links = links
-        self.entries: list[Entry] = []
-        self._linked: dict[str, list[Entry]] = {}  # what is outside of the tree, by its link
+        self.entries: list[SourceEntry] = []
+        self._linked: dict[str, list[SourceEntry]] = {}  # what is outside of the tree, by its link
         self._refused: set[str] = set()
         self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
@@ -191,7 +191,7 @@ class _Walk:
     def given(self, path: str) -> None:
         """Add a path of the user: a file may have any suffix."""
         if path == STDIN:
-            self.entries.append(Entry(STDIN, STDIN))
+            self.entries.append(SourceEntry(STDIN, STDIN))
             return
         try:
             status = os.stat(path)  # faster than pathlib
@@ -245,7 +245,7 @@ class _Walk:
                         if region is not None and not self._has_room(child.stat().st_size, region):
                             break
                         shown = child_path if child_path.isprintable() else self._shown(child_path)
-                        add(Entry(shown, child_path, (device, child.inode()), None, outside))
+                        add(SourceEntry(shown, child_path, (device, child.inode()), None, outside))
                     elif child.is_symlink():
                         inner += self._follow(child_path, has_suffix, region, is_link=True)
                     elif has_suffix or child.is_dir(follow_symlinks=False):
@@ -265,7 +265,7 @@ class _Walk:
         except OSError as error:
             self.findings.append(_unfollowed(path, error))
             return []
-        if isinstance(target, Refusal):
+        if isinstance(target, LinkRefusal):
             self._refuse(path, target)
         elif stat.S_ISDIR(status.st_mode):
             if target is None and region is not None:
@@ -279,7 +279,7 @@ class _Walk:
                 self._file(path, status, entries, outside=inside_out is not None)
         return []
 
-    def _entries(self, region: Region | None) -> list[Entry]:
+    def _entries(self, region: Region | None) -> list[SourceEntry]:
         return self.entries if region is None else self._linked.setdefault(region.link, [])
 
     def _bounded(
@@ -299,17 +299,17 @@ class _Walk:
             self._refuse(region.link, refusal)
         return refusal is None
 
-    def _refuse(self, link: str, refusal: Refusal) -> None:
+    def _refuse(self, link: str, refusal: LinkRefusal) -> None:
         self._refused.add(link)
         self._linked.pop(link, None)
         self.findings.append(_refused_link(link, refusal))
 
     def _file(
-        self, path: str, status: os.stat_result, entries: list[Entry], *, outside: bool
+        self, path: str, status: os.stat_result, entries: list[SourceEntry], *, outside: bool
     ) -> None:
         if stat.S_ISREG(status.st_mode):
             identity = (status.st_dev, status.st_ino)
-            entries.append(Entry(self._shown(path), path, identity, None, outside))
+            entries.append(SourceEntry(self._shown(path), path, identity, None, outside))
         else:
             self._special(path)
 
@@ -340,37 +340,38 @@ def _unfollowed(path: str, error: OSError) -> Finding:
     return unreadable(display(path), reason, kind="symbolic link")
 
 
-def _refused_link(path: str, refusal: Refusal) -> Finding:
+def _refused_link(path: str, refusal: LinkRefusal) -> Finding:
     hint = {
-        Refusal.ABOVE: "Let the link lead to a directory that holds only manifests, or remove it.",
-        Refusal.SYSTEM: "Let the link lead to a file or directory of manifests, or remove it.",
-        Refusal.MANY: "Let links lead to directories that hold only manifests, or give what they"
-        " lead to as a path of its own.",
-        Refusal.LARGE: "Let links lead to directories that hold only manifests, or give what they"
-        " lead to as a path of its own.",
+        LinkRefusal.ABOVE: "Let the link lead to a directory that holds only manifests, or remove"
+        " it.",
+        LinkRefusal.SYSTEM: "Let the link lead to a file or directory of manifests, or remove it.",
+        LinkRefusal.MANY: "Let links lead to directories that hold only manifests, or give what"
+        " they lead to as a path of its own.",
+        LinkRefusal.LARGE: "Let links lead to directories that hold only manifests, or give what"
+        " they lead to as a path of its own.",
     }[refusal]
     reason = f"{refusal}, and is not followed"
     return unreadable(display(path), reason, kind="symbolic link", hint=f"{hint} {_UNKNOWN}")
 
 
-_MISSING: dict[Missing, tuple[str, str, Remedy | None]] = {
-    Missing.SUBMODULE: (
+_MISSING: dict[MissingReason, tuple[str, str, Remedy | None]] = {
+    MissingReason.SUBMODULE: (
         "it is a submodule that is not checked out",
         "Until then nothing is removed. Check it out.",
         CheckOutSubmodules(),
     ),
-    Missing.SPARSE: (
+    MissingReason.SPARSE: (
         "it is left out by a sparse checkout",
         "Add it to the checkout: git sparse-checkout add. Until then nothing is removed.",
         None,
     ),
-    Missing.LINK: (
+    MissingReason.LINK: (
         "it is a symbolic link that git checked out as a file",
         "Check it out where there are symbolic links, with core.symlinks=true. Until then nothing"
         " is removed.",
         None,
     ),
-    Missing.UNKNOWN: (
+    MissingReason.UNKNOWN: (
         "git's index cannot be read, so parts of the checkout may be missing",
         "Check the repository: git status. Until then nothing is removed.",
         None,
@@ -386,7 +387,7 @@ def _missing_part(directory: str, missing: MissingPath) -> Finding:
     return finding("unreadable", message, hint=hint, remedy=remedy, where=Where(path, 0))
 
 
-def _without_repeats(entries: list[Entry]) -> list[Entry]:
+def _without_repeats(entries: list[SourceEntry]) -> list[SourceEntry]:
     """Sort by the shown names, and keep the first of several names of one file."""
     entries = sorted(entries, key=itemgetter(0))
     if len({entry.identity for entry in entries}) == len(entries):
@@ -402,7 +403,7 @@ def _without_repeats(entries: list[Entry]) -> list[Entry]:
     return distinct
 
 
-def _load(entry: Entry) -> bytes | Finding:
+def _load(entry: SourceEntry) -> bytes | Finding:
     try:
         opened = os.open(entry.path, _FLAGS)
     except (OSError, ValueError) as error:

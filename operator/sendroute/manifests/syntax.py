@@ -16,7 +16,7 @@ from sendroute.model.merge_mark import conflict_in, merge_mark
 LineColumn = tuple[int, int]
 
 
-class Fault(NamedTuple):
+class SyntaxFault(NamedTuple):
     """An error of the text itself. ``path`` leads to it; ``position`` is its line and column."""
 
     code: str
@@ -34,7 +34,7 @@ _SHORTER_BY = len(r"\ud83d\ude00") - len(r"\U0001f600")
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class Text:
+class YamlText:
     """A text, or a piece of a file that begins on ``first_line``, with the positions of its
     marks."""
 
@@ -87,7 +87,7 @@ class Text:
         return before.count("\n") + self.first_line, offset - (before.rfind("\n") + 1) + 1
 
 
-def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
+def syntax_fault(source: YamlText, error: yaml.YAMLError) -> SyntaxFault:
     """Return libyaml's error as a sentence, with its position."""
     if isinstance(error, ReaderError):
         return _unprintable(source)
@@ -109,7 +109,7 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
     elif context:
         message += f", {context}"
     hint = _hint(f"{problem}, {context}", source, position)
-    return Fault("yaml-syntax", (), position, f"{message}.", hint)
+    return SyntaxFault("yaml-syntax", (), position, f"{message}.", hint)
 
 
 # A newer libyaml stops at a nesting limit of its own, with an error like that of its grammar. It
@@ -117,9 +117,9 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
 _OWN_LIMIT = re.compile("maximum nesting depth")
 
 
-def too_deep(position: LineColumn) -> Fault:
+def too_deep(position: LineColumn) -> SyntaxFault:
     """The fault for nesting beyond a limit, ours or that of a parser."""
-    return Fault(
+    return SyntaxFault(
         "yaml-unsupported",
         (),
         position,
@@ -133,7 +133,7 @@ def too_deep(position: LineColumn) -> Fault:
 _BEGAN_BEFORE = re.compile(r"could not find expected ':'|unexpected (?:end of|document)")
 
 
-def misread(source: Text) -> Fault | None:
+def misread(source: YamlText) -> SyntaxFault | None:
     """The fault for what a parser may take for content: the marks of a merge, and the byte-order
     mark of a file that was joined to another; None if there is none. In YAML such a line may be a
     plain text of its own, and the document behind it seem to be another program's."""
@@ -144,8 +144,8 @@ def misread(source: Text) -> Fault | None:
     return None if inner < 0 else _mark_at(source.position_of(inner + 1))
 
 
-def _mark_at(position: LineColumn) -> Fault:
-    return Fault(
+def _mark_at(position: LineColumn) -> SyntaxFault:
+    return SyntaxFault(
         "yaml-syntax",
         (),
         position,
@@ -154,16 +154,16 @@ def _mark_at(position: LineColumn) -> Fault:
     )
 
 
-def _conflict_at(position: LineColumn) -> Fault:
+def _conflict_at(position: LineColumn) -> SyntaxFault:
     hint = "Resolve the conflict, and remove its markers."
-    return Fault("yaml-syntax", (), position, conflict_in("The file"), hint)
+    return SyntaxFault("yaml-syntax", (), position, conflict_in("The file"), hint)
 
 
-def _unprintable(source: Text) -> Fault:
+def _unprintable(source: YamlText) -> SyntaxFault:
     match = _UNPRINTABLE.search(source.written)
     offset = match.start() if match else 0
     code = f"U+{ord(match[0]):04X}" if match else "a character"
-    return Fault(
+    return SyntaxFault(
         "yaml-syntax",
         (),
         source.position_of(offset),
@@ -197,7 +197,7 @@ _HINTS = (
 _INDENTED = re.compile(r" *(?:- +)*")
 
 
-def _hint(problem: str, source: Text, position: LineColumn) -> str:
+def _hint(problem: str, source: YamlText, position: LineColumn) -> str:
     """The next step for a problem of libyaml, which names what it missed and not what is wrong."""
     line, column = source.line(position), position[1]
     if "mapping values are not allowed" in problem:
@@ -226,7 +226,7 @@ _COLON = "colon and a space"
 _LINES_ABOVE = 50  # are searched for the last one that is not empty
 
 
-def _key_hint(source: Text, position: LineColumn) -> str:
+def _key_hint(source: YamlText, position: LineColumn) -> str:
     """The hint for a key where none can be: within a value, below a line that is no key, or too
     far to the right."""
     number, column = position
@@ -267,26 +267,26 @@ _BOUNDARY = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _UNSPLITTABLE = re.compile(r"^(?:%|\.\.\.)", re.MULTILINE)
 
 
-class Piece(NamedTuple):
+class TextPiece(NamedTuple):
     """A part of a text that can be read separately, and the line it begins on."""
 
     text: str
     first_line: int
 
 
-def pieces(text: str) -> Iterator[Piece]:
+def pieces(text: str) -> Iterator[TextPiece]:
     """Yield a text cut at its document markers, or whole if it cannot be cut."""
     if _UNSPLITTABLE.search(text):
-        yield Piece(text, 1)
+        yield TextPiece(text, 1)
         return
     start, line = 0, 1
     for boundary in _BOUNDARY.finditer(text):
         if boundary.start() > start:
             part = text[start : boundary.start()]
-            yield Piece(part, line)
+            yield TextPiece(part, line)
             line += _lines(part)
             start = boundary.start()
-    yield Piece(text[start:], line)
+    yield TextPiece(text[start:], line)
 
 
 # A mapping in block style with a kind, and not a List.
@@ -296,7 +296,7 @@ _KIND = re.compile(r"^kind:[ \t]", re.MULTILINE)
 _MAYBE_MORE = re.compile(r"List|^(?:%|\.\.\.)|\n---|[\r\x85\u2028\u2029]", re.MULTILINE)
 
 
-def is_one_document(piece: Piece) -> bool:
+def is_one_document(piece: TextPiece) -> bool:
     """Whether a piece is exactly one document, seen without parsing it. It counts as one also if
     its syntax is wrong, so that those behind it have the same numbers whether it is parsed or
     not."""

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.headers import is_ours
-from sendroute.manifests.read import Cache, Reading
-from sendroute.manifests.sources import Files, ManifestSource
+from sendroute.manifests.read import ContentCache, TreeReading
+from sendroute.manifests.sources import FileSource, ManifestSource
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.change import Plan
 from sendroute.model.desired import Desired
@@ -47,7 +47,7 @@ class LoadedTree(NamedTuple):
 
     desired: Desired
     locate: Locator
-    files: Files
+    files: FileSource
     foreign: int
 
 
@@ -65,13 +65,13 @@ def read_tree(
         cached: use the cache for a git repository. For a single file it costs more than it saves.
         parallel: read with several processes if there are enough cores and files. Only for a
             process with one thread, which may fork.
-        submodules: as for :class:`~sendroute.manifests.sources.Files`.
+        submodules: as for :class:`~sendroute.manifests.sources.FileSource`.
 
     Returns:
         The desired state, and the files.
     """
-    files = Files(paths, submodules=submodules)
-    reading = Reading(files, workers=None if parallel else 1)
+    files = FileSource(paths, submodules=submodules)
+    reading = TreeReading(files, workers=None if parallel else 1)
     desired = compile_reading(reading, cache=_cache(paths) if cached else None)
     return LoadedTree(desired, Locator(files), files, reading.foreign)
 
@@ -89,9 +89,9 @@ def read_base(revision: str, paths: Sequence[str]) -> Desired:
     Raises:
         ProblemError: there is no repository, or it has no such revision.
     """
-    from sendroute.manifests.revision import Revision
+    from sendroute.manifests.revision import RevisionSource
 
-    return compile_reading(Reading(Revision(revision, paths)))
+    return compile_reading(TreeReading(RevisionSource(revision, paths)))
 
 
 def locations_of(plan: Plan) -> Iterator[Where | None]:
@@ -110,7 +110,7 @@ def _finding_locations(findings: Iterable[Finding]) -> Iterator[Where | None]:
         yield from (location for location in finding.related if isinstance(location, Where))
 
 
-def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
+def raw_documents(files: FileSource) -> Iterator[tuple[Where, dict[str, Any]]]:
     """Yield every document of ours, with or without errors. A document that cannot be parsed, or a
     file that cannot be read, is left out, because reading the tree reports it.
 
@@ -131,7 +131,7 @@ def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
                 yield by_name[name].where(ordinal), draft.node.value
 
 
-def _cache(paths: Sequence[str]) -> Cache:
+def _cache(paths: Sequence[str]) -> ContentCache:
     from sendroute.manifests.cache import GitCache
 
     return GitCache(paths)

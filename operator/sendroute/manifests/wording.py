@@ -8,7 +8,7 @@ from msgspec import Struct
 from sendroute.model.finding import Path
 
 
-class Problem(Struct, frozen=True):
+class ShapeProblem(Struct, frozen=True):
     """``path`` leads to the value, or to the key itself if ``of_key`` is true."""
 
     code: str

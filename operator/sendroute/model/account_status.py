@@ -45,7 +45,7 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     more_domains: int = 0
 
 
-class Step(Struct, frozen=True, omit_defaults=True):
+class PlanStep(Struct, frozen=True, omit_defaults=True):
     """One change of a held-back plan, in the form in which it is shown before an approval. ``does``
     is what it changes, ``managed → profile ses``; empty in a status of an earlier version."""
 
@@ -70,7 +70,7 @@ class StatusReport(Struct, frozen=True, omit_defaults=True):
     findings: tuple[ReportedFinding, ...] = ()
     more: int = 0
     summary: dict[str, int] = {}
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
     counts: DomainCounts = DomainCounts()
     whole: WholeChange | None = None
 

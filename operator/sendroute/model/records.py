@@ -184,8 +184,8 @@ class RelayUpdate(NamedTuple):
 
 class Status(Struct, frozen=True):
     """``shadowed`` counts domains whose declared route an apply-all shadows with another,
-    ``open_accounts`` accounts with domains that name no logins: any client that a relay accepts may
-    send as these domains."""
+    ``accounts_without_logins`` accounts with domains that name no logins: any client that a relay
+    accepts may send as these domains."""
 
     lineage: str
     revision: int
@@ -195,7 +195,7 @@ class Status(Struct, frozen=True):
     profiles: int
     domains: int
     shadowed: int
-    open_accounts: int
+    accounts_without_logins: int
     relays: tuple[RelayRow, ...]
 
 

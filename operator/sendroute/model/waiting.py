@@ -48,14 +48,14 @@ def shared_by_all(message: str) -> str:
     return message.partition(_PLURAL)[2]
 
 
-class Waiting(NamedTuple):
+class WaitingDomains(NamedTuple):
     """Domains that wait for the same thing. ``message`` is the sentence about all of them."""
 
     domains: list[str]
     message: str
 
 
-def waiting_together(messages: Iterable[str]) -> dict[str, Waiting]:
+def waiting_together(messages: Iterable[str]) -> dict[str, WaitingDomains]:
     """Group the sentences about domains by what they wait for.
 
     Args:
@@ -69,7 +69,7 @@ def waiting_together(messages: Iterable[str]) -> dict[str, Waiting]:
         if (shared := shared_wait(message)) is not None:
             domains.setdefault(shared, []).append(message.partition(_VERB)[0])
     return {
-        shared: Waiting(
+        shared: WaitingDomains(
             names,
             waits_for(names[0], shared)
             if len(names) == 1

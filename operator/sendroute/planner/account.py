@@ -11,10 +11,10 @@ from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.words import counted, first_of
 from sendroute.planner.apply_all import decide_apply_all
-from sendroute.planner.default import Default, decide_default
+from sendroute.planner.default import DefaultDecision, decide_default
 from sendroute.planner.domain_changes import count_after, plan_domains, still_used
 from sendroute.planner.inputs import AccountInput, RouteContext, satisfiable_routes
-from sendroute.planner.profiles import Profiles, decide_profiles, keep_in_use
+from sendroute.planner.profiles import ProfilesDecision, decide_profiles, keep_in_use
 from sendroute.planner.reassign import report_deletions
 from sendroute.planner.references import check_references
 
@@ -63,7 +63,9 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     )
 
 
-def _context(inputs: AccountInput, profiles: Profiles) -> tuple[Default, RouteContext]:
+def _context(
+    inputs: AccountInput, profiles: ProfilesDecision
+) -> tuple[DefaultDecision, RouteContext]:
     satisfiable = satisfiable_routes(inputs.plan, profiles.after)
     default = decide_default(inputs, satisfiable, profiles.unsaved)
     context = RouteContext(
@@ -72,7 +74,7 @@ def _context(inputs: AccountInput, profiles: Profiles) -> tuple[Default, RouteCo
     return default, context
 
 
-def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Finding]:
+def _skipped_profiles(inputs: AccountInput, profiles: ProfilesDecision) -> Iterator[Finding]:
     """Report profiles that are skipped because they refer to another profile that is not saved. A
     failed test has its own finding."""
     for change in profiles.changes:

@@ -9,7 +9,7 @@ from sendroute.model.route import Route
 from sendroute.planner.inputs import AccountInput
 
 
-class Default(Struct, frozen=True):
+class DefaultDecision(Struct, frozen=True):
     """``state`` is the account's state after the change. ``effective`` is the default of new
     domains; None while the declared default waits for a profile that was not saved."""
 
@@ -20,15 +20,15 @@ class Default(Struct, frozen=True):
 
 def decide_default(
     inputs: AccountInput, satisfiable: frozenset[Route], unsaved: frozenset[str]
-) -> Default:
+) -> DefaultDecision:
     declared = inputs.desired.default
     state = AccountState(inputs.desired.plan, declared, inputs.desired.logins)
     if declared is None:
-        return Default(state, inputs.plan.plan_default)
+        return DefaultDecision(state, inputs.plan.plan_default)
     if declared.profile in unsaved:
         return _keep_until_saved(inputs, declared)
     if declared in satisfiable:
-        return Default(state, declared)
+        return DefaultDecision(state, declared)
     fell_back = finding(
         "default-fell-back",
         f"The default of account {inputs.key.name}, {declared}, is not satisfiable; new domains"
@@ -40,10 +40,10 @@ def decide_default(
         where=inputs.desired.where.at("spec", "defaultRoute"),
         account=inputs.key,
     )
-    return Default(state, inputs.plan.plan_default, (fell_back,))
+    return DefaultDecision(state, inputs.plan.plan_default, (fell_back,))
 
 
-def _keep_until_saved(inputs: AccountInput, declared: Route) -> Default:
+def _keep_until_saved(inputs: AccountInput, declared: Route) -> DefaultDecision:
     """Keep the previous default, because the declared one depends on a profile that was not saved.
     A new domain that would start on the declared default also waits."""
     before = inputs.current.state.default if inputs.current.state is not None else None
@@ -60,4 +60,4 @@ def _keep_until_saved(inputs: AccountInput, declared: Route) -> Default:
             ),
         )
     state = AccountState(inputs.desired.plan, before, inputs.desired.logins)
-    return Default(state, None, findings)
+    return DefaultDecision(state, None, findings)

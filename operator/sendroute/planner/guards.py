@@ -89,7 +89,7 @@ class ChangeSize(Struct, frozen=True):
     held: WholeChange | None = None
 
 
-class Refusals(Struct, frozen=True):
+class GuardRefusals(Struct, frozen=True):
     """A refusal for each limit that an account's plan exceeds. ``whole`` is the whole change, if
     that exceeds a limit."""
 
@@ -119,7 +119,7 @@ def check_guards(
     domain_count: int,
     sizes: Collection[ChangeSize],
     guards: Guards,
-) -> Refusals:
+) -> GuardRefusals:
     """Check an account's plan against the limits.
 
     Args:
@@ -134,13 +134,13 @@ def check_guards(
     """
     tally = _tally(plan)
     counts = _unconfirmed(plan.key, tally, desired, guards)
-    check = _Check(plan.key, desired, ChangeSize(domain_count, counts), sizes, guards)
+    check = _GuardCheck(plan.key, desired, ChangeSize(domain_count, counts), sizes, guards)
     refusals = []
     if tally.removes_account and counts.removed:
         refusals.append(check.account_removal(counts.removed))
     refusals += check.limit("too-many-removals")
     refusals += check.limit("too-many-changes")
-    return Refusals(tuple(refusals), check.exceeded())
+    return GuardRefusals(tuple(refusals), check.exceeded())
 
 
 def whole_sizes(
@@ -178,7 +178,7 @@ def total(counts: Iterable[DomainCounts]) -> DomainCounts:
     return DomainCounts(removed, rerouted)
 
 
-class _Check(Struct, frozen=True):
+class _GuardCheck(Struct, frozen=True):
     """One account: ``account`` is what the change would do to its domains."""
 
     key: AccountKey
@@ -283,7 +283,7 @@ def _percent(change: ChangeSize, removing: bool) -> int:
     return min(100, -(-_count(change, removing) * 100 // change.domain_count))
 
 
-class _Tally(NamedTuple):
+class _PlanCounts(NamedTuple):
     """What a plan does to the domains of its account. A domain that moves is not removed."""
 
     removed: int
@@ -291,7 +291,7 @@ class _Tally(NamedTuple):
     removes_account: bool
 
 
-def _tally(plan: AccountPlan) -> _Tally:
+def _tally(plan: AccountPlan) -> _PlanCounts:
     removed = rerouted = 0
     removes_account = False
     for change in plan.changes:  # one pass: a first plan has a change for each domain
@@ -301,11 +301,11 @@ def _tally(plan: AccountPlan) -> _Tally:
             removed += isinstance(change, DomainChange) and change.reason != "moved"
         elif action is Action.REASSIGN or action is Action.REROUTE:
             rerouted += isinstance(change, DomainChange) and _is_reroute(change)
-    return _Tally(removed, rerouted, removes_account)
+    return _PlanCounts(removed, rerouted, removes_account)
 
 
 def _unconfirmed(
-    key: AccountKey, tally: _Tally, desired: DesiredAccount | None, guards: Guards
+    key: AccountKey, tally: _PlanCounts, desired: DesiredAccount | None, guards: Guards
 ) -> DomainCounts:
     """The counts without a removal of the account that the manifests or the user confirm."""
     confirmed = desired.remove if desired is not None else None

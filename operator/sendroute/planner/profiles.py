@@ -12,7 +12,7 @@ from sendroute.model.profile import Profile
 from sendroute.planner.inputs import AccountInput
 
 
-class Profiles(Struct, frozen=True):
+class ProfilesDecision(Struct, frozen=True):
     """``after`` are the profiles that exist after the change, ``unsaved`` the new or changed ones
     that are not saved."""
 
@@ -56,7 +56,7 @@ def _is_tried(inputs: AccountInput, name: str, desired: Profile) -> bool:
     return name in inputs.rotated or needs_test(inputs.current.profiles.get(name), desired)
 
 
-def decide_profiles(inputs: AccountInput) -> Profiles:
+def decide_profiles(inputs: AccountInput) -> ProfilesDecision:
     current = inputs.current.profiles
     unsaved = _unsaved_profiles(inputs)
     after: dict[str, Profile] = {}
@@ -75,7 +75,7 @@ def decide_profiles(inputs: AccountInput) -> Profiles:
         name: current[name] for name in sorted(current) if name not in inputs.desired.profiles
     }
     changes += [_removed(inputs, name, profile) for name, profile in removed.items()]
-    return Profiles(tuple(changes), after, removed, unsaved)
+    return ProfilesDecision(tuple(changes), after, removed, unsaved)
 
 
 def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
@@ -106,10 +106,10 @@ def _same_reassignment(before: Profile | None, after: Profile) -> bool:
     return before is not None and before.reassign_to == after.reassign_to
 
 
-def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
+def keep_in_use(profiles: ProfilesDecision, used: Mapping[str, str]) -> ProfilesDecision:
     """Keep the removed profiles that a domain still uses, because the domain's edit is skipped.
     ``used`` maps the name of such a profile to one of its domains."""
-    return Profiles(
+    return ProfilesDecision(
         tuple(
             _kept_in_use(change, used[change.name])
             if change.action is Action.DELETE and change.name in used

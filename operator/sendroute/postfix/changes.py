@@ -12,7 +12,7 @@ from sendroute.model.remedy import ConfigurePostfix
 from sendroute.postfix.files import read_installed, write_installed
 from sendroute.postfix.installed import Postfix
 from sendroute.postfix.parameters import Match, Parameter, main_parameters, own_values
-from sendroute.postfix.services import Service, services
+from sendroute.postfix.services import MasterService, services
 
 _OF_SMTPD = (
     "smtpd_sender_restrictions",
@@ -26,10 +26,10 @@ _MAILBOXES = "virtual_mailbox_domains"
 reported. Unless set, they are what virtual_mailbox_maps holds (postconf(5))."""
 
 
-class Change(NamedTuple):
+class SettingChange(NamedTuple):
     """One setting of a Postfix. ``name`` is postconf(1)'s: a parameter, ``service/type``,
     ``service/type/chroot``, or ``service/type/parameter``. ``before`` is None if it is not set
-    there yet. ``lacks`` are the items that a list lacks if it has some, and ``parts`` what differs
+    there yet. ``missing`` are the items that a list lacks if it has some, ``settings`` what differs
     in a service that is there. ``replaces`` is what a user decided, as a finding; None
     otherwise."""
 
@@ -37,15 +37,15 @@ class Change(NamedTuple):
     before: str | None
     after: str
     replaces: Finding | None = None
-    lacks: tuple[str, ...] = ()
-    parts: tuple["Part", ...] = ()
+    missing: tuple[str, ...] = ()
+    settings: tuple["ServiceSetting", ...] = ()
 
     def as_document(self) -> dict[str, str | None]:
         """The change as a part of ``postfix config -o json``."""
         return {"name": self.name, "before": self.before, "after": self.after}
 
 
-class Part(NamedTuple):
+class ServiceSetting(NamedTuple):
     """One setting of a service. None: it is not set."""
 
     name: str
@@ -57,7 +57,7 @@ class Differences(NamedTuple):
     """``changes`` are needed; ``overrides`` are settings of a user's service that defeat them, as
     refusals; ``others`` are findings about what stays as a user set it."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[SettingChange, ...]
     overrides: tuple[Finding, ...]
     others: tuple[Finding, ...]
 
@@ -107,28 +107,28 @@ class _Comparison(NamedTuple):
         changes = (*needed, *self._of_services(), *self._of_chroots())
         return Differences(changes, tuple(overrides), tuple(others))
 
-    def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> Change:
+    def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> SettingChange:
         name, after, taken = parameter.name, parameter.merged(now).value, None
         if now and parameter.match is not Match.CONTAINS and name not in self.replaced:
             replacement = parameter.after(now, (installed, *own_values(name, now)))
             after = replacement or after
             taken = None if replacement is not None else self._taken(name, now, after)
-        lacks = parameter.lacks(now or "")
+        missing = parameter.missing_items(now or "")
         is_partial = now is not None and (
-            parameter.match is Match.CONTAINS or 0 < len(lacks) < len(parameter.lacks(""))
+            parameter.match is Match.CONTAINS or 0 < len(missing) < len(parameter.missing_items(""))
         )
-        return Change(name, now, after, taken, tuple(lacks) if is_partial else ())
+        return SettingChange(name, now, after, taken, tuple(missing) if is_partial else ())
 
-    def _of_services(self) -> Iterator[Change]:
+    def _of_services(self) -> Iterator[SettingChange]:
         for service in services(self.directory, self.platform):
             key = service.key
             if key not in self.postfix.fields:
-                yield Change(key, None, service.line)
-            elif parts := tuple(self._parts(service)):
+                yield SettingChange(key, None, service.line)
+            elif settings := tuple(self._settings(service)):
                 before = " ".join(self.postfix.run("postconf", "-M", key).split())
-                yield Change(key, before, service.line, parts=parts)
+                yield SettingChange(key, before, service.line, settings=settings)
 
-    def _parts(self, service: Service) -> Iterator[Part]:
+    def _settings(self, service: MasterService) -> Iterator[ServiceSetting]:
         """What differs in a service that is there."""
         key = service.key
         before = {
@@ -143,13 +143,13 @@ class _Comparison(NamedTuple):
         }
         for name in {**after, **before}:
             if before.get(name) != after.get(name):
-                yield Part(f"{key}/{name}", before.get(name), after.get(name))
+                yield ServiceSetting(f"{key}/{name}", before.get(name), after.get(name))
 
-    def _of_chroots(self) -> Iterator[Change]:
+    def _of_chroots(self) -> Iterator[SettingChange]:
         for key in self.postfix.reading_in_chroot():
             name = f"{key}/chroot"
             why = None if name in self.replaced else self._chroot(name)
-            yield Change(name, self.postfix.fields[key]["chroot"], "n", why)
+            yield SettingChange(name, self.postfix.fields[key]["chroot"], "n", why)
 
     def _taken(self, name: str, now: str, after: str) -> Finding:
         return finding(
@@ -190,7 +190,7 @@ def refusals(differing: Differences) -> list[Finding]:
     return [*(change for change in replaced if change is not None), *differing.overrides]
 
 
-def make(postfix: Postfix, directory: str, changes: Collection[Change]) -> None:
+def make(postfix: Postfix, directory: str, changes: Collection[SettingChange]) -> None:
     """Make the changes, by postconf(1), and note what was set. Each file is replaced as a whole.
 
     Args:
@@ -253,14 +253,16 @@ def findings_of(differing: Differences, postfix: Postfix, directory: str) -> Ite
     yield from differing.others
 
 
-def _messages(change: Change) -> Iterator[str]:
+def _messages(change: SettingChange) -> Iterator[str]:
     if change.name.count("/") == 1 and change.before is None:
         yield f"Postfix has no service {change.name}."
-    elif change.lacks:
-        lacking = " and ".join(f"`{item}`" for item in change.lacks)
-        yield f"Postfix's {change.name} lacks {lacking}."
+    elif change.missing:
+        missing = " and ".join(f"`{item}`" for item in change.missing)
+        yield f"Postfix's {change.name} lacks {missing}."
     else:
-        for name, before, after in change.parts or [Part(change.name, change.before, change.after)]:
+        for name, before, after in change.settings or [
+            ServiceSetting(change.name, change.before, change.after)
+        ]:
             yield f"Postfix's {name} is {_set_to(before)}, but must be {_set_to(after)}."
 
 

@@ -37,7 +37,7 @@ _AT_ONCE = 20_000
 _LOCAL_PART = "sendroute-check"
 
 
-class Sender(NamedTuple):
+class SenderLookup(NamedTuple):
     """A sender as Postfix looks it up: ``key`` is the domain, or ``<>``."""
 
     key: str
@@ -162,7 +162,7 @@ def _tables(directory: str) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def compare(postfix: Postfix, directory: str, senders: Iterable[Sender]) -> Iterator[Finding]:
+def compare(postfix: Postfix, directory: str, senders: Iterable[SenderLookup]) -> Iterator[Finding]:
     """Look up every sender as Postfix does, and compare the answers with what ``explain`` says.
 
     Args:
@@ -208,7 +208,7 @@ def surplus(directory: str, known: Collection[str]) -> Iterator[Finding]:
 
 
 def _compared(
-    postfix: Postfix, directory: str, senders: list[Sender], access: Table, transport: Table
+    postfix: Postfix, directory: str, senders: list[SenderLookup], access: Table, transport: Table
 ) -> Iterator[Finding]:
     if not senders:
         return
@@ -230,7 +230,9 @@ def _compared(
         yield from _compared_clients(postfix, directory, senders)
 
 
-def _compared_clients(postfix: Postfix, directory: str, senders: list[Sender]) -> Iterator[Finding]:
+def _compared_clients(
+    postfix: Postfix, directory: str, senders: list[SenderLookup]
+) -> Iterator[Finding]:
     """A domain without its logins is open to every client."""
     clients = postfix.look_up([sender.address for sender in senders], SENDERS.map(directory))
     for sender in senders:

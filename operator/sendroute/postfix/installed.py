@@ -153,12 +153,12 @@ class Postfix:
             if name in chosen
         ]
 
-    def lacks(self) -> list[Finding]:
+    def missing_requirements(self) -> list[Finding]:
         """What this Postfix lacks: a finding for each package, and for its version."""
-        lacking: list[Finding] = []
+        findings: list[Finding] = []
         if self.version[:2] < OLDEST:
             version, oldest = (".".join(map(str, number)) for number in (self.version, OLDEST))
-            lacking.append(
+            findings.append(
                 finding(
                     "postfix-version",
                     f"Postfix {version} is older than {oldest}, the oldest that is supported.",
@@ -166,14 +166,14 @@ class Postfix:
                 )
             )
         if not self._opens_sqlite():
-            lacking.append(_package("postfix-sqlite", "it cannot read SQLite tables"))
+            findings.append(_package("postfix-sqlite", "it cannot read SQLite tables"))
         if "cyrus" not in self.run("postconf", "-A").split():
-            lacking.append(_package("libsasl2-modules", "its SMTP client cannot sign in"))
+            findings.append(_package("libsasl2-modules", "its SMTP client cannot sign in"))
         elif missing := _missing_plugins():
-            lacking.append(
+            findings.append(
                 _package("libsasl2-modules", f"the sign-in by {' and '.join(missing)} is missing")
             )
-        return lacking
+        return findings
 
     def _opens_sqlite(self) -> bool:
         """A package may list the type of table and leave its library to another one. The probe is a

@@ -53,7 +53,7 @@ class Parameter(NamedTuple):
             case _:
                 return words == needed
 
-    def lacks(self, value: str) -> list[str]:
+    def missing_items(self, value: str) -> list[str]:
         """The items of this setting that a value of Postfix does not have."""
         has = f" {' '.join(words_of(value))} "
         items = [" ".join(words_of(item)) for item in self.value.split(", ")]

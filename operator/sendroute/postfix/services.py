@@ -13,7 +13,7 @@ _NOT_OF_ENGINE = ("smtp_tls_policy_maps", "smtp_tls_connection_reuse")
 warns otherwise (tlsproxy(8))."""
 
 
-class Service(NamedTuple):
+class MasterService(NamedTuple):
     """A service of type ``unix``, without a chroot, because it reads the lookup tables."""
 
     name: str
@@ -63,7 +63,7 @@ def _override(parameter: Parameter) -> str:
     return f"-o {{ {parameter.name} ={value} }}"
 
 
-def services(directory: str, platform: Platform | None) -> tuple[Service, ...]:
+def services(directory: str, platform: Platform | None) -> tuple[MasterService, ...]:
     """The services that deliver mail on a route.
 
     Args:
@@ -78,7 +78,7 @@ def services(directory: str, platform: Platform | None) -> tuple[Service, ...]:
         "tlsproxy_service_name", _TLSPROXY, "The service below: postconf(5), tlsproxy(8)."
     )
     clients = (
-        Service(f"sendroute-{encryption}", "smtp", (*_encryption(encryption, common), proxy))
+        MasterService(f"sendroute-{encryption}", "smtp", (*_encryption(encryption, common), proxy))
         for encryption in Encryption
     )
     engine = (
@@ -94,7 +94,7 @@ def services(directory: str, platform: Platform | None) -> tuple[Service, ...]:
             and parameter.name not in _NOT_OF_ENGINE
         ),
     )
-    return (*clients, Service(_TLSPROXY, "tlsproxy", engine, max_processes="0"))
+    return (*clients, MasterService(_TLSPROXY, "tlsproxy", engine, max_processes="0"))
 
 
 def _encryption(encryption: Encryption, common: Iterable[Parameter]) -> Iterable[Parameter]:

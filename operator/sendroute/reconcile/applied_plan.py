@@ -25,7 +25,7 @@ class _Store(Struct):
     revision: int
 
 
-class _Account(Struct):
+class _ReportedAccount(Struct):
     namespace: str
     account: str
     stopped: bool
@@ -46,7 +46,7 @@ class PlanReport(Struct):
 
     store: _Store
     changes: list[_Change]
-    accounts: list[_Account]
+    accounts: list[_ReportedAccount]
 
 
 class _Key(NamedTuple):

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from sendroute.model.account_status import (
     AccountStatus,
+    PlanStep,
     ReportedFinding,
     StatusReason,
     StatusReport,
-    Step,
     reported,
 )
 from sendroute.model.change import AccountPlan, Action, Change, DomainCounts, WholeChange
@@ -25,7 +25,7 @@ from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.model.transition import step
-from sendroute.model.waiting import Waiting, shared_wait, waiting_together
+from sendroute.model.waiting import WaitingDomains, shared_wait, waiting_together
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import NOTHING_HELD, HeldChanges, total
 
@@ -275,7 +275,9 @@ def _report(
         max(0, len(listed) - _FINDINGS),
         dict(sorted(Counter(change.action.value for change in done).items())),
         tuple(
-            Step(change.kind.value, change.name, change.action.value, change.message, step(change))
+            PlanStep(
+                change.kind.value, change.name, change.action.value, change.message, step(change)
+            )
             for change in islice(done, _STEPS)
         ),
         counts,
@@ -295,7 +297,7 @@ def _once_per_wait(findings: Iterable[Finding]) -> list[Finding]:
     return listed
 
 
-def _reported(finding: Finding, waiting: Waiting | None) -> ReportedFinding:
+def _reported(finding: Finding, waiting: WaitingDomains | None) -> ReportedFinding:
     stored = reported(finding)
     if waiting is None or len(waiting.domains) == 1:
         return stored

@@ -8,7 +8,7 @@ from sendroute.model.credential import Credential
 from sendroute.model.secret import SecretBinding, SecretProblem, SecretRef
 
 
-class Secrets(Protocol):
+class SecretResolver(Protocol):
     """A secret is read once in a run, so that what was tested is what is saved."""
 
     @property

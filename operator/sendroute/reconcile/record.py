@@ -18,7 +18,7 @@ EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
 """Encrypted credentials by account and profile; those of the platform's relays under its key."""
 
 
-class Snapshot(Holdings, Protocol):
+class RecordSnapshot(Holdings, Protocol):
     """The store at one revision, independent of later commits. The cost of a read depends only on
     the requested accounts or domains."""
 
@@ -39,7 +39,7 @@ class Record(Protocol):
         """The whole state at one revision, and the encrypted credentials in use."""
         ...
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
+    def snapshot(self) -> AbstractContextManager[RecordSnapshot]:
         """A context with one revision of the store, from which some accounts can be read."""
         ...
 

@@ -485,7 +485,7 @@ def decode(content: bytes, path: str) -> SavedPlan:
     """
     content = without_mark(content)
     try:
-        version = msgspec.json.decode(content, type=_Version).format_version
+        version = msgspec.json.decode(content, type=_FormatVersion).format_version
         if version != FORMAT_VERSION:
             why = f"its format is {version[:20]!r}, not {FORMAT_VERSION}"
             raise unusable("unknown-version", path, why)
@@ -500,7 +500,7 @@ def decode(content: bytes, path: str) -> SavedPlan:
     return saved
 
 
-class _Version(Struct):
+class _FormatVersion(Struct):
     format_version: str
 
 

@@ -26,7 +26,7 @@ from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretBinding, SecretProblem, binding_of, secret_ref
 from sendroute.model.words import first_of
 from sendroute.planner.profiles import needs_test
-from sendroute.reconcile.protocols import CredentialCipher, Secrets
+from sendroute.reconcile.protocols import CredentialCipher, SecretResolver
 from sendroute.reconcile.record import EncryptedCredentials
 
 Failed = Mapping[Owner, Mapping[str, str]]
@@ -131,7 +131,9 @@ def endpoints(
                 yield CheckedEndpoint(key, name, profile.profile, before.get(name), where)
 
 
-def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretProblem | None:
+def look_up(
+    secrets: SecretResolver, endpoint: CheckedEndpoint
+) -> Credential | SecretProblem | None:
     """Look up the credential of an endpoint.
 
     Args:
@@ -150,7 +152,7 @@ def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretP
 
 
 def check_secrets(
-    secrets: Secrets,
+    secrets: SecretResolver,
     cipher: CredentialCipher | None,
     endpoints: Iterator[CheckedEndpoint],
     encrypted: EncryptedCredentials,
@@ -180,16 +182,16 @@ def check_secrets(
         ProblemError: there is no key to encrypt with (``key-missing``), or none of the stored
             credentials can be decrypted with the given keys (``credential-unreadable``).
     """
-    check = _Check(secrets, cipher, required or secrets.given, saves, shown, undecryptable)
+    check = _SecretChecker(secrets, cipher, required or secrets.given, saves, shown, undecryptable)
     return check.run(endpoints, encrypted)
 
 
-class _Check:
+class _SecretChecker:
     """One run of :func:`check_secrets`, with its results so far."""
 
     def __init__(
         self,
-        secrets: Secrets,
+        secrets: SecretResolver,
         cipher: CredentialCipher | None,
         required: bool,
         saves: bool,
@@ -401,7 +403,7 @@ class _Check:
         )
 
 
-def report_uncompared(count: int, secrets: Secrets) -> tuple[Finding, ...]:
+def report_uncompared(count: int, secrets: SecretResolver) -> tuple[Finding, ...]:
     """One finding for all secrets that were not compared: a store may hold thousands."""
     if not count:
         return ()

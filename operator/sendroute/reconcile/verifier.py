@@ -45,7 +45,7 @@ from sendroute.planner.guards import (
     Pending,
 )
 from sendroute.planner.plan import plan_accounts
-from sendroute.reconcile.protocols import CredentialCipher, Secrets, Tester
+from sendroute.reconcile.protocols import CredentialCipher, SecretResolver, Tester
 from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import (
     CheckedEndpoint,
@@ -136,7 +136,7 @@ class Verifier(Struct, frozen=True):
     cipher if there is none and the store holds credentials of a lost key.
     """
 
-    secrets: Secrets
+    secrets: SecretResolver
     cipher: CredentialCipher | None
     saves: bool = False
     shown: SavedInputs | None = None

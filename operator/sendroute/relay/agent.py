@@ -26,19 +26,19 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.records import Endpoint, RelayUpdate
 from sendroute.relay.directory import RelayDirectory
-from sendroute.relay.event_log import EventLog
-from sendroute.relay.metrics import Metrics
+from sendroute.relay.event_log import AgentLog
+from sendroute.relay.metrics import AgentMetrics
 from sendroute.relay.protocols import Decrypt, Keys, MailServer, RelayStore
 from sendroute.relay.queue import QueueReader, RetiredAliases
 from sendroute.relay.tables import (
     DamagedTablesError,
     ReassignedAliasError,
-    Revision,
-    Served,
+    ServedRevision,
     Tables,
+    TablesUpdate,
 )
 from sendroute.runtime.backoff import Random, backoff
-from sendroute.runtime.health import Health
+from sendroute.runtime.health import HealthReporter
 from sendroute.runtime.stop import Stop
 from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
@@ -75,8 +75,8 @@ class Agent:
         keys: Keys,
         options: AgentOptions,
         stop: Stop,
-        metrics: Metrics,
-        health: Health,
+        metrics: AgentMetrics,
+        health: HealthReporter,
         random: Random,
         on_serving: Callable[[], None],
         advise: Advise,
@@ -111,7 +111,7 @@ class Agent:
         self._used_keys: object = None
         self._head: Head | None = None
         self._counted: Head | None = None
-        self._event_log = EventLog(advise)
+        self._event_log = AgentLog(advise)
 
     def run(self) -> None:
         """Run until a signal sets the stop. A transaction that is being written is finished or
@@ -191,7 +191,7 @@ class Agent:
                 self._tables.close()
             self._tables = None
 
-    def _served(self) -> Served | None:
+    def _served(self) -> ServedRevision | None:
         if self._tables is None:
             return None
         with suppress(DamagedTablesError, apsw.Error):
@@ -251,7 +251,7 @@ class Agent:
         except ProblemError as problem:
             self._store_down(problem.findings)
 
-    def _update(self, store: RelayStore, served: Served | None) -> None:
+    def _update(self, store: RelayStore, served: ServedRevision | None) -> None:
         started = time.monotonic()
         if self._tables is None and self._directory.tables.exists():
             with suppress(DamagedTablesError):  # it was locked
@@ -276,7 +276,7 @@ class Agent:
             self._whole = False
         self._written(update.head, started, whole=update.is_whole)
 
-    def _build(self, revision: Revision) -> None:
+    def _build(self, revision: TablesUpdate) -> None:
         """Build the tables in a new file: the first time, or because the old one is damaged. It
         replaces the old one when it is complete, and then Postfix is reloaded, so that it opens the
         new one."""
@@ -456,7 +456,7 @@ class Agent:
             self._health.ready(f"{text}, the latest of the store.")
 
 
-def _revision(update: RelayUpdate, cipher: Decrypt | None) -> Revision:
+def _revision(update: RelayUpdate, cipher: Decrypt | None) -> TablesUpdate:
     retired: list[str] = []
 
     def nexthops() -> Iterator[NexthopRows]:
@@ -472,7 +472,9 @@ def _revision(update: RelayUpdate, cipher: Decrypt | None) -> Revision:
         for route in update.domains:
             yield from domain_rows(route, version)
 
-    return Revision(update.lineage, update.head, update.is_whole, nexthops(), retired, domains())
+    return TablesUpdate(
+        update.lineage, update.head, update.is_whole, nexthops(), retired, domains()
+    )
 
 
 def _nexthop(endpoint: Endpoint, cipher: Decrypt | None, *, signs_in: bool) -> NexthopRows:

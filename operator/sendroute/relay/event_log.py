@@ -10,7 +10,7 @@ from sendroute.runtime.transition_log import Advise, TransitionLog
 _SHOWN = 5
 
 
-class EventLog:
+class AgentLog:
     """The log of one agent. ``advise`` words what can be done about a problem."""
 
     def __init__(self, advise: Advise) -> None:

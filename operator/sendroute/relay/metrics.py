@@ -10,7 +10,7 @@ from sendroute.model.version import __version__
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 
 
-class Metrics:
+class AgentMetrics:
     """The agent writes them; the HTTP server reads the registry."""
 
     def __init__(self, at: CollectorRegistry) -> None:

@@ -60,7 +60,7 @@ DELETE FROM temp.staged; DELETE FROM temp.listed;
 """
 
 
-class Served(NamedTuple):
+class ServedRevision(NamedTuple):
     """The revision in the file. ``lineage`` is that of its store; ``reload`` is set while Postfix
     must be reloaded for it."""
 
@@ -69,7 +69,7 @@ class Served(NamedTuple):
     reload: bool
 
 
-class Revision(NamedTuple):
+class TablesUpdate(NamedTuple):
     """What a transaction writes. If it ``is_whole``, what is not listed goes."""
 
     lineage: str
@@ -212,7 +212,7 @@ class Tables:
         _close_index(self._held_index)
         self._held_index = None
 
-    def served(self) -> Served | None:
+    def served(self) -> ServedRevision | None:
         """The revision in the file; None before the first."""
         with _damage():
             row = self._connection.execute(
@@ -221,7 +221,7 @@ class Tables:
         if row is None:
             return None
         lineage, revision, commit_id, due = row
-        return Served(lineage, Head(revision, commit_id), bool(due))
+        return ServedRevision(lineage, Head(revision, commit_id), bool(due))
 
     def counts(self) -> dict[str, int]:
         """The number of rows of each table that Postfix reads."""
@@ -305,7 +305,7 @@ class Tables:
 
     def write(
         self,
-        revision: Revision,
+        revision: TablesUpdate,
         now: float,
         write_aliases: WriteAliases,
     ) -> int:
@@ -343,7 +343,7 @@ class Tables:
             )
         return rerouted
 
-    def _write_nexthops(self, revision: Revision, now: float) -> bool:
+    def _write_nexthops(self, revision: TablesUpdate, now: float) -> bool:
         """Returns whether there is a new alias."""
         run = self._connection.execute
         before = self._one("SELECT count(*) FROM nexthop")

@@ -10,10 +10,10 @@ from sendroute.model.change import Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding
 from sendroute.model.transition import step
 from sendroute.model.words import actions_planned, number
-from sendroute.reports.grouping import MAX_SIMILAR, apart
-from sendroute.reports.report import Part, Report, format_position
+from sendroute.reports.grouping import MAX_SIMILAR, group_changes
+from sendroute.reports.report import AccountReport, Report, format_position
 from sendroute.reports.text import clean
-from sendroute.reports.words import object_name, part_status, totals
+from sendroute.reports.words import object_name, outcome_words, totals
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de; --red: #b3261e; --amber: #8a5300; }
@@ -53,8 +53,8 @@ def lines(report: Report) -> Iterator[str]:
     if report.platform is not None:
         yield "<h2>platform</h2>"
         yield from _table("Changes of the platform", [report.platform])
-    for part in report.parts:
-        yield from _part(part)
+    for account in report.accounts:
+        yield from _account(account)
     yield "</main></body></html>"
 
 
@@ -71,16 +71,16 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield "</li>"
 
 
-def _part(part: Part) -> Iterator[str]:
-    summary = ", ".join(filter(None, (_counts(part), part_status(part))))
-    yield f"<h2>{_code(str(part.key))}</h2>"
+def _account(account: AccountReport) -> Iterator[str]:
+    summary = ", ".join(filter(None, (_counts(account), outcome_words(account))))
+    yield f"<h2>{_code(str(account.key))}</h2>"
     if summary:
         yield f"<p>{_text(summary)}</p>"
-    if part.changes:
-        yield from _changes(part)
-    if part.shadowed:
-        yield from _list(part.shadowed[:MAX_SIMILAR])
-    if more := part.shadowed[MAX_SIMILAR:]:
+    if account.changes:
+        yield from _changes(account)
+    if account.shadowed:
+        yield from _list(account.shadowed[:MAX_SIMILAR])
+    if more := account.shadowed[MAX_SIMILAR:]:
         yield from _details(f"{number(len(more))} more", _list(more))
 
 
@@ -88,11 +88,11 @@ def _list(shadowed: Iterable[Shadowed]) -> Iterator[str]:
     return chain(["<ul>"], map(_shadowed, shadowed), ["</ul>"])
 
 
-def _changes(part: Part) -> Iterator[str]:
+def _changes(account: AccountReport) -> Iterator[str]:
     """A table of the first of similar changes; the others after a click."""
     in_sight: list[Change] = []
     folded: list[tuple[str, Iterator[str]]] = []
-    groups, waits = apart(part.changes)
+    groups, waits = group_changes(account.changes)
     for group in groups:
         in_sight += group[:MAX_SIMILAR]
         if more := group[MAX_SIMILAR:]:
@@ -101,7 +101,7 @@ def _changes(part: Part) -> Iterator[str]:
                 title += f" {step(more[0])}, {more[0].reason}"
             folded.append((title, _table(title, more)))
     if in_sight:
-        yield from _table(f"Changes of {part.key}", in_sight)
+        yield from _table(f"Changes of {account.key}", in_sight)
     for waiting in waits:
         yield f"<p>skip: {_text(waiting.message)}</p>"
         names = [", ".join(map(_code, waiting.domains))]
@@ -116,8 +116,8 @@ def _details(summary: str, content: Iterable[str]) -> Iterator[str]:
     yield "</details>"
 
 
-def _counts(part: Part) -> str:
-    return actions_planned(Counter(change.action for change in part.changes))
+def _counts(account: AccountReport) -> str:
+    return actions_planned(Counter(change.action for change in account.changes))
 
 
 def _shadowed(shadow: Shadowed) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from sendroute.model.change import AccountChange, Action, Change, PlatformChange, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.manifest_form import as_manifest
-from sendroute.reports.report import ONLY_FINDS, Part, Report
+from sendroute.reports.report import ONLY_FINDS, AccountReport, Report
 
 FORMAT_VERSION = "1.0"
 
@@ -42,9 +42,14 @@ def _members(report: Report) -> Iterator[Member]:
     yield "changes", _changes(report, apply)
     yield "findings", map(_finding, report.findings)
     yield "severities", {s.value: count for s, count in _all_severities(report).items()}
-    changing = (part for part in report.parts if apply or part.changes or part.stopped)
-    yield "accounts", (_account_document(part, apply) for part in changing)
-    yield "shadowed", (shadowed_form(shadow) for part in report.parts for shadow in part.shadowed)
+    changing = (
+        account for account in report.accounts if apply or account.changes or account.stopped
+    )
+    yield "accounts", (_account_document(account, apply) for account in changing)
+    yield (
+        "shadowed",
+        (shadowed_form(shadow) for account in report.accounts for shadow in account.shadowed),
+    )
     if apply:
         yield "relays_behind", list(report.relays_behind)
 
@@ -128,15 +133,15 @@ def _location(location: Position | Where) -> dict[str, Any]:
     return {"file": location.file, "line": location.line, "column": location.column}
 
 
-def _account_document(part: Part, apply: bool) -> dict[str, Any]:
+def _account_document(account: AccountReport, apply: bool) -> dict[str, Any]:
     document = {
-        "namespace": part.key.namespace,
-        "account": part.key.name,
-        "revision": part.revision,
-        "stopped": part.stopped,
+        "namespace": account.key.namespace,
+        "account": account.key.name,
+        "revision": account.revision,
+        "stopped": account.stopped,
     }
     if apply:
-        document["outcome"] = part.outcome.value if part.outcome is not None else None
+        document["outcome"] = account.outcome.value if account.outcome is not None else None
     return document
 
 

@@ -18,9 +18,9 @@ from sendroute.model.outcome import Outcome
 from sendroute.model.transition import step
 from sendroute.model.words import actions_planned, counted, number
 from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
-from sendroute.reports.report import Part, Report, format_position
+from sendroute.reports.report import AccountReport, Report, format_position
 from sendroute.reports.text import clean
-from sendroute.reports.words import object_name, part_status, totals
+from sendroute.reports.words import object_name, outcome_words, totals
 
 LIMIT = 65_536
 _KEPT_FOR_THE_CUT = 300
@@ -71,27 +71,29 @@ def _pieces(report: Report) -> Iterator[MarkdownPiece]:
         yield MarkdownPiece("finding", partial(_finding, finding))
     if report.platform is not None:
         yield MarkdownPiece("platform", partial(_platform, report.platform))
-    for part in report.parts:
-        if part.changes or part.stopped or part.outcome not in (None, Outcome.UNCHANGED):
-            yield MarkdownPiece("account", partial(_part, part), partial(_part_in_short, part))
-    for part in report.parts:
-        if part.shadowed:
-            yield MarkdownPiece("list of shadowed routes", partial(_shadowed, part))
+    for account in report.accounts:
+        if account.changes or account.stopped or account.outcome not in (None, Outcome.UNCHANGED):
+            yield MarkdownPiece(
+                "account", partial(_account, account), partial(_account_in_short, account)
+            )
+    for account in report.accounts:
+        if account.shadowed:
+            yield MarkdownPiece("list of shadowed routes", partial(_shadowed, account))
 
 
 def _platform(change: Change) -> str:
     return f"\n#### platform\n\n{_table([change])}\n"
 
 
-def _shadowed(part: Part) -> str:
+def _shadowed(account: AccountReport) -> str:
     listing = (
-        f"\nOf {code(str(part.key))}, shadowed by an apply-all until the manifest sets"
+        f"\nOf {code(str(account.key))}, shadowed by an apply-all until the manifest sets"
         f" {code('spec.overrides')} to its id, or declares another route:\n\n"
     )
     items = [
         f"- {code(shadow.domain)} declares {code(str(shadow.declared))}, stays"
         f" {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
-        for shadow in part.shadowed
+        for shadow in account.shadowed
     ]
     listing += "".join(items[:MAX_SIMILAR])
     more = "".join(items[MAX_SIMILAR:])
@@ -107,10 +109,10 @@ def _finding(finding: Finding) -> str:
     return f"- {label}: {prose(finding.message)}{hint}{also}\n"
 
 
-def _part(part: Part) -> str:
+def _account(account: AccountReport) -> str:
     in_sight: list[Change] = []
     waits, folded = "", ""
-    for group in group_similar(part.changes):
+    for group in group_similar(account.changes):
         if (waiting := waiting_of(group)) is not None:
             names = ", ".join(map(code, waiting.domains))
             waits += f"- skip: {prose(waiting.message)}\n"
@@ -121,7 +123,7 @@ def _part(part: Part) -> str:
             folded += _details(f"{number(len(more))} more: {_similar(more[0])}", _names(more))
     if more := in_sight[_LISTED:]:
         folded += _details(f"{number(len(more))} more changes", _table(more))
-    return f"{_heading(part)}{_table(in_sight[:_LISTED])}{waits}\n{folded}"
+    return f"{_heading(account)}{_table(in_sight[:_LISTED])}{waits}\n{folded}"
 
 
 def _similar(change: Change) -> str:
@@ -142,16 +144,17 @@ def _details(summary: str, content: str) -> str:
     return f"<details><summary>{summary}</summary>\n\n{content}\n</details>\n\n"
 
 
-def _part_in_short(part: Part) -> str:
+def _account_in_short(account: AccountReport) -> str:
     return (
-        f"{_heading(part)}The changes do not fit into the comment; the JSON report lists all.\n\n"
+        f"{_heading(account)}The changes do not fit into the comment;"
+        " the JSON report lists all.\n\n"
     )
 
 
-def _heading(part: Part) -> str:
-    counts = actions_planned(Counter(change.action for change in part.changes))
-    summary = "; ".join(filter(None, (counts, part_status(part))))
-    return f"\n#### {code(str(part.key))}\n\n{prose(summary)}\n\n"
+def _heading(account: AccountReport) -> str:
+    counts = actions_planned(Counter(change.action for change in account.changes))
+    summary = "; ".join(filter(None, (counts, outcome_words(account))))
+    return f"\n#### {code(str(account.key))}\n\n{prose(summary)}\n\n"
 
 
 def _table(changes: Sequence[Change]) -> str:

@@ -14,13 +14,13 @@ from sendroute.model.change import Action, Change, DomainChange, Shadowed, State
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
 from sendroute.model.transition import step
-from sendroute.model.waiting import Waiting
+from sendroute.model.waiting import WaitingDomains
 from sendroute.model.words import actions_planned, number
-from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, apart
-from sendroute.reports.report import Part, Report, format_position
+from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_changes
+from sendroute.reports.report import AccountReport, Report, format_position
 from sendroute.reports.text import (
     PLAIN,
-    Page,
+    Console,
     TextStyle,
     clean,
     fold,
@@ -29,7 +29,7 @@ from sendroute.reports.text import (
     width,
     wrap,
 )
-from sendroute.reports.words import more_accounts, object_name, part_status, totals
+from sendroute.reports.words import more_accounts, object_name, outcome_words, totals
 
 _VERB, _STEP = 8, 34
 _BENEATH = 2 + _VERB + 2
@@ -51,53 +51,55 @@ _SEVERITY_STYLES = {
 }
 
 
-def lines(report: Report, *, page: Page = PLAIN, shown: Report | None = None) -> Iterator[str]:
+def lines(
+    report: Report, *, console: Console = PLAIN, shown: Report | None = None
+) -> Iterator[str]:
     """Yield the lines of a report, without line breaks.
 
     Args:
         report: the report.
-        page: where it is written.
+        console: where it is written.
         shown: the report of the plan, if the reader has seen it just before.
     """
-    return map(no_command, _lines(report, page, shown))
+    return map(no_command, _lines(report, console, shown))
 
 
-def _lines(whole: Report, page: Page, already: Report | None) -> Iterator[str]:
+def _lines(whole: Report, console: Console, already: Report | None) -> Iterator[str]:
     report = whole if already is None else whole.beyond(already)
     if report.platform is not None:
-        yield paint("platform", TextStyle.BOLD, page.colour)
-        yield from _changes([report.platform], page)
+        yield paint("platform", TextStyle.BOLD, console.colour)
+        yield from _changes([report.platform], console)
         yield ""
-    parts = [part for part in report.parts if _is_shown(part)]
-    listed = parts[: _limit(MAX_ACCOUNTS, page)]
-    for part in listed:
-        yield from _part(part, page)
+    accounts = [account for account in report.accounts if _is_shown(account)]
+    listed = accounts[: _limit(MAX_ACCOUNTS, console)]
+    for account in listed:
+        yield from _account(account, console)
         yield ""
-    if omitted := parts[len(listed) :]:
-        yield from wrap(more_accounts(omitted), 0, columns=page.columns)
+    if omitted := accounts[len(listed) :]:
+        yield from wrap(more_accounts(omitted), 0, columns=console.columns)
         yield ""
-    for finding in _listed(report, page):
-        yield from finding_lines(finding, page)
+    for finding in _listed(report, console):
+        yield from finding_lines(finding, console)
     if report.findings:
         yield ""
-    for line in wrap(totals(whole), 0, columns=page.columns):
-        yield paint(line, TextStyle.BOLD, page.colour)
+    for line in wrap(totals(whole), 0, columns=console.columns):
+        yield paint(line, TextStyle.BOLD, console.colour)
 
 
-def _limit(count: int, page: Page) -> int | None:
-    """How many items of a list a page shows; None for all."""
-    return None if page.columns is None else count
+def _limit(count: int, console: Console) -> int | None:
+    """How many items of a list are shown; None for all."""
+    return None if console.columns is None else count
 
 
-def _is_shown(part: Part) -> bool:
-    done = part.outcome not in (None, Outcome.UNCHANGED)
-    return bool(part.changes or part.shadowed or part.stopped or done)
+def _is_shown(account: AccountReport) -> bool:
+    done = account.outcome not in (None, Outcome.UNCHANGED)
+    return bool(account.changes or account.shadowed or account.stopped or done)
 
 
-def _listed(report: Report, page: Page) -> Iterator[Finding]:
+def _listed(report: Report, console: Console) -> Iterator[Finding]:
     """Every finding, but at a terminal of each code only the first notes; the others are
     counted."""
-    limit = _limit(MAX_SIMILAR, page)
+    limit = _limit(MAX_SIMILAR, console)
     counts: Counter[str] = Counter()
     for finding in report.listed():
         if limit is None or finding.severity is not Severity.INFO:
@@ -112,23 +114,23 @@ def _listed(report: Report, page: Page) -> Iterator[Finding]:
             yield Finding(code, Severity.INFO, f"… and {note}.")
 
 
-def _part(part: Part, page: Page) -> Iterator[str]:
-    counts = actions_planned(Counter(change.action for change in part.changes))
-    summary = "; ".join(filter(None, (counts, part_status(part))))
-    heading = clean(str(part.key))
-    beside = page.fits(width(heading) + 2 + width(summary))
-    for line in _folded(heading, page.columns):
-        yield paint(line, TextStyle.BOLD, page.colour) + (
+def _account(account: AccountReport, console: Console) -> Iterator[str]:
+    counts = actions_planned(Counter(change.action for change in account.changes))
+    summary = "; ".join(filter(None, (counts, outcome_words(account))))
+    heading = clean(str(account.key))
+    beside = console.fits(width(heading) + 2 + width(summary))
+    for line in _folded(heading, console.columns):
+        yield paint(line, TextStyle.BOLD, console.colour) + (
             f"  {summary}" if beside and summary else ""
         )
     if not beside:
-        yield from wrap(summary, 2, columns=page.columns)
-    yield from _changes(part.changes, page)
-    shadowed = part.shadowed[: _limit(MAX_SIMILAR, page)]
+        yield from wrap(summary, 2, columns=console.columns)
+    yield from _changes(account.changes, console)
+    shadowed = account.shadowed[: _limit(MAX_SIMILAR, console)]
     for shadow in shadowed:
-        yield from wrap(_shadow(shadow), 4, columns=page.columns)
-    if omitted := len(part.shadowed) - len(shadowed):
-        yield from wrap(_omitted_line(omitted), 4, columns=page.columns)
+        yield from wrap(_shadow(shadow), 4, columns=console.columns)
+    if omitted := len(account.shadowed) - len(shadowed):
+        yield from wrap(_omitted_line(omitted), 4, columns=console.columns)
 
 
 def _folded(text: str, columns: int | None) -> Sequence[str]:
@@ -147,34 +149,34 @@ def _shadow(shadow: Shadowed) -> str:
     )
 
 
-def _changes(changes: Sequence[Change], page: Page) -> Iterator[str]:
-    groups, waiting = apart(changes)
-    limit = _limit(MAX_SIMILAR, page)
+def _changes(changes: Sequence[Change], console: Console) -> Iterator[str]:
+    groups, waiting = group_changes(changes)
+    limit = _limit(MAX_SIMILAR, console)
     shown = [list(_cells(islice(group, limit))) for group in groups]
-    names, steps = _columns([cells for rows in shown for cells in rows], page.columns)
+    names, steps = _columns([cells for rows in shown for cells in rows], console.columns)
     for group, rows in zip(groups, shown, strict=True):
         shared = _shared_why(group)
         for change, cells in zip(group, rows, strict=False):
-            yield from _row(change, cells, names, steps, page, "" if shared else _why(change))
+            yield from _row(change, cells, names, steps, console, "" if shared else _why(change))
         if omitted := len(group) - len(rows):
-            yield from wrap(_omitted_line(omitted), _BENEATH, columns=page.columns)
+            yield from wrap(_omitted_line(omitted), _BENEATH, columns=console.columns)
         if shared:
-            yield from wrap(shared, _BENEATH, columns=page.columns)
+            yield from wrap(shared, _BENEATH, columns=console.columns)
     for together in waiting:
-        yield from _waiting(together, page)
+        yield from _waiting(together, console)
 
 
-def _waiting(waiting: Waiting, page: Page) -> Iterator[str]:
+def _waiting(waiting: WaitingDomains, console: Console) -> Iterator[str]:
     """Domains that wait for the same thing: the sentence once, then their names."""
     verb = Action.SKIP.value
-    label = paint(f"{verb:<{_VERB}}", _ACTION_STYLES[Action.SKIP], page.colour)
-    first, *lines = wrap(clean(waiting.message), _BENEATH, columns=page.columns)
+    label = paint(f"{verb:<{_VERB}}", _ACTION_STYLES[Action.SKIP], console.colour)
+    first, *lines = wrap(clean(waiting.message), _BENEATH, columns=console.columns)
     yield f"  {label}  {first[_BENEATH:]}"
     yield from lines
-    names = waiting.domains[: _limit(MAX_SIMILAR, page)]
-    yield from wrap(clean(", ".join(names)), _BENEATH, columns=page.columns)
+    names = waiting.domains[: _limit(MAX_SIMILAR, console)]
+    yield from wrap(clean(", ".join(names)), _BENEATH, columns=console.columns)
     if omitted := len(waiting.domains) - len(names):
-        yield from wrap(_omitted_line(omitted), _BENEATH, columns=page.columns)
+        yield from wrap(_omitted_line(omitted), _BENEATH, columns=console.columns)
 
 
 class _ChangeCells(NamedTuple):
@@ -209,26 +211,26 @@ def _columns(shown: Sequence[_ChangeCells], columns: int | None) -> tuple[int, i
 
 
 def _row(
-    change: Change, cells: _ChangeCells, names: int, steps: int, page: Page, why: str
+    change: Change, cells: _ChangeCells, names: int, steps: int, console: Console, why: str
 ) -> Iterator[str]:
     """One line per change. At a terminal, what does not fit is on the next lines."""
-    verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], page.colour)
+    verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], console.colour)
     begin = f"  {verb}  {cells.name}"
     start = _BENEATH + names + 2
     gap = " " * (steps - cells.columns + 2)
-    if cells.wide <= names and page.fits(start + max(steps, cells.columns) + 2 + width(why)):
+    if cells.wide <= names and console.fits(start + max(steps, cells.columns) + 2 + width(why)):
         yield f"{begin}{' ' * (names - cells.wide + 2)}{cells.does}{gap or '  '}{why}".rstrip()
         return
-    does = list(wrap(cells.does, start, columns=page.columns))
+    does = list(wrap(cells.does, start, columns=console.columns))
     if cells.wide <= names:
         yield f"{begin}{does.pop(0)[_BENEATH + cells.wide :]}".rstrip()
     else:
-        first, *others = _folded(cells.name, page.columns and page.columns - _BENEATH)
+        first, *others = _folded(cells.name, console.columns and console.columns - _BENEATH)
         yield f"  {verb}  {first}".rstrip()
         yield from (" " * _BENEATH + line for line in others)
     yield from does
     if why:
-        yield from wrap(why, _BENEATH, columns=page.columns)
+        yield from wrap(why, _BENEATH, columns=console.columns)
 
 
 def _shared_why(group: Sequence[Change]) -> str:
@@ -248,32 +250,32 @@ def _why(change: Change) -> str:
     return clean(f"{change.reason}: {change.message}" if change.message else change.reason)
 
 
-def finding_lines(finding: Finding, page: Page = PLAIN) -> Iterator[str]:
+def finding_lines(finding: Finding, console: Console = PLAIN) -> Iterator[str]:
     """Show a finding: severity, code and position, then the message, the hint and related
     positions.
 
     Args:
         finding: the finding; it is cleaned here.
-        page: where it is written.
+        console: where it is written.
 
     Yields:
         The lines, without line breaks.
     """
     location = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
-    label = paint(head, _SEVERITY_STYLES[finding.severity], page.colour)
+    label = paint(head, _SEVERITY_STYLES[finding.severity], console.colour)
     where = clean(format_position(location) if location is not None else _account_of(finding))
-    if page.fits(width(head) + 2 + width(where)):
+    if console.fits(width(head) + 2 + width(where)):
         yield f"{label}  {where}".rstrip()
     else:
         yield label
-        yield from wrap(where, 4, columns=page.columns)
-    yield from wrap(clean(finding.message), 4, columns=page.columns)
+        yield from wrap(where, 4, columns=console.columns)
+    yield from wrap(clean(finding.message), 4, columns=console.columns)
     if finding.hint:
-        yield from wrap(clean(finding.hint), 4, first="hint: ", columns=page.columns)
+        yield from wrap(clean(finding.hint), 4, first="hint: ", columns=console.columns)
     for related in finding.related:
         position = clean(format_position(related))
-        yield from wrap(position, 4, first="see also: ", columns=page.columns)
+        yield from wrap(position, 4, first="see also: ", columns=console.columns)
 
 
 def _account_of(finding: Finding) -> str:

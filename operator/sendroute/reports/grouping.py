@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sendroute.model.change import Action, Change, DomainChange
 from sendroute.model.route import Route
-from sendroute.model.waiting import Waiting, shared_wait, waiting_together
+from sendroute.model.waiting import WaitingDomains, shared_wait, waiting_together
 
 MAX_SIMILAR = 20
 """Similar changes of one account that are listed; the rest is counted, or shown on request."""
@@ -34,8 +34,8 @@ def group_similar(changes: Iterable[Change]) -> list[list[Change]]:
     return list(groups.values())
 
 
-def apart(changes: Iterable[Change]) -> tuple[list[list[Change]], list[Waiting]]:
-    """The groups of similar changes, and apart from them the domains that wait together."""
+def group_changes(changes: Iterable[Change]) -> tuple[list[list[Change]], list[WaitingDomains]]:
+    """The groups of similar changes, and separately the domains that wait together."""
     groups, waiting = [], []
     for group in group_similar(changes):
         together = waiting_of(group)
@@ -46,7 +46,7 @@ def apart(changes: Iterable[Change]) -> tuple[list[list[Change]], list[Waiting]]
     return groups, waiting
 
 
-def waiting_of(group: Sequence[Change]) -> Waiting | None:
+def waiting_of(group: Sequence[Change]) -> WaitingDomains | None:
     """The domains of a group of similar changes that wait for the same thing; None for another
     group, and for one domain."""
     if len(group) == 1 or not isinstance(group[0], DomainChange):

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import assert_never
 
 from sendroute.reports.report import Report
-from sendroute.reports.text import PLAIN, Page
+from sendroute.reports.text import PLAIN, Console
 
 _AT_ONCE = 500  # lines
 
@@ -22,14 +22,14 @@ class Format(StrEnum):
 
 
 def render(
-    report: Report, form: Format, *, page: Page = PLAIN, shown: Report | None = None
+    report: Report, form: Format, *, console: Console = PLAIN, shown: Report | None = None
 ) -> Iterator[str]:
     """Render a report.
 
     Args:
         report: the report.
         form: the format.
-        page: where it is written; only for ``TEXT``.
+        console: where it is written; only for ``TEXT``.
         shown: the report of the plan, if the reader has seen it just before; only for ``TEXT``.
 
     Returns:
@@ -39,7 +39,7 @@ def render(
         case Format.TEXT:
             from sendroute.reports import as_text
 
-            return _joined_lines(as_text.lines(report, page=page, shown=shown))
+            return _joined_lines(as_text.lines(report, console=console, shown=shown))
         case Format.JSON:
             from sendroute.reports import as_json
 

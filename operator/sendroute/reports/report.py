@@ -34,7 +34,7 @@ Advise = Callable[[Finding], Finding]
 """Appends a finding's remedy to its hint, in the form of a front end."""
 
 
-class Part(Struct, frozen=True):
+class AccountReport(Struct, frozen=True):
     """One account. ``outcome`` is None in a plan; ``revision`` is the account's, before a plan
     and after an apply."""
 
@@ -56,13 +56,13 @@ ONLY_FINDS = {"validate": "Validation", "sync": "Sync", "postfix check": "Check"
 
 
 class Report(Struct, frozen=True):
-    """A report. ``command`` is plan, apply, restore, or one that only finds. ``parts`` are sorted
-    by account, ``findings`` (those of accounts too) by position. ``strict``: warnings fail the
+    """A report. ``command`` is plan, apply, restore, or one that only finds. ``accounts`` are
+    sorted by key, ``findings`` (those of accounts too) by position. ``strict``: warnings fail the
     command."""
 
     command: str
     findings: tuple[Finding, ...]
-    parts: tuple[Part, ...] = ()
+    accounts: tuple[AccountReport, ...] = ()
     store: StoreHeader | None = None
     platform: PlatformChange | None = None
     platform_outcome: Outcome | None = None
@@ -74,9 +74,9 @@ class Report(Struct, frozen=True):
         """Every change in order, and whether it is in the store now."""
         if self.platform is not None:
             yield self.platform, self.platform_outcome is Outcome.COMMITTED
-        for part in self.parts:
-            committed = part.outcome is Outcome.COMMITTED
-            for change in part.changes:
+        for account in self.accounts:
+            committed = account.outcome is Outcome.COMMITTED
+            for change in account.changes:
                 yield change, committed and change.action is not Action.SKIP
 
     def listed(self) -> Iterator[Finding]:
@@ -105,14 +105,16 @@ class Report(Struct, frozen=True):
     def beyond(self, shown: "Report") -> "Report":
         """This result without what the report of its plan has shown: only other changes (skipped
         since then) and other findings. Accounts and their outcomes stay."""
-        before = {part.key: part.changes for part in shown.parts}
-        parts = tuple(
-            replace(part, changes=_others(part.changes, before.get(part.key, ())), shadowed=())
-            for part in self.parts
+        before = {account.key: account.changes for account in shown.accounts}
+        accounts = tuple(
+            replace(
+                account, changes=_others(account.changes, before.get(account.key, ())), shadowed=()
+            )
+            for account in self.accounts
         )
         platform = None if self.platform == shown.platform else self.platform
         findings = tuple(item for item in self.findings if item not in shown.findings)
-        return replace(self, parts=parts, platform=platform, findings=findings)
+        return replace(self, accounts=accounts, platform=platform, findings=findings)
 
     def severities(self) -> Counter[Severity]:
         """The number of findings of each severity."""
@@ -153,7 +155,7 @@ def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:
     return Report(
         "plan",
         _with_positions(plan.all_findings, locate),
-        parts=_parts(plan, {}),
+        accounts=_accounts(plan, {}),
         store=StoreHeader(plan.lineage, plan.revision),
         platform=plan.platform,
         locate=locate,
@@ -183,7 +185,7 @@ def of_result(result: Result, *, locate: Locate = no_positions, command: str = "
     return Report(
         command,
         _with_positions(findings, locate),
-        parts=_parts(plan, outcomes),
+        accounts=_accounts(plan, outcomes),
         store=StoreHeader(plan.lineage, result.revision),
         platform=plan.platform,
         platform_outcome=result.platform,
@@ -195,12 +197,14 @@ def of_result(result: Result, *, locate: Locate = no_positions, command: str = "
 _KINDS = {kind: order for order, kind in enumerate(Kind)}
 
 
-def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple[Part, ...]:
-    parts = []
+def _accounts(
+    plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]
+) -> tuple[AccountReport, ...]:
+    accounts = []
     for account in sorted(plan.accounts, key=lambda account: account.key):
         outcome, revision = outcomes.get(account.key, (None, account.revision))
-        parts.append(
-            Part(
+        accounts.append(
+            AccountReport(
                 account.key,
                 revision,
                 tuple(sorted(account.changes, key=_change_order)),
@@ -209,7 +213,7 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
                 outcome,
             )
         )
-    return tuple(parts)
+    return tuple(accounts)
 
 
 def _others(

@@ -6,25 +6,25 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 
-from sendroute.reports.text import PLAIN, Page, TextStyle, clean, fold, pad, paint, width, wrap
+from sendroute.reports.text import PLAIN, Console, TextStyle, clean, fold, pad, paint, width, wrap
 
 _GAP = 2
 _NARROWEST = 6
-_NARROW_PAGE = 80
+_NARROW = 80
 _RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION", "DOMAIN", "ROUTE"})
 """Columns that are wrapped last, because half a time is useless, and users search for domains and
 routes."""
 
 
 def table(
-    heads: Sequence[str], rows: Collection[Sequence[str]], *, page: Page = PLAIN
+    heads: Sequence[str], rows: Collection[Sequence[str]], *, console: Console = PLAIN
 ) -> Iterator[str]:
     """Yield a table.
 
     Args:
         heads: the name of each column.
         rows: the cells of each row, one for each column. They are cleaned here.
-        page: where it is written.
+        console: where it is written.
 
     Yields:
         The heads, then each row, with their line breaks. A row of wrapped cells has several lines.
@@ -32,7 +32,7 @@ def table(
     columns = Columns(heads)
     for row in rows:
         columns.fit(row)
-    yield from columns.lines(rows, page=page)
+    yield from columns.lines(rows, console=console)
 
 
 class Columns:
@@ -54,12 +54,12 @@ class Columns:
             if columns > widths[index]:
                 widths[index] = columns
 
-    def lines(self, rows: Iterable[Sequence[str]], *, page: Page = PLAIN) -> Iterator[str]:
+    def lines(self, rows: Iterable[Sequence[str]], *, console: Console = PLAIN) -> Iterator[str]:
         """Yield a table whose rows were fitted.
 
         Args:
             rows: the rows that were passed to :meth:`fit`, in the same order.
-            page: where it is written.
+            console: where it is written.
 
         Yields:
             The heads, then each row, with their line breaks. A row of wrapped cells has several
@@ -72,16 +72,18 @@ class Columns:
         ]
         heads = [self._heads[index] for index in shown]
         widths = [max(width(self._heads[index]), self._widths[index]) for index in shown]
-        if page.columns is not None:
-            room = page.columns - _GAP * (len(heads) - 1)
-            if page.columns < _NARROW_PAGE and sum(widths) > room:
+        if console.columns is not None:
+            room = console.columns - _GAP * (len(heads) - 1)
+            if console.columns < _NARROW and sum(widths) > room:
                 yield ""
-                yield from _blocks(heads, ([row[index] for index in shown] for row in rows), page)
+                yield from _blocks(
+                    heads, ([row[index] for index in shown] for row in rows), console
+                )
                 return
             _narrow(widths, [index for index, head in enumerate(heads) if head not in _RIGID], room)
             _narrow(widths, range(len(heads)), room)
         head = _row(heads, widths).splitlines()
-        yield "".join(paint(line, TextStyle.BOLD, page.colour) + "\n" for line in head)
+        yield "".join(paint(line, TextStyle.BOLD, console.colour) + "\n" for line in head)
         for row in rows:
             yield _row([row[index] for index in shown], widths)
 
@@ -93,15 +95,15 @@ def _measured(cell: str) -> tuple[str, int]:
     return cleaned, width(cleaned)
 
 
-def _blocks(heads: Sequence[str], rows: Iterable[Sequence[str]], page: Page) -> Iterator[str]:
+def _blocks(heads: Sequence[str], rows: Iterable[Sequence[str]], console: Console) -> Iterator[str]:
     """A block for each row: a line for each cell that is not empty, below an empty line."""
     indent = max(map(width, heads)) + _GAP
-    room = (page.columns or 0) - indent
+    room = (console.columns or 0) - indent
     for number, row in enumerate(rows):
         lines = ["\n"] if number else []
         for head, cell in zip(heads, row, strict=True):
             for index, part in enumerate(fold(clean(cell), room) if cell else ()):
-                name = "" if index else paint(head, TextStyle.BOLD, page.colour)
+                name = "" if index else paint(head, TextStyle.BOLD, console.colour)
                 gap = " " * (indent - (0 if index else width(head)))
                 lines.append(f"{name}{gap}{part}".rstrip() + "\n")
         yield "".join(lines)
@@ -135,18 +137,18 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(lines)
 
 
-def pairs(items: Sequence[tuple[str, str]], page: Page = PLAIN) -> Iterator[str]:
+def pairs(items: Sequence[tuple[str, str]], console: Console = PLAIN) -> Iterator[str]:
     """Write lines of a name and a value, with the values in one column.
 
     Args:
         items: names and values, at least one. A value may hold anything: it is cleaned.
-        page: at a terminal, a long value continues below itself.
+        console: at a terminal, a long value continues below itself.
 
     Yields:
         The lines, each with its end.
     """
     indent = max(len(name) for name, _ in items) + _GAP
     for name, value in items:
-        first, *continuation = wrap(clean(value), indent, columns=page.columns) or [""]
+        first, *continuation = wrap(clean(value), indent, columns=console.columns) or [""]
         yield f"{name:<{indent}}{first.lstrip()}".rstrip() + "\n"
         yield from (line + "\n" for line in continuation)

@@ -17,7 +17,7 @@ WIDTH = 100
 """Columns of a terminal that does not say how wide it is."""
 
 
-class Page(NamedTuple):
+class Console(NamedTuple):
     """Where text is written: whether it may have colour, and its width in columns. The width is
     None where programs read (a pipe, a file): a line is then as long as its content."""
 
@@ -29,8 +29,8 @@ class Page(NamedTuple):
         return self.columns is None or columns <= self.columns
 
 
-PLAIN = Page()
-"""The page of a pipe or a file."""
+PLAIN = Console()
+"""A pipe or a file."""
 
 
 class TextStyle(StrEnum):

@@ -7,7 +7,7 @@ from sendroute.model.change import Action, Kind
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import Outcome
 from sendroute.model.words import NOUNS, actions_done, actions_planned, counted, number
-from sendroute.reports.report import ONLY_FINDS, Part, Report
+from sendroute.reports.report import ONLY_FINDS, AccountReport, Report
 
 _OUTCOMES = {
     Outcome.COMMITTED: "committed",
@@ -23,20 +23,22 @@ def object_name(kind: Kind, name: str) -> str:
     return name if kind is Kind.DOMAIN else f"{NOUNS[kind]} {name}"
 
 
-def part_status(part: Part) -> str:
+def outcome_words(account: AccountReport) -> str:
     """``committed, revision 8``; empty in a plan, unless the account is stopped."""
-    if part.outcome is Outcome.COMMITTED:
-        return f"committed, revision {number(part.revision)}"
-    if part.outcome is not None:
-        return _OUTCOMES[part.outcome]
-    return "stopped, unchanged" if part.stopped else ""
+    if account.outcome is Outcome.COMMITTED:
+        return f"committed, revision {number(account.revision)}"
+    if account.outcome is not None:
+        return _OUTCOMES[account.outcome]
+    return "stopped, unchanged" if account.stopped else ""
 
 
-def more_accounts(parts: Sequence[Part]) -> str:
+def more_accounts(accounts: Sequence[AccountReport]) -> str:
     """One line for the accounts that are not listed; their changes are counted."""
-    counts = actions_planned(Counter(change.action for part in parts for change in part.changes))
+    counts = actions_planned(
+        Counter(change.action for account in accounts for change in account.changes)
+    )
     return (
-        f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'};"
+        f"… and {counted(len(accounts), 'more account')}: {counts or 'no changes'};"
         " the JSON report lists all"
     )
 

@@ -4,7 +4,7 @@ and the check of its lock files."""
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
-from sendroute.following.follower import Follower, Snapshot
+from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.following.relative import (
     check_ca_file,
     desired_within,
@@ -61,7 +61,7 @@ def tree_of_paths(
 
 def tree_of_snapshot(
     follower: Follower,
-    snapshot: Snapshot,
+    snapshot: SourceSnapshot,
     loaded: LoadedTree,
     *,
     signed: bool,

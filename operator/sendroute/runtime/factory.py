@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from sendroute.credentials.key_file import key_path
 from sendroute.credentials.keys import Keys, find_keys
-from sendroute.credentials.resolve import Secrets
+from sendroute.credentials.resolve import LocalSecrets
 from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
-from sendroute.reconcile.protocols import Secrets as SecretSource
+from sendroute.reconcile.protocols import SecretResolver as SecretSource
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
@@ -26,7 +26,7 @@ from sendroute.runtime.settings import Settings
 from sendroute.store.url import BUSY_TIMEOUT
 
 if TYPE_CHECKING:
-    from sendroute.credentials.cipher import CredentialCipher
+    from sendroute.credentials.cipher import FernetCipher
     from sendroute.store.record import Store
 
 
@@ -129,7 +129,7 @@ class Factory:
         cipher = self.cipher() if secrets.given or saves else None
         return Verifier(secrets, cipher, saves, shown, self.cipher)
 
-    def secrets(self) -> Secrets:
+    def secrets(self) -> LocalSecrets:
         """Open the secrets, from a directory or from variables.
 
         Returns:
@@ -152,7 +152,7 @@ class Factory:
                     remedy=Configure(Setting.SECRETS),
                 )
             )
-        return Secrets(directory, dict(os.environ))
+        return LocalSecrets(directory, dict(os.environ))
 
     def keys(self) -> Keys | None:
         """Read the encryption keys of the settings.
@@ -166,7 +166,7 @@ class Factory:
         default = str(key_path(self.settings.store))
         return find_keys(self.settings.key_file, default, dict(os.environ))
 
-    def cipher(self) -> "CredentialCipher | None":
+    def cipher(self) -> "FernetCipher | None":
         """Build the cipher, which encrypts and decrypts credentials.
 
         Returns:
@@ -178,13 +178,13 @@ class Factory:
         return cipher_of(self.keys())
 
 
-def cipher_of(keys: Keys | None) -> "CredentialCipher | None":
+def cipher_of(keys: Keys | None) -> "FernetCipher | None":
     """The cipher of these keys; None without any."""
     if keys is None:
         return None
-    from sendroute.credentials.cipher import CredentialCipher
+    from sendroute.credentials.cipher import FernetCipher
 
-    return CredentialCipher(keys)
+    return FernetCipher(keys)
 
 
 def verifier_without_secrets() -> Verifier:
@@ -193,7 +193,7 @@ def verifier_without_secrets() -> Verifier:
     Returns:
         The verifier. It reports that no secret was compared.
     """
-    return Verifier(Secrets(None, {}), None)
+    return Verifier(LocalSecrets(None, {}), None)
 
 
 def run_tests(

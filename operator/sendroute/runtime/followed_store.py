@@ -41,7 +41,7 @@ class SharedStore(WatchedStore, ChangingStore, Protocol):
 S = TypeVar("S", bound=SharedStore)
 
 
-class Polled(NamedTuple):
+class StorePoll(NamedTuple):
     """``accounts`` are those that another process wrote or approved; None for all. ``was_down``:
     the store answers for the first time since it did not."""
 
@@ -74,7 +74,7 @@ class FollowedStore(Generic[S]):
         served: Collection[AccountKey],
         prepare: Callable[[S], None] = lambda _store: None,
         interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> Polled | None:
+    ) -> StorePoll | None:
         """Look whether the store answers, and what others changed. Reads only one row if they
         changed nothing.
 
@@ -106,7 +106,7 @@ class FollowedStore(Generic[S]):
         if self.changes.seen is not None:
             self.changes.advance(head)
             self._metrics.revision(head.revision)
-        return Polled(accounts, was_down)
+        return StorePoll(accounts, was_down)
 
     def round_completed(
         self,

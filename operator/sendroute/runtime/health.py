@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Health(Protocol):
+class HealthReporter(Protocol):
     """What the HTTP server answers at ``/healthz`` and ``/readyz``."""
 
     def beat(self) -> None:

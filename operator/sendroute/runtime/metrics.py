@@ -59,7 +59,7 @@ class RoundMetrics:
             registry=at,
         )
         self._codes: dict[Owner, Counter[str]] = {}
-        self._unsettled = Gauge(
+        self._unapplied = Gauge(
             "sendroute_unsettled_accounts",
             "Accounts that the last round left open, by reason.",
             ["reason"],
@@ -171,7 +171,7 @@ class RoundMetrics:
         statuses = list(account_statuses)
         by_reason = Counter(status.reason for status in statuses)
         for reason in StatusReason:
-            self._unsettled.labels(reason.value).set(by_reason[reason])
+            self._unapplied.labels(reason.value).set(by_reason[reason])
         self._approved.set(sum(status.approved for status in statuses))
         if is_newest and not statuses:
             self._success.set(now)

@@ -16,7 +16,7 @@ _LONGEST_RETRY = 15.0
 """Seconds between two attempts to open a store that is unavailable, at most."""
 
 
-class Watch(Protocol):
+class StoreWatch(Protocol):
     """A context manager for one thread. ``close`` may be called by another thread, and ends a wait
     at once."""
 
@@ -41,7 +41,7 @@ class Watch(Protocol):
 class WatchedStore(Protocol):
     """An open store."""
 
-    def watch(self) -> Watch:
+    def watch(self) -> StoreWatch:
         """A watch for commits by any process after this call."""
         ...
 

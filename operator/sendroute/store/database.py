@@ -12,7 +12,7 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 
-class Watch(Protocol):
+class CommitWatch(Protocol):
     """Waits for commits. A context manager for one thread; ``close`` may be called from another
     thread or from a signal handler, and ends a wait at once."""
 
@@ -85,7 +85,7 @@ class Database(Protocol):
         files. Returns what ``work`` returns."""
         ...
 
-    def watch(self) -> Watch:
+    def watch(self) -> CommitWatch:
         """A watch for commits by any process after this call."""
         ...
 

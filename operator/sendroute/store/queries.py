@@ -240,8 +240,8 @@ def status(connection: Connection) -> Status:
         domain.c.shadow.is_not(None), domain.c.declared_kind.is_not(None), not_(agrees)
     )
     has_domains = select(domain.c.name).where(domain.c.account_id == account.c.id).exists()
-    open_accounts = select(func.count()).select_from(account)
-    open_accounts = open_accounts.where(account.c.logins.is_(None), has_domains)
+    accounts_without_logins = select(func.count()).select_from(account)
+    accounts_without_logins = accounts_without_logins.where(account.c.logins.is_(None), has_domains)
     return Status(
         head.lineage,
         head.revision,
@@ -250,7 +250,7 @@ def status(connection: Connection) -> Status:
         accounts=accounts,
         profiles=profiles,
         domains=domains,
-        open_accounts=connection.execute(open_accounts).scalar_one(),
+        accounts_without_logins=connection.execute(accounts_without_logins).scalar_one(),
         shadowed=connection.execute(shadowed).scalar_one(),
         relays=relays(connection),
     )

@@ -54,7 +54,7 @@ from sendroute.store import (
     revisions,
 )
 from sendroute.store.backend import open_database
-from sendroute.store.database import Database, Watch
+from sendroute.store.database import CommitWatch, Database
 from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
@@ -625,7 +625,7 @@ class Store:
         with translated_errors(self.location):
             return self._write(lambda connection: relays.forget(connection, name))
 
-    def watch(self) -> Watch:
+    def watch(self) -> CommitWatch:
         """A context manager that waits for commits by any process after this call."""
         with translated_errors(self.location):
             return self._database.watch()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from sendroute.telemetry.health import Answer, Health
+from sendroute.telemetry.health import Health, HealthAnswer
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -63,7 +63,7 @@ def _metrics_page(registry: "CollectorRegistry") -> WSGIApplication:
     return answer
 
 
-def _health_page(probe: Callable[[], Answer]) -> WSGIApplication:
+def _health_page(probe: Callable[[], HealthAnswer]) -> WSGIApplication:
     def page(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         answer = probe()
         return _text(start, "200 OK" if answer.ok else "503 Service Unavailable", answer.text)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Answer(NamedTuple):
+class HealthAnswer(NamedTuple):
     """``text`` is one plain sentence."""
 
     ok: bool
@@ -23,7 +23,7 @@ class Health:
         self._limit = limit
         self._clock = clock
         self._beat = clock()
-        self._readiness = Answer(False, "The process is starting.")
+        self._readiness = HealthAnswer(False, "The process is starting.")
 
     def beat(self) -> None:
         """Report that the process makes progress."""
@@ -32,21 +32,21 @@ class Health:
     def ready(self, reason: str) -> None:
         """Report readiness. ``reason`` is a sentence that is visible to everyone who can
         connect."""
-        self._readiness = Answer(True, reason)
+        self._readiness = HealthAnswer(True, reason)
 
     def not_ready(self, reason: str) -> None:
         """Report that the process is not ready. ``reason`` is as for :meth:`ready`."""
-        self._readiness = Answer(False, reason)
+        self._readiness = HealthAnswer(False, reason)
 
-    def alive(self) -> Answer:
+    def alive(self) -> HealthAnswer:
         """The answer of ``/healthz``."""
         age = self._clock() - self._beat
         if age > self._limit:
-            return Answer(
+            return HealthAnswer(
                 False, f"Last heartbeat {age:.0f} s ago; the limit is {self._limit:.0f} s."
             )
-        return Answer(True, f"Last heartbeat {max(age, 0):.0f} s ago.")
+        return HealthAnswer(True, f"Last heartbeat {max(age, 0):.0f} s ago.")
 
-    def readiness(self) -> Answer:
+    def readiness(self) -> HealthAnswer:
         """The answer of ``/readyz``."""
         return self._readiness

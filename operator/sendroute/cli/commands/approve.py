@@ -22,7 +22,7 @@ from sendroute.cli.session import Session
 from sendroute.model.owner import owner_names
 from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
-from sendroute.reports.text import Page
+from sendroute.reports.text import Console
 
 
 def options(parser: Parser) -> None:
@@ -46,7 +46,7 @@ def run(arguments: Namespace, session: Session) -> int:
             session, store, arguments.account, arguments.digest, sure=arguments.auto_approve
         )
 
-    def show(form: str, _page: Page) -> Iterable[str]:
+    def show(form: str, _page: Console) -> Iterable[str]:
         if form == "json":
             namespace, account = owner_names(approved.key)
             return document(

@@ -25,7 +25,7 @@ from sendroute.credentials.key_file import key_path
 from sendroute.model.records import Status
 from sendroute.reports.as_json import document
 from sendroute.reports.progress import progress
-from sendroute.reports.text import Page, clean
+from sendroute.reports.text import Console, clean
 from sendroute.reports.words import holdings
 
 
@@ -43,7 +43,7 @@ def run(arguments: Namespace, session: Session) -> int:
     with progress("Backing up", None, sys.stderr, quiet=session.terminal.quiet) as advance:
         status = backup_store(session.settings.store, Path(arguments.file), advance=advance)
 
-    def show(form: str, _page: Page) -> Iterable[str]:
+    def show(form: str, _page: Console) -> Iterable[str]:
         if form == "json":
             return document(_document(arguments.file, status))
         return [] if session.terminal.quiet else _text(arguments.file, status, session)

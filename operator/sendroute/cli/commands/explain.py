@@ -35,7 +35,7 @@ from sendroute.model.owner import owner_names
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Page, clean, wrap
+from sendroute.reports.text import Console, clean, wrap
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
@@ -102,10 +102,12 @@ def run(arguments: Namespace, session: Session) -> int:
     others = len(statuses) if answer.row is None and pending is None and answer.domain else 0
     spelling = _unwritable(arguments.sender)
 
-    def show(form: str, page: Page) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         if form == "json":
             return document([*answer.as_document().items(), ("pending", _pending(pending))])
-        return chain(_text(answer, page, is_read=is_read), _notes(spelling, pending, others, page))
+        return chain(
+            _text(answer, console, is_read=is_read), _notes(spelling, pending, others, console)
+        )
 
     return present(session, outputs, show)
 
@@ -120,10 +122,10 @@ def _run_message(arguments: Namespace, session: Session, outputs: list[Output]) 
         elif message.sender == "":
             now = explain_null_sender(store.explain_facts(""))
 
-    def show(form: str, page: Page) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         if form == "json":
             return document(answer.as_document().items())
-        return as_text(answer, now, page)
+        return as_text(answer, now, console)
 
     return present(session, outputs, show)
 
@@ -167,7 +169,7 @@ def _pending(pending: PendingChange | None) -> dict[str, Any] | None:
 
 
 def _notes(
-    spelling: str | None, pending: PendingChange | None, others: int, page: Page
+    spelling: str | None, pending: PendingChange | None, others: int, console: Console
 ) -> Iterable[str]:
     """What is not as typed, or not as the manifests say yet. ``others``: accounts of which
     something is left open, which may be about the domain."""
@@ -180,10 +182,10 @@ def _notes(
         have = "account has" if others == 1 else "accounts have"
         texts.append(f"{others:,} {have} changes that are not applied yet: sendroute status")
     for text in texts:
-        yield from (line + "\n" for line in wrap(clean(text), 0, columns=page.columns))
+        yield from (line + "\n" for line in wrap(clean(text), 0, columns=console.columns))
 
 
-def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
+def _text(answer: Explanation, console: Console, *, is_read: bool) -> Iterable[str]:
     """``is_read``: a relay reads the store."""
     lines = [("sender", answer.address)]
     row, to, assignment = answer.row, answer.nexthop, answer.assignment
@@ -214,11 +216,11 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))
-    yield from pairs(lines, page)
-    for line in wrap(clean(answer.reason), 0, columns=page.columns):
+    yield from pairs(lines, console)
+    for line in wrap(clean(answer.reason), 0, columns=console.columns):
         yield line + "\n"
     if row is not None and row.state.is_shadowed:
-        for line in wrap(clean(leave_shadow(row.domain, row.state)), 0, columns=page.columns):
+        for line in wrap(clean(leave_shadow(row.domain, row.state)), 0, columns=console.columns):
             yield line + "\n"
     if row is not None and not is_read:
         yield "The route is recorded; no relay reads this store yet.\n"

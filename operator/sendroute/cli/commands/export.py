@@ -19,7 +19,7 @@ from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import Output, output_option, requested_outputs
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
-from sendroute.manifests.export import Batch, manifests_of
+from sendroute.manifests.export import ExportFile, manifests_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -48,7 +48,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     with session.factory.open_store() as store, store.export_stream() as content:
 
-        def batches() -> Iterator[Batch]:
+        def batches() -> Iterator[ExportFile]:
             findings.clear()  # every output reports the same findings
             return manifests_of(content, findings.append)
 
@@ -61,7 +61,7 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(of_findings(findings), written)
 
 
-def _stream(form: str, batches: Iterator[Batch]) -> Iterable[str]:
+def _stream(form: str, batches: Iterator[ExportFile]) -> Iterable[str]:
     from sendroute.manifests.yaml_writer import dump
 
     items = (document for batch in batches for document in batch.documents)
@@ -70,7 +70,7 @@ def _stream(form: str, batches: Iterator[Batch]) -> Iterable[str]:
     return dump(items)
 
 
-def _into_directory(name: str, batches: Iterator[Batch]) -> None:
+def _into_directory(name: str, batches: Iterator[ExportFile]) -> None:
     """Write one file per account. A directory that is not empty is refused, because its files would
     be read as manifests too."""
     from sendroute.manifests.yaml_writer import dump

@@ -30,7 +30,7 @@ from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
-from sendroute.reports.text import Page, clean, wrap
+from sendroute.reports.text import Console, clean, wrap
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
@@ -85,12 +85,12 @@ def run(arguments: Namespace, session: Session) -> int:
         limits = {"since": arguments.since, "limit": arguments.limit or newest}
         entries = _entries_of(store, arguments.of, limits)
 
-    def show(form: str, page: Page) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         if form == "csv":
             return as_csv.lines(_CSV_HEADS, map(_csv_row, entries))
         if form == "json":
             return document([("format_version", "1.0"), ("changes", map(_entry, entries))])
-        return _text(entries, page)
+        return _text(entries, console)
 
     return present(session, outputs, show)
 
@@ -221,7 +221,7 @@ def _entry(entry: HistoryEntry) -> dict[str, Any]:
     }
 
 
-def _text(entries: Sequence[HistoryEntry], page: Page) -> Iterable[str]:
+def _text(entries: Sequence[HistoryEntry], console: Console) -> Iterable[str]:
     if not entries:
         yield "No changes.\n"
         return
@@ -241,11 +241,11 @@ def _text(entries: Sequence[HistoryEntry], page: Page) -> Iterable[str]:
     columns = Columns(heads, optional=("FROM", "TO"))
     for row in rows:
         columns.fit(row)
-    head, *lines = columns.lines(rows, page=page)
+    head, *lines = columns.lines(rows, console=console)
     yield head
     for line, entry in zip(lines, entries, strict=True):
         yield line
-        message = wrap(clean(entry.message), 10, columns=page.columns)
+        message = wrap(clean(entry.message), 10, columns=console.columns)
         yield from (line + "\n" for line in message)
 
 

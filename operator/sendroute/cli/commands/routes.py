@@ -37,7 +37,7 @@ from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
-from sendroute.reports.text import Page
+from sendroute.reports.text import Console
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
@@ -105,13 +105,15 @@ def _require_profile(store: "Store", name: str, account: AccountKey | None) -> N
         raise ProblemError(finding("unknown-profile", message, hint=hint))
 
 
-def _show(stream: RouteStream, service: Managed | None, form: str, page: Page) -> Iterable[str]:
+def _show(
+    stream: RouteStream, service: Managed | None, form: str, console: Console
+) -> Iterable[str]:
     if form == "csv":
         return as_csv.lines(_CSV_HEADS, map(_csv_row, stream.rows))
     if form == "json":
         entries = map(_Entries(service).entry, stream.rows)
         return document([("format_version", "1.0"), ("domains", entries)])
-    return _text(stream, page)
+    return _text(stream, console)
 
 
 def _normalised(name: str) -> str:
@@ -220,7 +222,7 @@ def _csv_row(row: RouteRow) -> tuple[str, ...]:
 _HEADS = ("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE")
 
 
-def _text(stream: RouteStream, page: Page) -> Iterable[str]:
+def _text(stream: RouteStream, console: Console) -> Iterable[str]:
     """Fits the columns to the groups, because the widths must be known before the first line."""
     # The declared routes are only shown if an apply-all shadows one of them.
     columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
@@ -229,7 +231,7 @@ def _text(stream: RouteStream, page: Page) -> Iterable[str]:
         columns.fit(cells.widest(group))
     if columns.is_empty:
         return ["No domains.\n"]
-    return columns.lines(map(cells.of, stream.rows), page=page)
+    return columns.lines(map(cells.of, stream.rows), console=console)
 
 
 class _RouteCells:

@@ -45,7 +45,7 @@ from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
-from sendroute.reports.text import Page, clean, wrap
+from sendroute.reports.text import Console, clean, wrap
 from sendroute.reports.words import holdings
 from sendroute.store.lock_guard import locks_of, mismatches
 
@@ -79,11 +79,11 @@ def run(arguments: Namespace, session: Session) -> int:
         locks = list(mismatches(lock_files, store.read(()), store))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
-    def show(form: str, page: Page) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         return (
             document(_document(status, sources, account_statuses, shadowed, locks))
             if form == "json"
-            else (_text(status, sources, account_statuses, shadowed, locks, page))
+            else (_text(status, sources, account_statuses, shadowed, locks, console))
         )
 
     return present(session, outputs, show)
@@ -103,7 +103,7 @@ def _document(
     yield "accounts", status.accounts
     yield "profiles", status.profiles
     yield "domains", status.domains
-    yield "accounts_without_logins", status.open_accounts
+    yield "accounts_without_logins", status.accounts_without_logins
     yield (
         "relays",
         [
@@ -199,7 +199,7 @@ def _text(
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
     locks: list[Finding],
-    page: Page,
+    console: Console,
 ) -> Iterable[str]:
     yield from pairs(
         [
@@ -207,30 +207,30 @@ def _text(
             ("revision", f"{status.revision}, of {to_minute(status.changed_at)}"),
             ("holds", holdings(status.accounts, status.profiles, status.domains)),
         ],
-        page,
+        console,
     )
     yield "\n"
     for source in sources:
-        yield from _source_text(source, datetime.now(UTC), page)
+        yield from _source_text(source, datetime.now(UTC), console)
         yield "\n"
-    yield from _relays_text(status, page)
-    if status.open_accounts:
+    yield from _relays_text(status, console)
+    if status.accounts_without_logins:
         yield "\n"
-        for line in wrap(_open(status.open_accounts), 0, columns=page.columns):
+        for line in wrap(_open(status.accounts_without_logins), 0, columns=console.columns):
             yield line + "\n"
     if locks:
         yield "\n"
         for lock in locks:
-            yield from (line + "\n" for line in finding_lines(with_hint(lock), page))
+            yield from (line + "\n" for line in finding_lines(with_hint(lock), console))
     if account_statuses:
         yield "\n"
-        yield from _account_statuses(account_statuses, page)
+        yield from _account_statuses(account_statuses, console)
     if shadowed:
         yield "\n"
-        yield from _shadowed_text(shadowed, page)
+        yield from _shadowed_text(shadowed, console)
 
 
-def _relays_text(status: Status, page: Page) -> Iterable[str]:
+def _relays_text(status: Status, console: Console) -> Iterable[str]:
     if not status.relays:
         yield "No relay reads this store yet.\n"
         return
@@ -243,10 +243,10 @@ def _relays_text(status: Status, page: Page) -> Iterable[str]:
         )
         for relay in status.relays
     ]
-    yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
+    yield from table(("RELAY", "REVISION", "SEEN", ""), rows, console=console)
 
 
-def _shadowed_text(shadowed: list[RouteRow], page: Page) -> Iterable[str]:
+def _shadowed_text(shadowed: list[RouteRow], console: Console) -> Iterable[str]:
     cells = [
         (
             str(row.account),
@@ -258,9 +258,9 @@ def _shadowed_text(shadowed: list[RouteRow], page: Page) -> Iterable[str]:
         for row in shadowed
     ]
     head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
-    yield from table(head, cells, page=page)
+    yield from table(head, cells, console=console)
     first = shadowed[0]
-    for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=page.columns):
+    for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=console.columns):
         yield line + "\n"
 
 
@@ -295,14 +295,14 @@ def _relay_state(relay: RelayRow) -> str:
     return state if relay.age < UNSEEN else f"{state}; not seen for more than {UNSEEN:.0f} s"
 
 
-def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[str]:
+def _source_text(source: FollowedSource, now: datetime, console: Console) -> Iterable[str]:
     serves = "nothing yet"
     if source.since is not None:
         tree = f"commit {source.commit}" if source.commit else "the directory"
         serves = f"{tree}, since {to_minute(source.since)}"
     verb = "serves" if _is_live(source, now) else "served"
     rows = [("follows", source.name), (verb, serves), ("last seen", _seen(source, now))]
-    yield from pairs(rows, page)
+    yield from pairs(rows, console)
     if source.faulty_since is None or source.stopped_at is not None:
         return
     verb = "is" if _is_live(source, now) else "was"
@@ -310,10 +310,10 @@ def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[
     faults = map(with_hint, source.faults)
     texts += [f"{_positioned(fault)} {fault.hint or ''}".rstrip() for fault in faults]
     for text in texts:
-        yield from (line + "\n" for line in wrap(clean(text), 10, columns=page.columns))
+        yield from (line + "\n" for line in wrap(clean(text), 10, columns=console.columns))
 
 
-def _account_statuses(account_statuses: list[AccountStatus], page: Page) -> Iterable[str]:
+def _account_statuses(account_statuses: list[AccountStatus], console: Console) -> Iterable[str]:
     rows = [
         (
             str(status.key),
@@ -323,12 +323,12 @@ def _account_statuses(account_statuses: list[AccountStatus], page: Page) -> Iter
         )
         for status in account_statuses
     ]
-    head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, page=page)
+    head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, console=console)
     yield head
     for line, status in zip(lines, account_statuses, strict=True):
         yield line
         for text in _why(status):
-            yield from (more + "\n" for more in wrap(clean(text), 10, columns=page.columns))
+            yield from (more + "\n" for more in wrap(clean(text), 10, columns=console.columns))
 
 
 def _why(status: AccountStatus) -> Iterable[str]:

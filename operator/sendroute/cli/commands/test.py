@@ -23,7 +23,7 @@ from sendroute.cli.session import Session
 from sendroute.model.connection import ConnectionOutcome, TestResult
 from sendroute.reports.as_json import document
 from sendroute.reports.table import table
-from sendroute.reports.text import Page, clean, wrap
+from sendroute.reports.text import Console, clean, wrap
 
 
 def options(parser: Parser) -> None:
@@ -50,10 +50,10 @@ def run(arguments: Namespace, session: Session) -> int:
     with session.factory.open_store() as store:
         results = test_profiles(store, session, arguments.profiles, arguments.manifests)
 
-    def show(form: str, page: Page) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         if form == "json":
             return document([("format_version", "1.0"), ("results", map(_entry, results))])
-        return _text(results, page)
+        return _text(results, console)
 
     written = present(session, outputs, show)
     failed = any(result.outcome is not ConnectionOutcome.OK for result in results)
@@ -71,7 +71,7 @@ def _entry(result: TestResult) -> dict[str, Any]:
     }
 
 
-def _text(results: Sequence[TestResult], page: Page) -> Iterable[str]:
+def _text(results: Sequence[TestResult], console: Console) -> Iterable[str]:
     if not results:
         yield "No profiles.\n"
         return
@@ -79,9 +79,9 @@ def _text(results: Sequence[TestResult], page: Page) -> Iterable[str]:
         (f"{result.namespace}/{result.profile}", result.outcome.value, f"{result.seconds:.1f} s")
         for result in results
     ]
-    head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, page=page)
+    head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, console=console)
     yield head
     for line, result in zip(lines, results, strict=True):
         yield line
         text = f"{result.detail} {result.advice}" if result.advice else result.detail
-        yield from (f"    {part}\n" for part in wrap(clean(text), 4, columns=page.columns))
+        yield from (f"    {part}\n" for part in wrap(clean(text), 4, columns=console.columns))

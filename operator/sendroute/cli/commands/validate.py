@@ -20,7 +20,7 @@ from sendroute.cli.options import REPORTS, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
 from sendroute.git.repository import is_top
-from sendroute.manifests.sources import Files
+from sendroute.manifests.sources import FileSource
 from sendroute.manifests.tree import raw_documents, read_base
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.desired import Desired
@@ -82,7 +82,7 @@ def _of_lock_files(paths: list[str]) -> Iterator[Finding]:
         yield from lock.findings
 
 
-def _against_policies(policies: list[str], files: Files) -> Iterator[Finding]:
+def _against_policies(policies: list[str], files: FileSource) -> Iterator[Finding]:
     from sendroute.manifests.policy import check, load_policies
 
     usable, findings = load_policies(policies)

@@ -14,7 +14,7 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.model.version import __version__
 from sendroute.reports.as_json import document
-from sendroute.reports.text import Page
+from sendroute.reports.text import Console
 
 
 def options(parser: Parser) -> None:
@@ -22,7 +22,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    def show(form: str, _page: Page) -> Iterable[str]:
+    def show(form: str, _page: Console) -> Iterable[str]:
         if form == "json":
             return document([("format_version", "1.0"), ("version", __version__)])
         return [f"sendroute {__version__}\n"]

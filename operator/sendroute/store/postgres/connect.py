@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 from psycopg.abc import PQGen
 
-from sendroute.store.postgres.errors import NotConnectedError, Refusal, why_refused
+from sendroute.store.postgres.errors import ConnectFailure, NotConnectedError, why_refused
 
 RV = TypeVar("RV")
 
@@ -36,7 +36,7 @@ def connect(conninfo: str) -> psycopg.Connection:
     except psycopg.Error as error:
         raise NotConnectedError(why_refused(error)) from None
     except UnicodeError:  # a host with an empty label, or one of more than 63 characters
-        raise NotConnectedError(Refusal.NO_NAME) from None
+        raise NotConnectedError(ConnectFailure.NO_NAME) from None
     connection.conninfo = conninfo
     return connection
 
@@ -69,6 +69,6 @@ class _Connection(psycopg.Connection):
         try:
             psycopg.connect(self.conninfo).close()
         except psycopg.OperationalError as error:
-            if why_refused(error) is Refusal.SILENT:
+            if why_refused(error) is ConnectFailure.SILENT:
                 self.close()
-                raise NotConnectedError(Refusal.SILENT) from None
+                raise NotConnectedError(ConnectFailure.SILENT) from None

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.owner import Owner, owner_names
-from sendroute.store.database import Watch
+from sendroute.store.database import CommitWatch
 from sendroute.store.errors import missing, problem
 from sendroute.store.postgres.catalog import objects
 from sendroute.store.postgres.connect import connect
@@ -196,7 +196,7 @@ class Postgres:
         if not connection.execute(exists, {"name": SCHEMA}).scalar():
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
-    def watch(self) -> Watch:
+    def watch(self) -> CommitWatch:
         from sendroute.store.postgres.watch import ServerWatch
 
         return ServerWatch(self._connect, self.location)

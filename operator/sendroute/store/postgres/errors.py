@@ -11,7 +11,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.store.errors import damaged, locked, not_ours, problem
 
 
-class Refusal(StrEnum):
+class ConnectFailure(StrEnum):
     """Why a connection failed."""
 
     AWAY = "away"
@@ -30,7 +30,15 @@ class Refusal(StrEnum):
     OTHER = "other"
 
 
-MAY_PASS = frozenset({Refusal.AWAY, Refusal.SILENT, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
+MAY_PASS = frozenset(
+    {
+        ConnectFailure.AWAY,
+        ConnectFailure.SILENT,
+        ConnectFailure.STARTING,
+        ConnectFailure.FULL,
+        ConnectFailure.OTHER,
+    }
+)
 """Refusals after which a retry may succeed. OTHER is among them, because messages in other
 languages are not recognised."""
 
@@ -39,7 +47,7 @@ class NotConnectedError(psycopg.OperationalError):
     """A failed connection. It replaces the error of the driver, whose text and fields may contain
     the password."""
 
-    def __init__(self, why: Refusal) -> None:
+    def __init__(self, why: ConnectFailure) -> None:
         super().__init__(f"no connection: {why}")
         self.why = why
 
@@ -52,40 +60,43 @@ _MESSAGES = (
         # Of libpq, of the driver, and of getaddrinfo(3) alone, which older drivers show.
         r"could not translate host name|failed to resolve host|Name or service not known"
         r"|No address associated with hostname|failure in name resolution",
-        Refusal.NO_NAME,
+        ConnectFailure.NO_NAME,
     ),
-    (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
+    (r"too many connections|too many clients|remaining connection slots", ConnectFailure.FULL),
     (
         r"the database system is (starting|shutting|in recovery)|not (yet )?accepting",
-        Refusal.STARTING,
+        ConnectFailure.STARTING,
     ),
-    (r"session is (not )?read-only|server is (not )?in hot standby", Refusal.NOT_PRIMARY),
-    (r"database \"\" does not exist", Refusal.NO_DATABASE),
-    (r"role \"\" does not exist", Refusal.NO_ROLE),
-    (r"no password supplied", Refusal.NO_PASSWORD),
-    (r"(peer|ident) authentication failed", Refusal.NOT_ALLOWED),
-    (r"authentication failed", Refusal.PASSWORD),
-    (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
+    (r"session is (not )?read-only|server is (not )?in hot standby", ConnectFailure.NOT_PRIMARY),
+    (r"database \"\" does not exist", ConnectFailure.NO_DATABASE),
+    (r"role \"\" does not exist", ConnectFailure.NO_ROLE),
+    (r"no password supplied", ConnectFailure.NO_PASSWORD),
+    (r"(peer|ident) authentication failed", ConnectFailure.NOT_ALLOWED),
+    (r"authentication failed", ConnectFailure.PASSWORD),
+    (
+        r"pg_hba\.conf|permission denied for database|not permitted to log in",
+        ConnectFailure.NOT_ALLOWED,
+    ),
     (
         r"(invalid|bad) .*(value|port number)|unrecognized configuration parameter"
         r"|definition of service",
-        Refusal.PARAMETER,
+        ConnectFailure.PARAMETER,
     ),
     # Before the messages about encryption, because these messages may also contain SSL.
     (
         r"closed the connection|closed unexpectedly|reset by peer|Broken pipe|EOF detected"
         r"|unexpected eof",
-        Refusal.AWAY,
+        ConnectFailure.AWAY,
     ),
-    (r"certificate|SSL|TLS", Refusal.TLS),
-    (r"timeout|timed out", Refusal.SILENT),
-    (r"refused|No such file|unreachable|No route", Refusal.AWAY),
+    (r"certificate|SSL|TLS", ConnectFailure.TLS),
+    (r"timeout|timed out", ConnectFailure.SILENT),
+    (r"refused|No such file|unreachable|No route", ConnectFailure.AWAY),
 )
 # The name of a host, file, user or database, which could match any pattern.
 _NAME = re.compile(r'"[^"]*"')
 
 
-def why_refused(error: psycopg.Error) -> Refusal:
+def why_refused(error: psycopg.Error) -> ConnectFailure:
     """Why the connection failed that raised this error of the driver."""
     text = _NAME.sub('""', str(error))
     for pattern, why in _MESSAGES:
@@ -93,70 +104,70 @@ def why_refused(error: psycopg.Error) -> Refusal:
             return why
     state = error.pgconn
     if state is not None and state.needs_password:
-        return Refusal.NO_PASSWORD
+        return ConnectFailure.NO_PASSWORD
     if state is not None and state.used_password:
-        return Refusal.PASSWORD
-    return Refusal.OTHER
+        return ConnectFailure.PASSWORD
+    return ConnectFailure.OTHER
 
 
 _REFUSED = {
-    Refusal.AWAY: (
+    ConnectFailure.AWAY: (
         "The server of {} cannot be reached.",
         "Start the server, or correct the host and port in the store's URL, the network or the"
         " firewall.",
     ),
-    Refusal.SILENT: (
+    ConnectFailure.SILENT: (
         "The server of {} does not answer.",
         "The server hangs, its host is down, or a firewall blocks it: check the server and its"
         " disk, or correct the host and port in the store's URL.",
     ),
-    Refusal.STARTING: (
+    ConnectFailure.STARTING: (
         "The server of {} is starting or stopping, and accepts no connections now.",
         "Try again in a moment.",
     ),
-    Refusal.FULL: (
+    ConnectFailure.FULL: (
         "The server of {} has no free connections.",
         "Try again later, or increase max_connections or the role's connection limit.",
     ),
-    Refusal.NOT_PRIMARY: (
+    ConnectFailure.NOT_PRIMARY: (
         "No server of {} has the role that target_session_attrs requires.",
         "Try again after the failover, or correct the hosts or the role in the store's URL.",
     ),
-    Refusal.NO_NAME: (
+    ConnectFailure.NO_NAME: (
         "The host of {} has no address.",
         "Correct the host name in the store's URL, or check DNS.",
     ),
-    Refusal.PASSWORD: (
+    ConnectFailure.PASSWORD: (
         "The server of {} refused the user or the password.",
         "Correct the user in the store's URL, or the password in PGPASSWORD or PGPASSFILE.",
     ),
-    Refusal.NO_PASSWORD: (
+    ConnectFailure.NO_PASSWORD: (
         "The server of {} requires a password, but none is set.",
         "Set the password in PGPASSWORD, in PGPASSFILE or in the store's URL.",
     ),
-    Refusal.NO_DATABASE: (
+    ConnectFailure.NO_DATABASE: (
         "The database of {} does not exist.",
         "Create the database (CREATE DATABASE … ENCODING 'UTF8'), or correct its name in the"
         " store's URL.",
     ),
-    Refusal.NO_ROLE: (
+    ConnectFailure.NO_ROLE: (
         "The server of {} has no such user.",
         "Create the user (CREATE ROLE … LOGIN), or correct its name in the store's URL.",
     ),
-    Refusal.NOT_ALLOWED: (
+    ConnectFailure.NOT_ALLOWED: (
         "The server of {} does not allow the database user to connect from the client's host.",
         "Check pg_hba.conf on the server, which may require encryption (sslmode in the store's"
         " URL), and grant CONNECT on the database.",
     ),
-    Refusal.TLS: (
+    ConnectFailure.TLS: (
         "The encrypted connection to {} failed.",
         "Check sslmode and sslrootcert in the store's URL, and the server's certificate.",
     ),
-    Refusal.PARAMETER: (
+    ConnectFailure.PARAMETER: (
         "The URL of {} has an invalid port, service or parameter.",
         "Correct the port (1 to 65535), the service or the parameter's value.",
     ),
-    Refusal.OTHER: (
+    ConnectFailure.OTHER: (
         "The server of {} refused the connection.",
         "The server's log says why.",
     ),
@@ -186,7 +197,7 @@ _ADVICE = {
         "The server of {} is out of memory.",
         "Nothing was written. Give the server more memory, or try again later.",
     ),
-    "53300": _REFUSED[Refusal.FULL],
+    "53300": _REFUSED[ConnectFailure.FULL],
     "53": (
         "The server of {} has insufficient resources.",
         "Nothing was written. The server's log says which resource is missing.",

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from sendroute.model.owner import Owner
-from sendroute.store.database import Watch
+from sendroute.store.database import CommitWatch
 from sendroute.store.sqlite.catalog import objects
 from sendroute.store.sqlite.values import check_values
 from sendroute.store.sqlite.watch import FileWatch
@@ -89,7 +89,7 @@ class Sqlite:
             pooled.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         return result
 
-    def watch(self) -> Watch:
+    def watch(self) -> CommitWatch:
         return FileWatch(_opened(self._path, self._busy_timeout), self.location)
 
     def close(self) -> None:

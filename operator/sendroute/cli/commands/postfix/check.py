@@ -29,7 +29,7 @@ from sendroute.model.records import ExplainFacts
 from sendroute.model.route import RouteKind
 from sendroute.postfix.changes import differences, findings_of
 from sendroute.postfix.check import (
-    Sender,
+    SenderLookup,
     check_running,
     check_sign_in,
     check_tables,
@@ -62,7 +62,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _differences(postfix: Postfix, directory: str, store: "Store") -> Iterator[Finding]:
-    yield from postfix.lacks()
+    yield from postfix.missing_requirements()
     platform = usable(store.read(()).platform)
     yield from findings_of(differences(postfix, directory, platform), postfix, directory)
     yield from check_running(postfix, directory)
@@ -75,16 +75,16 @@ def _differences(postfix: Postfix, directory: str, store: "Store") -> Iterator[F
     yield from islice(chain(answers, surplus(directory, known)), _SHOWN)
 
 
-def _noted(senders: Iterable[Sender], known: set[str]) -> Iterator[Sender]:
+def _noted(senders: Iterable[SenderLookup], known: set[str]) -> Iterator[SenderLookup]:
     for sender in senders:
         known.add(sender.key)
         yield sender
 
 
-def _senders(store: "Store") -> Iterator[Sender]:
+def _senders(store: "Store") -> Iterator[SenderLookup]:
     """Every sender of the store, and the null sender, explained."""
     platform = store.explain_facts("")
-    yield Sender(NULL_SENDER, explain_null_sender(platform))
+    yield SenderLookup(NULL_SENDER, explain_null_sender(platform))
     profiles = {(profile.account, profile.name): profile for profile in store.profiles()}
     logins = store.logins()
     with store.route_stream() as stream:
@@ -102,4 +102,4 @@ def _senders(store: "Store") -> Iterator[Sender]:
             )
             explanation = explain_domain(row.domain, row.domain, facts)
             for key in domain_keys(row.domain):
-                yield Sender(key, explanation)
+                yield SenderLookup(key, explanation)

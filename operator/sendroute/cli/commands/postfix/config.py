@@ -26,13 +26,13 @@ from sendroute.cli.postfix_options import platform_of, postfix_options
 from sendroute.cli.session import Session
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.postfix.changes import Change, differences, make, refusals
+from sendroute.postfix.changes import SettingChange, differences, make, refusals
 from sendroute.postfix.files import absolute, files, write
 from sendroute.postfix.installed import Postfix
 from sendroute.postfix.parameters import main_parameters
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Page
+from sendroute.reports.text import Console
 
 
 def options(parser: Parser) -> None:
@@ -54,13 +54,13 @@ def run(arguments: Namespace, session: Session) -> int:
     _check_replaced(arguments, {parameter.name for parameter in main_parameters(directory)})
     platform = platform_of(session)
     contents = files(directory, platform)
-    changes: Sequence[Change] = ()
+    changes: Sequence[SettingChange] = ()
     notes: Sequence[Finding] = ()
     if arguments.install:
         postfix = Postfix(arguments.postfix_config_dir)
-        lacking = postfix.lacks()
+        missing = postfix.missing_requirements()
         differing = differences(postfix, directory, platform, arguments.replace)
-        if refused := [*lacking, *refusals(differing)]:
+        if refused := [*missing, *refusals(differing)]:
             raise ProblemError(*refused, *differing.others)
         changes, notes = differing.changes, differing.others
     written = write(directory, contents)
@@ -68,10 +68,10 @@ def run(arguments: Namespace, session: Session) -> int:
         make(postfix, directory, changes)
     report_on_stderr(session, notes)
 
-    def show(form: str, page: Page) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         if form == "json":
             return document(_document(directory, written, changes))
-        return _text(directory, written, changes, page, installed=arguments.install)
+        return _text(directory, written, changes, console, installed=arguments.install)
 
     return worst(present(session, outputs, show), of_findings(notes))
 
@@ -89,7 +89,7 @@ def _check_replaced(arguments: Namespace, known: Collection[str]) -> None:
 
 
 def _document(
-    directory: str, written: Sequence[str], changes: Sequence[Change]
+    directory: str, written: Sequence[str], changes: Sequence[SettingChange]
 ) -> Iterable[tuple[str, Any]]:
     yield "format_version", "1.0"
     yield "directory", directory
@@ -100,15 +100,15 @@ def _document(
 def _text(
     directory: str,
     written: Sequence[str],
-    changes: Sequence[Change],
-    page: Page,
+    changes: Sequence[SettingChange],
+    console: Console,
     *,
     installed: bool,
 ) -> Iterable[str]:
     lines = [("wrote", f"{directory}/{name}") for name in written]
     lines += [_change(change) for change in changes]
     if lines:
-        yield from pairs(lines, page)
+        yield from pairs(lines, console)
     if not written and not changes:
         yield "Nothing to change.\n"
     elif not installed:
@@ -119,9 +119,9 @@ def _text(
         yield "Reload Postfix, so that it takes effect: postfix reload\n"
 
 
-def _change(change: Change) -> tuple[str, str]:
+def _change(change: SettingChange) -> tuple[str, str]:
     was = f" (was `{change.before}`)" if change.before else ""
     if change.name.count("/") == 1:
-        differing = ", ".join(part.name.rpartition("/")[2] for part in change.parts)
+        differing = ", ".join(setting.name.rpartition("/")[2] for setting in change.settings)
         return "service", f"{change.name}{f' (changed: {differing})' if differing else ''}"
     return "set", f"{change.name} = {change.after}{was}"

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.lineage import check_lineage, shown_lineage
 from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
-from sendroute.cluster.protocols import OperatorStore, Reporter
-from sendroute.cluster.round import RoundDone
+from sendroute.cluster.protocols import OperatorStore, StatusReporter
+from sendroute.cluster.round import OperatorRoundResult
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
@@ -23,10 +23,10 @@ _PORTION = 200
 Statuses = Mapping[Owner, AccountStatus]
 
 
-class Shown:
+class ReportedStatuses:
     """Remembers what was reported. For one thread."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: StatusReporter) -> None:
         self._reporter = reporter
         self._last: dict[Owner, int] = {}
         self._checked = ""  # the lineage that was compared with the statuses
@@ -87,7 +87,11 @@ class Shown:
             )
 
     def round_completed(
-        self, store: OperatorStore, state: DesiredState, done: RoundDone, statuses: Statuses
+        self,
+        store: OperatorStore,
+        state: DesiredState,
+        done: OperatorRoundResult,
+        statuses: Statuses,
     ) -> None:
         """Report what a round changed.
 
@@ -120,7 +124,7 @@ class Shown:
         self._report_platform(store, state, done, statuses)
 
     def _accounts(
-        self, state: DesiredState, done: RoundDone, statuses: Statuses
+        self, state: DesiredState, done: OperatorRoundResult, statuses: Statuses
     ) -> Iterator[Reconciled]:
         """The accounts of the round as far as they are known without another read."""
         general = tuple(item for item in done.result.plan.findings if item.account is None)
@@ -168,7 +172,11 @@ class Shown:
                 )
 
     def _report_platform(
-        self, store: OperatorStore, state: DesiredState, done: RoundDone, statuses: Statuses
+        self,
+        store: OperatorStore,
+        state: DesiredState,
+        done: OperatorRoundResult,
+        statuses: Statuses,
     ) -> None:
         item = next(iter(state.objects(PLATFORM)), None)
         with store.snapshot() as snapshot:

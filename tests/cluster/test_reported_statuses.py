@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from sendroute.cluster.shown import Shown
+from sendroute.cluster.reported_statuses import ReportedStatuses
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
@@ -59,7 +59,7 @@ def test_what_a_failing_store_kept_from_being_shown_is_shown_by_the_next_round()
     )
     done = SimpleNamespace(result=result, tested={}, waiting={})
     reporter, store, statuses = Reported(), FailingOnce(), dict[Owner, AccountStatus]()
-    shown = Shown(cast(Any, reporter))
+    shown = ReportedStatuses(cast(Any, reporter))
     with pytest.raises(ProblemError):
         shown.round_completed(cast(Any, store), cast(Any, state), cast(Any, done), statuses)
     assert reporter.accounts == []
