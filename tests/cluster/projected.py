@@ -128,6 +128,7 @@ class Cluster:
         self.current = EMPTY
         self.now = NOW
         self.reconciled: dict[AccountKey, Reconciled] = {}
+        self.written: dict[ObjectKey, dict[str, Any]] = {}
 
     def apply(
         self,
@@ -196,6 +197,7 @@ class Cluster:
             else seen
             for seen in self.objects
         ]
+        self.written = written
         return written
 
     def generation(self, key: ObjectKey) -> int:

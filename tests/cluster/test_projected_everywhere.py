@@ -18,6 +18,7 @@ from tests.cluster.test_projected_cases import SHOWN, TEST_FAILED, text_of
 from tests.planner.test_cases import PLANS, profiles_in, tree_with_platform, trees
 
 from sendroute.cluster.objects import ObjectKey
+from sendroute.cluster.tenancy import findings_for_tenant
 
 CRDS = Path(__file__).parents[2] / "charts/sendroute/crds"
 
@@ -44,17 +45,24 @@ def of_rows() -> Iterator[Projected]:
 
 
 def of_cases(directory: Path) -> Iterator[Projected]:
+    for cluster in of_steps(directory):
+        for seen in cluster.objects:
+            if (status := cluster.written.get(seen.key)) is not None:
+                yield Projected(seen.key, seen.generation, status)
+
+
+def of_steps(directory: Path) -> Iterator[Cluster]:
+    """Each case after each of its trees."""
     for name in SHOWN:
         cluster = Cluster()
         steps = trees(PLANS / name)
         for number, tree in enumerate(steps, start=1):
             failing = profiles_in(PLANS / name / "failing.txt", number, len(steps))
-            written = cluster.apply(
+            cluster.apply(
                 text_of(tree_with_platform(tree, directory / f"{name}-{number}")),
                 failing={key: dict.fromkeys(names, TEST_FAILED) for key, names in failing.items()},
             )
-            for key, status in written.items():
-                yield Projected(key, cluster.generation(key), status)
+            yield cluster
 
 
 def test_the_schemas_of_the_cluster_accept_every_status(statuses: list[Projected]) -> None:
@@ -77,6 +85,30 @@ def test_no_status_of_a_tenant_names_an_account_of_another_one(statuses: list[Pr
         messages = " ".join(condition["message"] for condition in item.status.get("conditions", ()))
         named = set(re.findall(r"([a-z0-9-]+)/[a-z0-9]", messages)) & tenants
         assert named <= {item.key.namespace}, (item.key, messages)
+
+
+def test_no_finding_as_a_tenant_reads_it_names_another_one(tmp_path: Path) -> None:
+    """Also of those that no status shows today."""
+    withheld = set()
+    for item in of_steps(tmp_path):
+        tenants = {key.namespace for key in item.reconciled}
+        for key, reconciled in item.reconciled.items():
+            for before in reconciled.findings:
+                for shown in findings_for_tenant([before], key.namespace):
+                    text = f"{shown.message} {shown.hint}"
+                    assert tenants & words_in(text) <= {key.namespace}, (key, text)
+                    withheld |= {before.code} if shown is not before else set()
+    assert withheld == {
+        "domain-conflict",
+        "removed-before-move",
+        "too-many-changes",
+        "too-many-removals",
+    }
+
+
+def words_in(text: str) -> set[str]:
+    """The words of a text; a domain name is one, and the two parts of an account's key are two."""
+    return set(re.findall(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", text))
 
 
 def closed(schema: Any) -> Any:

@@ -1,5 +1,6 @@
 """A tenant does not read in a status who another tenant is; the log has the full names."""
 
+from msgspec.structs import replace
 from tests.cluster.projected import (
     ACCOUNT,
     DOMAIN,
@@ -7,20 +8,28 @@ from tests.cluster.projected import (
     PROFILE,
     Cluster,
     documents,
+    objects_in,
     with_spec,
 )
 
-from sendroute.cluster.objects import ObjectKey
-from sendroute.cluster.tenancy import for_tenant
+from sendroute.cluster.lineage import check_lineage
+from sendroute.cluster.objects import ObjectKey, packed
+from sendroute.cluster.tenancy import findings_for_tenant, for_tenant
+from sendroute.model.desired import AccountKey
+from sendroute.planner.guards import Guards
 
 BRAVO = ACCOUNT.replace("acme", "bravo")
 CLAIM = DOMAIN.replace("namespace: acme", "namespace: bravo")
 THE_CLAIM = ObjectKey("SendingDomain", "bravo", "shop")
 
 
+def conditions(cluster: Cluster, text: str, key: ObjectKey) -> dict[str, str]:
+    """The messages of an object's conditions."""
+    return {item["type"]: item["message"] for item in cluster.apply(text)[key]["conditions"]}
+
+
 def accepted(cluster: Cluster, text: str, key: ObjectKey) -> str:
-    conditions = cluster.apply(text)[key]["conditions"]
-    return str(next(item["message"] for item in conditions if item["type"] == "Accepted"))
+    return conditions(cluster, text, key)["Accepted"]
 
 
 def test_a_domain_of_another_tenant_belongs_to_another_account() -> None:
@@ -52,20 +61,71 @@ def test_another_account_of_the_same_tenant_is_named() -> None:
     assert "belongs to account acme/acme" in message
 
 
-def test_several_names_are_removed_together() -> None:
-    text = "Accounts b/x, c/y.z and a/q declare it. Account b/x has it, and account a/q not."
-    assert for_tenant(text, "a") == (
-        "Accounts of other tenants declare it. Another account has it, and account a/q not."
+def test_a_domain_that_cannot_move_yet_does_not_name_the_tenant_that_holds_it() -> None:
+    cluster = Cluster()
+    cluster.apply(documents(PLATFORM, ACCOUNT, DOMAIN))
+    claim = with_spec(CLAIM, account="bravo")
+    text = documents(PLATFORM, with_spec(ACCOUNT, plan="gone"), BRAVO, claim)
+    ready = conditions(cluster, text, THE_CLAIM)["Ready"]
+    assert ready == (
+        "shop.example.com waits for another account, which holds it and cannot change now: not"
+        " created yet in account bravo/bravo."
     )
 
 
-def test_objects_and_namespaces_of_others_are_not_named() -> None:
-    text = "The status of MailAccount/b/x differs. The SendingDomain objects of namespace b too."
-    assert for_tenant(text, "b") == text
-    assert for_tenant(text, "a") == (
-        "The status of a MailAccount of another tenant differs. The SendingDomain objects of"
-        " another namespace too."
+def test_a_guard_of_the_whole_change_does_not_say_how_many_domains_the_platform_has() -> None:
+    accounts = [ACCOUNT.replace("acme", name) for name in ("acme", "bravo", "delta")]
+    domains = [
+        with_spec(DOMAIN, f"d{number}", domain=f"d{number}.{name}.example", account=name).replace(
+            "namespace: acme", f"namespace: {name}"
+        )
+        for name in ("acme", "bravo", "delta")
+        for number in range(7)
+    ]
+    cluster = Cluster()
+    cluster.apply(documents(PLATFORM, *accounts, *domains))
+    fewer = documents(PLATFORM, *accounts, *domains[:4], *domains[7:11], *domains[14:18])
+    message = conditions(cluster, fewer, ObjectKey("MailAccount", "acme", "acme"))["Applied"]
+    assert message.startswith(
+        "The change of account acme/acme would remove 3 domains, as a part of a larger change that"
+        " would remove more than 30 % of all domains. If the change is intended, approve it:"
     )
+
+
+def test_an_invalid_object_of_another_tenant_is_in_no_status_of_this_one() -> None:
+    """Its account cannot be read, so it may be of any account of its namespace, and of no other."""
+    other = with_spec(DOMAIN, "secret-customer", account=None, domain="customer..example")
+    other = other.replace("namespace: acme", "namespace: bravo")
+    statuses = Cluster().apply(documents(PLATFORM, with_spec(ACCOUNT, plan="gone"), DOMAIN, other))
+    for key, status in statuses.items():
+        assert "customer" not in str(status), key
+
+
+def test_a_status_of_another_store_names_no_object_of_another_tenant() -> None:
+    shown = packed(b'{"store": {"lineage": "4f1a"}}')
+    [account] = objects_in(ACCOUNT)
+    mismatch = check_lineage([replace(account, held_status=shown)], "7c1e", is_empty=True)
+    assert mismatch is not None
+    assert "MailAccount/acme/acme" in mismatch.message
+    assert "MailAccount/acme/acme" in for_tenant(mismatch, "acme").message
+    assert for_tenant(mismatch, "bravo").message == (
+        "The status of an object was written from the store 4f1a, but the given store is 7c1e."
+    )
+
+
+def test_a_domain_that_leaves_before_it_moves_does_not_name_the_tenant_that_declares_it() -> None:
+    cluster = Cluster()
+    cluster.apply(documents(PLATFORM, ACCOUNT, DOMAIN))
+    claim = with_spec(CLAIM, account="bravo", suspend=True)
+    cluster.apply(documents(PLATFORM, ACCOUNT, BRAVO, claim), guards=Guards())
+    findings = cluster.reconciled[AccountKey("acme", "acme")].findings
+    [left] = findings_for_tenant(findings, "acme")
+    assert left.code == "removed-before-move"
+    assert left.message == (
+        "shop.example.com leaves account acme/acme and cannot send until another account, which"
+        " declares it, can take it."
+    )
+    assert left.hint == "Fix the other account first: then the move is one transaction."
 
 
 def test_an_unused_profile_says_whether_domains_use_it() -> None:

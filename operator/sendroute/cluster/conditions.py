@@ -25,7 +25,7 @@ from sendroute.cluster.summary import (
     most_severe,
     shown_at,
 )
-from sendroute.cluster.tenancy import findings_for_tenant, for_tenant
+from sendroute.cluster.tenancy import findings_for_tenant
 from sendroute.manifests.shapes import MailAccount, SendingDomain, SMTPProfile
 from sendroute.manifests.statuses import (
     MAX_HELD_BACK,
@@ -77,8 +77,7 @@ def project(reconciled: Reconciled, now: datetime) -> dict[ObjectKey, Status]:
     """
     namespace = reconciled.key.namespace
     findings = findings_for_tenant(reconciled.findings, namespace)
-    waiting = reconciled.waiting and for_tenant(reconciled.waiting, namespace)
-    reconciled = replace(reconciled, findings=findings, waiting=waiting)
+    reconciled = replace(reconciled, findings=findings)
     account = _AccountProjection(reconciled, now.replace(microsecond=0))
     return {seen.key: account.status_of(seen) for seen in reconciled.objects}
 

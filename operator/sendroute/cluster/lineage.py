@@ -4,7 +4,12 @@ from collections.abc import Iterable
 
 from sendroute.cluster.objects import ClusterObject
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, TenantText
+
+_HINT = (
+    "Nothing is assigned again. Create the store from its lock file or its backup. If the new store"
+    " is meant, remove status.store of the MailAccounts and of the MailPlatform."
+)
 
 
 def shown_lineage(item: ClusterObject) -> str:
@@ -31,12 +36,16 @@ def check_lineage(
     for item in objects:
         shown = shown_lineage(item)
         if shown and shown != lineage:
+            written = f"was written from the store {shown}, but the given store is {lineage}."
+            account = item.account
             return finding(
                 "store-empty" if is_empty else "wrong-store",
-                f"The status of {item.key} was written from the store {shown}, but the given"
-                f" store is {lineage}.",
-                hint="Nothing is assigned again. Create the store from its lock file or its backup."
-                " If the new store is meant, remove status.store of the MailAccounts and of the"
-                " MailPlatform.",
+                f"The status of {item.key} {written}",
+                hint=_HINT,
+                for_tenant=TenantText(
+                    f"The status of an object {written}",
+                    _HINT,
+                    () if account is None else (account,),
+                ),
             )
     return None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from sendroute.manifests import shapes
 from sendroute.manifests.headers import account_of, account_of_document, profiles_of
@@ -213,7 +214,7 @@ def read_document(
         return ReadDocument(shapes.decode(value))
     except msgspec.ValidationError:
         account, where = account_of(value), Where(str(key), 0)
-        findings = tuple(
+        items = [
             finding(
                 problem.code,
                 problem.message,
@@ -222,7 +223,10 @@ def read_document(
                 account=account,
             )
             for problem in problems(key.kind, value)
-        )
+        ]
+        if account is None and key.namespace:  # it is about no account, and of one tenant
+            items = [replace(item, namespace=key.namespace) for item in items]
+        findings = tuple(items)
         return ReadDocument(None, findings, account, frozenset(profiles_of(value)))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
 
+from sendroute.cluster.tenancy import for_tenant
 from sendroute.cluster.times import Times
 from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange
 from sendroute.model.codes import Trait, has_trait
@@ -151,11 +152,11 @@ def quiet_needed(plan: AccountPlan, times: Times) -> tuple[float, str | None]:
         times: the time spans.
 
     Returns:
-        Seconds, and what the account waits for.
+        Seconds, and what the account waits for, as its tenant may read it.
     """
     missing = next((item for item in plan.findings if has_trait(item.code, Trait.PASSING)), None)
     if missing is not None:
-        return times.patience, missing.message
+        return times.patience, for_tenant(missing, plan.key.namespace).message
     if cannot_be_taken_back(plan):
         return times.settle_destructive, "More objects of the account may follow."
     return times.settle, None

@@ -7,7 +7,7 @@ Kubernetes objects and docs/findings.md are derived from the properties here.
 from enum import Enum, Flag, StrEnum, auto
 
 from sendroute.model.conditions import ConditionOf, ConditionType, Reason
-from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.finding import Finding, Severity, TenantText, Where
 from sendroute.model.remedy import Remedy
 
 
@@ -1268,6 +1268,7 @@ def finding(
     severity: Severity | None = None,
     remedy: Remedy | None = None,
     cause: str | None = None,
+    for_tenant: TenantText | None = None,
 ) -> Finding:
     """Create a finding.
 
@@ -1281,6 +1282,7 @@ def finding(
         severity: the severity; None for the code's default.
         remedy: the next step as data, which a front end appends to the hint.
         cause: the code of the problem that led to it.
+        for_tenant: how it reads to a tenant, if it says something of other tenants.
 
     Returns:
         The finding, without a position. About a file outside the tree it says only what the code
@@ -1292,7 +1294,7 @@ def finding(
     namespace, name = account or (None, None)
     if where is not None and where.outside:
         message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
-        remedy = None
+        remedy = for_tenant = None
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,
@@ -1304,4 +1306,5 @@ def finding(
         account=name,
         remedy=remedy,
         cause=cause,
+        for_tenant=for_tenant,
     )

@@ -69,6 +69,19 @@ class Position(Struct, frozen=True, gc=False, order=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
+class TenantText(Struct, frozen=True):
+    """How a finding reads to a tenant who may not know of other tenants.
+
+    ``accounts`` are the accounts besides its own that the finding names, as ``(namespace, name)``:
+    a tenant may know of those in its own namespace. Empty if the finding says something of the
+    whole platform, which no tenant may know.
+    """
+
+    message: str
+    hint: str | None
+    accounts: tuple[tuple[str, str], ...] = ()
+
+
 class Finding(Struct, frozen=True):
     """One problem, refusal, warning or information.
 
@@ -79,6 +92,9 @@ class Finding(Struct, frozen=True):
     ``hint`` is the next step as a sentence, without a front end's commands and options; ``remedy``
     is the same step as data, which a front end words for its users. ``cause`` is the code of the
     problem that led to it; None if it is that problem itself.
+
+    ``namespace`` without an ``account`` is that of an object whose account cannot be read.
+    ``for_tenant`` is how it reads to a tenant; None if it says nothing of other tenants.
     """
 
     code: str
@@ -92,6 +108,7 @@ class Finding(Struct, frozen=True):
     account: str | None = None
     remedy: Remedy | None = None
     cause: str | None = None
+    for_tenant: TenantText | None = None
 
 
 Locate = Callable[[Where], Position | None]

@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.planner.inputs import Claims
 
 DesiredAccounts = Mapping[AccountKey, DesiredAccount]
@@ -460,18 +460,23 @@ def _conflict(
     holder: AccountKey | None,
     related: Iterable[Where | None],
 ) -> Finding:
+    hint = "Keep one declaration. To move the domain, remove it from the account that holds it."
     if holder is None:
         message = (
             f"{desired.domain} is declared by more than one account: the one that holds it in the"
             " store keeps it; if none does, no account gets it."
         )
+        for_tenant = None
     else:
-        message = f"{desired.domain} belongs to account {holder}; account {key} does not get it."
+        belongs, consequence = f"{desired.domain} belongs to", f"account {key} does not get it."
+        message = f"{belongs} account {holder}; {consequence}"
+        for_tenant = TenantText(f"{belongs} another account; {consequence}", hint, (holder,))
     return finding(
         "domain-conflict",
         message,
-        hint="Keep one declaration. To move the domain, remove it from the account that holds it.",
+        hint=hint,
         where=desired.where.at("spec", "domain"),
         related=tuple(where for where in related if where is not None),
         account=key,
+        for_tenant=for_tenant,
     )

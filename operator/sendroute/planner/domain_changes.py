@@ -1,14 +1,15 @@
 """Steps 3 to 6 over every domain of one account."""
 
 from operator import attrgetter
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from sendroute.model.change import Action, DomainChange, Shadowed
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
-from sendroute.model.desired import ApplyAll, DesiredDomain
-from sendroute.model.finding import Finding, Where
+from sendroute.model.desired import AccountKey, ApplyAll, DesiredDomain
+from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.model.route import Origin, Route
 from sendroute.model.waiting import waiting_message
 from sendroute.planner.apply_all import overruled, switched, unknown_override
@@ -19,6 +20,17 @@ from sendroute.planner.removals import remove_domain, removed_before_move
 
 _AGAIN = "Apply again when the profile can be saved."
 _BOTH = "The domain moves when both accounts are planned and can change."
+
+
+class _Skip(NamedTuple):
+    """Why a domain that a manifest declares is skipped: ``thing`` is what it waits for, ``hint`` is
+    the next step. ``holder`` is the other account that ``thing`` names, and ``unnamed`` the same
+    without its name."""
+
+    thing: str
+    hint: str
+    holder: AccountKey | None = None
+    unnamed: str = ""
 
 
 class DomainChanges(Struct):
@@ -144,7 +156,7 @@ def _plan_declared_domain(
         route = desired.route or inputs.desired.default
         default = "" if desired.route is not None else "the default, "
         thing = f"{default}{route}, which was not saved"
-        _skip_declared_domain(inputs, desired, current, state, (thing, _AGAIN), domain_changes)
+        _skip_declared_domain(inputs, desired, current, state, _Skip(thing, _AGAIN), domain_changes)
 
 
 def _plan_undeclared_domains(
@@ -281,7 +293,9 @@ def _report_waiting_move(
     if holder is not None and not desired.suspended:
         why = inputs.claims.why_not(holder, "cannot change now")
         thing = f"account {holder}, which holds it and {why}"
-        _skip_declared_domain(inputs, desired, None, None, (thing, _BOTH), domain_changes)
+        unnamed = f"another account, which holds it and {why}"
+        skip = _Skip(thing, _BOTH, holder, unnamed)
+        _skip_declared_domain(inputs, desired, None, None, skip, domain_changes)
 
 
 def _skip_declared_domain(
@@ -289,19 +303,22 @@ def _skip_declared_domain(
     desired: DesiredDomain,
     current: DomainState | None,
     state: DomainState | None,
-    reason: tuple[str, str],
+    skip: _Skip,
     domain_changes: DomainChanges,
 ) -> None:
-    """A domain that a manifest declares. ``reason``: what it waits for, and the hint."""
-    thing, hint = reason
+    """A domain that a manifest declares."""
     consequence = f"not created yet in account {inputs.key}"
     if state is not None:
         consequence = f"now on {state.route} instead"
     if state is not None and state == current:
         consequence = f"still on {current.route}"
-    message = waiting_message(desired.domain, thing, consequence)
-    text = (message, hint, desired.where.at("spec", "route"))
-    _add_skip(inputs, desired.domain, current, state, text, domain_changes)
+    message = waiting_message(desired.domain, skip.thing, consequence)
+    for_tenant = None
+    if skip.holder is not None:
+        unnamed = waiting_message(desired.domain, skip.unnamed, consequence)
+        for_tenant = TenantText(unnamed, skip.hint, (skip.holder,))
+    text = (message, skip.hint, desired.where.at("spec", "route"))
+    _add_skip(inputs, desired.domain, current, state, text, domain_changes, for_tenant)
 
 
 def _add_skip(
@@ -311,6 +328,7 @@ def _add_skip(
     state: DomainState | None,
     text: tuple[str, str, Where],
     domain_changes: DomainChanges,
+    for_tenant: TenantText | None = None,
 ) -> None:
     """Add a skip. ``state`` is the state after the change, because step 5 also applies to a skipped
     domain. ``text`` are message, hint and position."""
@@ -319,5 +337,12 @@ def _add_skip(
         skip = (Action.SKIP, current, current, "dependency-skipped", message, where)
         domain_changes.changes.append(DomainChange(inputs.key, name, *skip))
     domain_changes.findings.append(
-        finding("dependency-skipped", message, hint=hint, where=where, account=inputs.key)
+        finding(
+            "dependency-skipped",
+            message,
+            hint=hint,
+            where=where,
+            account=inputs.key,
+            for_tenant=for_tenant,
+        )
     )

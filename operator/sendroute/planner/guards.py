@@ -25,7 +25,7 @@ from sendroute.model.change import (
 )
 from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey, DesiredAccount
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, TenantText
 from sendroute.model.remedy import Approve, ConfirmRemoval, GuardLimit, RaiseLimit, Remedy
 from sendroute.model.route import Origin
 from sendroute.model.words import counted
@@ -259,15 +259,36 @@ class _GuardCheck(Struct, frozen=True):
                 f"{would} {whole} of the {largest.domain_count} domains{then}, {count} of them"
                 f" of account {self.key}"
             )
-            yield self._refusal(code, f"{message}; {limit}", hint, remedy)
+            to_tenant = (
+                f"The change of account {self.key} would {verb} {counted(count, 'domain')}, as a"
+                f" part of a larger change that would {verb} more than {percent} % of all domains."
+            )
+            yield self._refusal(code, f"{message}; {limit}", hint, remedy, to_tenant=to_tenant)
 
-    def _refusal(self, code: str, message: str, hint: str, remedy: Remedy, *path: str) -> Finding:
+    def _refusal(
+        self,
+        code: str,
+        message: str,
+        hint: str,
+        remedy: Remedy,
+        *path: str,
+        to_tenant: str | None = None,
+    ) -> Finding:
+        """``to_tenant`` is the message without what it says of the whole store."""
         if self.guards.approved is not None:
             hint, remedy = "If the change is intended, approve it.", Approve(*self.key)
         where = None
         if self.desired is not None:
             where = self.desired.where.at("spec", *path) if path else self.desired.where
-        return finding(code, message, hint=hint, remedy=remedy, where=where, account=self.key)
+        return finding(
+            code,
+            message,
+            hint=hint,
+            remedy=remedy,
+            where=where,
+            account=self.key,
+            for_tenant=TenantText(to_tenant, hint) if to_tenant is not None else None,
+        )
 
 
 def _count(change: ChangeSize, removing: bool) -> int:

@@ -196,9 +196,11 @@ def _with_conflicts(plan: AccountPlan, desired: Desired, conflicts: DomainConfli
 def _with_unread_hint(item: Finding) -> Finding:
     if not has_trait(item.code, Trait.ABSENCE):
         return item
-    return structs.replace(
-        item, hint=f"{item.hint} Or fix the unreadable part of the tree, which may define it."
-    )
+    also = "Or fix the unreadable part of the tree, which may define it."
+    text = item.for_tenant
+    if text is not None:  # both say it, so that neither shows what the other leaves out
+        text = structs.replace(text, hint=f"{text.hint} {also}")
+    return structs.replace(item, hint=f"{item.hint} {also}", for_tenant=text)
 
 
 def _account_of(item: Finding) -> AccountKey:

@@ -13,7 +13,7 @@ from sendroute.model.change import (
 from sendroute.model.codes import Code, finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, DesiredAccount, Orphan
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.model.spelling import did_you_mean
 from sendroute.model.words import first_of
 from sendroute.planner.inputs import Claims
@@ -71,21 +71,44 @@ def removed_before_move(key: AccountKey, claims: Claims, where: Where | None) ->
     for name, claimants in sorted(claims.given_up.items()):
         domains.setdefault(claimants, []).append(name)
     for claimants, names in sorted(domains.items()):
-        leave = "leaves" if len(names) == 1 else "leave"
-        message = f"{first_of(names, _LISTED)} {leave} account {key} and cannot send until"
         to = first_of(list(map(str, claimants)), _LISTED)
-        if len(claimants) > 1:
-            what = f"only one of the accounts {to} declares {_them(names)}"
-            hint = "Keep one declaration of each, then apply again."
-        elif claimants[0] in claims.unplanned:
-            what = f"account {to}, which declares {_them(names)}, is applied too"
-            hint = f"Plan account {to} too: then the move is one transaction."
-        else:
-            what = f"account {to}, which declares {_them(names)}, can take {_them(names)}"
-            hint = f"Fix account {to} first: then the move is one transaction."
-        yield finding(
-            "removed-before-move", f"{message} {what}.", hint=hint, where=where, account=key
+        named = f"account {to}" if len(claimants) == 1 else f"the accounts {to}"
+        unnamed = "another account" if len(claimants) == 1 else "several other accounts"
+        message, hint = _removed_before_move(key, names, claimants, (named, named), claims)
+        to_tenant = _removed_before_move(
+            key, names, claimants, (unnamed, "the other account"), claims
         )
+        yield finding(
+            "removed-before-move",
+            message,
+            hint=hint,
+            where=where,
+            account=key,
+            for_tenant=TenantText(*to_tenant, claimants),
+        )
+
+
+def _removed_before_move(
+    key: AccountKey,
+    names: Sequence[str],
+    claimants: Sequence[AccountKey],
+    called: tuple[str, str],
+    claims: Claims,
+) -> tuple[str, str]:
+    """The message and the hint. ``called`` is what each of the two calls the claimants."""
+    first, again = called
+    leave = "leaves" if len(names) == 1 else "leave"
+    message = f"{first_of(names, _LISTED)} {leave} account {key} and cannot send until"
+    if len(claimants) > 1:
+        what = f"only one of {first} declares {_them(names)}"
+        hint = "Keep one declaration of each, then apply again."
+    elif claimants[0] in claims.unplanned:
+        what = f"{first}, which declares {_them(names)}, is applied too"
+        hint = f"Plan {again} too: then the move is one transaction."
+    else:
+        what = f"{first}, which declares {_them(names)}, can take {_them(names)}"
+        hint = f"Fix {again} first: then the move is one transaction."
+    return f"{message} {what}.", hint
 
 
 def _them(names: Sequence[str]) -> str:
@@ -206,20 +229,22 @@ def _unknown_account(key: AccountKey, orphan: Orphan, known: Collection[AccountK
     elsewhere = sorted(other for other in known if other.name == key.name)
     siblings = [other.name for other in known if other.namespace == key.namespace]
     near = did_you_mean(key.name, siblings)
-    # A tenant is shown the fix in place of a hint about another tenant. So the hint without one is
-    # the same, and neither says whether such an account exists.
-    hint = Code.UNKNOWN_ACCOUNT.fix
-    if near:
-        hint = f"Did you mean {near}?"
-    elif elsewhere:
+    message = (
+        f"{orphan.kind} {orphan.name} belongs to account {key.name} of namespace {key.namespace},"
+        " which no MailAccount defines."
+    )
+    hint = f"Did you mean {near}?" if near else Code.UNKNOWN_ACCOUNT.fix
+    for_tenant = None
+    if elsewhere and not near:
+        for_tenant = TenantText(message, hint, (elsewhere[0],))
         hint = f"{hint} Account {elsewhere[0]} is in another one."
     return finding(
         "unknown-account",
-        f"{orphan.kind} {orphan.name} belongs to account {key.name} of namespace {key.namespace},"
-        " which no MailAccount defines.",
+        message,
         hint=hint,
         where=orphan.where.at("spec", "account"),
         account=key,
+        for_tenant=for_tenant,
     )
 
 

@@ -146,7 +146,9 @@ class RoundMetrics:
         """Accounts that were not in this round keep the findings of an earlier round."""
         codes: dict[Owner, Counter[str]] = {}
         for finding in result.plan.all_findings:
-            key = owner_named(finding.namespace or "", finding.account or "")
+            key: Owner = PLATFORM
+            if finding.account is not None:
+                key = owner_named(finding.namespace or "", finding.account)
             codes.setdefault(key, Counter())[finding.code] += 1
         if due is None:
             self._codes = {}
