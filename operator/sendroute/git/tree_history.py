@@ -24,6 +24,8 @@ class TreeHistory(NamedTuple):
     def contains(self, earlier: str) -> bool | None:
         """Whether the commit is another one, or descends from it. False also if that one is not
         here; None if the history of a shallow clone ends before the answer."""
+        if earlier == self.commit:  # nearly always, and git need not say so
+            return True
         if self.has(earlier) and self._lines("rev-list", "-1", earlier, "--not", self.commit) == []:
             return True
         # What the commit has and the other lacks; if a parent is cut off there, it may be the
