@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -504,16 +505,26 @@ def late():
     ]
 
 
-def classes() -> dict[str, list[str]]:
-    """The modules that define a class of each name, migrations left out: these never change."""
+def named_types(tree: ast.AST) -> Iterator[str]:
+    """The classes of a module, and the names that it gives to other types."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Assign) and "TypeVar" not in ast.unparse(node.value):
+            names = [name.id for name in node.targets if isinstance(name, ast.Name)]
+            yield from (name for name in names if re.fullmatch("_?[A-Z]+[a-z]\\w*", name))
+
+
+def test_a_name_of_a_type_means_one_thing() -> None:
+    """Migrations never change, so what they name is left out."""
     named: dict[str, list[str]] = {}
     for module, tree in sources().items():
-        for node in ast.walk(tree) if ".versions." not in module else ():
-            if isinstance(node, ast.ClassDef):
-                named.setdefault(node.name, []).append(module)
-    return named
+        for name in named_types(tree) if ".versions." not in module else ():
+            named.setdefault(name, []).append(module)
+    assert {name: where for name, where in named.items() if len(where) > 1} == {}
 
 
-def test_a_class_name_means_one_thing() -> None:
-    """A reader who knows a class by its name knows it everywhere."""
-    assert {name: where for name, where in classes().items() if len(where) > 1} == {}
+def test_a_name_that_two_modules_give_to_a_type_is_detected() -> None:
+    source = "Names = tuple[str, ...]\nLIMIT = 3\nclass Held:\n    class _Part: ..."
+    assert sorted(named_types(ast.parse(source))) == ["Held", "Names", "_Part"]

@@ -31,11 +31,11 @@ from sendroute.store.url import BUSY_TIMEOUT
 
 __all__ = ["load", "open_store", "plan", "validate"]
 
-Path = str | os.PathLike[str]
+PathArgument = str | os.PathLike[str]
 _LONGEST_WAIT = 604_800  # a week
 
 
-def load(*paths: Path) -> LoadedTree:
+def load(*paths: PathArgument) -> LoadedTree:
     """Read manifests.
 
     Args:
@@ -53,7 +53,7 @@ def load(*paths: Path) -> LoadedTree:
     return read_tree(_names(paths))
 
 
-def validate(*paths: Path, base: str | None = None) -> tuple[Finding, ...]:
+def validate(*paths: PathArgument, base: str | None = None) -> tuple[Finding, ...]:
     """Find every problem that needs no store, as ``sendroute validate`` does.
 
     Args:
@@ -149,7 +149,7 @@ def plan(
     return replace(planned, accounts=accounts, findings=findings)
 
 
-def _names(paths: Iterable[Path]) -> list[str]:
+def _names(paths: Iterable[PathArgument]) -> list[str]:
     names = [os.fspath(path) if isinstance(path, os.PathLike) else path for path in paths]
     for name in names:
         _expect("a path", name, str, "a string or a path object")

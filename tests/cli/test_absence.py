@@ -165,8 +165,8 @@ def test_each_stopped_account_says_by_a_finding_of_its_own_what_stops_it(
         failed = re.search(rf"^{key} +failed .*\n +(.*)", status, re.MULTILINE)
         assert failed, status
         assert failed[1].startswith(position), status
-    unsettled = json.loads(sendroute("status", "-o", "json").out)["unsettled"]
-    assert {entry["findings"][0]["position"]["file"] for entry in unsettled} == {
+    statuses = json.loads(sendroute("status", "-o", "json").out)["unapplied"]
+    assert {entry["findings"][0]["position"]["file"] for entry in statuses} == {
         "manifests/bolt.yaml"
     }
 

@@ -42,7 +42,7 @@ def test_status_reports_the_domains_that_wait_once_and_names_all(sendroute: Prog
     text = sendroute("status").out
     assert text.count("40 domains wait for profile ses, which was not saved") == 1
     assert all(f"d{number}.example" in text for number in range(40))
-    (open_account,) = json.loads(sendroute("status", "-o", "json").out)["unsettled"]
+    (open_account,) = json.loads(sendroute("status", "-o", "json").out)["unapplied"]
     (waits,) = (f for f in open_account["findings"] if f["code"] == "dependency-skipped")
     assert len(waits["domains"]) == 40
 

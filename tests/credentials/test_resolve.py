@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.credentials.resolve import Answer, LocalSecrets
+from sendroute.credentials.resolve import LocalSecrets, ResolvedSecret
 from sendroute.credentials.variables import KEYS, is_variable, variable
 from sendroute.model.credential import Credential
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
@@ -35,12 +35,12 @@ PEM_LINE = PEM.replace(b"\n", b"\\n")
 SPACES = "\u00a0\u200b".encode()
 
 
-def look_up(directory: Path | None, variables: dict[str, str] | None = None) -> Answer:
+def look_up(directory: Path | None, variables: dict[str, str] | None = None) -> ResolvedSecret:
     secrets = LocalSecrets(str(directory) if directory else None, variables or {})
     return secrets.credential(SES, HOST, PORT)
 
 
-def refused(answer: Answer, code: str) -> str:
+def refused(answer: ResolvedSecret, code: str) -> str:
     """Check the code of a problem, and that no secret is shown; return the message."""
     assert isinstance(answer, SecretProblem), answer
     assert answer.code == code, answer

@@ -214,8 +214,8 @@ class Workspace:
         assert completed.returncode == 0, completed.stderr
         return json.loads(completed.stdout)  # type: ignore[no-any-return]
 
-    def unsettled(self) -> dict[str, dict[str, Any]]:
-        return {entry["account"]: entry for entry in self.status()["unsettled"]}
+    def unapplied(self) -> dict[str, dict[str, Any]]:
+        return {entry["account"]: entry for entry in self.status()["unapplied"]}
 
     def close(self) -> None:
         for loop in self._loops:

@@ -24,7 +24,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     assert "If the change is intended, approve it: sendroute approve acme/acme" in line["message"]
     assert "--max-remove-percent" not in line["message"], "a loop has no such option"
     assert len(workspace.domains()) == 12, "nothing was removed"
-    status = workspace.unsettled()["acme"]
+    status = workspace.unapplied()["acme"]
     assert (status["reason"], status["changes"]) == ("held-back", {"delete": 11})
     assert status["digest"] == line["digest"]
     output = workspace.sendroute("status").stdout
@@ -35,7 +35,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     assert (completed.returncode, completed.stderr) == (0, "")
     wait_until(lambda: len(workspace.domains()) == 1, "the removal")
     loop.wait_for_log("Account acme/acme is fully applied")
-    assert not workspace.unsettled()
+    assert not workspace.unapplied()
 
     changes = json.loads(workspace.sendroute("history", "acme", "-o", "json").stdout)["changes"]
     (approval,) = [change for change in changes if change["action"] == "approve"]
@@ -47,7 +47,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
 
 def test_an_approval_is_void_for_a_different_plan(workspace: Workspace) -> None:
     loop = _start_held_back(workspace, NAMES[0])
-    first = workspace.unsettled()["acme"]["digest"]
+    first = workspace.unapplied()["acme"]["digest"]
     loop.stop()
     completed = workspace.sendroute("approve", "acme", "--auto-approve", "--digest", first)
     assert completed.returncode == 0, completed.stderr
@@ -58,7 +58,7 @@ def test_an_approval_is_void_for_a_different_plan(workspace: Workspace) -> None:
     assert line["digest"] == first
     again.wait_for_log("Account acme/acme is held back")
     assert len(workspace.domains()) == 12
-    status = workspace.unsettled()["acme"]
+    status = workspace.unapplied()["acme"]
     assert status["digest"] != first
     assert status["approved"] is None
 
@@ -80,7 +80,7 @@ def test_an_approval_without_a_running_loop_is_applied_by_the_next_loop(
 
 def test_a_prefix_of_the_digest_is_accepted(workspace: Workspace) -> None:
     _start_held_back(workspace, NAMES[0])
-    digest = workspace.unsettled()["acme"]["digest"]
+    digest = workspace.unapplied()["acme"]["digest"]
     refused = workspace.sendroute("approve", "acme", "--auto-approve", "--digest", digest[:7])
     assert refused.returncode == 3, "the prefix is too short"
     completed = workspace.sendroute(
@@ -95,13 +95,13 @@ def test_approve_without_a_terminal_shows_the_plan_and_explains_the_options(
     _start_held_back(workspace, NAMES[0])
     completed = workspace.sendroute("approve", "acme")
     assert completed.returncode == 3
-    status = workspace.unsettled()["acme"]
+    status = workspace.unapplied()["acme"]
     assert f"--auto-approve --digest {status['digest']}" in completed.stderr
     for name in NAMES[1:]:
         assert f"\n  delete    {name}  managed → none  " in completed.stderr
     assert {step["does"] for step in status["steps"]} == {"managed → none"}
     assert completed.stderr.index(NAMES[1]) < completed.stderr.index("not-approved")
-    assert workspace.unsettled()["acme"]["approved"] is None
+    assert workspace.unapplied()["acme"]["approved"] is None
 
 
 def test_approve_reports_that_nothing_is_held_back(workspace: Workspace) -> None:
@@ -114,7 +114,7 @@ def test_corrected_manifests_settle_a_held_back_account(workspace: Workspace) ->
     loop = _start_held_back(workspace, NAMES[0])
     workspace.write_manifest("acme", account("acme", *NAMES))
     loop.wait_for_log("Account acme/acme is fully applied")
-    assert not workspace.unsettled()
+    assert not workspace.unapplied()
 
 
 def _bolt_beside_acme(*domains: str) -> str:
@@ -134,14 +134,14 @@ def test_accounts_linked_by_a_move_are_applied_together_after_both_approvals(
     workspace.write_manifest("both", account("acme", *NAMES[:2]) + "---\n" + replaced)
     (workspace.manifests / "acme.yaml").unlink()
     (workspace.manifests / "bolt.yaml").unlink()
-    wait_until(lambda: len(workspace.unsettled()) == 2, "both held back")
-    digest = workspace.unsettled()["acme"]["digest"]
+    wait_until(lambda: len(workspace.unapplied()) == 2, "both held back")
+    digest = workspace.unapplied()["acme"]["digest"]
     assert workspace.sendroute("approve", "acme/acme", "--auto-approve").returncode == 0
-    wait_until(lambda: workspace.unsettled()["acme"]["approved"], "the approval")
+    wait_until(lambda: workspace.unapplied()["acme"]["approved"], "the approval")
     assert len(workspace.domains()) == 24, "linked accounts wait for each other"
-    assert workspace.unsettled()["acme"]["digest"] == digest
+    assert workspace.unapplied()["acme"]["digest"] == digest
     assert workspace.sendroute("approve", "acme/bolt", "--auto-approve").returncode == 0
-    wait_until(lambda: not workspace.unsettled(), "both")
+    wait_until(lambda: not workspace.unapplied(), "both")
     assert len(workspace.domains()) == 10
 
 
@@ -152,14 +152,14 @@ def test_accounts_that_vanish_wait_until_each_is_approved(workspace: Workspace) 
     loop.wait_for_log("crow/crow", "committed")
     for name in ("bolt", "crow"):
         (workspace.manifests / f"{name}.yaml").unlink()
-    wait_until(lambda: set(workspace.unsettled()) == {"bolt", "crow"}, "both held back")
-    findings = workspace.unsettled()["bolt"]["findings"]
+    wait_until(lambda: set(workspace.unapplied()) == {"bolt", "crow"}, "both held back")
+    findings = workspace.unapplied()["bolt"]["findings"]
     assert {item["code"] for item in findings} == {"account-removal", "too-many-removals"}
     assert len(workspace.domains()) == 12
     assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
     loop.wait_for_log("Account bolt/bolt is deleted", "bolt0.example")
     assert len(workspace.domains()) == 8
-    assert set(workspace.unsettled()) == {"crow"}, "an approval is for one account"
+    assert set(workspace.unapplied()) == {"crow"}, "an approval is for one account"
 
 
 def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: Workspace) -> None:
@@ -167,10 +167,10 @@ def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: W
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
     workspace.write_manifest("acme", account("acme", NAMES[0]))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 3
-    assert workspace.unsettled()["acme"]["reason"] == "held-back"
+    assert workspace.unapplied()["acme"]["reason"] == "held-back"
     workspace.write_manifest("acme", account("acme", *NAMES[:11]))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
-    assert not workspace.unsettled()
+    assert not workspace.unapplied()
 
 
 def test_the_rest_of_a_large_change_waits_although_a_part_and_new_domains_are_applied(
@@ -186,20 +186,20 @@ def test_the_rest_of_a_large_change_waits_although_a_part_and_new_domains_are_ap
         workspace.write_manifest(name, account(name, f"a.{name}.example"))
     workspace.write_manifest("new", account("new", *(f"n{n}.example" for n in range(20))))
     loop = workspace.start()
-    wait_until(lambda: len(workspace.unsettled()) == 4, "all that lose a domain held back")
+    wait_until(lambda: len(workspace.unapplied()) == 4, "all that lose a domain held back")
     wait_until(lambda: len(workspace.domains()) == 32, "the new domains")
     for left, name in ((3, "t0"), (2, "t1")):
         assert workspace.sendroute("approve", name, "--auto-approve").returncode == 0
-        wait_until(lambda: len(workspace.unsettled()) == left, "the approved removal")  # noqa: B023
+        wait_until(lambda: len(workspace.unapplied()) == left, "the approved removal")  # noqa: B023
     loop.stop()
     restarted = workspace.start()
     restarted.wait_for_log("held back")
     edited = account("t2", "a.t2.example", "c.t2.example")
     workspace.write_manifest("t2", edited)
-    wait_until(lambda: workspace.unsettled()["t2"]["changes"].get("create") == 1, "the new plan")
-    assert set(workspace.unsettled()) == {"t2", "t3"}
+    wait_until(lambda: workspace.unapplied()["t2"]["changes"].get("create") == 1, "the new plan")
+    assert set(workspace.unapplied()) == {"t2", "t3"}
     assert len(workspace.domains()) == 30
     for name in ("t2", "t3"):
         assert workspace.sendroute("approve", name, "--auto-approve").returncode == 0
-        wait_until(lambda: name not in workspace.unsettled(), "the approved removal")  # noqa: B023
+        wait_until(lambda: name not in workspace.unapplied(), "the approved removal")  # noqa: B023
     assert len(workspace.domains()) == 29

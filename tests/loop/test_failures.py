@@ -291,7 +291,7 @@ def test_metrics_count_accounts_findings_and_repairs(workspace: Workspace) -> No
     assert counts["sendroute_store_up"] == 1
     assert counts["sendroute_consecutive_failures"] == 0
     assert counts['sendroute_findings{code="unknown-plan"}'] == 1
-    assert counts['sendroute_unsettled_accounts{reason="failed"}'] == 1
+    assert counts['sendroute_unapplied_accounts{reason="failed"}'] == 1
     assert counts['sendroute_account_reconciles_total{outcome="committed"}'] == 2
     assert counts["sendroute_last_success_timestamp_seconds"] == 0, "one account is not settled"
     (workspace.manifests / "bolt.yaml").unlink()
@@ -332,7 +332,7 @@ def test_a_branch_is_followed_and_its_commits_are_recorded(
     git("commit", "-q", "-a", "-m", "two")
     line = loop.wait_for_log("Account acme/acme failed")
     assert line["commit"] == git("rev-parse", "HEAD")
-    (finding,) = workspace.unsettled()["acme"]["findings"]
+    (finding,) = workspace.unapplied()["acme"]["findings"]
     expected = {"file": "mail/acme.yaml", "line": 4, "column": 14}
     assert finding["position"] == expected, "relative to the root of the repository"
     (tree / "mail/platform.yaml").write_text(PLATFORM + "more: [")
@@ -435,7 +435,7 @@ def test_a_syntax_error_is_logged_as_the_cause_of_the_failed_account(workspace: 
     line = loop.wait_for_log("Account acme/acme failed")
     assert line["code"] == "held-back"
     assert "not well-formed: Invalid YAML" in line["message"]
-    (finding,) = workspace.unsettled()["acme"]["findings"]
+    (finding,) = workspace.unapplied()["acme"]["findings"]
     assert finding["position"]["file"] == "manifests/acme.yaml"
 
 

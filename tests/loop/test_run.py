@@ -168,10 +168,10 @@ def test_an_account_with_an_error_does_not_stop_other_accounts(workspace: Worksp
     line = loop.wait_for_log("Account acme/acme failed", "none-such")
     assert (line["code"], line["level"]) == ("unknown-plan", "warning")
     assert workspace.domains() == {"b.example.com": "managed"}
-    assert workspace.unsettled()["acme"]["reason"] == "failed"
+    assert workspace.unapplied()["acme"]["reason"] == "failed"
     workspace.write_manifest("acme", account("acme", "a.example.com"))
     loop.wait_for_log("acme/acme is fully applied")
-    assert not workspace.unsettled()
+    assert not workspace.unapplied()
     assert len(loop.logged("Account acme/acme failed")) == 1, "logged once, not in every round"
 
 

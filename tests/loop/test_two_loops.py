@@ -53,7 +53,7 @@ def test_two_loops_that_undo_each_other_say_so_once_and_slow_down(on_store: Work
     assert not first.logged("is fully applied")
 
     def shown() -> bool:
-        status = on_store.unsettled().get("acme")
+        status = on_store.unapplied().get("acme")
         return status is not None and status["findings"][0]["code"] == "contested-account"
 
     wait_until(shown, "the status")
@@ -66,7 +66,7 @@ def test_an_edit_that_agrees_with_the_other_writer_ends_a_contest(on_store: Work
     first, second = _until_contested(on_store)
     on_store.write_manifest("acme", account("acme", "a.example.com", route="{unconfigured: {}}"))
     first.wait_for_log("Account acme/acme is fully applied")
-    wait_until(lambda: not on_store.unsettled(), "the status is gone")
+    wait_until(lambda: not on_store.unapplied(), "the status is gone")
     assert second.stop() == 0
 
 

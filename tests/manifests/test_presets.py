@@ -6,7 +6,7 @@ import pytest
 from msgspec import convert
 
 from sendroute.manifests.fields import ProfileFields
-from sendroute.manifests.fields import Provider as ProviderName
+from sendroute.manifests.fields import ProviderName as ProviderName
 from sendroute.manifests.names import Host, host
 from sendroute.manifests.problems import problems
 from sendroute.manifests.profiles import FindingCollector, profile_of

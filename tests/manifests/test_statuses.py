@@ -14,9 +14,9 @@ from sendroute.manifests.statuses import (
     LastApplyAll,
     MailAccountStatus,
     MailPlatformStatus,
+    ObjectStatus,
     SendingDomainStatus,
     SMTPProfileStatus,
-    Status,
     StoreIdentity,
     decode_status,
     encode_status,
@@ -33,7 +33,7 @@ READY = Condition(
     observed_generation=3,
     last_transition_time=AT,
 )
-WRITTEN: dict[str, Status] = {
+WRITTEN: dict[str, ObjectStatus] = {
     "MailPlatform": MailPlatformStatus(
         observed_generation=3,
         conditions=[READY],

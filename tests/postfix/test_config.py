@@ -357,11 +357,11 @@ def test_a_missing_definition_is_written_by_the_command_that_the_hint_names(
         for one in json.loads(out.read_text())["findings"]
         if one["code"] == "tables-missing" and "lacks" in one["message"]
     }
-    lacking = (
+    message = (
         f"The directory {tmp_path}/tables lacks access.cf, unknown-senders, which"
         " Postfix's settings name."
     )
-    assert missing == {lacking: f"Write these definitions of tables: {command}"}
+    assert missing == {message: f"Write these definitions of tables: {command}"}
 
 
 def test_the_check_makes_postfix_log_nothing(run: Run, config: Path, tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ def test_damaged_tables_are_a_finding_of_the_check(
 
 
 @pytest.mark.parametrize(
-    ("lacking", "package"),
+    ("absent", "package"),
     [
         ("sqlite", "postfix-sqlite"),
         ("library", "postfix-sqlite"),
@@ -394,14 +394,14 @@ def test_damaged_tables_are_a_finding_of_the_check(
     ],
 )
 def test_a_missing_package_is_named(
-    install: Install, config: Path, tmp_path: Path, lacking: str, package: str
+    install: Install, config: Path, tmp_path: Path, absent: str, package: str
 ) -> None:
     """A Postfix that was built without it lists no such type."""
-    if lacking == "sqlite":
+    if absent == "sqlite":
         (config / "dynamicmaps.cf").write_text("")
-    elif lacking == "library":
+    elif absent == "library":
         (config / "dynamicmaps.cf").write_text("sqlite nothing.so dict_sqlite_open\n")
-    fake = stand_in(tmp_path, 'case "$*" in *-A) exit 0;; esac' if lacking == "cyrus" else "")
+    fake = stand_in(tmp_path, 'case "$*" in *-A) exit 0;; esac' if absent == "cyrus" else "")
     refused = install(status=None, path=fake)
     assert refused.returncode == 1
     assert "postfix-package" in refused.stderr

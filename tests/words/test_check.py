@@ -52,3 +52,11 @@ def test_the_program_and_its_documentation_have_no_hits(monkeypatch: pytest.Monk
         for hit in check(path, Path(path).read_text("utf-8", "replace"), RULES)
     ]
     assert hits == []
+
+
+def test_the_name_of_a_class_is_a_noun_that_is_read_alone() -> None:
+    assert words("operator/sendroute/x.py", "class Held: ...\nclass _Part: ...\n") == [
+        "Held",
+        "_Part",
+    ]
+    assert words("operator/sendroute/x.py", "class HeldChange: part = held = 1\n") == []

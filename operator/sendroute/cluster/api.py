@@ -51,7 +51,7 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
-class _Status(Struct, rename="camel"):
+class _ErrorStatus(Struct, rename="camel"):
     """https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/"""
 
     message: str = ""
@@ -310,9 +310,9 @@ def error_of(body: bytes, status: int, retry_after: float = 0.0) -> ApiError:
         The error.
     """
     try:
-        answer = msgspec.json.decode(body, type=_Status)
+        answer = msgspec.json.decode(body, type=_ErrorStatus)
     except msgspec.DecodeError:
-        answer = _Status()
+        answer = _ErrorStatus()
     code = answer.code or status
     message = answer.message[:_LONGEST_MESSAGE] or f"the Kubernetes API answered {code}"
     return ApiError(code, message, answer.reason, retry_after)

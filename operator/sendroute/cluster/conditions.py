@@ -36,8 +36,8 @@ from sendroute.manifests.statuses import (
     LastApplyAll,
     MailAccountStatus,
     MailPlatformStatus,
+    ObjectStatus,
     SendingDomainStatus,
-    Status,
     StoreIdentity,
     decode_status,
     route_shape,
@@ -65,7 +65,7 @@ _IS_APPLIED = AppliedState(
 _PENDING = AppliedState(ConditionValue("False", Reason.PENDING, "The object is not applied yet."))
 
 
-def project(reconciled: Reconciled, now: datetime) -> dict[ObjectKey, Status]:
+def project(reconciled: Reconciled, now: datetime) -> dict[ObjectKey, ObjectStatus]:
     """Project an account.
 
     Args:
@@ -169,7 +169,7 @@ class _Subject(NamedTuple):
     says without findings."""
 
     seen: ClusterObject
-    before: Status | None
+    before: ObjectStatus | None
     findings: Sequence[Finding]
     applied: AppliedState
     accepted: ConditionValue = _VALID
@@ -228,7 +228,7 @@ class _AccountProjection:
         of_platform = file.partition("/")[0] == "MailPlatform"
         return not of_platform or self._reconciled.platform is None
 
-    def status_of(self, seen: ClusterObject) -> Status:
+    def status_of(self, seen: ClusterObject) -> ObjectStatus:
         """The status of one of its objects."""
         before = _before(seen)
         findings = self._findings.get(str(seen.key), [])
@@ -244,7 +244,7 @@ class _AccountProjection:
     # What the store holds
 
     def _subject(
-        self, seen: ClusterObject, before: Status | None, findings: Sequence[Finding]
+        self, seen: ClusterObject, before: ObjectStatus | None, findings: Sequence[Finding]
     ) -> _Subject:
         subject = _Subject(seen, before, findings, _IS_APPLIED)
         if seen.document is None:
@@ -542,11 +542,13 @@ def _is_other_store(findings: Sequence[Finding]) -> bool:
     return any(shown_at(item).reason is Reason.STORE_LINEAGE_MISMATCH for item in findings)
 
 
-def _before(seen: ClusterObject) -> Status | None:
+def _before(seen: ClusterObject) -> ObjectStatus | None:
     return decode_status(seen.key.kind, seen.status_json)
 
 
-def _conditions_of(status: Status | None, kind: ConditionType | None = None) -> Sequence[Condition]:
+def _conditions_of(
+    status: ObjectStatus | None, kind: ConditionType | None = None
+) -> Sequence[Condition]:
     if status is None or status.conditions is UNSET:
         return ()
     return [item for item in status.conditions if kind is None or item.type == kind]
@@ -558,7 +560,7 @@ def _as_value(before: Sequence[Condition]) -> ConditionValue | None:
     return ConditionValue(before[0].status, before[0].reason, before[0].message)
 
 
-def _fields_before(status: Status | None) -> dict[str, Any]:
+def _fields_before(status: ObjectStatus | None) -> dict[str, Any]:
     if not isinstance(status, MailAccountStatus | SendingDomainStatus):
         return {}
     common = {"observed_generation", "conditions"}

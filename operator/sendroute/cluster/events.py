@@ -26,8 +26,8 @@ from sendroute.manifests.statuses import (
 from sendroute.manifests.statuses import (
     MailAccountStatus,
     MailPlatformStatus,
+    ObjectStatus,
     SendingDomainStatus,
-    Status,
 )
 from sendroute.model.conditions import ConditionType, Reason
 
@@ -72,8 +72,8 @@ class StatusChange(NamedTuple):
     """An object with its status before and after."""
 
     seen: ClusterObject
-    before: Status | None
-    after: Status
+    before: ObjectStatus | None
+    after: ObjectStatus
 
 
 class SendsEvents(Protocol):
@@ -161,7 +161,7 @@ def _summary(events: list[Event], account: ClusterObject, reason: str) -> Event:
 
 
 def _apply_all_ran(
-    seen: ClusterObject, before: Status | None, after: MailAccountStatus
+    seen: ClusterObject, before: ObjectStatus | None, after: MailAccountStatus
 ) -> Iterator[Event]:
     ran = after.last_apply_all
     earlier = before.last_apply_all if isinstance(before, MailAccountStatus) else UNSET
@@ -172,7 +172,7 @@ def _apply_all_ran(
 
 
 def _held_back(
-    seen: ClusterObject, before: Status | None, after: MailPlatformStatus
+    seen: ClusterObject, before: ObjectStatus | None, after: MailPlatformStatus
 ) -> Iterator[Event]:
     known = before.held_back if isinstance(before, MailPlatformStatus) else UNSET
     digests = {item.digest for item in known} if known is not UNSET else set()
@@ -196,7 +196,7 @@ def _event(
     return Event(seen.key, seen.uid, is_warning, str(reason), action, note)
 
 
-def _conditions(status: Status | None) -> Mapping[str, StatusCondition]:
+def _conditions(status: ObjectStatus | None) -> Mapping[str, StatusCondition]:
     if status is None or status.conditions is UNSET:
         return {}
     return {condition.type: condition for condition in status.conditions}

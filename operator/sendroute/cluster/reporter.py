@@ -13,7 +13,7 @@ from sendroute.cluster.conditions import project, project_platform
 from sendroute.cluster.events import EventWriter, StatusChange, events_of
 from sendroute.cluster.objects import ClusterObject, ObjectKey, Reconciled, ReconciledPlatform
 from sendroute.cluster.status_writer import StatusWriter
-from sendroute.manifests.statuses import Status, decode_status
+from sendroute.manifests.statuses import ObjectStatus, decode_status
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.owner import Owner
 from sendroute.reconcile.approvals import ApprovalStore
@@ -43,7 +43,7 @@ class ClusterReporter:
         self._now = now
         self.writer = StatusWriter(api, workers=workers)
         self.events = EventWriter(api, now=now)
-        self._before_wait: OrderedDict[tuple[ObjectKey, str], Status | None] = OrderedDict()
+        self._before_wait: OrderedDict[tuple[ObjectKey, str], ObjectStatus | None] = OrderedDict()
 
     def account(self, reconciled: Reconciled) -> None:
         """Show an account that was reconciled, or waits for another object."""
@@ -76,7 +76,7 @@ class ClusterReporter:
         self.events.stop()
         self.writer.stop()
 
-    def _show(self, objects: Sequence[tuple[ClusterObject, Status]], *, waits: bool) -> None:
+    def _show(self, objects: Sequence[tuple[ClusterObject, ObjectStatus]], *, waits: bool) -> None:
         changes = [
             StatusChange(seen, decode_status(seen.key.kind, seen.status_json), after)
             for seen, after in objects

@@ -18,8 +18,8 @@ from msgspec import Struct
 
 from sendroute.cluster.api import NO_ANSWER, ApiError
 from sendroute.credentials.rules import (
-    Answer,
     ResolvedOnce,
+    ResolvedSecret,
     credential_in,
     of_another_owner,
     problem,
@@ -216,7 +216,9 @@ class SecretsOfRun(ResolvedOnce):
             return SecretRead(unreadable(self._secrets.shown(ref), NO_ANSWER), "", is_away=True)
         return self._secrets.read(ref)
 
-    def _resolve(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+    def _resolve(
+        self, ref: SecretRef, host: str, port: int, username: str | None
+    ) -> ResolvedSecret:
         if (refusal := self._secrets.refusal(ref, host, port)) is not None:
             return refusal
         if ref not in self._read:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from sendroute.cluster.api import NO_ANSWER, ApiError, path_of_object
 from sendroute.cluster.objects import ClusterObject, ObjectKey
 from sendroute.manifests.shapes import API_VERSION
-from sendroute.manifests.statuses import Status, decode_status, encode_status
+from sendroute.manifests.statuses import ObjectStatus, decode_status, encode_status
 from sendroute.runtime.backoff import Random, backoff
 
 FIELD_MANAGER = "sendroute"
@@ -137,7 +137,7 @@ class StatusWriter:
             status = self._status_of(seen)
         return seen if status is None else replace(seen, held_status=status)
 
-    def put(self, seen: ClusterObject, status: Status) -> bool:
+    def put(self, seen: ClusterObject, status: ObjectStatus) -> bool:
         """Write a status soon, if the object does not have it.
 
         Args:

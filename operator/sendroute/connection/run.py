@@ -18,7 +18,7 @@ from sendroute.connection.resolve import Resolver
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.smtp_client import ehlo_name
 
-Progress = Callable[[TestResult], None]
+OnResult = Callable[[TestResult], None]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def run_tests(
     max_concurrent: int = 8,
     per_host: int = 2,
     start_within: float = math.inf,
-    progress: Progress | None = None,
+    progress: OnResult | None = None,
 ) -> list[TestResult]:
     """Test every profile. It runs its own event loop, so it cannot be called from within another.
 

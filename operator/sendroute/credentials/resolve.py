@@ -11,7 +11,13 @@ from msgspec.structs import replace
 
 from sendroute.credentials import directory as files
 from sendroute.credentials.content import InvalidSecretError
-from sendroute.credentials.rules import Answer, ResolvedOnce, credential_in, problem, refusal_of
+from sendroute.credentials.rules import (
+    ResolvedOnce,
+    ResolvedSecret,
+    credential_in,
+    problem,
+    refusal_of,
+)
 from sendroute.credentials.variables import (
     ALLOWED_HOSTS,
     KEYS,
@@ -24,7 +30,7 @@ from sendroute.credentials.variables import (
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, SecretRef
 
-__all__ = ["Answer", "LocalSecrets"]
+__all__ = ["LocalSecrets", "ResolvedSecret"]
 
 
 class LocalSecrets(ResolvedOnce):
@@ -45,7 +51,9 @@ class LocalSecrets(ResolvedOnce):
         """Whether a directory or variables are given."""
         return self._directory is not None or bool(self._environment)
 
-    def _resolve(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+    def _resolve(
+        self, ref: SecretRef, host: str, port: int, username: str | None
+    ) -> ResolvedSecret:
         if (refusal := refusal_of(ref, host, port)) is not None:
             return refusal
         if self._directory is not None and files.has(self._directory, ref):
@@ -54,11 +62,11 @@ class LocalSecrets(ResolvedOnce):
 
     def _from_directory(
         self, directory: str, ref: SecretRef, host: str, port: int, username: str | None
-    ) -> Answer:
+    ) -> ResolvedSecret:
         def content(key: str) -> bytes:
             return files.content_of(directory, ref, key)
 
-        def read() -> Answer:
+        def read() -> ResolvedSecret:
             keys = files.keys_of(directory, ref)
             return credential_in(ref, keys, content, host, port, username)
 
@@ -67,7 +75,9 @@ class LocalSecrets(ResolvedOnce):
         except InvalidSecretError as unfit:
             return problem("secret-invalid", ref, str(unfit), unfit.hint)
 
-    def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+    def _from_variables(
+        self, ref: SecretRef, host: str, port: int, username: str | None
+    ) -> ResolvedSecret:
         names = {key: name for key in KEYS if (name := variable(ref, key)) in self._environment}
         earlier_names = self._earlier_variables(ref)
         if ALLOWED_HOSTS in earlier_names and ALLOWED_HOSTS not in names:

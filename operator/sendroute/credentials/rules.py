@@ -22,7 +22,7 @@ from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
 # A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
-Answer = Credential | SecretProblem
+ResolvedSecret = Credential | SecretProblem
 
 
 class ResolvedOnce(ABC):
@@ -30,11 +30,11 @@ class ResolvedOnce(ABC):
     credential is the tested one."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
+        self._answers: dict[tuple[SecretRef, str, int, str | None], ResolvedSecret] = {}
 
     def credential(
         self, ref: SecretRef, host: str, port: int, username: str | None = None
-    ) -> Answer:
+    ) -> ResolvedSecret:
         """Resolve a secret for a destination.
 
         Args:
@@ -52,7 +52,9 @@ class ResolvedOnce(ABC):
         return self._answers[request]
 
     @abstractmethod
-    def _resolve(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+    def _resolve(
+        self, ref: SecretRef, host: str, port: int, username: str | None
+    ) -> ResolvedSecret:
         """Resolve a secret that was not asked for yet."""
 
 
@@ -83,7 +85,7 @@ def credential_in(
     username: str | None,
     *,
     key_missing: str = "secret-missing",
-) -> Answer:
+) -> ResolvedSecret:
     """Find the credential in a secret.
 
     Args:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
-from sendroute.edit.layout import Document, Layout, LayoutNode, YamlDocument
+from sendroute.edit.layout import Layout, LayoutDocument, LayoutNode, YamlDocument
 from sendroute.edit.lines import (
     Splice,
     block_end,
@@ -32,14 +32,16 @@ class NewDocument(NamedTuple):
     remark: str = ""
 
 
-def can_follow(layout: Layout, document: Document) -> bool:
+def can_follow(layout: Layout, document: LayoutDocument) -> bool:
     """Whether another document can follow this one: in JSON only within a ``List``."""
     if document.item is not None:
         return True
     return not (document.root.flow and style_of(layout, document).quote)
 
 
-def insert_after(layout: Layout, document: Document, fresh: list[NewDocument]) -> Iterator[Splice]:
+def insert_after(
+    layout: Layout, document: LayoutDocument, fresh: list[NewDocument]
+) -> Iterator[Splice]:
     """Yield the splices that insert documents behind another one, in its style.
 
     Raises:
@@ -135,7 +137,7 @@ def _with_remark(lines: list[str], remark: str) -> list[str]:
 
 
 def _into_list(
-    layout: Layout, document: Document, fresh: list[NewDocument], style: YamlStyle
+    layout: Layout, document: LayoutDocument, fresh: list[NewDocument], style: YamlStyle
 ) -> Iterator[Splice]:
     text, root = layout.text, document.root
     if layout.list_of(document.number).flow:

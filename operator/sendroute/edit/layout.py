@@ -103,7 +103,7 @@ class YamlDocument(NamedTuple):
     end: int
 
 
-class Document(NamedTuple):
+class LayoutDocument(NamedTuple):
     """A document as manifests count them: the YAML document with this ``number``, or an ``item``
     of it, by index, if it is a ``List``."""
 
@@ -119,18 +119,18 @@ class Layout:
     def __init__(self, text: str) -> None:
         self.text = text
         self.yaml_documents = list(_yaml_documents(text))
-        self.documents: list[Document] = []
+        self.documents: list[LayoutDocument] = []
         for number, yaml_document in enumerate(self.yaml_documents):
             value = yaml_document.root.value()
             if is_list_of(value):
                 items = self.list_of(number).items or []
                 self.documents += [
-                    Document(item, number, index)
+                    LayoutDocument(item, number, index)
                     for index, item in enumerate(items)
                     if item.value() is not None
                 ]
             elif value is not None:
-                self.documents.append(Document(yaml_document.root, number, None))
+                self.documents.append(LayoutDocument(yaml_document.root, number, None))
 
     def list_of(self, number: int) -> LayoutNode:
         """The ``items`` of the YAML document with this number, a ``List``."""

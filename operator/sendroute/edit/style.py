@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sendroute.edit.layout import Document, Layout, LayoutNode
+from sendroute.edit.layout import Layout, LayoutDocument, LayoutNode
 from sendroute.edit.lines import column, line_start, newline
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
 
@@ -40,7 +40,7 @@ class YamlStyle(NamedTuple):
         return "," if self.tight else ", "
 
 
-def style_of(layout: Layout, document: Document | None) -> YamlStyle:
+def style_of(layout: Layout, document: LayoutDocument | None) -> YamlStyle:
     """The style of a document, completed from its file where the document shows none."""
     text = layout.text
     if document is None:

@@ -6,7 +6,7 @@ from typing import NamedTuple, assert_never
 from msgspec import UNSET
 from yaml import YAMLError
 
-from sendroute.edit.layout import Document, Layout
+from sendroute.edit.layout import Layout, LayoutDocument
 from sendroute.manifests import shapes
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.headers import account_of_document
@@ -159,7 +159,7 @@ class EditTree:
                 raise ProblemError(changed_meanwhile(file))
         return layout
 
-    def document(self, where: Where) -> Document:
+    def document(self, where: Where) -> LayoutDocument:
         """The document at ``where``. Raises as :meth:`layout` does."""
         return self.layout(where.file).documents[where.document]
 
@@ -255,7 +255,7 @@ class EditTree:
         return [domain for domain in self.domains if domain.key == key]
 
 
-def _name(document: Document) -> object:
+def _name(document: LayoutDocument) -> object:
     node = document.root.at("metadata", "name")
     return node.scalar if node else None
 

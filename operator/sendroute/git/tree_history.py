@@ -11,7 +11,7 @@ from sendroute.git.repository import FindCheckedOut, Repository, checked_out
 
 _NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
-Run = Callable[[Sequence[str]], bytes | None]
+RunGit = Callable[[Sequence[str]], bytes | None]
 """Runs a git command in a repository; None if it fails."""
 
 
@@ -19,7 +19,7 @@ class TreeHistory(NamedTuple):
     """A :class:`~sendroute.model.ancestry.CommitHistory` of what a repository has."""
 
     commit: str
-    run: Run
+    run: RunGit
 
     def contains(self, earlier: str) -> bool | None:
         """Whether the commit is another one, or descends from it. False also if that one is not
@@ -93,7 +93,7 @@ def tree_history(paths: Sequence[str], find: FindCheckedOut = checked_out) -> Tr
     return None
 
 
-def _runner(repository: Repository) -> Run:
+def _runner(repository: Repository) -> RunGit:
     def run(arguments: Sequence[str]) -> bytes | None:
         try:
             return repository.output(arguments)

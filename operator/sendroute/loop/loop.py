@@ -12,7 +12,7 @@ from sendroute.following.follower import StoppedError
 from sendroute.loop.event_log import LoopLog
 from sendroute.loop.metrics import LoopMetrics
 from sendroute.loop.poller import SourcePoller
-from sendroute.loop.protocols import Open
+from sendroute.loop.protocols import OpenStore
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
 from sendroute.loop.served_trees import Candidate, ServedTrees
 from sendroute.loop.source_record import SourceRecord
@@ -49,7 +49,7 @@ class Loop:
     def __init__(
         self,
         trees: ServedTrees,
-        open_store: Open,
+        open_store: OpenStore,
         options: RoundOptions,
         intervals: PollIntervals,
         metrics: LoopMetrics,

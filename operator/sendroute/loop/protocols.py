@@ -21,4 +21,4 @@ class LoopStore(Record, SharedStore, Protocol):
         ...
 
 
-Open = Callable[[], LoopStore]
+OpenStore = Callable[[], LoopStore]

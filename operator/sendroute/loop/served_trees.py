@@ -13,7 +13,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.reconcile.reconciler import DesiredTree
 from sendroute.runtime.stop import Stop
 
-Read = Callable[[SourceSnapshot], DesiredTree]
+ReadTree = Callable[[SourceSnapshot], DesiredTree]
 
 _READ_ATTEMPTS = 5
 
@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
 class ServedTrees:
     """``last_good`` is the tree that is served, None while there is none."""
 
-    def __init__(self, follower: Follower, read: Read, stop: Stop) -> None:
+    def __init__(self, follower: Follower, read: ReadTree, stop: Stop) -> None:
         self._follower = follower
         self._read = read
         self._stop = stop

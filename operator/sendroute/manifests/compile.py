@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from sendroute.manifests import shapes
 from sendroute.manifests.acceptance import accepted_codes, check_acceptance, has_acceptance
-from sendroute.manifests.content import Row, namespace_of, row_of
+from sendroute.manifests.content import CompiledRow, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
@@ -68,7 +68,7 @@ def compile_reading(
             name, outside = entry.name, entry.outside
             for item in content.in_order():
                 where = Where(name, item[0], (), False, outside)
-                if isinstance(item, Row):
+                if isinstance(item, CompiledRow):
                     compilation.add_row(item, where)
                 else:
                     compilation.add(item[1], where)
@@ -153,7 +153,7 @@ class Compilation:
             case _:
                 assert_never(document)
 
-    def add_row(self, row: Row, where: Where) -> None:
+    def add_row(self, row: CompiledRow, where: Where) -> None:
         """Add a sending domain that is a row."""
         _, namespace, account, name, domain, kind, profile, suspended = row
         draft = self.drafts.get((namespace, account)) or self._draft(namespace, account)

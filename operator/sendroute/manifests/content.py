@@ -32,7 +32,7 @@ _POINTERS = {
 }
 
 
-class Row(NamedTuple):
+class CompiledRow(NamedTuple):
     """A sending domain. ``ordinal`` is the document's number in its file, ``name`` the object's
     name, ``domain`` the lower-case A-label. ``kind`` is None if no route is declared."""
 
@@ -50,12 +50,12 @@ class FileContent(NamedTuple):
     """The documents of a file that have no errors: rows, the others with their ordinals, how many
     documents are foreign, and which of these hold secrets in plain text."""
 
-    rows: list[Row]
+    rows: list[CompiledRow]
     documents: list[tuple[int, Document]]
     foreign: int
     plain_secrets: tuple[tuple[int, Path], ...] = ()
 
-    def in_order(self) -> Sequence[Row | tuple[int, Document]]:
+    def in_order(self) -> Sequence[CompiledRow | tuple[int, Document]]:
         """Return all of ours in the file's order, so that the first of two duplicates is reported
         as the first."""
         if not self.documents:
@@ -112,7 +112,7 @@ def _pointer(data: bytes) -> str | None:
 
 def content_of(parsed: ParsedFile) -> FileContent:
     """Return the parsed documents with every plain sending domain as a row."""
-    rows: list[Row] = []
+    rows: list[CompiledRow] = []
     others: list[tuple[int, Document]] = []
     for ordinal, document in parsed.documents:
         row = row_of(document, ordinal) if type(document) is SendingDomain else None
@@ -123,7 +123,7 @@ def content_of(parsed: ParsedFile) -> FileContent:
     return FileContent(rows, others, parsed.foreign, parsed.plain_secrets)
 
 
-def row_of(document: SendingDomain, ordinal: int) -> Row | None:
+def row_of(document: SendingDomain, ordinal: int) -> CompiledRow | None:
     """Return the document as a row, or None if it is more than a row can hold."""
     spec = document.spec
     domain = plain_domain_name(spec.domain)
@@ -143,7 +143,9 @@ def row_of(document: SendingDomain, ordinal: int) -> Row | None:
     metadata = document.metadata
     namespace = namespace_of(metadata)
     suspended = spec.suspend is True
-    return Row(ordinal, namespace, spec.account, metadata.name, domain, kind, profile, suspended)
+    return CompiledRow(
+        ordinal, namespace, spec.account, metadata.name, domain, kind, profile, suspended
+    )
 
 
 def namespace_of(metadata: Metadata) -> str:
@@ -151,5 +153,5 @@ def namespace_of(metadata: Metadata) -> str:
     return DEFAULT_NAMESPACE if metadata.namespace is UNSET else metadata.namespace
 
 
-def _ordinal(item: Row | tuple[int, Document]) -> int:
+def _ordinal(item: CompiledRow | tuple[int, Document]) -> int:
     return item[0]

@@ -19,7 +19,7 @@ from sendroute.model.route import UNCONFIGURED, Route, RouteKind
 API_VERSION = "sendroute.dev/v1alpha1"
 _LABEL = 63
 _NAMED = 3
-Document = dict[str, Any]
+DocumentFields = dict[str, Any]
 
 
 class ExportFile(NamedTuple):
@@ -27,7 +27,7 @@ class ExportFile(NamedTuple):
     from the store while they are iterated, before the next batch."""
 
     path: str
-    documents: Iterator[Document]
+    documents: Iterator[DocumentFields]
 
 
 def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Iterator[ExportFile]:
@@ -71,12 +71,12 @@ class _Exporter:
         self.ambiguous = ambiguous
         self.report = report
         # A million domains declare few routes, so equal routes are one value.
-        self.forms: dict[Route, Document] = {}
+        self.forms: dict[Route, DocumentFields] = {}
         self.default = plan.plan_default if plan is not None else UNCONFIGURED
         self.declared = _DomainNames()
         self.elsewhere = _DomainNames()
 
-    def documents(self) -> Iterator[Document]:
+    def documents(self) -> Iterator[DocumentFields]:
         yield self._account()
         for name, profile in self.account.profiles.items():
             yield self._profile(name, profile)
@@ -87,9 +87,9 @@ class _Exporter:
         if self.elsewhere.count:
             self.report(_elsewhere(self.account.key, self.elsewhere))
 
-    def _account(self) -> Document:
+    def _account(self) -> DocumentFields:
         state = self.account.state
-        spec: Document = {"plan": state.plan}
+        spec: DocumentFields = {"plan": state.plan}
         if self._can_declare(state.default, "The default of the account"):
             spec["defaultRoute"] = state.default.as_manifest()
             self.default = state.default
@@ -97,7 +97,7 @@ class _Exporter:
             spec["submission"] = {"logins": list(state.logins)}
         return self._document("MailAccount", self.account.key.name, spec)
 
-    def _profile(self, name: str, profile: Profile) -> Document:
+    def _profile(self, name: str, profile: Profile) -> DocumentFields:
         spec = {"account": self.account.key.name, **as_manifest(profile)}
         # The preset of `provider` sets it; it is no field of a manifest.
         spec.pop("username", None)
@@ -111,8 +111,8 @@ class _Exporter:
             spec.pop("onDelete")
         return self._document("SMTPProfile", name, spec)
 
-    def _domain(self, name: str, state: DomainState) -> Document:
-        spec: Document = {"account": self.account.key.name, "domain": name}
+    def _domain(self, name: str, state: DomainState) -> DocumentFields:
+        spec: DocumentFields = {"account": self.account.key.name, "domain": name}
         declared, elsewhere = state.declared, self.default
         if self._can_declare(declared, f"The declared route of {name}"):
             spec["route"] = self._form(declared)
@@ -127,7 +127,7 @@ class _Exporter:
             self.elsewhere.add(name)
         return self._document("SendingDomain", self._object_name(name), spec)
 
-    def _form(self, route: Route) -> Document:
+    def _form(self, route: Route) -> DocumentFields:
         form = self.forms.get(route)
         if form is None:
             form = self.forms[route] = route.as_manifest()
@@ -139,7 +139,7 @@ class _Exporter:
         ambiguous = (self.account.key.namespace, name) in self.ambiguous
         return _distinct(domain, name) if ambiguous or len(name) > _LABEL else name
 
-    def _document(self, kind: str, name: str, spec: Document) -> Document:
+    def _document(self, kind: str, name: str, spec: DocumentFields) -> DocumentFields:
         metadata = {"name": name, "namespace": self.account.key.namespace}
         return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
 
@@ -218,7 +218,7 @@ def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:
     )
 
 
-def _platform(platform: Platform) -> Document:
+def _platform(platform: Platform) -> DocumentFields:
     return {
         "apiVersion": API_VERSION,
         "kind": "MailPlatform",

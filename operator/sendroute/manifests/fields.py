@@ -48,7 +48,7 @@ Login = Annotated[
 ]
 ApplyAllId = Annotated[str, _line(63)]
 SpfTerm = Annotated[str, _line(255)]
-Network = Annotated[str, _line(64)]
+NetworkText = Annotated[str, _line(64)]
 # At most five minutes, which RFC 5321, section 4.5.3.2.1 gives a server for its greeting.
 Seconds = Annotated[
     str,
@@ -63,7 +63,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Limit = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 # The keys of sendroute.model.providers.PROVIDERS; a test compares them.
-Provider = Literal[
+ProviderName = Literal[
     "ses",
     "sendgrid",
     "mailgun",
@@ -123,7 +123,7 @@ ProfileRoute = Annotated[
     Label,
     says("Send through the SMTP profile with this name, in the same account.", "ses"),
 ]
-NoRoute = Annotated[Empty, says("Send nothing: mail of this domain is refused.")]
+UnconfiguredRoute = Annotated[Empty, says("Send nothing: mail of this domain is refused.")]
 
 
 class RouteShape(OneOfShape, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class RouteShape(OneOfShape, frozen=True, kw_only=True):
 
     managed: ManagedRoute | UnsetType = UNSET
     profile: ProfileRoute | UnsetType = UNSET
-    unconfigured: NoRoute | UnsetType = UNSET
+    unconfigured: UnconfiguredRoute | UnsetType = UNSET
 
 
 # --- profiles -----------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class ProfileFields(Shape, frozen=True, kw_only=True):
         says("The name that users see, at most 80 characters.", "Amazon SES, Ireland"),
     ] = UNSET
     provider: Annotated[
-        Provider | UnsetType,
+        ProviderName | UnsetType,
         says(
             "A preset. It fills in what the provider documents of host, port, encryption and user "
             "name, if they are absent, and knows the provider's ports and its SPF term.",
@@ -293,7 +293,7 @@ class DomainRouteShape(OneOfShape, frozen=True, kw_only=True):
             },
         ),
     ] = UNSET
-    unconfigured: NoRoute | UnsetType = UNSET
+    unconfigured: UnconfiguredRoute | UnsetType = UNSET
 
 
 # --- metadata -----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.remedy import Configure, Setting
 
-Document = dict[str, Any]
+PolicyInput = dict[str, Any]
 _MAX_BYTES = 1 << 20
 _MAX_UNFOLDED = 4 * _MAX_BYTES
 _MAX_PER_DOCUMENT = 100
@@ -74,7 +74,7 @@ def load_policies(files: Sequence[str]) -> tuple[list[Policy], list[Finding]]:
 
 
 def check(
-    policies: Sequence[Policy], documents: Iterable[tuple[Where, Document]]
+    policies: Sequence[Policy], documents: Iterable[tuple[Where, PolicyInput]]
 ) -> Iterator[Finding]:
     """Check documents against policies (JSON Schema, in the draft that each policy declares).
 
@@ -186,7 +186,7 @@ def _named_by(draft: type[Validator]) -> str:
     return str(draft.META_SCHEMA.get("$id") or draft.META_SCHEMA.get("id"))
 
 
-def _unchecked(policy: Policy, where: Where, document: Document) -> Finding:
+def _unchecked(policy: Policy, where: Where, document: PolicyInput) -> Finding:
     return finding(
         "policy-violation",
         f"{_title(document)} cannot be checked against the policy {policy.file}.",
@@ -196,7 +196,7 @@ def _unchecked(policy: Policy, where: Where, document: Document) -> Finding:
     )
 
 
-def _too_slow(policy: Policy, where: Where, document: Document) -> Finding:
+def _too_slow(policy: Policy, where: Where, document: PolicyInput) -> Finding:
     return finding(
         "policy-violation",
         f"{_title(document)} cannot be checked against the policy {policy.file}: that takes too"
@@ -209,13 +209,15 @@ def _too_slow(policy: Policy, where: Where, document: Document) -> Finding:
     )
 
 
-def _title(document: Document) -> str:
+def _title(document: PolicyInput) -> str:
     name = document.get("metadata", {})
     name = name.get("name") if isinstance(name, dict) else None
     return f"{document.get('kind')} {name or ''}".rstrip()
 
 
-def _violation(policy: Policy, error: ValidationError, where: Where, document: Document) -> Finding:
+def _violation(
+    policy: Policy, error: ValidationError, where: Where, document: PolicyInput
+) -> Finding:
     path = tuple(error.absolute_path)
     path_text = ".".join(map(str, path)) or "the document"
     return finding(

@@ -43,11 +43,11 @@ _NAMES: dict[str, tuple[tuple[Path, Callable[[str], object]], ...]] = {
 }
 
 
-Written = Callable[[Path], str | None]
+ScalarText = Callable[[Path], str | None]
 """Returns how a number, true, false or null is written; None if that is unknown."""
 
 
-def problems(kind: str, value: Any, written: Written = lambda _path: None) -> list[ShapeProblem]:
+def problems(kind: str, value: Any, written: ScalarText = lambda _path: None) -> list[ShapeProblem]:
     """Find every problem of a document. No message repeats input that is long, unprintable or may
     be a secret.
 

@@ -27,7 +27,7 @@ from sendroute.manifests.fields import (
     Limit,
     Login,
     Metadata,
-    Network,
+    NetworkText,
     Port,
     ProfileFields,
     RouteShape,
@@ -155,7 +155,7 @@ class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
     they may take."""
 
     allow_networks: Annotated[
-        Annotated[list[Network], Meta(max_length=200)] | UnsetType,
+        Annotated[list[NetworkText], Meta(max_length=200)] | UnsetType,
         says(
             "Networks in CIDR form that tests may reach, in addition to public addresses.",
             ["10.0.0.0/8"],

@@ -174,9 +174,9 @@ class SendingDomainStatus(StatusShape, frozen=True, kw_only=True):
     )
 
 
-Status = MailPlatformStatus | MailAccountStatus | SMTPProfileStatus | SendingDomainStatus
+ObjectStatus = MailPlatformStatus | MailAccountStatus | SMTPProfileStatus | SendingDomainStatus
 
-STATUSES: dict[str, type[Status]] = {
+STATUSES: dict[str, type[ObjectStatus]] = {
     "MailPlatform": MailPlatformStatus,
     "MailAccount": MailAccountStatus,
     "SMTPProfile": SMTPProfileStatus,
@@ -184,7 +184,7 @@ STATUSES: dict[str, type[Status]] = {
 }
 
 
-def decode_status(kind: str, data: bytes) -> Status | None:
+def decode_status(kind: str, data: bytes) -> ObjectStatus | None:
     """Read the status of an object.
 
     Args:
@@ -200,7 +200,7 @@ def decode_status(kind: str, data: bytes) -> Status | None:
         return None
 
 
-def encode_status(status: Status) -> dict[str, Any]:
+def encode_status(status: ObjectStatus) -> dict[str, Any]:
     """Convert a status to the form in which the API takes it: plain values, times as text."""
     encoded: dict[str, Any] = msgspec.to_builtins(status)
     return encoded

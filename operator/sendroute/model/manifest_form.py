@@ -7,10 +7,10 @@ from sendroute.model.current import AccountState, DomainState
 from sendroute.model.platform import Managed, PlanLimits, Platform, Relay, ServicePlan
 from sendroute.model.profile import Profile, ProviderLimits
 
-Document = dict[str, Any]
+ManifestForm = dict[str, Any]
 
 
-def as_manifest(state: State) -> Document:
+def as_manifest(state: State) -> ManifestForm:
     """The state in the form of its manifest; what is absent has no key. Secrets are references."""
     match state:
         case DomainState():
@@ -29,8 +29,8 @@ def as_manifest(state: State) -> Document:
             assert_never(state)
 
 
-def _domain(state: DomainState) -> Document:
-    document: Document = {"route": state.route.as_manifest(), "origin": state.origin.value}
+def _domain(state: DomainState) -> ManifestForm:
+    document: ManifestForm = {"route": state.route.as_manifest(), "origin": state.origin.value}
     if state.declared is not None:
         document["declared"] = state.declared.as_manifest()
     if state.overrides is not None:
@@ -40,7 +40,7 @@ def _domain(state: DomainState) -> Document:
     return document
 
 
-def _profile_document(profile: Profile) -> Document:
+def _profile_document(profile: Profile) -> ManifestForm:
     reassign_to = profile.reassign_to
     return _present(
         displayName=profile.display_name,
@@ -58,7 +58,7 @@ def _profile_document(profile: Profile) -> Document:
     )
 
 
-def _platform(platform: Platform) -> Document:
+def _platform(platform: Platform) -> ManifestForm:
     timeout = platform.test_timeout
     test = _present(
         allowNetworks=list(platform.allow_networks) or None,
@@ -74,11 +74,11 @@ def _platform(platform: Platform) -> Document:
     )
 
 
-def _managed_document(managed: Managed) -> Document:
+def _managed_document(managed: Managed) -> ManifestForm:
     return service_form(managed) | _present(relay=_relay(managed.relay), spf=managed.spf)
 
 
-def service_form(managed: Managed) -> Document:
+def service_form(managed: Managed) -> ManifestForm:
     """What users of the managed service configure in their mail clients; the relay is internal."""
     return _present(
         displayName=managed.display_name,
@@ -87,7 +87,7 @@ def service_form(managed: Managed) -> Document:
     )
 
 
-def _relay(relay: Relay) -> Document:
+def _relay(relay: Relay) -> ManifestForm:
     return _present(
         host=relay.host,
         port=relay.port,
@@ -97,11 +97,11 @@ def _relay(relay: Relay) -> Document:
     )
 
 
-def _plan(plan: ServicePlan) -> Document:
+def _plan(plan: ServicePlan) -> ManifestForm:
     return _present(name=plan.name, managed=plan.managed, limits=limits_form(plan.limits))
 
 
-def limits_form(limits: ProviderLimits | PlanLimits) -> Document | None:
+def limits_form(limits: ProviderLimits | PlanLimits) -> ManifestForm | None:
     """The limits in the form of a manifest; None if there are none."""
     match limits:
         case ProviderLimits():
@@ -115,9 +115,9 @@ def limits_form(limits: ProviderLimits | PlanLimits) -> Document | None:
     return document or None
 
 
-def _credentials(secret: str | None) -> Document | None:
+def _credentials(secret: str | None) -> ManifestForm | None:
     return {"secretRef": {"name": secret}} if secret is not None else None
 
 
-def _present(**fields: Any) -> Document:
+def _present(**fields: Any) -> ManifestForm:
     return {key: value for key, value in fields.items() if value is not None}

@@ -182,7 +182,7 @@ class RelayUpdate(NamedTuple):
     domains: Iterable[DomainRoute]
 
 
-class Status(Struct, frozen=True):
+class StoreStatus(Struct, frozen=True):
     """``shadowed`` counts domains whose declared route an apply-all shadows with another,
     ``accounts_without_logins`` accounts with domains that name no logins: any client that a relay
     accepts may send as these domains."""

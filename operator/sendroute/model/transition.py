@@ -5,11 +5,9 @@ from typing import Any, assert_never
 
 from sendroute.model.change import AccountChange, Action, Change, DomainChange, State
 from sendroute.model.current import AccountState, DomainState
-from sendroute.model.manifest_form import as_manifest
+from sendroute.model.manifest_form import ManifestForm, as_manifest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
-
-Document = dict[str, Any]
 
 
 def step(change: Change) -> str:
@@ -46,7 +44,7 @@ def brief(state: State) -> str:
             assert_never(state)
 
 
-def _differing(before: Document, after: Document) -> Iterator[str]:
+def _differing(before: ManifestForm, after: ManifestForm) -> Iterator[str]:
     """``port 587 → 465`` for each field that differs, in the order of the manifest."""
     old, new = dict(_fields(before)), dict(_fields(after))
     for field in {**old, **new}:

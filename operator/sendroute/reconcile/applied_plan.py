@@ -21,7 +21,7 @@ from sendroute.model.records import HistoryEntry
 _LATER_ENTRIES = 10_000
 
 
-class _Store(Struct):
+class _ReportedStore(Struct):
     revision: int
 
 
@@ -44,7 +44,7 @@ class _Change(Struct):
 class PlanReport(Struct):
     """The part of a plan's JSON that says what would be written, and on top of which revision."""
 
-    store: _Store
+    store: _ReportedStore
     changes: list[_Change]
     accounts: list[_ReportedAccount]
 

@@ -37,7 +37,7 @@ Mismatches = Callable[[Current, Record], Iterable[Finding]]
 revision and platform are complete, and the store, of which it asks for the commits."""
 VerifierFor = Callable[[], Verifier]
 """Builds the verifier of one run."""
-Confirm = Callable[["Planned"], Finding | None]
+ConfirmPlan = Callable[["Planned"], Finding | None]
 """Asks the user whether a plan may be applied. Returns None if it may, else a finding."""
 
 
@@ -220,7 +220,7 @@ class Reconciler(Struct, frozen=True):
         return scope, current, encrypted
 
     def confirmed(
-        self, planned: Planned, confirm: Confirm = lambda _planned: None
+        self, planned: Planned, confirm: ConfirmPlan = lambda _planned: None
     ) -> tuple[Planned, Result | None]:
         """Decide whether a plan may be committed, and test the connections of what it would save.
 

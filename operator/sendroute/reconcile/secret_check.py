@@ -209,7 +209,7 @@ class _SecretChecker:
         self._rotated: dict[Owner, frozenset[str]] = {}
         self._findings: dict[Owner, list[Finding]] = {}
         self._uncompared = 0
-        self._lacks_key = False
+        self._has_no_key = False
 
     def run(
         self, endpoints: Iterator[CheckedEndpoint], encrypted: EncryptedCredentials
@@ -232,7 +232,7 @@ class _SecretChecker:
         else:
             for endpoint, answer in self._lost:
                 self._report_lost(endpoint, answer)
-        if self._lacks_key:
+        if self._has_no_key:
             self._findings.setdefault(PLATFORM, []).append(no_key())
         for endpoint in undecrypted:
             self._rotate(endpoint)
@@ -270,7 +270,7 @@ class _SecretChecker:
         if self._cipher is None and (needs_test or token is None):
             if self._saves:
                 raise ProblemError(no_key())
-            self._lacks_key = True
+            self._has_no_key = True
         if needs_test:
             return None
         if token is None:

@@ -28,7 +28,7 @@ from sendroute.model.records import Endpoint, RelayUpdate
 from sendroute.relay.directory import RelayDirectory
 from sendroute.relay.event_log import AgentLog
 from sendroute.relay.metrics import AgentMetrics
-from sendroute.relay.protocols import Decrypt, Keys, MailServer, RelayStore
+from sendroute.relay.protocols import Decrypt, MailServer, ReadKeys, RelayStore
 from sendroute.relay.queue import QueueReader, RetiredAliases
 from sendroute.relay.tables import (
     DamagedTablesError,
@@ -72,7 +72,7 @@ class Agent:
         self,
         directory: RelayDirectory,
         open_store: Callable[[], RelayStore],
-        keys: Keys,
+        keys: ReadKeys,
         options: AgentOptions,
         stop: Stop,
         metrics: AgentMetrics,

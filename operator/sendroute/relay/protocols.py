@@ -56,6 +56,6 @@ class Decrypt(Protocol):
         ...
 
 
-Keys = Callable[[], tuple[object, Decrypt | None]]
+ReadKeys = Callable[[], tuple[object, Decrypt | None]]
 """Reads the keys: a value that is equal for equal keys, and what decrypts with them; None without
 keys. Raises :class:`~sendroute.model.problem.ProblemError` if they cannot be read."""

@@ -30,7 +30,7 @@ from sendroute.model.finding import (
 )
 from sendroute.model.outcome import Outcome, Result
 
-Advise = Callable[[Finding], Finding]
+AdviseFinding = Callable[[Finding], Finding]
 """Appends a finding's remedy to its hint, in the form of a front end."""
 
 
@@ -98,7 +98,7 @@ class Report(Struct, frozen=True):
             message = f"{count:,} {verb} skipped, for the reason that is shown with {they}."
             yield Finding(Code.DEPENDENCY_SKIPPED, Severity.WARNING, message, hint)
 
-    def advised(self, advise: Advise) -> "Report":
+    def advised(self, advise: AdviseFinding) -> "Report":
         """The same report, with the remedies of a front end appended to the hints."""
         return replace(self, findings=tuple(map(advise, self.findings)))
 

@@ -60,8 +60,8 @@ class RoundMetrics:
         )
         self._codes: dict[Owner, Counter[str]] = {}
         self._unapplied = Gauge(
-            "sendroute_unsettled_accounts",
-            "Accounts that the last round left open, by reason.",
+            "sendroute_unapplied_accounts",
+            "Accounts that were not fully applied, by reason.",
             ["reason"],
             registry=at,
         )

@@ -14,7 +14,7 @@ from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import no_key
 from sendroute.runtime.factory import Factory
 
-Credentials = Callable[[StoredProfile], Credential | SecretProblem | None]
+ReadCredential = Callable[[StoredProfile], Credential | SecretProblem | None]
 """The credential of a saved profile, or why it is unavailable; None if it has none."""
 
 
@@ -56,7 +56,7 @@ def test_saved(
     return [results[profile.id] for profile in profiles]
 
 
-def _credentials(factory: Factory, encrypted: EncryptedCredentials) -> Credentials:
+def _credentials(factory: Factory, encrypted: EncryptedCredentials) -> ReadCredential:
     """Credentials from the secrets if any are given, otherwise from the store."""
     secrets = factory.secrets()
     if not secrets.given:
@@ -71,7 +71,7 @@ def _credentials(factory: Factory, encrypted: EncryptedCredentials) -> Credentia
     return given
 
 
-def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> Credentials:
+def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> ReadCredential:
     cipher = factory.cipher()
 
     def stored(profile: StoredProfile) -> Credential | SecretProblem | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sendroute.credentials.key_file import create_key, key_path
 from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
 from sendroute.model.provenance import Provenance
-from sendroute.model.records import Status
+from sendroute.model.records import StoreStatus
 from sendroute.reconcile.restore import SavedState
 from sendroute.runtime.factory import Factory
 from sendroute.runtime.settings import Settings
@@ -24,7 +24,7 @@ class NewStore(NamedTuple):
     the credentials that came from a backup."""
 
     location: str
-    status: Status
+    status: StoreStatus
     key: str
     created_key: bool
     has_undecryptable: bool

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import Code, finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.records import Status
+from sendroute.model.records import StoreStatus
 from sendroute.model.remedy import Perform, Task
 from sendroute.store import queries
 from sendroute.store.atomic_create import created_atomically, require_absent
@@ -40,7 +40,7 @@ _PAGES = 4096
 
 def backup_store(
     url: str, target: Path, *, busy_timeout: float = BUSY_TIMEOUT, advance: Advance = no_progress
-) -> Status:
+) -> StoreStatus:
     """Write a backup of a store to a new file.
 
     Args:

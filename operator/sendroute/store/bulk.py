@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from sendroute.store.database import Row
 from sendroute.store.sqlite.values import check_columns, types_of
 
 # Names in one statement: below the limits of both databases on parameters.
@@ -37,7 +38,6 @@ _FETCH = 5_000
 _BATCH = 10_000
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
 
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
 
@@ -10,6 +10,8 @@ from sendroute.model.owner import Owner
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+Row = tuple[Any, ...]
+"""The values of one row, in the order of the columns."""
 
 
 class CommitWatch(Protocol):

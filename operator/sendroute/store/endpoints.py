@@ -32,7 +32,7 @@ from sendroute.store.states import member_of, numbered, platform_of
 from sendroute.store.tables import endpoint, platform, revision
 from sendroute.store.tables import history as table_of_history
 
-EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
+CredentialTokens = Mapping[Owner, Mapping[str, str]]
 """Encrypted credentials by account and profile; those of the platform's relays under its key."""
 
 _RELAY_IDS = {RELAY: RELAY_ID, BOUNCES: BOUNCES_ID}

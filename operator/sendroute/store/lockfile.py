@@ -35,7 +35,7 @@ from sendroute.store.url import unwritable
 FORMAT_VERSION = "1.4"
 
 # Stored in 64 bits, with room for later increments.
-Count = Annotated[int, Meta(ge=0, lt=2**62)]
+LockCount = Annotated[int, Meta(ge=0, lt=2**62)]
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
 CommitId = Lineage
 
@@ -71,7 +71,7 @@ class LockDomain(Struct, frozen=True, omit_defaults=True):
 
 class LockApplyAll(Struct, frozen=True):
     route: dict[str, Any]
-    domains: Count
+    domains: LockCount
 
     def record(self) -> RanApplyAll:
         return RanApplyAll(Route.from_manifest(self.route), self.domains)
@@ -116,10 +116,10 @@ class Lock(Struct, frozen=True):
 
     format_version: str
     lineage: Lineage
-    revision: Count
-    last_profile: Count
+    revision: LockCount
+    last_profile: LockCount
     platform: Platform | None
-    platform_version: Count
+    platform_version: LockCount
     accounts: list[LockAccount]
     commit_id: CommitId | None = None
 

@@ -13,8 +13,8 @@ from sendroute.model.records import (
     RouteFilter,
     RouteGroup,
     RouteRow,
-    Status,
     StoredProfile,
+    StoreStatus,
     is_pattern,
 )
 from sendroute.store.bulk import chunks, matches_any, plain_rows
@@ -221,7 +221,7 @@ def profiles(
         yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
 
 
-def status(connection: Connection) -> Status:
+def status(connection: Connection) -> StoreStatus:
     """The store's revision, its counts and its relays."""
     head = connection.execute(
         select(store, revision.c.at).join_from(
@@ -242,7 +242,7 @@ def status(connection: Connection) -> Status:
     has_domains = select(domain.c.name).where(domain.c.account_id == account.c.id).exists()
     accounts_without_logins = select(func.count()).select_from(account)
     accounts_without_logins = accounts_without_logins.where(account.c.logins.is_(None), has_domains)
-    return Status(
+    return StoreStatus(
         head.lineage,
         head.revision,
         head.created_at,

@@ -33,8 +33,8 @@ from sendroute.model.records import (
     RouteFilter,
     RouteRow,
     RouteStream,
-    Status,
     StoredProfile,
+    StoreStatus,
 )
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
@@ -55,7 +55,7 @@ from sendroute.store import (
 )
 from sendroute.store.backend import open_database
 from sendroute.store.database import CommitWatch, Database
-from sendroute.store.endpoints import EncryptedCredentials
+from sendroute.store.endpoints import CredentialTokens
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import rows_of, translated_errors
@@ -203,7 +203,7 @@ class Store:
         with self._reading() as connection:
             return current_state.read(connection, only)
 
-    def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
+    def read_with_credentials(self) -> tuple[Current, CredentialTokens]:
         """The current state, and the encrypted credentials of the endpoints in use by account and
         profile (those of the platform's relays under its key), at one revision."""
         with self._reading() as connection:
@@ -245,7 +245,7 @@ class Store:
         plans: Sequence[AccountPlan],
         platform: PlatformChange | None,
         provenance: Provenance,
-        encrypted: EncryptedCredentials = MappingProxyType({}),
+        encrypted: CredentialTokens = MappingProxyType({}),
     ) -> int:
         """Write the changes of a group of accounts, and of the platform, as one revision: all or
         nothing.
@@ -278,7 +278,7 @@ class Store:
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
-        encrypted: EncryptedCredentials = MappingProxyType({}),
+        encrypted: CredentialTokens = MappingProxyType({}),
     ) -> list[int]:
         """Write several groups of accounts in one transaction, each as a separate revision. This is
         cheaper than calling :meth:`commit` for each.
@@ -310,7 +310,7 @@ class Store:
         platform: PlatformChange | None,
         point: RestorePoint,
         provenance: Provenance,
-        encrypted: EncryptedCredentials = MappingProxyType({}),
+        encrypted: CredentialTokens = MappingProxyType({}),
     ) -> int:
         """Write the changes that return the store to an earlier state, without other writers.
 
@@ -574,7 +574,7 @@ class Store:
         with self._reading() as connection:
             return history.history_of(connection, chosen)
 
-    def status(self) -> Status:
+    def status(self) -> StoreStatus:
         """The store's revision, its counts and its relays."""
         with self._reading() as connection:
             return queries.status(connection)
@@ -661,7 +661,7 @@ class StoreSnapshot:
         """The state of these accounts; an account that is not in the store is left out."""
         return self.read_accounts(keys).accounts
 
-    def encrypted(self, keys: Collection[AccountKey]) -> EncryptedCredentials:
+    def encrypted(self, keys: Collection[AccountKey]) -> CredentialTokens:
         """The encrypted credentials of these accounts' endpoints in use, and the managed
         relay's."""
         return endpoints.encrypted(self._connection, keys)

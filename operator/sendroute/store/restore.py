@@ -24,7 +24,7 @@ from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import RestorePoint
 from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
-from sendroute.store.endpoints import EncryptedCredentials
+from sendroute.store.endpoints import CredentialTokens
 from sendroute.store.errors import stale
 from sendroute.store.history import RESTORED, add_store_entry, restored_to
 from sendroute.store.lockfile import Lock, LockAccount
@@ -44,7 +44,7 @@ def restore(
     platform_change: PlatformChange | None,
     point: RestorePoint,
     provenance: Provenance,
-    encrypted: EncryptedCredentials,
+    encrypted: CredentialTokens,
     commit_id: str,
 ) -> int:
     """Commit the changes that return the store to ``point``, all or nothing. The caller excludes

@@ -22,7 +22,7 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.credentials.key_file import key_path
-from sendroute.model.records import Status
+from sendroute.model.records import StoreStatus
 from sendroute.reports.as_json import document
 from sendroute.reports.progress import progress
 from sendroute.reports.text import Console, clean
@@ -51,7 +51,7 @@ def run(arguments: Namespace, session: Session) -> int:
     return present(session, outputs, show)
 
 
-def _document(file: str, status: Status) -> Iterable[tuple[str, Any]]:
+def _document(file: str, status: StoreStatus) -> Iterable[tuple[str, Any]]:
     yield "format_version", "1.0"
     yield "file", file
     yield "store", {"lineage": status.lineage, "revision": status.revision}
@@ -60,7 +60,7 @@ def _document(file: str, status: Status) -> Iterable[tuple[str, Any]]:
     yield "domains", status.domains
 
 
-def _text(file: str, status: Status, session: Session) -> Iterable[str]:
+def _text(file: str, status: StoreStatus, session: Session) -> Iterable[str]:
 
     key = session.settings.key_file or key_path(session.settings.store)
     yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"

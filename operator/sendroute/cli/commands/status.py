@@ -39,7 +39,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.problem import ProblemError
-from sendroute.model.records import RelayRow, RouteRow, Status
+from sendroute.model.records import RelayRow, RouteRow, StoreStatus
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
@@ -90,7 +90,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _document(
-    status: Status,
+    status: StoreStatus,
     sources: Sequence[FollowedSource],
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
@@ -120,7 +120,7 @@ def _document(
     )
     yield "sources", map(_source, sources)
     yield "shadowed", map(_shadowed, shadowed)
-    yield "unsettled", map(_account_status, account_statuses)
+    yield "unapplied", map(_account_status, account_statuses)
     yield (
         "lock_files",
         [{"code": lock.code, "message": lock.message, "hint": lock.hint} for lock in locks],
@@ -194,7 +194,7 @@ def _shadowed(row: RouteRow) -> dict[str, Any]:
 
 
 def _text(
-    status: Status,
+    status: StoreStatus,
     sources: Sequence[FollowedSource],
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
@@ -230,7 +230,7 @@ def _text(
         yield from _shadowed_text(shadowed, console)
 
 
-def _relays_text(status: Status, console: Console) -> Iterable[str]:
+def _relays_text(status: StoreStatus, console: Console) -> Iterable[str]:
     if not status.relays:
         yield "No relay reads this store yet.\n"
         return

@@ -23,9 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from sendroute.store.database import Row
 from sendroute.store.postgres.database import driver
-
-Row = tuple[Any, ...]
 
 _numbers = count()
 

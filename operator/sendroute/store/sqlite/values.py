@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Column, DateTime, Engine, Integer, Label, Select, String, event
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from sendroute.store.database import Row
 from sendroute.store.errors import WrongValueError
 
-Row = tuple[Any, ...]
 Types = tuple[frozenset[type] | None, ...]
 """The types that each column may have; None for an expression of any type."""
 
