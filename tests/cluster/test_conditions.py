@@ -1,6 +1,7 @@
 """What is projected from a reconcile to the status of each object."""
 
 import ast
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.cluster.kstatus import kstatus
 from tests.cluster.projected import (
     ACCOUNT,
     DOMAIN,
+    NOW,
     PLATFORM,
     PROFILE,
     Cluster,
@@ -401,6 +403,16 @@ ROWS = [
         Applied=("False", "StoreChanged"),
     ),
     row(
+        "another writer that changes the account back each time",
+        VALID,
+        THE_ACCOUNT,
+        "Failed",
+        fields={"status": AccountStatus(ACME, StatusReason.CONTESTED, StatusReport(), NOW)},
+        Applied=("False", "Contested"),
+        Ready=("False", "Contested"),
+        Stalled=("True", "Contested"),
+    ),
+    row(
         "a store that does not answer",
         VALID,
         THE_ACCOUNT,
@@ -480,6 +492,15 @@ def test_every_reason_is_shown_by_a_case() -> None:
             shown |= {condition["reason"] for condition in status["conditions"]}
     shown |= {Reason.HELD_BACK, Reason.NOT_TESTED}  # the cases of tests/cases/plans have these
     assert shown == set(Reason)
+
+
+def test_every_reason_why_a_condition_is_not_true_is_in_the_table_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/kubernetes.md").read_text("utf-8")
+    _, _, table = page.partition("| condition |")
+    listed = set(re.findall(r"`(\w+)`", table.partition("\n\n")[0])) - set(ConditionType)
+    of_codes = {shown.reason for code in Code if not (shown := condition_of(code)).is_advice}
+    assert of_codes <= listed
+    assert listed <= set(Reason)
 
 
 def test_the_reasons_of_the_plan_cases_are_real() -> None:

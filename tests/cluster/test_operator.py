@@ -180,6 +180,9 @@ def test_a_route_that_another_process_assigned_is_put_back_as_drift(
             eventually(lambda times=times: operator.log.count("drifted") == times)  # type: ignore[misc]
         eventually(lambda: "is contested" in operator.log)
         assert "contested-account" in sendroute("status", "-o", "json", store=store)
+        eventually(lambda: _condition(cluster, tenant, "Ready") == ("False", "Contested"))
+        assert _condition(cluster, tenant, "Stalled") == ("True", "Contested")
+        eventually(lambda: "Contested" in _reasons_of_events(cluster, tenant))
 
 
 def test_what_stays_as_another_process_left_it_is_logged_and_is_no_drift(
@@ -482,6 +485,10 @@ def test_another_store_with_domains_of_its_own_stays_as_it_is(
 
 def _account(cluster: PrivateControlPlane, tenant: str) -> Document:
     return cluster.get("mailaccounts", "acme", "-n", tenant)
+
+
+def _reasons_of_events(cluster: PrivateControlPlane, tenant: str) -> set[str]:
+    return {item["reason"] for item in cluster.get("events", "-n", tenant)["items"]}
 
 
 def _condition(cluster: PrivateControlPlane, tenant: str, kind: str) -> tuple[str, str] | None:

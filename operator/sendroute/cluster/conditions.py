@@ -43,7 +43,7 @@ from sendroute.manifests.statuses import (
     route_shape,
 )
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.codes import Code, Trait, has_trait, is_stalled, why_not_saved
+from sendroute.model.codes import Code, Trait, finding, has_trait, is_stalled, why_not_saved
 from sendroute.model.conditions import ConditionType, Reason
 from sendroute.model.current import AccountState, CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, DesiredDomain, DesiredProfile
@@ -233,7 +233,7 @@ class _AccountProjection:
         before = _before(seen)
         findings = self._findings.get(str(seen.key), [])
         if seen is self._account_object:
-            findings = [*findings, *self._general]
+            findings = [*findings, *self._general, *self._contest]
         subject = self._subject(seen, before, findings)
         fields = self._fields(subject)
         status = STATUSES[seen.key.kind](
@@ -289,7 +289,7 @@ class _AccountProjection:
         applied: AppliedState | None = None
         match subject.seen.document:
             case MailAccount():
-                applied = self._stopped or self._account_applied(current)
+                applied = self._stopped or _because(self._contest) or self._account_applied(current)
             case SMTPProfile() if file in self._profiles:
                 name, profile = self._profiles[file]
                 applied = _IS_APPLIED if current.profiles.get(name) == profile.profile else None
@@ -324,6 +324,20 @@ class _AccountProjection:
         if waiting is not None:
             return AppliedState(ConditionValue("False", Reason.WAITING, waiting))
         return _because(findings) or self._stopped or _PENDING
+
+    @cached_property
+    def _contest(self) -> tuple[Finding, ...]:
+        """That another writer changes the account back each time. Who that is, the status in the
+        store says to the platform team: it may follow a source that no tenant may know of."""
+        status = self._reconciled.status
+        if status is None or status.reason is not StatusReason.CONTESTED:
+            return ()
+        message = (
+            f"Account {status.key} is changed back by another writer of the store each time that it"
+            " is put back. It is put back with exponential backoff."
+        )
+        code = Code.CONTESTED_ACCOUNT
+        return (finding(code, message, hint=code.fix, account=self._reconciled.key),)
 
     @cached_property
     def _stopped(self) -> AppliedState | None:

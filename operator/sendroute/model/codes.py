@@ -1059,7 +1059,7 @@ class Code(StrEnum):
         "contested-account",
         _WARN,
         _OPERATOR,
-        _NO_OBJECT,
+        ConditionOf(_APPLIED, Reason.CONTESTED),
         "Another writer changes an account back each time that it is put back.",
         "Two loops, or a loop and a job, apply different manifests or secrets to one store.",
         "Stop one of the two, or give both the same manifests and secrets.",

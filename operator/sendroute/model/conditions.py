@@ -68,6 +68,7 @@ class Reason(StrEnum):
     CONFIRMATION_EXCEEDED = "ConfirmationExceeded"
     APPLY_ALL_ID_REUSED = "ApplyAllIdReused"
     HELD_BACK = "HeldBack"
+    CONTESTED = "Contested"
     STORE_CHANGED = "StoreChanged"
     STORE_UNAVAILABLE = "StoreUnavailable"
     STORE_LINEAGE_MISMATCH = "StoreLineageMismatch"
