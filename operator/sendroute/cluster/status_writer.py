@@ -32,7 +32,6 @@ _APPLY = "application/apply-patch+yaml"
 _TIMEOUT = (5.0, 10.0)
 _REMEMBERED = 20_000
 _FIRST_RETRY, _LONGEST_WAIT = 0.5, 60.0
-_CONFLICTS = 3
 _JOIN = 15.0
 _SILENT = 60.0
 
@@ -269,8 +268,6 @@ class StatusWriter:
         """Decide what becomes of a status that was not written."""
         if error.status == 404:
             return  # the object is gone
-        if error.status == 409 and job.attempts + 1 >= _CONFLICTS:
-            return  # another object of the same name, which has a status of its own
         if error.status in (400, 413, 422):
             _log.error("The status of %s is refused: %s", job.key, error.message)
             return
