@@ -11,6 +11,7 @@ import pytest
 from sendroute.git.failures import (
     NO_SSH_KEYGEN,
     NOT_INSTALLED,
+    TOO_LONG_OUTPUT,
     TOO_MANY_BYTES,
     TOO_MUCH_MEMORY,
     GitFailedError,
@@ -217,7 +218,7 @@ def test_a_process_may_use_only_so_much_memory(own: Path, tmp_path: Path) -> Non
     tag = ("hash-object", "-t", "tag", "--literally", "-w")  # git does not stream a tag
     written = git.local([own_git, *tag, str(tmp_path / "big")], never)
     arguments = [own_git, "cat-file", "tag", written.decode().strip()]
-    assert len(git.local(arguments, never)) == 64 << 20
+    assert len(git.local(arguments, never, max_output=128 << 20)) == 64 << 20
     with pytest.raises(GitFailedError) as caught:
         Git(str(own), 30, (), ProcessLimits(memory=16 << 20)).local(arguments, never)
     assert caught.value.cause == TOO_MUCH_MEMORY
@@ -230,3 +231,18 @@ def test_a_process_may_write_only_so_large_files(own: Path) -> None:
         Git(str(own), 30, (), ProcessLimits(file_size=1 << 16)).local(arguments, never)
     assert caught.value.cause == TOO_MANY_BYTES
     Git(str(own), 30, ()).local(arguments, never)
+
+
+def test_git_may_print_only_so_much(own: Path) -> None:
+    (own / "big").write_bytes(b"x" * (3 << 20))
+    arguments = [f"--git-dir={own}", "hash-object", "-w", str(own / "big")]
+    git = Git(str(own), 30, ())
+    blob = git.local(arguments, never).decode().strip()
+    arguments = [f"--git-dir={own}", "cat-file", "blob", blob]
+    with pytest.raises(GitFailedError) as caught:
+        git.local(arguments, never)
+    assert caught.value.cause == TOO_LONG_OUTPUT
+    with pytest.raises(GitFailedError) as caught:
+        git.run(arguments, never)
+    assert caught.value.cause == TOO_LONG_OUTPUT
+    assert len(git.local(arguments, never, max_output=4 << 20)) == 3 << 20

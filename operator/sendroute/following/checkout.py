@@ -10,6 +10,7 @@ from sendroute.following.selection import CommitTree
 from sendroute.following.state import StateDirectory, remove
 from sendroute.following.walk import walk
 from sendroute.git.failures import NO_CHECKOUT, GitFailedError
+from sendroute.git.process import MAX_TREE_OUTPUT
 from sendroute.git.revision import TreeEntry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -77,7 +78,9 @@ def _create(
     try:
         fill = [*in_new, "update-index", "-z", "--index-info"]
         tree.git.local(fill, tree.should_stop, index, listed)
-        indexed = tree.git.local([*in_new, "ls-files", "-z"], tree.should_stop, index)
+        indexed = tree.git.local(
+            [*in_new, "ls-files", "-z"], tree.should_stop, index, max_output=MAX_TREE_OUTPUT
+        )
         if indexed.count(b"\0") != len(entries):  # git leaves out names that it does not allow
             raise GitFailedError(NO_CHECKOUT)
         write = [*in_new, "checkout-index", "--all", "--quiet"]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from sendroute.files.links import MAX_LINKS
 from sendroute.git.index import MAX_TARGET
-from sendroute.git.process import Git
+from sendroute.git.process import MAX_TREE_OUTPUT, Git
 from sendroute.git.revision import TreeEntry, parse_entry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -124,7 +124,7 @@ class CommitTree(NamedTuple):
             return {}
         names = "".join(f"{blob}\n" for blob in blobs).encode()
         command = self.in_repository("cat-file", "--batch")
-        data = self.git.local(command, self.should_stop, stdin=names)
+        data = self.git.local(command, self.should_stop, stdin=names, max_output=MAX_TREE_OUTPUT)
         contents, at = {}, 0
         for blob in blobs:  # each after a line that ends with its size (git-cat-file(1))
             start = data.index(b"\n", at) + 1

@@ -70,6 +70,11 @@ TOO_MUCH_MEMORY = FailureCause(
     "Look for very large files in the repository, or raise the limit.",
     Configure(Setting.GIT_MEMORY),
 )
+TOO_LONG_OUTPUT = FailureCause(
+    "git prints more than Sendroute reads",
+    "Look for very many branches of the same name, or a very large commit message, and remove"
+    " them.",
+)
 TOO_MANY_BYTES = FailureCause(
     "git writes a larger file than it may",
     "Look for very large files in the repository, or raise the limit.",

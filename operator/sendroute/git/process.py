@@ -20,6 +20,7 @@ from sendroute.git.failures import (
     DISK_FULL,
     NO_SSH_KEYGEN,
     NOT_INSTALLED,
+    TOO_LONG_OUTPUT,
     TOO_MANY_BYTES,
     TOO_MUCH_MEMORY,
     FailureCause,
@@ -31,6 +32,10 @@ from sendroute.git.failures import (
 _POLL_SECONDS = 0.05
 _TERM_SECONDS = 1.0
 """Seconds between SIGTERM and SIGKILL: git removes its lock files in between."""
+_MAX_OUTPUT = 1 << 20
+"""Bytes that git may print: more than any answer that is not about a whole tree."""
+MAX_TREE_OUTPUT = 256 << 20
+"""Bytes that git may print about a whole tree, which is limited by itself."""
 _MAX_STDERR = 1 << 16
 """Bytes of git's messages that are read, from the end: a server can send any amount."""
 
@@ -85,7 +90,7 @@ _OUR_VARIABLES = ("SENDROUTE_", "PG")
 _NO_USER_CONFIG = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
 
 # Failures of a call in our own repository that do not mean that it is damaged.
-_NO_DAMAGE = (DISK_FULL, TOO_MUCH_MEMORY, TOO_MANY_BYTES)
+_NO_DAMAGE = (DISK_FULL, TOO_LONG_OUTPUT, TOO_MUCH_MEMORY, TOO_MANY_BYTES)
 
 _running: set[int] = set()
 """The process groups that a ``Git`` waits for."""
@@ -197,6 +202,7 @@ class Git:
         should_stop: Callable[[], bool],
         variables: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        max_output: int = _MAX_OUTPUT,
     ) -> bytes:
         """Run a command in our own repository, without any user's configuration.
 
@@ -205,6 +211,7 @@ class Git:
             should_stop: checked while git runs.
             variables: environment variables in addition to the usual ones.
             stdin: the standard input.
+            max_output: how many bytes it may print.
 
         Returns:
             What git prints.
@@ -215,7 +222,8 @@ class Git:
         """
         environment = {**self._local_environment(), **(variables or {})}
         try:
-            return self._run(self._command(arguments), should_stop, environment, stdin)
+            command = self._command(arguments)
+            return self._run(command, should_stop, environment, stdin, max_output)
         except GitFailedError as error:
             if error.is_of_the_call or error.cause in _NO_DAMAGE:
                 raise
@@ -233,7 +241,7 @@ class Git:
 
         Raises:
             GitFailedError: git fails, is not installed, needs more memory or disk than it may use,
-                or takes too long.
+                prints more than an answer is long, or takes too long.
             StoppedError: ``should_stop()`` became true. No process of the call's group is left.
         """
         return self._run(self._command(arguments), should_stop, self._server_environment())
@@ -308,6 +316,7 @@ class Git:
         should_stop: Callable[[], bool],
         environment: Mapping[str, str],
         stdin: bytes = b"",
+        max_output: int = _MAX_OUTPUT,
     ) -> bytes:
         # Files, not pipes: a process that git leaves running (a credential cache, a shared ssh
         # connection) may keep a pipe open forever.
@@ -322,7 +331,14 @@ class Git:
             with self._started(
                 command, environment, stdin=given, stdout=stdout, stderr=stderr
             ) as process:
-                _wait(process, deadline, self._timeout, should_stop)
+                _wait(
+                    process,
+                    deadline,
+                    self._timeout,
+                    should_stop,
+                    lambda: _check_size(stdout, max_output),
+                )
+            _check_size(stdout, max_output)
             if process.returncode:
                 raise GitFailedError(_cause(stderr, process.returncode))
             stdout.seek(0)
@@ -469,10 +485,12 @@ def _wait(
     deadline: float,
     timeout: float,
     should_stop: Callable[[], bool],
+    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Wait until a process has ended."""
+    """Wait until a process has ended. ``check`` raises if it must be killed."""
     while process.poll() is None:
         _check(deadline, timeout, should_stop)
+        check()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_POLL_SECONDS)
 
@@ -482,6 +500,11 @@ def _check(deadline: float, timeout: float, should_stop: Callable[[], bool]) -> 
         raise StoppedError
     if time.monotonic() >= deadline:
         raise GitFailedError(timed_out(timeout), is_of_the_call=True)
+
+
+def _check_size(stdout: IO[bytes], max_output: int) -> None:
+    if os.fstat(stdout.fileno()).st_size > max_output:
+        raise GitFailedError(TOO_LONG_OUTPUT)
 
 
 def _kill(process: Process) -> None:

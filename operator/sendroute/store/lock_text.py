@@ -20,6 +20,9 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
 
+_MAX_BYTES = 512 << 20
+"""Of a lock file: about two million domains, more than a store should have. A repository that is
+followed may hold any file of that name."""
 _BYTE = re.compile(r"\(byte ([0-9]+)\)")
 _RESTORE = "Restore from git the version that Sendroute wrote."
 
@@ -47,11 +50,11 @@ def load(path: Location) -> bytes:
     """Return the content of a lock file, without a byte-order mark.
 
     Raises:
-        ProblemError: it cannot be read (``unreadable``).
+        ProblemError: it cannot be read (``unreadable``), or is too large (``too-large``).
     """
     try:
         with open(path, "rb", opener=regular) as file:
-            return without_mark(file.read())
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise ProblemError(
             finding(
@@ -62,6 +65,16 @@ def load(path: Location) -> bytes:
                 where=whole_file(str(path)),
             )
         ) from error
+    if len(content) > _MAX_BYTES:
+        raise ProblemError(
+            finding(
+                "too-large",
+                f"The lock file {path} has more than {_MAX_BYTES >> 20} MiB.",
+                hint=_RESTORE,
+                where=whole_file(str(path)),
+            )
+        )
+    return without_mark(content)
 
 
 def parse(content: bytes, path: Location, form: type[_Type]) -> _Type:
