@@ -98,3 +98,40 @@ def test_a_job_that_applies_another_tree_is_put_back_at_once_the_first_times(
         if time_applied < 3:
             assert not loop.logged(CONTESTED)
     loop.wait_for_log(CONTESTED)
+
+
+def test_two_loops_with_different_platforms_say_so(on_store: Workspace) -> None:
+    on_store.write_manifest("acme", account("acme", "a.example.com"))
+    other = on_store.directory / "other"
+    other.mkdir()
+    platform = (on_store.manifests / "platform.yaml").read_text()
+    replace(other / "platform.yaml", platform.replace("smtp.trekmail", "mail.trekmail"))
+    replace(other / "acme.yaml", account("acme", "a.example.com"))
+    first = on_store.start("--interval", "1h")
+    first.wait_for_log("acme/acme", "committed")
+    second = on_store.start("other", "--interval", "1h")
+    line = first.wait_for_log("The platform is contested")
+    assert line["code"] == "contested-account"
+    assert "a loop follows other" in line["message"]
+    second.wait_for_log("The platform is contested")
+    assert len(first.logged("The platform is contested")) == 1
+
+    def shown() -> bool:
+        text = " ".join(on_store.sendroute("status").stdout.split())
+        return "the platform contested" in text
+
+    wait_until(shown, "the status")
+    assert second.stop() == 0
+
+
+def test_a_platform_that_another_process_changes_is_put_back_at_once(on_store: Workspace) -> None:
+    on_store.write_manifest("acme", account("acme", "a.example.com"))
+    _write_other_tree(on_store)
+    platform = on_store.directory / "other" / "platform.yaml"
+    replace(platform, platform.read_text().replace("smtp.trekmail", "mail.trekmail"))
+    loop = on_store.start("--interval", "1h")
+    loop.wait_for_log("acme/acme", "committed")
+    applied = on_store.sendroute("apply", "other", "--auto-approve", "--only", "acme")
+    assert applied.returncode == 0, applied.stderr
+    loop.wait_for_log("The platform is committed", times=2)
+    assert not loop.logged("The platform is contested")

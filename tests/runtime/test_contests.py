@@ -8,6 +8,7 @@ from sendroute.model.account_status import AccountStatus, StatusReason, StatusRe
 from sendroute.model.desired import AccountKey
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.outcome import Outcome
+from sendroute.model.owner import PLATFORM
 from sendroute.model.provenance import AccountRevision
 from sendroute.runtime.contests import Contests
 
@@ -112,3 +113,15 @@ def test_the_status_names_the_other_writer_and_replaces_no_other_reason() -> Non
     assert these.statuses({KEY: status}, sources) == []
     held = AccountStatus(KEY, StatusReason.HELD_BACK, StatusReport(), AT, "digest")
     assert these.statuses({KEY: held}, sources) == []
+
+
+def test_a_platform_that_is_changed_back_is_contested_too() -> None:
+    these = contests()
+    for now in (0.0, 1.0, 2.0):
+        these.changed({PLATFORM: WRITER})
+        assert these.take_due(now) == {PLATFORM}
+        these.reconciled({PLATFORM: Outcome.COMMITTED}, (), now, AT)
+    [status] = these.statuses({}, ())
+    assert (status.key, status.reason) == (PLATFORM, StatusReason.CONTESTED)
+    [problem] = status.report.findings
+    assert problem.message.startswith("The platform is changed back each time that it is put back,")

@@ -15,6 +15,7 @@ from sendroute.model.account_status import (
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Severity
 from sendroute.model.followed_source import FollowedSource
+from sendroute.model.owner import PLATFORM
 from sendroute.model.provenance import AccountRevision
 from sendroute.model.remedy import Approve, Configure, Setting
 from sendroute.model.route import MANAGED, Origin
@@ -147,3 +148,15 @@ def test_changed_since_lists_the_changed_accounts(store: Store, say: Say, other:
         say.provenance,
     )
     assert store.changed_since(second) == {say.key: AccountRevision(third, *by)}
+
+
+def test_changed_since_lists_a_changed_platform(store: Store, say: Say) -> None:
+    first = store.commit([], say.platform_change(None, say.platform), say.provenance)
+    second = store.commit([say.start("a.example.com")], None, say.provenance)
+    by = (say.provenance.actor, say.provenance.source_commit)
+    assert store.changed_since(0)[PLATFORM] == AccountRevision(first, *by)
+    assert store.changed_since(first).keys() == {say.key}
+    other = replace(say.platform, plans=())
+    third = store.commit([], say.platform_change(say.platform, other), say.provenance)
+    assert store.changed_since(0)[PLATFORM] == AccountRevision(third, *by)
+    assert store.changed_since(second) == {PLATFORM: AccountRevision(third, *by)}

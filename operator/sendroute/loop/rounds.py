@@ -46,7 +46,7 @@ class RoundResult(Struct, frozen=True):
     statuses before. ``adopted`` is true if the tree differs from the previous one. ``drifted``
     counts the changes of each account whose manifests and platform had not changed, ``recorded``
     are the sentences about what stays as another process left it. ``edited`` are the accounts
-    whose manifests had changed.
+    whose manifests had changed, and the platform if every one may have.
     """
 
     served: Candidate
@@ -57,7 +57,7 @@ class RoundResult(Struct, frozen=True):
     assessment: Assessment
     drifted: Mapping[AccountKey, int]
     recorded: Mapping[AccountKey, Sequence[str]]
-    edited: Set[AccountKey]
+    edited: Set[Owner]
 
     @property
     def states(self) -> dict[Owner, RoundState]:
@@ -112,7 +112,7 @@ def run_round(
         # Not earlier, because a failed round is repeated, with all changes.
         adopted = trees.adopt(candidate)
         if edited is None:
-            edited = {outcome.key for outcome in result.accounts}
+            edited = {PLATFORM, *(outcome.key for outcome in result.accounts)}
         explained = edited | left_open(statuses)
         return RoundResult(
             candidate,
@@ -128,8 +128,9 @@ def run_round(
     return StoreMismatch(findings)
 
 
-def _edited(trees: ServedTrees, candidate: Candidate) -> Set[AccountKey] | None:
-    """The accounts whose manifests changed since the last good tree; None for every account."""
+def _edited(trees: ServedTrees, candidate: Candidate) -> Set[Owner] | None:
+    """The accounts whose manifests changed since the last good tree; None for everything, also the
+    platform."""
     if candidate is trees.last_good:
         return frozenset()
     before = trees.last_good.tree.desired if trees.last_good is not None else None

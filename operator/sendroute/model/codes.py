@@ -1060,7 +1060,7 @@ class Code(StrEnum):
         _WARN,
         _OPERATOR,
         ConditionOf(_APPLIED, Reason.CONTESTED),
-        "Another writer changes an account back each time that it is put back.",
+        "Another writer changes an account, or the platform, back each time that it is put back.",
         "Two loops, or a loop and a job, apply different manifests or secrets to one store.",
         "Stop one of the two, or give both the same manifests and secrets.",
         Trait.NEEDS_STORE,

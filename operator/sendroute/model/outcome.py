@@ -37,8 +37,9 @@ class Result(Struct, frozen=True):
 
     ``plan`` is the plan as it was applied, with the skips that failed connection tests caused.
     ``accounts`` holds one outcome for each of its accounts; ``platform`` is None if the plan did
-    not change the platform. ``revision`` is the store's revision afterwards, ``findings`` are those
-    of no account, ``relays_behind`` are the relays that do not serve that revision yet.
+    not change the platform, and ``platform_revision`` is None unless it was committed. ``revision``
+    is the store's revision afterwards, ``findings`` are those of no account, ``relays_behind`` are
+    the relays that do not serve that revision yet.
     """
 
     plan: Plan
@@ -47,3 +48,4 @@ class Result(Struct, frozen=True):
     revision: int
     findings: tuple[Finding, ...] = ()
     relays_behind: tuple[str, ...] = ()
+    platform_revision: int | None = None

@@ -15,7 +15,8 @@ class Provenance(Struct, frozen=True):
 
 
 class AccountRevision(Struct, frozen=True):
-    """The last revision that changed an account, and who made it from which commit."""
+    """The last revision that changed an account, or the platform, and who made it from which
+    commit."""
 
     revision: int
     actor: str

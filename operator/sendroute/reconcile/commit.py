@@ -102,6 +102,7 @@ def commit_plan(
     plan = decision.plan
     run = _Run(record, provenance, decision, replan)
     platform, findings, revision = run.platform(plan)
+    platform_revision = revision if platform is Outcome.COMMITTED else None
     if platform is Outcome.UNCHANGED:  # another writer recorded the same
         plan, platform = replace(plan, platform=None), None
     plans = {account.key: account for account in plan.accounts}
@@ -122,6 +123,7 @@ def commit_plan(
         accounts=tuple(outcomes[account.key] for account in plan.accounts),
         revision=max(revision, plan.revision),
         findings=findings,
+        platform_revision=platform_revision,
     )
 
 

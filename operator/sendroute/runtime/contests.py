@@ -1,4 +1,5 @@
-"""Which accounts another writer changes back each time that they are put back.
+"""Which accounts another writer changes back each time that they are put back; the same for the
+platform.
 
 Two loops over different manifests or secrets each take the work of the other for drift. A change by
 another writer is put back at once. Only if that happens several times in a row, each further time
@@ -15,10 +16,9 @@ from msgspec.structs import replace
 
 from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, reported
 from sendroute.model.codes import Code, finding
-from sendroute.model.desired import AccountKey
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.outcome import Outcome
-from sendroute.model.owner import Owner
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import AccountRevision
 from sendroute.runtime.backoff import FIRST, Random
 
@@ -48,16 +48,16 @@ class Contests:
         self._interval = interval
         self._random = random
         self._lasting = max(_INTERVALS * interval, _SHORTEST)
-        self._changed: dict[AccountKey, AccountRevision | None] = {}  # since they were reconciled
-        self._waiting: set[AccountKey] = set()  # of these, those that were not reported as due
-        self._contests: dict[AccountKey, Contest] = {}
+        self._changed: dict[Owner, AccountRevision | None] = {}  # since they were reconciled
+        self._waiting: set[Owner] = set()  # of these, those that were not reported as due
+        self._contests: dict[Owner, Contest] = {}
 
-    def changed(self, accounts: Mapping[AccountKey, AccountRevision | None]) -> None:
+    def changed(self, accounts: Mapping[Owner, AccountRevision | None]) -> None:
         """Another writer changed these accounts; None if it is unknown."""
         self._changed |= accounts
         self._waiting |= accounts.keys()
 
-    def take_due(self, now: float) -> frozenset[AccountKey]:
+    def take_due(self, now: float) -> frozenset[Owner]:
         """The accounts that another writer changed, without those that must wait; each once."""
         due = frozenset(key for key in self._waiting if self._held_until(key) <= now)
         self._waiting -= due
@@ -67,14 +67,14 @@ class Contests:
         """When an account that another writer changed is due; never, without one."""
         return min(map(self._held_until, self._waiting), default=math.inf)
 
-    def _held_until(self, key: AccountKey) -> float:
+    def _held_until(self, key: Owner) -> float:
         contest = self._contests.get(key)
         return -math.inf if contest is None else contest.held_until
 
     def reconciled(
         self,
-        outcomes: Mapping[AccountKey, Outcome],
-        edited: Collection[AccountKey],
+        outcomes: Mapping[Owner, Outcome],
+        edited: Collection[Owner],
         now: float,
         at: datetime,
     ) -> None:
@@ -102,7 +102,7 @@ class Contests:
             if now - contest.last <= self._lasting
         }
 
-    def _is_its_writer(self, key: AccountKey) -> bool:
+    def _is_its_writer(self, key: Owner) -> bool:
         """Whether the writer that contested an account changed it last. A third one may have put
         it back."""
         contest, last = self._contests.get(key), self._changed[key]
@@ -110,7 +110,7 @@ class Contests:
             return False
         return replace(contest.writer, revision=last.revision) == last
 
-    def _put_back(self, key: AccountKey, now: float, at: datetime) -> None:
+    def _put_back(self, key: Owner, now: float, at: datetime) -> None:
         before = self._contests.get(key)
         count = 1 if before is None else before.count + 1
         held_until, since = now, at
@@ -122,7 +122,7 @@ class Contests:
         self._contests[key] = Contest(count, now, self._changed[key], held_until, since)
 
     @property
-    def contested(self) -> Mapping[AccountKey, Contest]:
+    def contested(self) -> Mapping[Owner, Contest]:
         """The accounts that were put back too often."""
         return {
             key: contest for key, contest in self._contests.items() if contest.count >= _AT_ONCE
@@ -152,13 +152,14 @@ class Contests:
         return written
 
 
-def _status(key: AccountKey, contest: Contest, others: Collection[FollowedSource]) -> AccountStatus:
+def _status(key: Owner, contest: Contest, others: Collection[FollowedSource]) -> AccountStatus:
+    subject = "The platform" if key is PLATFORM else f"Account {key}"
     problem = finding(
         "contested-account",
-        f"Account {key} is changed back each time that it is put back, by"
+        f"{subject} is changed back each time that it is put back, by"
         f" {_writer(contest.writer, others)}. It is put back with exponential backoff.",
         hint=Code.CONTESTED_ACCOUNT.fix,
-        account=(key.namespace, key.name),
+        account=None if key is PLATFORM else (key.namespace, key.name),
     )
     report = StatusReport((reported(problem),))
     return AccountStatus(key, StatusReason.CONTESTED, report, contest.since)

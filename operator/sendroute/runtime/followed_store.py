@@ -113,7 +113,7 @@ class FollowedStore(Generic[S]):
         store: S,
         head: Head,
         result: Result,
-        edited: Collection[AccountKey],
+        edited: Collection[Owner],
         before: Mapping[Owner, AccountStatus],
     ) -> dict[Owner, AccountStatus]:
         """A round is complete: record it, and show which accounts are contested.
@@ -122,7 +122,7 @@ class FollowedStore(Generic[S]):
             store: the store.
             head: its head before the round.
             result: what the round did.
-            edited: the accounts whose manifests had changed.
+            edited: the owners whose manifests had changed.
             before: the account statuses before.
 
         Returns:

@@ -8,7 +8,7 @@ from typing import Protocol
 from sendroute.model.account_status import AccountStatus, Approval
 from sendroute.model.desired import AccountKey
 from sendroute.model.outcome import Outcome, Result
-from sendroute.model.owner import Owner
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import AccountRevision, Head
 from sendroute.runtime.contests import Contests
 
@@ -25,9 +25,9 @@ class ChangingStore(Protocol):
         """The accounts in the store, in order."""
         ...
 
-    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
-        """The accounts that were changed after ``revision``, with the last revision that changed
-        each. Removed accounts are left out."""
+    def changed_since(self, revision: int) -> dict[Owner, AccountRevision]:
+        """The accounts that were changed after ``revision``, and the platform if it was, with the
+        last revision that changed each. Removed accounts are left out."""
         ...
 
     def account_statuses(self) -> Mapping[Owner, AccountStatus]:
@@ -45,13 +45,13 @@ class StoreChanges:
         self.seen: Head | None = None
         self.statuses: dict[Owner, AccountStatus] = {}
         self._approvals: frozenset[tuple[Owner, Approval]] = frozenset()
-        self._own_revisions: dict[AccountKey, int] = {}
+        self._own_revisions: dict[Owner, int] = {}
 
     def by_others(
         self, store: ChangingStore, head: Head, served: Collection[AccountKey]
     ) -> frozenset[Owner] | None:
-        """Find the accounts that another process committed or approved, or that the store lost,
-        without contested accounts that must wait.
+        """Find the accounts that another process committed or approved, or that the store lost, and
+        the platform if another process committed it, without what is contested and must wait.
 
         Args:
             store: read only if its head is not the one that was seen.
@@ -94,11 +94,11 @@ class StoreChanges:
         self,
         head: Head,
         result: Result,
-        edited: Collection[AccountKey],
+        edited: Collection[Owner],
         before: Mapping[Owner, AccountStatus],
         after: Mapping[Owner, AccountStatus],
     ) -> None:
-        """A round is complete: ``head`` is the store's before it, ``edited`` are the accounts whose
+        """A round is complete: ``head`` is the store's before it, ``edited`` are the owners whose
         manifests had changed, ``before`` and ``after`` are the account statuses."""
         self.seen = head
         self.statuses = dict(after)
@@ -108,8 +108,14 @@ class StoreChanges:
             for outcome in result.accounts
             if outcome.outcome is Outcome.COMMITTED
         }
+        if result.platform_revision is not None:
+            self._own_revisions[PLATFORM] = result.platform_revision
+        outcomes: dict[Owner, Outcome] = {
+            outcome.key: outcome.outcome for outcome in result.accounts
+        }
+        outcomes[PLATFORM] = result.platform or Outcome.UNCHANGED
         self.contests.reconciled(
-            {outcome.key: outcome.outcome for outcome in result.accounts},
+            outcomes,
             edited,
             time.monotonic(),
             datetime.now(UTC),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, u
 from sendroute.model.account_status import AccountStatus, Approval, StatusReason, StatusReport
 from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
-from sendroute.model.owner import Owner, owner_named, owner_names
+from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
 from sendroute.model.provenance import AccountRevision, Provenance
 from sendroute.model.words import actions_planned
 from sendroute.store import revisions
@@ -27,20 +27,35 @@ from sendroute.store.tables import account_status as table
 _KEY = (table.c.namespace, table.c.account)
 
 
-def changed_since(connection: Connection, number: int) -> dict[AccountKey, AccountRevision]:
-    """The accounts that were changed after revision ``number``, with the last revision that changed
-    each. Deleted accounts are left out."""
+def changed_since(connection: Connection, number: int) -> dict[Owner, AccountRevision]:
+    """The accounts that were changed after revision ``number``, and the platform if it was, with
+    the last revision that changed each. Deleted accounts are left out."""
     columns = (revision.c.number, revision.c.actor, revision.c.source_commit)
     later = select(account.c.namespace, account.c.name, *columns).join(
         revision, account.c.revision == revision.c.id
     )
     rows = connection.execute(later.where(revision.c.number > number))
-    return {
+    changed: dict[Owner, AccountRevision] = {
         AccountKey(row.namespace, row.name): AccountRevision(
             row.number, row.actor, row.source_commit
         )
         for row in rows
     }
+    of_platform = (
+        select(*columns)
+        .join_from(history, revision, history.c.revision == revision.c.id)
+        .where(
+            history.c.namespace == "",
+            history.c.account == "",
+            history.c.kind == Kind.PLATFORM.value,
+            revision.c.number > number,
+        )
+        .order_by(revision.c.number.desc())
+        .limit(1)
+    )
+    for row in connection.execute(of_platform):
+        changed[PLATFORM] = AccountRevision(row.number, row.actor, row.source_commit)
+    return changed
 
 
 def read(connection: Connection) -> Iterator[AccountStatus]:

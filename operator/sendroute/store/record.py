@@ -342,9 +342,9 @@ class Store:
         replaced. Always true for PostgreSQL."""
         return self._identity == _identity(self.location)
 
-    def changed_since(self, revision: int) -> dict[AccountKey, AccountRevision]:
-        """The accounts that were changed after ``revision``, with the last revision that changed
-        each. Deleted accounts are left out."""
+    def changed_since(self, revision: int) -> dict[Owner, AccountRevision]:
+        """The accounts that were changed after ``revision``, and the platform if it was, with the
+        last revision that changed each. Deleted accounts are left out."""
         with self._reading() as connection:
             return account_status.changed_since(connection, revision)
 
