@@ -293,3 +293,38 @@ def test_a_given_directory_that_may_not_be_entered_is_a_finding_of_every_command
     assert result.status == 1, result
     assert "Traceback" not in result.err
     assert "error" in result.out + result.err
+
+
+@pytest.mark.usefixtures("bolt")
+def test_status_shows_a_file_of_which_it_is_unknown_whose_it_is(
+    sendroute: Program, manifests: Path
+) -> None:
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (manifests / "stray.yaml").write_text("kind: [")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 1
+    shown = sendroute("status").out
+    assert "the platform  skipped" in shown
+    assert "manifests/stray.yaml:1:7: Invalid YAML" in shown
+    (manifests / "stray.yaml").unlink()
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert "skipped" not in sendroute("status").out
+
+
+def test_without_a_platform_what_is_held_back_stays_so(
+    sendroute: Program, manifests: Path, bolt: Path
+) -> None:
+    """Nothing was tried, so nothing was settled."""
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    bolt.unlink()
+    assert sendroute("apply", "manifests", "--auto-approve").status == 3
+    held_back = _status_of_bolt(sendroute)
+    assert held_back[1] == "held-back"
+    platform = manifests / "platform.yaml"
+    platform.write_text("kind: [")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 1
+    assert _status_of_bolt(sendroute) == held_back
+
+
+def _status_of_bolt(sendroute: Program) -> list[str]:
+    lines = map(str.split, sendroute("status").out.splitlines())
+    return next(words for words in lines if words[:1] == ["bolt/bolt"])

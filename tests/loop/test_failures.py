@@ -452,3 +452,19 @@ spec:
   connectionTest: skip
   credentials: {secretRef: {name: own}}
 """
+
+
+def test_a_secret_in_the_manifests_is_logged_until_it_is_gone(workspace: Workspace) -> None:
+    workspace.write_manifest("acme", account("acme", "a.example.com"))
+    secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {password: canary-1}\n"
+    workspace.write_manifest("secret", secret)
+    loop = workspace.start("--interval", "500ms")
+    line = loop.wait_for_log("A Kubernetes Secret beside the manifests")
+    assert (line["code"], "manifests/secret.yaml:4:1" in line["message"]) == (
+        "secret-in-manifests",
+        True,
+    )
+    (workspace.manifests / "secret.yaml").unlink()
+    loop.wait_for_log("Fixed: manifests/secret.yaml:4:1")
+    assert len(loop.logged("A Kubernetes Secret beside")) == 2
+    assert "canary" not in loop.all()

@@ -11,6 +11,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
+from sendroute.model.owner import PLATFORM
 from sendroute.planner.digest import digest
 from sendroute.reconcile.assessment import Assessment, assess
 
@@ -156,3 +157,25 @@ def test_an_approval_remains_after_a_store_failure() -> None:
         (),
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("yaml-syntax", StatusReason.SKIPPED),
+        ("older-tree", StatusReason.REFUSED),
+        ("secret-in-manifests", None),
+    ],
+)
+def test_what_belongs_to_no_account_is_left_open_by_the_platform(
+    code: str, reason: StatusReason | None
+) -> None:
+    general = finding(code, f"It is {code}.", where=Where("stray.yaml", 0))
+    plan = Plan("lineage", 3, None, (), findings=(general,))
+    assessment = assess_result(Result(plan, None, (), 3))
+    assert [status.reason for status in assessment.written] == ([reason] if reason else [])
+    assert assessment.retryable == frozenset(), "only an edit helps"
+    if reason is not None:
+        assert assessment.statuses[PLATFORM].report.findings[0].position == "stray.yaml:4:2"
+        fixed = assess_result(result(Outcome.UNCHANGED), assessment.statuses[PLATFORM])
+        assert fixed.cleared == {PLATFORM}

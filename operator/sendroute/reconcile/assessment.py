@@ -19,7 +19,7 @@ from sendroute.model.account_status import (
     reported,
 )
 from sendroute.model.change import AccountPlan, Action, Change, DomainCounts, WholeChange
-from sendroute.model.codes import Trait, has_trait, why_not_saved
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -127,6 +127,7 @@ def _new_statuses(
     platform = _platform_status(result, context)
     if platform is not None:
         statuses[PLATFORM] = _with_earlier_date(platform, before.get(PLATFORM))
+    if _is_platform_left_open(result):
         retryable.add(PLATFORM)
     return statuses, retryable
 
@@ -240,19 +241,27 @@ def _account_status(
 
 
 def _platform_status(result: Result, context: StatusContext) -> AccountStatus | None:
-    change = result.plan.platform
+    """The status of what belongs to no account: the platform, and files of which it is unknown
+    whose they are."""
+    general = [finding for finding in result.plan.findings if finding.account is None]
+    severities = {finding.severity for finding in general}
     if result.platform in (Outcome.FAILED, Outcome.REFUSED):
-        reason, findings = StatusReason.FAILED, list(result.findings)
-    elif change is not None and change.action is Action.SKIP:
-        general = (finding for finding in result.plan.findings if finding.account is None)
-        reason, findings = (
-            StatusReason.SKIPPED,
-            [finding for finding in general if why_not_saved(finding.code)],
-        )
+        reason, findings = StatusReason.FAILED, [*result.findings, *general]
+    elif Severity.REFUSED in severities:
+        reason, findings = StatusReason.REFUSED, general
+    elif _is_platform_left_open(result) or Severity.ERROR in severities:
+        reason, findings = StatusReason.SKIPPED, general
     else:
         return None
     report = _report(findings, (), context.locate)
     return AccountStatus(PLATFORM, reason, report, context.at, commit=context.commit)
+
+
+def _is_platform_left_open(result: Result) -> bool:
+    """Whether the platform's own change was not committed."""
+    change = result.plan.platform
+    skipped = change is not None and change.action is Action.SKIP
+    return skipped or result.platform in (Outcome.FAILED, Outcome.REFUSED)
 
 
 def _report(

@@ -338,7 +338,7 @@ class Reconciler(Struct, frozen=True):
             assessment = assess(
                 result,
                 self.store.account_statuses() if statuses is None else statuses,
-                planned.scope.only,
+                _assessed(planned),
                 datetime.now(UTC),
                 planned.tree.commit,
                 planned.tree.locate,
@@ -348,6 +348,14 @@ class Reconciler(Struct, frozen=True):
         except ProblemError as problem:
             return Applied(planned, result, None, problem.findings)
         return Applied(planned, result, assessment)
+
+
+def _assessed(planned: Planned) -> frozenset[AccountKey] | None:
+    """The accounts whose statuses the result decides; None for all. Without a readable platform
+    nothing is planned, so what is left open of the other accounts, and approved, remains."""
+    if planned.tree.desired.platform is not None:
+        return planned.scope.only
+    return frozenset(account.key for account in planned.plan.accounts)
 
 
 def _refused(plan: Plan, *findings: Finding) -> Result:

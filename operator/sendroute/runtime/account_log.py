@@ -77,6 +77,7 @@ class AccountLog:
                 extra=_fields(old.key) | {"commit": commit, "digest": old.digest},
             )
         self._log_general(result.plan.findings, commit, locate)
+        statuses = {owner: status for owner, status in statuses.items() if not _is_logged(status)}
         for owner, status in statuses.items():
             self._log_status(owner, status)
         for complete in self._statuses.keys() - statuses.keys():
@@ -85,14 +86,15 @@ class AccountLog:
                 _name(complete),
                 extra=_fields(complete) | {"commit": commit},
             )
-        self._statuses = dict(statuses)
+        self._statuses = statuses
 
     def _log_general(self, findings: Iterable[Finding], commit: str | None, locate: Locate) -> None:
-        """Errors that belong to no account, for example of a file that cannot be read."""
+        """Errors that belong to no account, for example of a file that cannot be read, and warnings
+        about a place in the manifests, for example of a Secret in plain text."""
         codes = {
             finding_text(self._advise(finding), locate): finding.code
             for finding in findings
-            if finding.account is None and finding.severity in (Severity.ERROR, Severity.REFUSED)
+            if finding.account is None and _is_general(finding)
         }
         for message in sorted(codes.keys() - self._general):
             _log.warning("%s", message, extra={"code": codes[message], "commit": commit})
@@ -126,6 +128,17 @@ class AccountLog:
             others,
             extra=extra,
         )
+
+
+def _is_general(finding: Finding) -> bool:
+    if finding.severity is Severity.WARNING:
+        return finding.where is not None or finding.position is not None
+    return finding.severity is not Severity.INFO
+
+
+def _is_logged(status: AccountStatus) -> bool:
+    """Whether the errors of no account, which are logged by themselves, are all that it says."""
+    return status.key is PLATFORM and status.reason in (StatusReason.REFUSED, StatusReason.SKIPPED)
 
 
 def _name(key: Owner) -> str:
