@@ -6,7 +6,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from sendroute.model.change import AccountPlan, Action, DomainChange, Plan
+from sendroute.model.change import AccountPlan, Action, DomainChange, Plan, Shadowed
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
@@ -224,3 +224,25 @@ def test_text_of_many_changes_takes_less_time_than_json():
         return time.process_time() - begun
 
     assert min(cost(Format.TEXT) for _ in range(3)) < cost(Format.JSON)
+
+
+def test_shadowed_domains_that_say_the_same_are_shown_together():
+    key = AccountKey("acme", "acme")
+
+    def shadowed(count, apply_all, declared=MANAGED):
+        names = (f"d{number:05}.{apply_all}.example" for number in range(count))
+        return tuple(Shadowed(key, name, declared, via("ses"), apply_all) for name in names)
+
+    one = Shadowed(key, "only.example", via("other"), via("ses"), "to-ses")
+    plan = AccountPlan(key, 1, (), (), (*shadowed(10_000, "to-ses"), *shadowed(21, "later"), one))
+    text = shown(Format.TEXT, plan, console=PLAIN)
+    assert text.count("shadowed by apply-all") == 3
+    assert text.count("\n") < 12
+    assert "10,000 domains declare managed, shadowed by apply-all to-ses: each stays" in text
+    assert "only.example declares profile other, shadowed by apply-all to-ses: it stays" in text
+    assert "d09999.to-ses.example" in text, "a pipe gets every name"
+    text = shown(Format.TEXT, plan)
+    assert "d00019.to-ses.example" in text
+    assert "d00020.to-ses.example" not in text
+    assert "… and 9,980 more like this; the JSON report lists all" in text
+    assert max(map(width, text.splitlines())) <= 100

@@ -16,7 +16,12 @@ from sendroute.model.outcome import Outcome
 from sendroute.model.transition import step
 from sendroute.model.waiting import WaitingDomains
 from sendroute.model.words import actions_planned, number
-from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_changes
+from sendroute.reports.grouping import (
+    MAX_ACCOUNTS,
+    MAX_SIMILAR,
+    group_changes,
+    group_shadowed,
+)
 from sendroute.reports.report import AccountReport, Report, format_position
 from sendroute.reports.text import (
     PLAIN,
@@ -126,11 +131,8 @@ def _account(account: AccountReport, console: Console) -> Iterator[str]:
     if not beside:
         yield from wrap(summary, 2, columns=console.columns)
     yield from _changes(account.changes, console)
-    shadowed = account.shadowed[: _limit(MAX_SIMILAR, console)]
-    for shadow in shadowed:
-        yield from wrap(_shadow(shadow), 4, columns=console.columns)
-    if omitted := len(account.shadowed) - len(shadowed):
-        yield from wrap(_omitted_line(omitted), 4, columns=console.columns)
+    for group in group_shadowed(account.shadowed):
+        yield from _shadow(group, console)
 
 
 def _folded(text: str, columns: int | None) -> Sequence[str]:
@@ -141,12 +143,21 @@ def _omitted_line(count: int) -> str:
     return f"… and {number(count)} more like this; the JSON report lists all"
 
 
-def _shadow(shadow: Shadowed) -> str:
-    return clean(
-        f"{shadow.domain} declares {shadow.declared}, shadowed by apply-all"
-        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets"
-        " spec.overrides to that id, or declares another route."
+def _shadow(group: Sequence[Shadowed], console: Console) -> Iterator[str]:
+    """Domains whose declared route is shadowed in the same way: the sentence once, then their
+    names."""
+    first = group[0]
+    one = len(group) == 1
+    subject = f"{first.domain} declares" if one else f"{number(len(group))} domains declare"
+    stays = "it stays" if one else "each stays"
+    sentence = (
+        f"{subject} {first.declared}, shadowed by apply-all {first.apply_all}: {stays}"
+        f" {first.assigned} until its manifest sets spec.overrides to that id, or declares another"
+        " route."
     )
+    yield from wrap(clean(sentence), 4, columns=console.columns)
+    if not one:
+        yield from _names([shadow.domain for shadow in group], 6, console)
 
 
 def _changes(changes: Sequence[Change], console: Console) -> Iterator[str]:
@@ -173,10 +184,14 @@ def _waiting(waiting: WaitingDomains, console: Console) -> Iterator[str]:
     first, *lines = wrap(clean(waiting.message), _BENEATH, columns=console.columns)
     yield f"  {label}  {first[_BENEATH:]}"
     yield from lines
-    names = waiting.domains[: _limit(MAX_SIMILAR, console)]
-    yield from wrap(clean(", ".join(names)), _BENEATH, columns=console.columns)
-    if omitted := len(waiting.domains) - len(names):
-        yield from wrap(_omitted_line(omitted), _BENEATH, columns=console.columns)
+    yield from _names(waiting.domains, _BENEATH, console)
+
+
+def _names(domains: Sequence[str], indent: int, console: Console) -> Iterator[str]:
+    names = domains[: _limit(MAX_SIMILAR, console)]
+    yield from wrap(clean(", ".join(names)), indent, columns=console.columns)
+    if omitted := len(domains) - len(names):
+        yield from wrap(_omitted_line(omitted), indent, columns=console.columns)
 
 
 class _ChangeCells(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sendroute.model.change import Action, Change, DomainChange
+from sendroute.model.change import Action, Change, DomainChange, Shadowed
 from sendroute.model.route import Route
 from sendroute.model.waiting import WaitingDomains, shared_wait, waiting_together
 
@@ -55,3 +55,13 @@ def waiting_of(group: Sequence[Change]) -> WaitingDomains | None:
         return None
     (waiting,) = waiting_together(change.message for change in group).values()
     return waiting
+
+
+def group_shadowed(shadowed: Iterable[Shadowed]) -> list[list[Shadowed]]:
+    """The shadowed routes in groups of those that differ only by their domain, in the order of each
+    group's first one."""
+    groups: dict[tuple[Route, Route, str], list[Shadowed]] = {}
+    for shadow in shadowed:
+        key = shadow.declared, shadow.assigned, shadow.apply_all
+        groups.setdefault(key, []).append(shadow)
+    return list(groups.values())
