@@ -391,3 +391,40 @@ def test_an_edit_of_what_cannot_be_read_does_not_call_it_up_to_date(
     assert result.status == 1
     assert "No changes to what could be read of the manifests." in result.out
     assert "up to date" not in result.out
+
+
+PENDING = """\
+spec:
+  plan: pro
+  applyToAll: {id: to-managed, route: {managed: {}}, confirm: {domains: 3}}
+"""
+
+
+def test_a_domain_added_beside_an_apply_all_that_is_about_to_run(
+    sendroute: Program, tree: Path
+) -> None:
+    acme = tree / "acme.yaml"
+    acme.write_text(ACME.replace("spec:\n  plan: nano  # until May\n", PENDING))
+    added = sendroute("edit", "add-domain", "x.example.com", "--account", "acme", "m")
+    assert added.status == 0
+    assert "info apply-all-wins" in added.err
+    assert "to-managed of account acme gives x.example.com managed too, unless it ran" in added.err
+    other = ("--account", "acme", "--profile", "ses", "m")
+    added = sendroute("edit", "add-domain", "y.example.com", *other)
+    assert added.status == 0
+    assert "warning apply-all-wins" in added.err
+    assert "gives y.example.com managed too, and not profile ses" in added.err
+    assert "sendroute edit set-route y.example.com" in added.err, "the way out"
+    assert "has 4 domains, but only 3 are confirmed" in added.err
+    assert "Set its confirm.domains to 4" in added.err
+
+
+def test_an_apply_all_that_ran_does_not_concern_a_new_domain(
+    sendroute: Program, tree: Path
+) -> None:
+    acme = tree / "acme.yaml"
+    acme.write_text(ACME.replace("spec:\n  plan: nano  # until May\n", PENDING))
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "m", "--auto-approve").status == 0
+    added = sendroute("edit", "add-domain", "x.example.com", "--account", "acme", "m")
+    assert (added.status, added.err) == (0, "")

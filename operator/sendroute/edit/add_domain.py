@@ -1,21 +1,24 @@
 """``edit add-domain``: a new SendingDomain next to the account's others, in their style."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from sendroute.edit.declare import check_new_profile, check_profile
+from sendroute.edit.declare import check_new_profile, check_profile, too_few_confirmed
 from sendroute.edit.documents import NewDocument
 from sendroute.edit.domains import checked_name
 from sendroute.edit.placement import Sibling, check_document, document, placement_among
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import EditTree
+from sendroute.edit.tree import EditedAccount, EditTree
+from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
+from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Where
+from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform, Task
-from sendroute.model.route import Route
+from sendroute.model.route import Route, via
 
 _LABEL = 63
 
@@ -33,8 +36,10 @@ def add_domain(
     name: str,
     route: Route | InlineProfile | None = None,
     file: str | None = None,
+    stored: Callable[[AccountKey], CurrentAccount | None] = lambda _key: None,
 ) -> Proposal:
-    """Add a SendingDomain to an account.
+    """Add a SendingDomain to an account. If the account's apply-all is about to run, it concerns
+    the new domain too: that is noted.
 
     Args:
         tree: the manifests.
@@ -42,6 +47,7 @@ def add_domain(
         name: the domain, written as it is given.
         route: the declared route, or a new profile to define inline.
         file: the file to add it to; a new one if the tree has none of that name.
+        stored: an account in the store; None if it has none, or without a store.
 
     Returns:
         The changes.
@@ -62,7 +68,44 @@ def add_domain(
     kind = "new profile " if isinstance(route, InlineProfile) else ""
     message = f"new domain {name} of account {key.name}, in {placement.file}"
     proposal.describe(None, f"{message}: {kind}{shown}" if shown else message)
+    declared = via(route.name) if isinstance(route, InlineProfile) else route
+    proposal.notes += _notes_of_apply_all(tree, account, label, declared, stored)
     return proposal
+
+
+def _notes_of_apply_all(
+    tree: EditTree,
+    account: EditedAccount,
+    label: str,
+    declared: Route | None,
+    stored: Callable[[AccountKey], CurrentAccount | None],
+) -> Iterator[Finding]:
+    """What an apply-all that may run in the same change does to a new domain, and what the domain
+    does to it (rules: apply-all)."""
+    asked, key = account.spec.apply_to_all, account.key
+    if asked is UNSET:
+        return
+    current = stored(key)
+    if current is not None and asked.id in current.completed_apply_alls:
+        return
+    unless = "" if current is not None else ", unless it ran already"
+    route = route_of(asked.route)
+    wins = declared not in (None, route)
+    yield finding(
+        "apply-all-wins",
+        f"The apply-all {asked.id} of account {key.name} gives {label} {route} too"
+        f"{f', and not {declared}' if wins else ''}{unless}.",
+        hint="To keep the declared route, set it again." if wins else None,
+        remedy=Perform(Task.SET_ROUTE, label) if wins else None,
+        where=account.where.at("spec", "applyToAll"),
+        account=key,
+        severity=Severity.WARNING if wins else Severity.INFO,
+    )
+    count = len(tree.domains_of(key)) + 1
+    if asked.confirm is not UNSET and asked.confirm.domains < count:
+        hint = f"Set its confirm.domains to {count} if the new domain may switch too."
+        confirmed = asked.confirm.domains
+        yield too_few_confirmed(confirmed, count, account, f"the apply-all {asked.id}", hint)
 
 
 def _check_free(tree: EditTree, label: str, key: AccountKey) -> None:

@@ -94,14 +94,20 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
         )
 
 
-def too_few_confirmed(confirmed: int, count: int, account: EditedAccount, subject: str) -> Finding:
+def too_few_confirmed(
+    confirmed: int,
+    count: int,
+    account: EditedAccount,
+    subject: str,
+    hint: str = "To confirm them all, repeat the command without the number.",
+) -> Finding:
     """The warning for a confirmation with which the next apply refuses ``subject``, for example
     "the apply-all"."""
     return finding(
         "confirmation-exceeded",
         f"Account {account.key.name} has {count} domains, but only {confirmed} are confirmed, so"
         f" {subject} would be refused.",
-        hint="To confirm them all, repeat the command without the number.",
+        hint=hint,
         where=account.where.at("spec"),
         account=account.key,
         severity=Severity.WARNING,

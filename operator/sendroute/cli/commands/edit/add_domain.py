@@ -13,6 +13,7 @@ examples:
 """
 
 from argparse import Namespace
+from functools import partial
 
 from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.options import edit_options, file_option, route_of_options, route_options
@@ -38,14 +39,15 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import editing
+    from sendroute.cli.edit_session import editing, stored_if_readable
 
     new = _new_profile(arguments)
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
         file = edit.file(arguments.file) if arguments.file else None
         route = new or route_of_options(arguments)
-        proposal = add_domain(edit.tree, key, arguments.domain, route, file)
+        stored = partial(stored_if_readable, session)
+        proposal = add_domain(edit.tree, key, arguments.domain, route, file, stored)
         tested = (key, new.name) if new and arguments.test else None
         return edit.finish(proposal, test=tested)
 
