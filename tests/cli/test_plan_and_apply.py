@@ -608,3 +608,25 @@ def test_set_route_of_a_route_that_nothing_shadows_changes_nothing(
     edited = sendroute("edit", "set-route", "new.example", "--managed", "manifests")
     assert "No changes" in edited.out
     assert "overrides" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "command", [("plan",), ("apply", "--auto-approve"), ("sync", "--check"), ("status",)]
+)
+@pytest.mark.usefixtures("workdir")
+def test_a_missing_store_and_a_missing_path_are_reported_together(
+    sendroute: Program, command: tuple[str, ...]
+) -> None:
+    result = sendroute(*command, "nosuch")
+    assert result.status == 1
+    assert "not-initialised" in result.err
+    assert "The file nosuch cannot be read: there is no such file." in result.err
+
+
+def test_the_errors_of_manifests_are_reported_beside_a_missing_store(
+    sendroute: Program, manifests: Path
+) -> None:
+    (manifests / "stray.yaml").write_text("kind: [")
+    result = sendroute("plan", "manifests")
+    assert (result.status, "not-initialised" in result.err) == (1, True)
+    assert "error yaml-syntax  manifests/stray.yaml:1:7" in result.err

@@ -224,6 +224,36 @@ def test_routes_takes_patterns(
     assert (result.status, "unknown-domain" in result.err) == ((0, False) if domains else (1, True))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "domains"),
+    [
+        ("bü*", ["xn--bcher-kva.example", "xn--bro-hoa.example"]),
+        ("BÜ?O.example", ["xn--bro-hoa.example"]),
+        ("b\u0075\u0308ro.*", ["xn--bro-hoa.example"]),
+        ("*ü*c*", ["xn--bcher-kva.example"]),
+        ("xn--bro-hoa.ex*", ["xn--bro-hoa.example"]),
+        ("*.büro.example", ["www.xn--bro-hoa.example"]),
+        ("☃*", ["xn--n3h.example"]),
+        ("ö*", []),
+        ("bü[*", []),
+    ],
+)
+def test_a_pattern_of_another_script_matches_the_names_as_they_are_written(
+    sendroute: Program, store: Path, pattern: str, domains: list[str]
+) -> None:
+    names = ("bücher.example", "büro.example", "xn--n3h.example", "www.büro.example")
+    documents = [domain("acme", name, "{managed: {}}") for name in names]
+    documents = [
+        text.replace(f"name: {name.replace('.', '-')}", f"name: other{number}")
+        for number, (name, text) in enumerate(zip(names, documents, strict=True))
+    ]
+    write(store.parent / "manifests/others.yaml", *documents)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    result = sendroute("routes", pattern, "-o", "json")
+    assert [row["domain"] for row in json.loads(result.out)["domains"]] == domains
+    assert (result.status, "unknown-domain" in result.err) == ((0, False) if domains else (1, True))
+
+
 @pytest.mark.usefixtures("store")
 def test_a_pattern_that_matches_nothing_is_named(sendroute: Program) -> None:
     result = sendroute("routes", "s*", "*.none", "none.example")

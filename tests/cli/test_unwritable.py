@@ -1,13 +1,15 @@
 """Outputs that cannot be written: the message names the output, and not the store."""
 
 import logging
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from sendroute.cli.session import COMMITS
 
-from .conftest import Program
+from .conftest import Program, command, environment
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -67,3 +69,40 @@ def test_a_failed_account_is_logged_only_if_the_report_does_not_say_it(
 ) -> None:
     assert sendroute("apply", "manifests", "--auto-approve", *options).status == 0
     assert logging.getLogger(COMMITS).isEnabledFor(logging.ERROR) is is_logged
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "--version", "plan --help", "edit --help", "edit set-route --help", "version",
+     "completion bash", "schema", "routes"],
+)  # fmt: skip
+def test_a_full_standard_output_is_no_success(store: Path, arguments: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            command(*arguments.split()),
+            env=environment(),
+            cwd=store.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert run.returncode == 1
+    assert "Standard output could not be written: No space left on device." in run.stderr
+
+
+def test_the_reader_of_the_help_may_exit(store: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run(
+        command("--help"),
+        env=environment(),
+        cwd=store.parent,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(write)
+    assert (run.returncode, run.stderr) == (0, b"")

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.confirm import APPLY, confirm_plan
+from sendroute.cli.lookup import store_of
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.plan_source import PlanOptions, plan_paths, plan_saved, reconciler_of
 from sendroute.cli.session import Session
@@ -52,7 +53,7 @@ def apply_paths(
         ProblemError: as for :func:`~sendroute.cli.plan_source.plan_paths`.
     """
     plan_options = PlanOptions(only, guards, options.lock, saves=True)
-    with session.factory.store_of(paths) as store:
+    with store_of(paths, session) as store:
         planned = plan_paths(store, session, paths, plan_options)
         return planned, *apply_planned(session, store, planned, options)
 

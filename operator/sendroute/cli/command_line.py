@@ -73,6 +73,14 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=28, width=width)
 
 
+class TextRequest(Exception):  # noqa: N818 - it is no error
+    """The user asked for the help or the version: ``text`` is all that standard output gets."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that raises :class:`UsageError` instead of printing its usage and exiting."""
 
@@ -89,6 +97,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(sentence(message))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse prints the help and the version by this method, and ignores that it cannot."""
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+        else:
+            raise TextRequest(message)
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """Parse ``words``. An unknown word is wrong usage, with a suggestion."""

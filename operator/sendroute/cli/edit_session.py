@@ -36,7 +36,7 @@ from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document
-from sendroute.reports.text import Console, clean
+from sendroute.reports.text import Console, clean, paragraph
 from sendroute.runtime.settings import DEFAULT_STORE
 from sendroute.store.url import sqlite_path
 
@@ -250,7 +250,7 @@ class EditSession:
         lines: Sequence[Line],
         notes: Sequence[Finding],
     ) -> int:
-        def show(form: str, _page: Console) -> Iterable[str]:
+        def show(form: str, console: Console) -> Iterable[str]:
             if form == "json":
                 return _json(
                     texts,
@@ -261,17 +261,19 @@ class EditSession:
                 )
             if self._arguments.dry_run:
                 return unified(texts)
-            return [] if self._session.terminal.quiet else self._text(texts, lines)
+            return [] if self._session.terminal.quiet else self._text(texts, lines, console)
 
         return worst(present(self._session, self._outputs, show), ExitStatus.FINE)
 
-    def _text(self, texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[str]:
+    def _text(
+        self, texts: Mapping[str, TextChange], lines: Sequence[Line], console: Console
+    ) -> Iterator[str]:
         if texts:
             yield from _text(texts, lines, self._next(texts))
         elif self._reading.findings:
-            yield "No changes to what could be read of the manifests.\n"
+            yield from paragraph("No changes to what could be read of the manifests.", console)
         else:
-            yield "No changes: the manifests are up to date.\n"
+            yield from paragraph("No changes: the manifests are up to date.", console)
 
     def _next(self, texts: Mapping[str, TextChange]) -> str | None:
         """The command that shows what the edit changes; None if it changes nothing. A part of a

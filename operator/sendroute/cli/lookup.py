@@ -1,5 +1,6 @@
 """Reads the input of commands: a tree of manifests, and names of accounts and profiles."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -7,14 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 from sendroute.cli.command_line import stderr_line, suggestion
 from sendroute.cli.session import Session
 from sendroute.manifests import tree
+from sendroute.manifests.sources import unreadable
 from sendroute.manifests.tree import LoadedTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding
-from sendroute.model.problem import ProblemError
+from sendroute.model.finding import Finding, Severity, located, sort_findings
+from sendroute.model.problem import InvalidSettingError, ProblemError
 
 if TYPE_CHECKING:  # only `test` has profiles, and these records import much of the model
     from sendroute.model.records import StoredProfile
+    from sendroute.store.record import Store
 
 
 def read_tree(
@@ -41,6 +44,58 @@ def read_tree(
         else:
             stderr_line(line)
     return loaded
+
+
+def store_of(paths: Sequence[str], session: Session) -> "Store":
+    """Open the store to which manifests are applied.
+
+    Args:
+        paths: directories and files of manifests.
+        session: settings and terminal.
+
+    Returns:
+        The store, as :meth:`~sendroute.runtime.factory.Factory.store_of` opens it.
+
+    Raises:
+        ProblemError: it cannot be opened. The errors of the manifests are part of it, so that they
+            are all reported at once.
+    """
+    try:
+        return session.factory.store_of(paths)
+    except InvalidSettingError:
+        raise
+    except ProblemError as problem:
+        loaded = read_tree(paths, session)
+        errors = (item for item in loaded.desired.findings if item.severity is Severity.ERROR)
+        found = sort_findings(located(item, loaded.locate) for item in errors)
+        raise ProblemError(*problem.findings, *found) from problem
+
+
+def store_beside(paths: Sequence[str], session: Session) -> "Store":
+    """Open the store with which manifests, or a part of them, are compared.
+
+    Args:
+        paths: directories and files of manifests; empty for the working directory.
+        session: settings and terminal.
+
+    Returns:
+        The store, as :meth:`~sendroute.runtime.factory.Factory.store_of` opens it.
+
+    Raises:
+        ProblemError: it cannot be opened, or a path does not exist; all of them at once.
+    """
+    absent = [path for path in paths if not os.path.lexists(path)]
+    missing = [unreadable(path, "there is no such file") for path in absent]
+    try:
+        store = session.factory.store_of(paths or ["."])
+    except InvalidSettingError:
+        raise
+    except ProblemError as problem:
+        raise ProblemError(*problem.findings, *missing) from problem
+    if missing:
+        store.close()
+        raise ProblemError(*missing)
+    return store
 
 
 def accounts_named(

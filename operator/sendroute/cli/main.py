@@ -13,6 +13,7 @@ from sendroute.cli.command_line import (
     PREFIX,
     USAGE_STATUS,
     Parser,
+    TextRequest,
     UsageError,
     require_utf8,
     sentence,
@@ -100,8 +101,8 @@ def _run(words: list[str]) -> int:
             name, module = f"{name} {member}", _module(member, module.COMMANDS, name)
         command = _command(name, module.__doc__ or "", module.options)
         arguments = command.read(words)
-    except SystemExit as leave:  # --help and --version have printed their text
-        return int(leave.code or 0)
+    except TextRequest as request:  # --help and --version
+        return _print(request.text)
     session = _session(values | vars(arguments))
     _check_variables(session, parser.variables | command.variables)
     return _run_command(module.run, arguments, session)
@@ -216,6 +217,18 @@ def _where_to_look(words: list[str]) -> str:
             )
             return f"sendroute {word} {member}" if member else f"sendroute {word}"
     return "sendroute"
+
+
+def _print(text: str) -> int:
+    """Write a text to standard output. Returns the exit status."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        from sendroute.cli.output import stdout_failed
+
+        return int(stdout_failed(error))
+    return 0
 
 
 def _flush() -> None:

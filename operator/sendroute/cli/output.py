@@ -140,14 +140,31 @@ def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
             else:  # these formats are UTF-8, independent of the terminal's encoding
                 sys.stdout.buffer.write(chunk.encode("utf-8", "backslashreplace"))
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         abandon_stdout()
-    except OSError as error:  # a file on a full disk
-        abandon_stdout()
+        yield from _lost(error, "Free space there, or write to a file: -o FORMAT=FILE.")
+
+
+def stdout_failed(error: OSError) -> ExitStatus:
+    """Report on standard error that a text which has no other format could not be written.
+
+    Returns:
+        The exit status.
+    """
+    abandon_stdout()
+    lost = list(_lost(error, "Free space there."))
+    for item in lost:
+        for line in finding_lines(item):
+            stderr_line(line)
+    return of_findings(lost)
+
+
+def _lost(error: OSError, hint: str) -> Iterator[Finding]:
+    if not isinstance(error, BrokenPipeError):  # its reader has exited, and wants no more
         yield finding(
             "unwritable",
             f"Standard output could not be written: {error.strerror or 'input/output'}.",
-            hint="Free space there, or write to a file: -o FORMAT=FILE.",
+            hint=hint,
         )
 
 

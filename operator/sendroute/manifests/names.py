@@ -107,6 +107,37 @@ def to_unicode(name: str) -> str:
         return name
 
 
+def every_u_label(name: str) -> str:
+    """Convert a domain in its A-label form to the form with U-labels, also of labels that IDNA 2008
+    has no place for (emoji): for comparing with what a person typed, not for showing."""
+    return ".".join(map(_u_label, name.split(".")))
+
+
+def _u_label(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label[4:].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+
+
+def typed_pattern(text: str) -> str:
+    """Convert a pattern to the form that matches what :func:`every_u_label` returns: the mapping of
+    UTS #46, as for a domain, and U-labels.
+
+    Args:
+        text: the pattern as typed. Its wildcards are kept.
+    """
+    import idna
+
+    try:
+        mapped = idna.uts46_remap(text, std3_rules=False, transitional=False)
+    except idna.IDNAError:  # no domain has such a character
+        mapped = text.lower()
+    return every_u_label(mapped)
+
+
 def _a_label(text: str) -> str:
     _refuse_what_is_no_name(text)
     name = text.lower()

@@ -130,6 +130,13 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int | None = WIDTH
     yield line
 
 
+def paragraph(text: str, console: Console) -> Iterator[str]:
+    """Yield the lines of a text, with their line breaks: at a terminal broken between words. The
+    text is cleaned here."""
+    for line in wrap(clean(text), 0, columns=console.columns):
+        yield line + "\n"
+
+
 def fold(text: str, columns: int) -> list[str]:
     """Break a cleaned text into lines of at most ``columns`` columns: between words, and within a
     word that is longer."""

@@ -25,7 +25,7 @@ from sendroute.credentials.key_file import key_path
 from sendroute.model.records import StoreStatus
 from sendroute.reports.as_json import document
 from sendroute.reports.progress import progress
-from sendroute.reports.text import Console, clean
+from sendroute.reports.text import Console, clean, paragraph
 from sendroute.reports.words import holdings
 
 
@@ -43,10 +43,10 @@ def run(arguments: Namespace, session: Session) -> int:
     with progress("Backing up", None, sys.stderr, quiet=session.terminal.quiet) as advance:
         status = backup_store(session.settings.store, Path(arguments.file), advance=advance)
 
-    def show(form: str, _page: Console) -> Iterable[str]:
+    def show(form: str, console: Console) -> Iterable[str]:
         if form == "json":
             return document(_document(arguments.file, status))
-        return [] if session.terminal.quiet else _text(arguments.file, status, session)
+        return [] if session.terminal.quiet else _text(arguments.file, status, session, console)
 
     return present(session, outputs, show)
 
@@ -60,9 +60,9 @@ def _document(file: str, status: StoreStatus) -> Iterable[tuple[str, Any]]:
     yield "domains", status.domains
 
 
-def _text(file: str, status: StoreStatus, session: Session) -> Iterable[str]:
-
+def _text(file: str, status: StoreStatus, session: Session, console: Console) -> Iterable[str]:
     key = session.settings.key_file or key_path(session.settings.store)
     yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"
-    yield f"{holdings(status.accounts, status.profiles, status.domains)}, with their history.\n"
+    held = holdings(status.accounts, status.profiles, status.domains)
+    yield from paragraph(f"{held}, with their history.", console)
     yield clean(f"The key is not in it: keep a copy of {key} separately.") + "\n"

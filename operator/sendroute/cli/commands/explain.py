@@ -35,7 +35,7 @@ from sendroute.model.owner import owner_names
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Console, clean, wrap
+from sendroute.reports.text import Console, clean, paragraph
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
@@ -182,7 +182,7 @@ def _notes(
         have = "account has" if others == 1 else "accounts have"
         texts.append(f"{others:,} {have} changes that are not applied yet: sendroute status")
     for text in texts:
-        yield from (line + "\n" for line in wrap(clean(text), 0, columns=console.columns))
+        yield from paragraph(text, console)
 
 
 def _text(answer: Explanation, console: Console, *, is_read: bool) -> Iterable[str]:
@@ -217,10 +217,8 @@ def _text(answer: Explanation, console: Console, *, is_read: bool) -> Iterable[s
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))
     yield from pairs(lines, console)
-    for line in wrap(clean(answer.reason), 0, columns=console.columns):
-        yield line + "\n"
+    yield from paragraph(answer.reason, console)
     if row is not None and row.state.is_shadowed:
-        for line in wrap(clean(leave_shadow(row.domain, row.state)), 0, columns=console.columns):
-            yield line + "\n"
+        yield from paragraph(leave_shadow(row.domain, row.state), console)
     if row is not None and not is_read:
-        yield "The route is recorded; no relay reads this store yet.\n"
+        yield from paragraph("The route is recorded; no relay reads this store yet.", console)

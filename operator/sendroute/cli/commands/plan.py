@@ -47,10 +47,11 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.lookup import store_of
     from sendroute.cli.plan_source import PlanOptions, plan_paths, save_plan
 
     start_logs(session)
-    with session.factory.store_of(arguments.paths) as store:
+    with store_of(arguments.paths, session) as store:
         options = PlanOptions(
             arguments.only,
             limits_of(arguments).guards(),

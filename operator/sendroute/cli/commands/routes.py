@@ -5,16 +5,19 @@ examples:
   sendroute routes shop.example.com mail.example.com
   sendroute routes '*.example.com' --origin apply-all
   sendroute routes --account acme/acme --profile ses -o csv
+  sendroute routes 'bü*'
 
-A pattern has * for any characters, dots too, and ? for one.
+A pattern has * for any characters, dots too, and ? for one. One with other characters than ASCII
+is compared with the names as they are written, others with their xn-- form.
 """
 
 import fnmatch
 import re
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser, one_of, suggestion
@@ -23,7 +26,12 @@ from sendroute.cli.lookup import accounts_named, not_stored
 from sendroute.cli.options import ROWS, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
-from sendroute.manifests.names import InvalidNameError, domain_name
+from sendroute.manifests.names import (
+    InvalidNameError,
+    domain_name,
+    every_u_label,
+    typed_pattern,
+)
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
 # Of the patterns of a shell, which this command does not know.
 _OTHER_WILDCARDS = frozenset("[]{}")
 _LONGEST = 1_000
+_INTERNATIONAL = "*xn--*"
 
 
 def options(parser: Parser) -> None:
@@ -83,10 +92,13 @@ def run(arguments: Namespace, session: Session) -> int:
         platform = store.explain_facts("").platform
         service = platform.managed if platform is not None else None
         origin = Origin(arguments.origin) if arguments.origin else None
-        chosen = RouteFilter(account, arguments.profile, origin, tuple(names))
+        matching = {name: _matching(store, name) for name in names if not name.isascii()}
+        chosen = RouteFilter(
+            account, arguments.profile, origin, tuple(chain(names, *matching.values()))
+        )
         with store.route_stream(chosen) as stream:
             written = present(session, outputs, partial(_show, stream, service))
-            unknown = _unknown_names(names, stream.rows)
+            unknown = _unknown_names(names, matching, stream.rows)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
@@ -135,14 +147,37 @@ def _label(label: str) -> str:
         return label
 
 
-def _unknown_names(names: Sequence[str], rows: Iterable[RouteRow]) -> list[Finding]:
-    """A finding for each requested domain or pattern that no row matches."""
-    missing = {name: re.compile(fnmatch.translate(name.replace("[", "[[]"))) for name in names}
+def _matching(store: "Store", name: str) -> frozenset[str]:
+    """The domains in the store, as A-labels, that match a pattern of which a label has a wildcard
+    and other characters than ASCII: such a label has no A-label form."""
+    if not is_pattern(name):
+        return frozenset()
+    pattern = _compiled(typed_pattern(name))
+    with store.route_stream(RouteFilter(names=(_INTERNATIONAL,))) as stream:
+        return frozenset(
+            row.domain for row in stream.rows if pattern.match(every_u_label(row.domain))
+        )
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
+
+
+def _unknown_names(
+    names: Sequence[str], matching: Mapping[str, Container[str]], rows: Iterable[RouteRow]
+) -> list[Finding]:
+    """A finding for each requested domain or pattern that no row matches. ``matching``: the domains
+    that match a pattern which is no pattern of A-labels."""
+    missing = {name: _compiled(name) for name in names}
     known: set[str] = set()
     for row in rows if names else ():
-        matching = [name for name, pattern in missing.items() if pattern.match(row.domain)]
-        known.update(matching)
-        for name in matching:
+        found = [
+            name
+            for name, pattern in missing.items()
+            if pattern.match(row.domain) or row.domain in matching.get(name, ())
+        ]
+        known.update(found)
+        for name in found:
             del missing[name]
         if not missing:
             break

@@ -16,7 +16,6 @@ examples:
   sendroute status -o json
 """
 
-import os
 import re
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
@@ -28,24 +27,23 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import BESIDE_MANIFESTS, Parser
 from sendroute.cli.hints import leave_shadow, with_hint
+from sendroute.cli.lookup import store_beside
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN
 from sendroute.git.repository import is_top
-from sendroute.manifests.sources import unreadable
 from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
-from sendroute.model.problem import ProblemError
 from sendroute.model.records import RelayRow, RouteRow, StoreStatus
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
-from sendroute.reports.text import Console, clean, wrap
+from sendroute.reports.text import Console, clean, paragraph, wrap
 from sendroute.reports.words import holdings
 from sendroute.store.lock_guard import locks_of, mismatches
 
@@ -67,10 +65,7 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
-    absent = [path for path in arguments.paths if not os.path.lexists(path)]
-    if absent:
-        raise ProblemError(*(unreadable(path, "there is no such file") for path in absent))
-    with session.factory.store_of(arguments.paths or ["."]) as store:
+    with store_beside(arguments.paths, session) as store:
         status = store.status()
         account_statuses = list(store.account_statuses().values())
         sources = store.followed_sources()
@@ -216,8 +211,7 @@ def _text(
     yield from _relays_text(status, console)
     if status.accounts_without_logins:
         yield "\n"
-        for line in wrap(_open(status.accounts_without_logins), 0, columns=console.columns):
-            yield line + "\n"
+        yield from paragraph(_open(status.accounts_without_logins), console)
     if locks:
         yield "\n"
         for lock in locks:
@@ -232,7 +226,7 @@ def _text(
 
 def _relays_text(status: StoreStatus, console: Console) -> Iterable[str]:
     if not status.relays:
-        yield "No relay reads this store yet.\n"
+        yield from paragraph("No relay reads this store yet.", console)
         return
     rows = [
         (
@@ -260,8 +254,7 @@ def _shadowed_text(shadowed: list[RouteRow], console: Console) -> Iterable[str]:
     head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
     yield from table(head, cells, console=console)
     first = shadowed[0]
-    for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=console.columns):
-        yield line + "\n"
+    yield from paragraph(leave_shadow(first.domain, first.state), console)
 
 
 def _is_live(source: FollowedSource, now: datetime) -> bool:

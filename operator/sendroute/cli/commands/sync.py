@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.exit_status import ExitStatus, of_findings
-from sendroute.cli.options import REPORTS, TABLES, output_option, paths_argument
+from sendroute.cli.options import REPORTS, TABLES, output_option, paths_argument, refuse_stdin
 from sendroute.cli.output import present_report, report_on_stderr, worst
 from sendroute.cli.session import Session
 from sendroute.edit.proposal import Proposal
@@ -38,11 +38,13 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
+    from sendroute.cli.lookup import store_beside
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise UsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
-    with session.factory.open_store() as store:
+    refuse_stdin(arguments.paths)
+    with store_beside(arguments.paths, session) as store:
         current = store.read()
     with editing(arguments, session) as edit:
         proposal = sync(edit.tree, current.accounts)

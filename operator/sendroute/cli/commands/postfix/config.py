@@ -1,7 +1,7 @@
 """Write the Postfix side of the relay into a directory; with --install, add it to a Postfix.
 
 DIR gets `main.cf` and `master.cf` with what must be added to Postfix's own, each setting with the
-page of the manual that explains it, and the definitions of the lookup tables.
+console of the manual that explains it, and the definitions of the lookup tables.
 
 --install adds it by postconf. Run again, it changes nothing. A setting that a user set to
 another value is never replaced without `--replace NAME`; then nothing is changed at all, and the
@@ -32,7 +32,7 @@ from sendroute.postfix.installed import Postfix
 from sendroute.postfix.parameters import main_parameters
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Console
+from sendroute.reports.text import Console, paragraph
 
 
 def options(parser: Parser) -> None:
@@ -112,11 +112,16 @@ def _text(
     if not written and not changes:
         yield "Nothing to change.\n"
     elif not installed:
-        yield "Add main.cf and master.cf to Postfix's own, or let --install do it.\n"
+        yield from paragraph(
+            "Add main.cf and master.cf to Postfix's own, or let --install do it.", console
+        )
     elif any(change.name == "import_environment" for change in changes):
-        yield "Start the relay's agent, then restart Postfix: it reads its environment only then.\n"
+        yield from paragraph(
+            "Start the relay's agent, then restart Postfix: it reads its environment only then.",
+            console,
+        )
     elif changes:
-        yield "Reload Postfix, so that it takes effect: postfix reload\n"
+        yield from paragraph("Reload Postfix, so that it takes effect: postfix reload", console)
 
 
 def _change(change: SettingChange) -> tuple[str, str]:
