@@ -67,8 +67,8 @@ def store_of(paths: Sequence[str], session: Session) -> "Store":
     except ProblemError as problem:
         loaded = read_tree(paths, session)
         errors = (item for item in loaded.desired.findings if item.severity is Severity.ERROR)
-        found = sort_findings(located(item, loaded.locate) for item in errors)
-        raise ProblemError(*problem.findings, *found) from problem
+        of_tree = sort_findings(located(item, loaded.locate) for item in errors)
+        raise ProblemError(*problem.findings, *of_tree) from problem
 
 
 def store_beside(paths: Sequence[str], session: Session) -> "Store":

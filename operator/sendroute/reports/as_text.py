@@ -147,16 +147,16 @@ def _shadow(group: Sequence[Shadowed], console: Console) -> Iterator[str]:
     """Domains whose declared route is shadowed in the same way: the sentence once, then their
     names."""
     first = group[0]
-    one = len(group) == 1
-    subject = f"{first.domain} declares" if one else f"{number(len(group))} domains declare"
-    stays = "it stays" if one else "each stays"
+    alone = len(group) == 1
+    subject = f"{first.domain} declares" if alone else f"{number(len(group))} domains declare"
+    stays = "it stays" if alone else "each stays"
     sentence = (
         f"{subject} {first.declared}, shadowed by apply-all {first.apply_all}: {stays}"
         f" {first.assigned} until its manifest sets spec.overrides to that id, or declares another"
         " route."
     )
     yield from wrap(clean(sentence), 4, columns=console.columns)
-    if not one:
+    if not alone:
         yield from _names([shadow.domain for shadow in group], 6, console)
 
 

@@ -171,13 +171,13 @@ def _unknown_names(
     missing = {name: _compiled(name) for name in names}
     known: set[str] = set()
     for row in rows if names else ():
-        found = [
+        matched = [
             name
             for name, pattern in missing.items()
             if pattern.match(row.domain) or row.domain in matching.get(name, ())
         ]
-        known.update(found)
-        for name in found:
+        known.update(matched)
+        for name in matched:
             del missing[name]
         if not missing:
             break
