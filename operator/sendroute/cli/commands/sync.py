@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.exit_status import ExitStatus, of_findings
+from sendroute.cli.lookup import store_beside
 from sendroute.cli.options import REPORTS, TABLES, output_option, paths_argument, refuse_stdin
 from sendroute.cli.output import present_report, report_on_stderr, worst
 from sendroute.cli.session import Session
@@ -38,7 +39,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.cli.lookup import store_beside
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
