@@ -30,7 +30,7 @@ EVERY_PORT = [
 
 def compile_profile(**fields: object) -> tuple[Profile | None, list[Finding]]:
     findings: list[Finding] = []
-    reporter = FindingCollector(Where("a.yaml", 0, ("spec",)), None, findings)
+    reporter = FindingCollector("SMTPProfile p", Where("a.yaml", 0, ("spec",)), None, findings)
     return profile_of(convert(fields, ProfileFields), reporter), findings
 
 
@@ -112,7 +112,7 @@ def test_a_preset_never_guesses_the_encryption_of_a_port_that_it_does_not_know()
 def test_without_a_preset_host_port_and_encryption_are_required() -> None:
     profile, findings = compile_profile()
     assert profile is None
-    assert [finding.message.split()[0] for finding in findings] == [
+    assert [finding.message.split()[2] for finding in findings] == [
         "spec.encryption",
         "spec.port",
         "spec.host",

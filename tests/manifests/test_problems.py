@@ -35,7 +35,10 @@ def test_a_port_out_of_range_is_reported_with_the_range_and_the_value() -> None:
         ("spec", "port"),
         False,
     )
-    assert problem.message == "spec.port must be a whole number from 1 to 65535, not 70000."
+    assert (
+        problem.message
+        == "SMTPProfile x: spec.port must be a whole number from 1 to 65535, not 70000."
+    )
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -70,7 +73,7 @@ def test_a_misspelt_field_is_reported_at_its_key_with_the_right_name() -> None:
 def test_a_missing_field_is_reported_at_its_mapping() -> None:
     problem = only_problem("SendingDomain", {"domain": "a.example"})
     assert (problem.code, problem.path, problem.of_key) == ("missing-field", ("spec",), False)
-    assert problem.message == "The required field spec.account of SendingDomain is missing."
+    assert problem.message == "The required field spec.account of SendingDomain x is missing."
     assert problem.hint is not None
     assert "account: acme" in problem.hint
 
@@ -78,15 +81,21 @@ def test_a_missing_field_is_reported_at_its_mapping() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"plan": None}, "spec.plan must be a name"),
-        ({"plan": "Pro"}, "spec.plan must be a name"),
-        ({"plan": 7}, "spec.plan must be a name"),
-        ({"plan": "pro", "defaultRoute": "managed"}, "spec.defaultRoute must be a mapping"),
+        ({"plan": None}, "MailAccount x: spec.plan must be a name"),
+        ({"plan": "Pro"}, "MailAccount x: spec.plan must be a name"),
+        ({"plan": 7}, "MailAccount x: spec.plan must be a name"),
+        (
+            {"plan": "pro", "defaultRoute": "managed"},
+            "MailAccount x: spec.defaultRoute must be a mapping",
+        ),
         (
             {"plan": "pro", "defaultRoute": {}},
-            "spec.defaultRoute is empty, but must have exactly one",
+            "MailAccount x: spec.defaultRoute is empty, but must have exactly one",
         ),
-        ({"plan": "pro", "suspend": "yes"}, "spec.suspend must be true or false, not 'yes'."),
+        (
+            {"plan": "pro", "suspend": "yes"},
+            "MailAccount x: spec.suspend must be true or false, not 'yes'.",
+        ),
     ],
 )
 def test_an_invalid_value_is_refused_with_one_sentence(spec: dict[str, Any], message: str) -> None:
@@ -220,9 +229,13 @@ def test_invalid_names_are_reported_with_the_other_problems() -> None:
         },
     )
     assert [(problem.path, problem.message) for problem in reported[2:]] == [
-        (("spec", "domain"), "spec.domain must not end in a dot; the value is 'a.example.'."),
+        (
+            ("spec", "domain"),
+            "SendingDomain x: spec.domain must not end in a dot; the value is 'a.example.'.",
+        ),
         (
             ("spec", "route", "newProfile", "host"),
-            "spec.route.newProfile.host must not contain an underscore; the value is 'a_b'.",
+            "SendingDomain x: spec.route.newProfile.host must not contain an underscore; the value"
+            " is 'a_b'.",
         ),
     ]

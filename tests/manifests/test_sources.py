@@ -178,7 +178,7 @@ def test_missing_permissions_are_reported() -> None:
         "import os, sys; sys.path[:0] = sys.argv[1:]\n"
         "import sendroute.manifests.sources as s\n"
         "os.getuid() or (os.setgid(65534), os.setuid(65534))\n"  # root may read everything
-        "files = s.Files(['t']); entries, findings = files.entries()\n"
+        "files = s.FileSource(['t']); entries, findings = files.entries()\n"
         "print(*[f.message for f in [*findings, *files.load(entries)]], sep='\\n')\n"
     )
     for directory in (Path.cwd(), *Path.cwd().parents):

@@ -37,32 +37,34 @@ def codes_in(text: object) -> frozenset[str]:
     return frozenset(code.strip() for code in text.split(",")) if isinstance(text, str) else _NONE
 
 
-def check_acceptance(metadata: ClusterMetadata, where: Where) -> Iterator[Finding]:
+def check_acceptance(title: str, metadata: ClusterMetadata, where: Where) -> Iterator[Finding]:
     """Yield a warning for each accepted code that does not exist, or that is never below error.
 
     Args:
-        metadata: the metadata of the object.
+        title: the object as messages name it: ``SMTPProfile ses``.
+        metadata: its metadata.
         where: the object.
     """
     if has_acceptance(metadata) and not isinstance(metadata.annotations[ANNOTATION], str):
-        yield _warning("must be text: CODE or CODE,CODE", "Quote the value.", where)
+        yield _warning(title, "must be text: CODE or CODE,CODE", "Quote the value.", where)
     for code in sorted(accepted_codes(metadata) - _CODES):
         near = did_you_mean(code, _CODES)
         hint = f"Did you mean {near}?" if near else "Write codes as findings show them."
-        yield _warning(f"names {shown(code)}, which is the code of no finding", hint, where)
+        yield _warning(title, f"names {shown(code)}, which is the code of no finding", hint, where)
     for code in sorted(accepted_codes(metadata) & _NEVER_ACCEPTED.keys()):
         name = "a refusal" if _NEVER_ACCEPTED[code] is Severity.REFUSED else "an error"
         yield _warning(
+            title,
             f"names {shown(code)}, which is {name} and cannot be accepted",
             "Remove the code: only warnings and notes can be accepted.",
             where,
         )
 
 
-def _warning(predicate: str, hint: str, where: Where) -> Finding:
+def _warning(title: str, predicate: str, hint: str, where: Where) -> Finding:
     return finding(
         "invalid-value",
-        f"The annotation {ANNOTATION} {predicate}.",
+        f"The annotation {ANNOTATION} of {title} {predicate}.",
         hint=hint,
         where=where.at(*_PATH),
         severity=Severity.WARNING,

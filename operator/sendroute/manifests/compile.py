@@ -20,7 +20,7 @@ from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import FindingCollector, profile_of, route_of
 from sendroute.manifests.read import ContentCache, TreeReading
-from sendroute.manifests.wording import shown
+from sendroute.manifests.wording import shown, titled
 from sendroute.model.codes import Code, finding
 from sendroute.model.desired import (
     AccountKey,
@@ -136,7 +136,7 @@ class Compilation:
         """Add a document. ``where`` is the document itself, with an empty path."""
         if has_acceptance(document.metadata):
             self.accepted[where.file, where.document] = accepted_codes(document.metadata)
-            self.findings += check_acceptance(document.metadata, where)
+            self.findings += check_acceptance(_title(document), document.metadata, where)
         match document:
             case shapes.SendingDomain():
                 row = row_of(document, where.document)
@@ -359,7 +359,7 @@ class Compilation:
         name = document.metadata.name
         draft = self._draft(namespace_of(document.metadata), spec.account)
         if self._is_first(shapes.SMTPProfile, name, where, draft):
-            self._define(draft, name, spec, where, spec.suspend is True, None)
+            self._define(draft, document, name, spec, where, spec.suspend is True, None)
         else:
             draft.unsound.add(name)
 
@@ -373,7 +373,7 @@ class Compilation:
         try:
             name = domain_name(spec.domain)
         except InvalidNameError as error:
-            self.findings.append(_bad_domain(spec.domain, error, where, draft.key))
+            self.findings.append(_bad_domain(document, error, where, draft.key))
             name = spec.domain
         else:
             route = draft.route(route_of(spec.route))
@@ -385,7 +385,7 @@ class Compilation:
         if spec.route is not UNSET and spec.route.new_profile is not UNSET:
             new = spec.route.new_profile
             suspended = spec.suspend is True or new.suspend is True
-            self._define(draft, new.name, new, where, suspended, name)
+            self._define(draft, document, new.name, new, where, suspended, name)
 
     def _claim(self, draft: _AccountDraft, desired: DesiredDomain) -> None:
         domain = desired.domain
@@ -417,6 +417,7 @@ class Compilation:
     def _define(
         self,
         draft: _AccountDraft,
+        document: shapes.Document,
         name: str,
         fields: ProfileFields,
         where: Where,
@@ -431,7 +432,10 @@ class Compilation:
         first = draft.name_positions.setdefault(name, name_position)
         if first is not name_position:
             self.findings.append(_defined_twice(name, name_position, first, draft.key))
-        profile = profile_of(fields, FindingCollector(where.at(*path), draft.key, self.findings))
+        profile = profile_of(
+            fields,
+            FindingCollector(_title(document), where.at(*path), draft.key, self.findings),
+        )
         if profile is None:
             return
         self.findings += _not_enforced(name, fields, where.at(*path), draft.key)
@@ -440,10 +444,17 @@ class Compilation:
             draft.profiles[name] = DesiredProfile(profile, where, suspended, inline_in)
 
 
-def _bad_domain(domain: str, error: InvalidNameError, where: Where, key: AccountKey) -> Finding:
+def _title(document: shapes.Document) -> str:
+    return titled(type(document).__name__, document.metadata.name)
+
+
+def _bad_domain(
+    document: shapes.SendingDomain, error: InvalidNameError, where: Where, key: AccountKey
+) -> Finding:
     return finding(
         "invalid-value",
-        f"spec.domain {error.message}; the value is {shown(domain)}.",
+        f"{_title(document)}: spec.domain {error.message}; the value is"
+        f" {shown(document.spec.domain)}.",
         hint=error.hint,
         where=where.at("spec", "domain"),
         account=key,
@@ -478,8 +489,8 @@ def _not_enforced(
 def _nothing_to_confirm(domain: str, where: Where, key: AccountKey) -> Finding:
     return finding(
         "missing-field",
-        f"spec.overrides confirms the declared route of {to_unicode(domain)}, but spec.route is"
-        " missing.",
+        f"The manifest of {to_unicode(domain)} confirms its declared route by spec.overrides, but"
+        " has no spec.route.",
         hint="Declare the route, or remove spec.overrides.",
         where=where.at("spec", "overrides"),
         account=key,

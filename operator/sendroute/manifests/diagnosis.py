@@ -161,7 +161,7 @@ def _of_header(value: dict[str, Any], draft: DocumentDraft) -> list[ShapeProblem
         ]
     if not isinstance(kind, str):
         given = "" if kind is None else f", not {shown_value(kind)}"
-        message = f"kind must be one of Sendroute's kinds{given}."
+        message = f"The kind of the document must be one of Sendroute's kinds{given}."
         return [ShapeProblem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
     if kind not in KINDS:
         message = f"{API_GROUP} has no kind {shown(kind)}."

@@ -21,6 +21,7 @@ from sendroute.model.platform import Managed, PlanLimits, Platform, PublicPort, 
 from sendroute.model.words import first_of
 
 _LISTED = 5
+_TITLE = "MailPlatform"
 
 
 def platform_of(
@@ -33,8 +34,8 @@ def platform_of(
         findings.append(
             finding(
                 "invalid-value",
-                f"metadata.name must be default, not {shown(document.metadata.name)}.",
-                hint="There is exactly one MailPlatform. Its name is default.",
+                f"The MailPlatform must be named default, not {shown(document.metadata.name)}.",
+                hint="There is exactly one. Write metadata: {name: default}.",
                 where=where.at("metadata", "name"),
             )
         )
@@ -63,7 +64,7 @@ def _helo_name(spec: shapes.PlatformSpec, where: Where, findings: list[Finding])
     findings.append(
         finding(
             "invalid-value",
-            f"spec.heloName {message}; the value is {shown(spec.helo_name)}.",
+            f"{_TITLE}: spec.heloName {message}; the value is {shown(spec.helo_name)}.",
             hint=hint,
             where=here,
         )
@@ -79,7 +80,7 @@ def _bounces(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -
 
 
 def _relay(shape: shapes.RelayShape, where: Where, findings: list[Finding]) -> Relay | None:
-    reporter = FindingCollector(where, None, findings)
+    reporter = FindingCollector(_TITLE, where, None, findings)
     host = host_name(shape.host, reporter, credentials=shape.credentials is not UNSET)
     allowed = shape.allow_insecure_auth is True
     check_auth(shape.credentials, shape.encryption, allowed, reporter)
@@ -90,12 +91,14 @@ def _relay(shape: shapes.RelayShape, where: Where, findings: list[Finding]) -> R
 
 
 def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) -> Managed | None:
-    reporter = FindingCollector(where.at("spec", "managed"), None, findings)
+    reporter = FindingCollector(_TITLE, where.at("spec", "managed"), None, findings)
     shown_host = host_name(shape.host, reporter, credentials=False)
     relay = _relay(shape.relay, where.at("spec", "managed", "relay"), findings)
     for index, public in enumerate(shape.ports):
         here = where.at("spec", "managed", "ports", index)
-        check_fit(public.port, public.encryption, None, FindingCollector(here, None, findings))
+        check_fit(
+            public.port, public.encryption, None, FindingCollector(_TITLE, here, None, findings)
+        )
     if shown_host is None or relay is None:
         return None
     return Managed(
@@ -119,9 +122,8 @@ def _plans(
             findings.append(
                 finding(
                     "invalid-value",
-                    f"{dotted(here.path)} must be unique, but service plan {shape.name} is defined"
-                    " twice.",
-                    hint="Rename or remove one of the two service plans.",
+                    f"Service plan {shape.name} of the MailPlatform is defined twice.",
+                    hint="Rename or remove one of the two.",
                     where=here,
                     related=(first,),
                 )
@@ -152,8 +154,8 @@ def _not_enforced(spec: shapes.PlatformSpec, where: Where) -> Iterator[Finding]:
 def _without_managed(name: str, where: Where) -> Finding:
     return finding(
         "invalid-value",
-        f"{dotted(where.path)} must be false: service plan {name} cannot include managed sending, "
-        "because the platform has no spec.managed.",
+        f"Service plan {name} cannot include managed sending, because the MailPlatform has no"
+        " spec.managed.",
         hint="Describe the managed relay in spec.managed, or set managed: false.",
         where=where,
     )
@@ -203,7 +205,7 @@ def _network(text: str, where: Where, findings: list[Finding]) -> str | None:
     findings.append(
         finding(
             "invalid-value",
-            f"{dotted(where.path)} must be a network in CIDR form without host bits, not "
+            f"{_TITLE}: {dotted(where.path)} must be a network in CIDR form without host bits, not "
             f"{shown(text)}.",
             hint=hint,
             where=where,

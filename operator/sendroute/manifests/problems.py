@@ -13,7 +13,7 @@ from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import InvalidNameError, domain_name, host
 from sendroute.manifests.scalars import meaning
 from sendroute.manifests.shapes import with_integers
-from sendroute.manifests.wording import ShapeProblem, dotted, shown
+from sendroute.manifests.wording import ShapeProblem, dotted, shown, titled
 from sendroute.model.finding import Path
 from sendroute.model.providers import preset_meant_by
 from sendroute.model.secret import PLATFORM_NAMESPACE
@@ -63,16 +63,21 @@ def problems(kind: str, value: Any, written: ScalarText = lambda _path: None) ->
         model_of(kind).model_validate(with_integers(value))
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
+        title = titled(kind, _value_at(value, ("metadata", "name")))
         of_shape = [
-            _problem(kind, error["type"], error["loc"], error["input"], written(error["loc"]))
+            _problem(
+                kind, title, error["type"], error["loc"], error["input"], written(error["loc"])
+            )
             for error in errors
         ]
         reported = {problem.path for problem in of_shape}
-        return of_shape + _bad_names(kind, value, reported) + _reserved_namespace(kind, value)
+        return (
+            of_shape + _bad_names(kind, title, value, reported) + _reserved_namespace(kind, value)
+        )
     return []
 
 
-def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[ShapeProblem]:
+def _bad_names(kind: str, title: str, value: Any, reported: set[Path]) -> list[ShapeProblem]:
     """Invalid names of hosts and domains. Compiling reports them too, but a document that has other
     problems is never compiled, and its author wants to see all of them at once."""
     problems = []
@@ -83,7 +88,7 @@ def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[ShapeProblem]
         try:
             check(name)
         except InvalidNameError as error:
-            message = f"{dotted(path)} {error.message}; the value is {shown(name)}."
+            message = f"{title}: {dotted(path)} {error.message}; the value is {shown(name)}."
             problems.append(ShapeProblem("invalid-value", path, False, message, error.hint))
     return problems
 
@@ -104,29 +109,33 @@ def _value_at(value: Any, path: Path) -> Any:
     return value
 
 
-def _problem(kind: str, error: str, path: Path, value: Any, written: str | None) -> ShapeProblem:
+def _problem(
+    kind: str, title: str, error: str, path: Path, value: Any, written: str | None
+) -> ShapeProblem:
     match error:
         case "extra_forbidden" | "invalid_key":
-            return _unknown(kind, path)
+            return _unknown(kind, title, path)
         case "missing":
-            return _missing(kind, path)
+            return _missing(kind, title, path)
         case models.NOT_ONE:
-            return _not_one(kind, path, value)
+            return _not_one(kind, title, path, value)
         case "string_unicode":
             where = dotted(path) if path else "the document"
-            message = f"{where} contains half of a surrogate pair, which is not valid Unicode."
+            message = (
+                f"{title}: {where} contains half of a surrogate pair, which is not valid Unicode."
+            )
             hint = "Write the character itself instead of its escape."
             return ShapeProblem("invalid-value", path, False, message, hint)
         case _:
-            return _invalid(kind, path, value, written)
+            return _invalid(kind, title, path, value, written)
 
 
-def _unknown(kind: str, path: Path) -> ShapeProblem:
+def _unknown(kind: str, title: str, path: Path) -> ShapeProblem:
     node = _at(kind, path[:-1])
     key = path[-1]
     field = f"field {key}" if _is_field_like(key) else "such field (its name is not shown)"
     parent = "the document" if len(path) == 1 else dotted(path[:-1])
-    message = f"{kind}: {parent} has no {field}."
+    message = f"{title}: {parent} has no {field}."
     return ShapeProblem("unknown-field", path, True, message, _unknown_hint(path, node))
 
 
@@ -144,24 +153,24 @@ def _unknown_hint(path: Path, node: inspect.Type) -> str:
     return f"Its fields are {', '.join(fields)}." if fields else "Write an empty mapping: {}."
 
 
-def _missing(kind: str, path: Path) -> ShapeProblem:
+def _missing(kind: str, title: str, path: Path) -> ShapeProblem:
     node = _at(kind, path)
-    message = f"The required field {dotted(path)} of {kind} is missing."
+    message = f"The required field {dotted(path)} of {title} is missing."
     return ShapeProblem("missing-field", path[:-1], False, message, _help(str(path[-1]), node))
 
 
-def _not_one(kind: str, path: Path, value: Any) -> ShapeProblem:
+def _not_one(kind: str, title: str, path: Path, value: Any) -> ShapeProblem:
     fields = _names(_at(kind, path))
     choice = ", ".join(fields)
     if not value:
-        message = f"{dotted(path)} is empty, but must have exactly one of {choice}."
+        message = f"{title}: {dotted(path)} is empty, but must have exactly one of {choice}."
         return ShapeProblem("missing-field", path, False, message, "For example: {profile: ses}.")
     given = " and ".join(name for name in fields if name in value)
-    message = f"{dotted(path)} must have exactly one of {choice}, not {given}."
+    message = f"{title}: {dotted(path)} must have exactly one of {choice}, not {given}."
     return ShapeProblem("invalid-value", path, False, message, "Keep one of them.")
 
 
-def _invalid(kind: str, path: Path, value: Any, written: str | None) -> ShapeProblem:
+def _invalid(kind: str, title: str, path: Path, value: Any, written: str | None) -> ShapeProblem:
     node = _at(kind, path)
     # A value in place of a reference to credentials may be the secret itself: never repeat it.
     secret = "credentials" in path and value is not None and not isinstance(value, dict)
@@ -170,7 +179,7 @@ def _invalid(kind: str, path: Path, value: Any, written: str | None) -> ShapePro
     if isinstance(value, list) and value and isinstance(node, inspect.ListType):
         given = f"{len(value)}"
     subject = dotted(path) if path else "the document"
-    message = f"{subject} must be {expected(node)}, not {given}."
+    message = f"{title}: {subject} must be {expected(node)}, not {given}."
     return ShapeProblem(
         "invalid-value",
         path,

@@ -17,8 +17,10 @@ USUAL_PORTS = (25, 465, 587, 2525, 2587)
 
 
 class FindingCollector(Struct, frozen=True):
-    """Adds findings about one mapping of a document, and its account, to a list."""
+    """Adds findings about one mapping of a document, and its account, to a list. ``title`` is the
+    object as messages name it: ``SMTPProfile ses``."""
 
+    title: str
     where: Where
     account: AccountKey | None
     findings: list[Finding]
@@ -48,8 +50,9 @@ class FindingCollector(Struct, frozen=True):
         )
 
     def name(self, field: str) -> str:
-        """Return the path of a field as authors write it: ``spec.route.newProfile.host``."""
-        return dotted((*self.where.path, field))
+        """Return the object and the path of a field as authors write it: ``SendingDomain mail:
+        spec.route.newProfile.host``."""
+        return f"{self.title}: {dotted((*self.where.path, field))}"
 
 
 def route_of(route: RouteShape | DomainRouteShape | UnsetType) -> Route | None:
@@ -248,7 +251,8 @@ def check_auth(
         reporter.report(
             "insecure-auth",
             "allowInsecureAuth",
-            "The credentials are sent without encryption, readable on the network path.",
+            f"{reporter.title} sends its credentials without encryption, readable on the network"
+            " path.",
             "Use encryption starttls or tls if the host supports it.",
             severity=Severity.WARNING,
         )

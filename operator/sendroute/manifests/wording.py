@@ -1,11 +1,13 @@
 """Problems of a document, and the paths and values in their messages: short, printable, never a
 secret."""
 
+import re
 from typing import Any
 
 from msgspec import Struct
 
 from sendroute.model.finding import Path
+from sendroute.model.stored_names import LABEL
 
 
 class ShapeProblem(Struct, frozen=True):
@@ -16,6 +18,13 @@ class ShapeProblem(Struct, frozen=True):
     of_key: bool
     message: str
     hint: str | None
+
+
+def titled(kind: str, name: Any) -> str:
+    """Return how a message names an object: ``SMTPProfile ses``; only its kind if the name is not a
+    valid one."""
+    is_name = isinstance(name, str) and len(name) <= 63 and re.search(LABEL, name)
+    return f"{kind} {name}" if is_name else kind
 
 
 def dotted(path: Path) -> str:

@@ -103,7 +103,7 @@ class _Comparison(NamedTuple):
         for key, name, value in self.postfix.smtpd_overrides(_OF_SMTPD):
             setting = next(setting for setting in settings if setting.name == name)
             if not setting.is_met_by(value):
-                overrides.append(_overridden(f"{key}/{name}", value))
+                overrides.append(_overridden(key, name, value))
         changes = (*needed, *self._of_services(), *self._of_chroots())
         return Differences(changes, tuple(overrides), tuple(others))
 
@@ -221,10 +221,11 @@ def _bypassed(name: str, now: str, hint: str, remedy: ConfigurePostfix | None = 
     )
 
 
-def _overridden(name: str, value: str) -> Finding:
+def _overridden(service: str, name: str, value: str) -> Finding:
     return finding(
         "postfix-setting",
-        f"Postfix's {name} is `{value}`, so this service does not ask whose domain a sender has.",
+        f"Postfix's {service}/{name} is `{value}`, so the service {service} does not check whose"
+        " domain a sender has.",
         hint="Remove this setting from master.cf, or put the same restrictions at its end.",
     )
 
