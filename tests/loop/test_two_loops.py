@@ -135,3 +135,45 @@ def test_a_platform_that_another_process_changes_is_put_back_at_once(on_store: W
     assert applied.returncode == 0, applied.stderr
     loop.wait_for_log("The platform is committed", times=2)
     assert not loop.logged("The platform is contested")
+
+
+def test_two_loops_with_one_tree_and_different_secrets_say_so_and_slow_down(
+    on_store: Workspace,
+) -> None:
+    """Each takes the password that the other one saved for an old one."""
+    on_store.write_manifest(
+        "acme",
+        account("acme", "a.example.com", route="{profile: ses}")
+        + """\
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SMTPProfile
+metadata: {name: ses, namespace: acme}
+spec:
+  account: acme
+  host: smtp.ses.example
+  port: 587
+  encryption: starttls
+  connectionTest: skip
+  credentials: {secretRef: {name: ses}}
+""",
+    )
+    loops = []
+    for number in (1, 2):
+        secret = on_store.directory / f"secrets-{number}" / "acme" / "ses"
+        secret.mkdir(parents=True)
+        (secret / "username").write_text("acme")
+        (secret / "password").write_text(f"canary-word-{number}")
+        loops.append(on_store.start("--secrets", f"secrets-{number}"))
+        loops[0].wait_for_log("acme/acme", "committed")
+    for loop in loops:
+        loop.wait_for_log(CONTESTED)
+    loops[0].wait_for_log("1 profile updated", times=4)
+    fourth = time.monotonic()
+    loops[0].wait_for_log("1 profile updated", times=5)
+    assert time.monotonic() - fourth > 0.8, "the second wait is at least a second"
+    assert on_store.unapplied()["acme"]["findings"][0]["code"] == "contested-account"
+    for loop in loops:
+        assert loop.stop() == 0
+        assert "canary-word" not in loop.all()
+    assert "canary-word" not in on_store.sendroute("status").stdout
