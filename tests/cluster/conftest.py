@@ -78,15 +78,16 @@ def routes(store: Path) -> dict[str, str]:
 
 
 class OperatorProcess:
-    """A running operator, and the lines of its log."""
+    """A running operator, and the lines of its log. ``store`` is a file, or a URL."""
 
-    def __init__(self, kubeconfig: Path, store: Path, *options: str) -> None:
+    def __init__(self, kubeconfig: Path, store: Path | str, *options: str) -> None:
         self.lines: list[str] = []
         self._process = subprocess.Popen(
             [
                 sys.executable,
                 *("-m", "sendroute", "operator", "--kubeconfig", str(kubeconfig)),
-                *("--store", f"sqlite:///{store}", "--settle", "200ms"),
+                *("--store", f"sqlite:///{store}" if isinstance(store, Path) else store),
+                *("--settle", "200ms"),
                 *("--settle-destructive", "1s", "--listen", "", "--log-format", "json"),
                 *("--namespace", SYSTEM, *options),
             ],
@@ -124,7 +125,7 @@ class OperatorProcess:
 
 
 @contextmanager
-def running(kubeconfig: Path, store: Path, *options: str) -> Iterator[OperatorProcess]:
+def running(kubeconfig: Path, store: Path | str, *options: str) -> Iterator[OperatorProcess]:
     operator = OperatorProcess(kubeconfig, store, *options)
     try:
         yield operator
