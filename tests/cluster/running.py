@@ -6,7 +6,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 
 from tests.cluster.conftest import OperatorProcess, rows, running, sendroute
 from tests.control_plane.control_plane import PrivateControlPlane
@@ -14,7 +13,6 @@ from tests.control_plane.faulty_api import FaultyApi
 from tests.control_plane.polling import eventually
 
 _WRITES = ("patch", "post", "put", "delete")
-_QUIET = 4.0
 _INTERVAL = 2
 
 
@@ -86,17 +84,22 @@ class RunningOperator:
         return str(actors[-1])
 
     def until_quiet(self) -> None:
-        """Wait until it has written nothing for some seconds."""
-        writes, since = self.writes(), monotonic()
+        """Wait until it has reconciled every change, and has written nothing in two rounds since.
+        What is settling is not reconciled, however long that takes."""
+        writes, rounds = self.writes(), self.rounds()
 
         def is_quiet() -> bool:
-            nonlocal writes, since
+            nonlocal writes, rounds
             now = self.writes()
-            if now != writes:
-                writes, since = now, monotonic()
-            return monotonic() - since > _QUIET
+            if now != writes or not self._has_settled:
+                writes, rounds = now, self.rounds()
+            return self.rounds() >= rounds + 2
 
-        eventually(is_quiet, 90)
+        eventually(is_quiet, 90, interval=0.25)
+
+    @property
+    def _has_settled(self) -> bool:
+        return re.search(r"^sendroute_queue_depth 0\.0$", self.page(), re.M) is not None
 
 
 @contextmanager

@@ -274,6 +274,38 @@ def test_a_kind_that_may_not_be_listed_removes_nothing(
         assert operator.stop() == 0, operator.log
 
 
+def test_an_account_waits_while_a_kind_of_its_namespace_may_not_be_listed(
+    cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
+) -> None:
+    """Not even what removes nothing is decided: half of the objects are no state to plan for."""
+    other = cluster.create_namespace()
+    platform = tmp_path / "platform.yaml"
+    platform.write_text(yaml.safe_dump(PLATFORM))
+    of_all = ("--watch-namespaces", f"{tenant},{other}", "--platform", str(platform))
+    options = (*of_all, "--no-leader-election", "--interval", "1s")
+    with running(cluster.kubeconfig, store, *options):
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: set(routes(store)) == {"a.example"})
+    kinds = ["mailaccounts", "smtpprofiles", "sendingdomains"]
+    user = cluster.service_account(tenant, "operator")
+    for namespace, listed in ((tenant, kinds[:2]), (other, kinds)):
+        rule = {"apiGroups": ["sendroute.dev"], "resources": listed, "verbs": ["list", "watch"]}
+        cluster.allow(user, [rule], namespace)
+    cluster.apply(account(namespace=tenant, defaultRoute={"unconfigured": {}}))
+    before = rows(store, "SELECT count(*) FROM history")
+    with running(user.kubeconfig, store, *options) as operator:
+        eventually(lambda: "SendingDomain objects of namespace" in operator.log)
+        cluster.apply(account(namespace=other))
+        eventually(lambda: rows(store, "SELECT count(*) FROM account") == [(2,)])
+        cluster.apply(domain("c.example", other))  # takes longer to settle than the round over all
+        eventually(lambda: set(routes(store)) == {"a.example", "c.example"})
+        assert rows(store, "SELECT * FROM account_status") == []
+        assert rows(store, "SELECT count(*) FROM history") == [(before[0][0] + 2,)]
+        assert operator.stop() == 0, operator.log
+    assert set(routes(store)) == {"a.example", "c.example"}
+    cluster.kubectl("delete", KINDS, "--all", "-n", other)
+
+
 def test_the_file_of_the_platform_is_followed(
     cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
 ) -> None:
