@@ -34,7 +34,7 @@ class Lease(NamedTuple):
 
 
 def own_identity() -> str:
-    """A name for this process that no other has, and that says where it runs."""
+    """Return a name for this process that no other has, and that says where it runs."""
     return f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 

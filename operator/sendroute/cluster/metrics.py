@@ -62,5 +62,11 @@ class OperatorMetrics(RoundMetrics):
         self._restarts.labels(kind, verb).inc()
 
     def answered(self, verb: str, status: int, seconds: float) -> None:
-        """Observe an answer of the API."""
+        """Observe an answer of the Kubernetes API.
+
+        Args:
+            verb: the kind of request: list, watch, or a method of HTTP.
+            status: the status of HTTP, or :data:`~sendroute.cluster.api.NO_ANSWER`.
+            seconds: how long the answer took.
+        """
         self._latency.labels(verb, str(status)).observe(seconds)

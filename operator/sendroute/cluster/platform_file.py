@@ -70,8 +70,11 @@ class PlatformFile:
         self.findings: tuple[Finding, ...] = ()
 
     def poll(self) -> bool:
-        """Read the file again if it changed since the last time. Returns whether there is another
-        ``object``."""
+        """Read the file again if it changed since the last time.
+
+        Returns:
+            Whether there is another ``object``.
+        """
         try:
             fingerprint = self._fingerprint()
             if fingerprint == self._seen:

@@ -53,7 +53,11 @@ class ClusterReporter:
         self._show(changes, waits=reconciled.waiting is not None)
 
     def platform(self, reconciled: ReconciledPlatform) -> None:
-        """Show the platform, and what is held back."""
+        """Show the platform, and what is held back.
+
+        Args:
+            reconciled: the platform after a round, with the account statuses.
+        """
         if reconciled.object is None:
             return
         seen = self.writer.latest(reconciled.object)
@@ -67,7 +71,16 @@ class ClusterReporter:
         annotated: Iterable[ClusterObject],
         statuses: Mapping[Owner, AccountStatus],
     ) -> bool:
-        """Record the approvals that annotations of objects give. Returns whether there are any."""
+        """Record the approvals that annotations of objects give.
+
+        Args:
+            store: the store, open for writing.
+            annotated: the objects with an annotation that approves a change.
+            statuses: the account statuses, which hold the digests that may be approved.
+
+        Returns:
+            Whether there are any new ones.
+        """
         who = partial(writer_of, self._api)
         return approve_annotated(store, annotated, statuses, who, self._now()) > 0
 

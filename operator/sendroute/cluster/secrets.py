@@ -104,7 +104,7 @@ class ApiSecrets:
         self._lock = Lock()
 
     def run(self) -> "SecretsOfRun":
-        """Begin a run, in which no secret changes."""
+        """Return the secrets of a new run, in which no secret changes."""
         return SecretsOfRun(self)
 
     def forget(self, namespace: str) -> None:
@@ -150,7 +150,14 @@ class ApiSecrets:
 
     def read(self, ref: SecretRef) -> SecretRead:
         """Read a secret, as it was at most a minute ago. A problem is never kept, so that a retry
-        sees a secret that was created meanwhile."""
+        sees a secret that was created meanwhile.
+
+        Args:
+            ref: the secret.
+
+        Returns:
+            What the API answered: the content of the keys that are used, or the problem.
+        """
         now = self._clock()
         with self._lock:
             known = self._known.get(ref)
@@ -185,7 +192,12 @@ class ApiSecrets:
         return SecretRead(content, content.version)
 
     def shown(self, ref: SecretRef) -> SecretRef:
-        """Where a secret really is: those of the platform are in the operator's namespace."""
+        """Return where a secret really is.
+
+        Args:
+            ref: the secret, as manifests refer to it. Those of the platform are in the operator's
+                namespace.
+        """
         return SecretRef(self._namespace, ref.name) if ref.of_platform else ref
 
     def refusal(self, ref: SecretRef, host: str, port: int) -> SecretProblem | None:

@@ -144,7 +144,14 @@ def _not_allowed(
 
 
 def of_another_owner(ref: SecretRef, host: str, port: int) -> SecretProblem:
-    """A tenant in the platform's namespace, or the platform in a tenant's."""
+    """Return the problem of a secret that belongs to a tenant but is the platform's, or the
+    reverse.
+
+    Args:
+        ref: the secret.
+        host: the host that its credential would be sent to.
+        port: the TCP port of that host.
+    """
     return SecretProblem(
         "secret-not-bound",
         f"The secret {ref} is not sent to {host}:{port}: the namespace {PLATFORM_NAMESPACE} holds"
@@ -154,7 +161,14 @@ def of_another_owner(ref: SecretRef, host: str, port: int) -> SecretProblem:
 
 
 def problem(code: str, ref: SecretRef, predicate: str, hint: str | None = None) -> SecretProblem:
-    """A problem whose message is the secret and a predicate; ``hint`` if it is not the content."""
+    """Return a problem of a secret.
+
+    Args:
+        code: the code of the finding.
+        ref: the secret, which begins the message.
+        predicate: the rest of the message, without its full stop.
+        hint: what to do; empty for the hint about the content of a secret.
+    """
     return SecretProblem(
         code,
         f"The secret {ref} {predicate}.",

@@ -66,7 +66,7 @@ class Explanation(NamedTuple):
     logins: tuple[str, ...] | None = None
 
     def as_document(self) -> dict[str, Any]:
-        """The document of ``explain -o json``."""
+        """Return the document of ``explain -o json``."""
         row, to, assignment = self.row, self.nexthop, self.assignment
         return {
             "format_version": "1.0",

@@ -30,7 +30,7 @@ class UsedNexthop(NamedTuple):
     assignment: HistoryEntry | None
 
     def as_document(self) -> dict[str, Any]:
-        """The nexthop in ``explain --message -o json``."""
+        """Return the nexthop in ``explain --message -o json``."""
         bound, endpoint = self.endpoint.binding, self.endpoint
         of_account = bound.owner is not PLATFORM
         return {
@@ -59,7 +59,7 @@ class MessageExplanation(NamedTuple):
     nexthops: Mapping[Alias, UsedNexthop]
 
     def as_document(self) -> dict[str, Any]:
-        """The document of ``explain --message -o json``."""
+        """Return the document of ``explain --message -o json``."""
         message = self.message
         return {
             "format_version": "1.0",

@@ -30,7 +30,7 @@ class EditedFiles:
         self._new = [name for name, text in texts.items() if text.before is None]
 
     def entries(self) -> tuple[list[SourceEntry], list[Finding]]:
-        """List the files after the edit.
+        """Return the files after the edit, and the findings about those that cannot be read.
 
         Raises:
             ProblemError: a new file is where no command that reads these paths would find it.

@@ -50,7 +50,7 @@ class Proposal:
         self._new: dict[str, NewFile] = {}
 
     def value(self, where: Where) -> dict[str, Any]:
-        """The value of the document at ``where``; the caller changes it in place."""
+        """Return the value of the document at ``where``; the caller changes it in place."""
         values = self._file(where.file).values
         if where.document not in values:
             values[where.document] = self.tree.document(where).root.value()

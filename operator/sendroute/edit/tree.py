@@ -130,7 +130,7 @@ class EditTree:
         self._by_name.setdefault((profile.key, profile.name), []).append(profile)
 
     def text(self, file: str) -> str:
-        """The text of a file, read once. Raises what the tree's ``load`` raises."""
+        """Return the text of a file, read once. Raises what the tree's ``load`` raises."""
         if file not in self._texts:
             self._texts[file] = self._load(file)
         return self._texts[file]
@@ -278,7 +278,7 @@ def unknown_profile(tree: EditTree, key: AccountKey, name: str) -> Finding:
 
 
 def changed_meanwhile(file: str) -> Finding:
-    """The finding for a file that another process changed after it was read."""
+    """Return the finding for a file that another process changed after it was read."""
     return finding(
         "unwritable",
         f"Another process changed {file}, so nothing was written.",

@@ -69,7 +69,7 @@ class DirectoryFollower:
         return tree_history([snapshot.path])
 
     def remember(self, snapshot: SourceSnapshot) -> None:
-        """A directory has only its current state."""
+        """Do nothing: a directory has only its current state, so no snapshot is kept."""
 
     def last_good(self, should_stop: Callable[[], bool]) -> SourceSnapshot | None:  # noqa: ARG002
         return None

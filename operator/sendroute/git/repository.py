@@ -46,7 +46,7 @@ class Repository(NamedTuple):
         return output([*self._selection(), *arguments], self.top)
 
     def head(self) -> str | None:
-        """The commit that is checked out; None before the first one.
+        """Return the commit that is checked out; None before the first one.
 
         Raises:
             GitFailedError: git refuses the repository, or is not installed.
@@ -60,7 +60,8 @@ class Repository(NamedTuple):
         return printed.decode().strip()
 
     def start(self, arguments: Sequence[str], *, piped: bool = False) -> "Process":
-        """Start such a command; see :func:`sendroute.git.process.start`."""
+        """See :func:`sendroute.git.process.start`: this starts such a command in the working
+        tree."""
         from sendroute.git.process import start
 
         return start([*self._selection(), *arguments], self.top, piped=piped)

@@ -22,8 +22,15 @@ class TreeHistory(NamedTuple):
     run: RunGit
 
     def contains(self, earlier: str) -> bool | None:
-        """Whether the commit is another one, or descends from it. False also if that one is not
-        here; None if the history of a shallow clone ends before the answer."""
+        """Return whether the commit is another one, or descends from it.
+
+        Args:
+            earlier: the full hash of the other commit.
+
+        Returns:
+            False also if that commit is not here; None if the history of a shallow clone ends
+            before the answer.
+        """
         if earlier == self.commit:  # nearly always, and git need not say so
             return True
         if self.has(earlier) and self._lines("rev-list", "-1", earlier, "--not", self.commit) == []:
@@ -42,8 +49,8 @@ class TreeHistory(NamedTuple):
         return self.run(["cat-file", "-e", f"{commit}^{{commit}}"]) is not None
 
     def first_commit(self) -> str | None:
-        """The commit without parents that the first parents lead to, which all complete clones
-        have in common; None in a shallow clone that does not reach it."""
+        """Return the commit without parents that the first parents lead to, which all complete
+        clones have in common; None in a shallow clone that does not reach it."""
         roots = self._lines("rev-list", "--first-parent", "--max-parents=0", self.commit)
         if not roots or roots[-1] in self._boundaries():
             return None

@@ -24,7 +24,11 @@ class LoopMetrics(RoundMetrics):
         )
 
     def tree(self, *, good: bool) -> None:
-        """Report whether the newest tree is served."""
+        """Report whether the newest tree is served.
+
+        Args:
+            good: false while an older tree is served, because the newest one is unusable.
+        """
         self._tree.set(good)
 
     def serving(self, served: Candidate) -> None:

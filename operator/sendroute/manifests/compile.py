@@ -133,7 +133,12 @@ class Compilation:
         ] = defaultdict(dict)
 
     def add(self, document: shapes.Document, where: Where) -> None:
-        """Add a document. ``where`` is the document itself, with an empty path."""
+        """Add a document.
+
+        Args:
+            document: the document, which has the shape of its kind.
+            where: the document itself, with an empty path.
+        """
         if has_acceptance(document.metadata):
             self.accepted[where.file, where.document] = accepted_codes(document.metadata)
             self.findings += check_acceptance(_title(document), document.metadata, where)

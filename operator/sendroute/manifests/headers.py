@@ -80,8 +80,12 @@ def is_list(value: Any) -> bool:
 
 
 def is_list_of(value: Any) -> bool:
-    """Whether a document, as plain data, is a ``List`` with a list of items. Any other ``List`` is
-    an error, because what it should hold is unknown."""
+    """Return whether a document is a ``List`` with a list of items. Any other ``List`` is an error,
+    because what it should hold is unknown.
+
+    Args:
+        value: the document as plain data, as YAML or JSON gives it.
+    """
     return is_list(value) and "apiVersion" in value and isinstance(value.get("items"), list)
 
 
@@ -125,8 +129,14 @@ ACCOUNT_PATHS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def account_of(value: dict[str, Any]) -> AccountKey | None:
-    """Return the account that a document belongs to, whatever else is wrong with it. None if it
-    cannot be read; a MailPlatform has none."""
+    """Return the account that a document belongs to, whatever else is wrong with it.
+
+    Args:
+        value: the document as plain data, as YAML or JSON gives it.
+
+    Returns:
+        None if the account cannot be read; a MailPlatform has none.
+    """
     metadata, spec = value.get("metadata"), value.get("spec")
     if not isinstance(metadata, dict):
         return None
@@ -144,8 +154,8 @@ def account_of(value: dict[str, Any]) -> AccountKey | None:
 def profiles_of(value: dict[str, Any]) -> set[str | None]:
     """Return the names of the profiles that a document defines, whatever else is wrong with it.
 
-    None means a name that cannot be read. In a domain, any mapping in the place of
-    ``newProfile`` may be one under a misspelt key.
+    Args:
+        value: the document as plain data, as YAML or JSON gives it.
     """
     metadata, spec = value.get("metadata"), value.get("spec")
     match value.get("kind"):

@@ -96,7 +96,8 @@ def host(text: str) -> Host:
 
 
 def to_unicode(name: str) -> str:
-    """Convert an A-label to the form for people, with U-labels (RFC 5890) if it has any."""
+    """Return the name of a domain for people: its A-labels as U-labels (RFC 5890), if it has
+    any."""
     if "xn--" not in name:
         return name
     import idna
@@ -108,8 +109,8 @@ def to_unicode(name: str) -> str:
 
 
 def every_u_label(name: str) -> str:
-    """Convert a domain in its A-label form to the form with U-labels, also of labels that IDNA 2008
-    has no place for (emoji): for comparing with what a person typed, not for showing."""
+    """Return the name of a domain with U-labels, also of labels that IDNA 2008 has no place for
+    (emoji): for comparing with what a person typed, not for showing."""
     return ".".join(map(_u_label, name.split(".")))
 
 
@@ -123,8 +124,8 @@ def _u_label(label: str) -> str:
 
 
 def typed_pattern(text: str) -> str:
-    """Convert a pattern to the form that matches what :func:`every_u_label` returns: the mapping of
-    UTS #46, as for a domain, and U-labels.
+    """Return a pattern in the form that matches what :func:`every_u_label` returns: with the
+    mapping of UTS #46, as for a domain, and U-labels.
 
     Args:
         text: the pattern as typed. Its wildcards are kept.

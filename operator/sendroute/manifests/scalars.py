@@ -43,7 +43,11 @@ AMBIGUOUS = re.compile(
 
 
 def resolve(text: str) -> Scalar:
-    """Return the value of a plain scalar without a tag, as the fast reader does (YAML 1.2.2)."""
+    """Return the value of a plain scalar without a tag, as the fast reader does (YAML 1.2.2, 10.3).
+
+    Args:
+        text: the scalar as it is written.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _STARTS:

@@ -37,7 +37,7 @@ class SourceEntry(NamedTuple):
     outside: bool = False
 
     def where(self, document: int = 0) -> Where:
-        """The document of this number in the file."""
+        """Return the document of this number in the file."""
         return Where(self.name, document, (), False, self.outside)
 
 
@@ -492,7 +492,7 @@ _HINTS = {
 
 
 def unreadable(name: str, reason: str, *, kind: str = "file", hint: str | None = None) -> Finding:
-    """Create the finding for a part of a tree that cannot be read. While there is one, nothing is
+    """Return the finding for a part of a tree that cannot be read. While there is one, nothing is
     removed: what seems to be missing may be there.
 
     Args:

@@ -201,13 +201,13 @@ def decode_status(kind: str, data: bytes) -> ObjectStatus | None:
 
 
 def encode_status(status: ObjectStatus) -> dict[str, Any]:
-    """Convert a status to the form in which the API takes it: plain values, times as text."""
+    """Return a status in the form in which the API takes it: plain values, times as text."""
     encoded: dict[str, Any] = msgspec.to_builtins(status)
     return encoded
 
 
 def route_shape(route: Route) -> RouteShape:
-    """Convert a route to the form that it has in a manifest and in a status."""
+    """Return a route in the form that it has in a manifest and in a status."""
     match route.kind:
         case RouteKind.MANAGED:
             return RouteShape(managed=Empty())

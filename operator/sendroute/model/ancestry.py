@@ -48,7 +48,7 @@ AncestryOf = Callable[[Sequence[AppliedCommit]], Ancestry | None]
 
 
 def no_ancestry(_applied: Sequence[AppliedCommit]) -> Ancestry | None:
-    """For a tree outside git."""
+    """Return the ancestry of a tree outside git: there is none."""
     return None
 
 
@@ -77,8 +77,15 @@ class CommitHistory(Protocol):
         ...
 
     def contains(self, earlier: str) -> bool | None:
-        """Whether another commit is part of the history. False also if it is not here; None if the
-        history of a shallow clone is cut off before the answer."""
+        """Return whether another commit is part of the history.
+
+        Args:
+            earlier: the full hash of the other commit.
+
+        Returns:
+            False also if that commit is not here; None if the history of a shallow clone is cut off
+            before the answer.
+        """
         ...
 
     def has(self, commit: str) -> bool:
@@ -86,7 +93,7 @@ class CommitHistory(Protocol):
         ...
 
     def first_commit(self) -> str | None:
-        """The first commit of the history; None if a shallow clone does not reach it."""
+        """Return the first commit of the history; None if a shallow clone does not reach it."""
         ...
 
 

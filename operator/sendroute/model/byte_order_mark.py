@@ -7,10 +7,14 @@ _BYTES = BYTE_ORDER_MARK.encode()
 
 
 def without_mark(content: bytes) -> bytes:
-    """The content of a file without the byte-order mark that it may begin with."""
+    """Return the content of a file without the byte-order mark that it may begin with."""
     return content.removeprefix(_BYTES)
 
 
 def has_mark(content: bytes) -> bool:
-    """Whether a file, or its first three bytes, begins with a byte-order mark."""
+    """Return whether a file begins with a byte-order mark (U+FEFF in UTF-8: EF BB BF).
+
+    Args:
+        content: the file, or its first three bytes.
+    """
     return content.startswith(_BYTES)

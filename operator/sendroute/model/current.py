@@ -76,5 +76,12 @@ class Current(Struct, frozen=True):
     undecryptable: frozenset[tuple[Owner, str]] = frozenset()
 
     def account(self, key: AccountKey) -> CurrentAccount:
-        """An account; one without a state if the store does not have it."""
+        """Return an account.
+
+        Args:
+            key: its namespace and name.
+
+        Returns:
+            The account; one without a state if the store does not have it.
+        """
         return self.accounts.get(key) or CurrentAccount(key, 0, None)

@@ -112,8 +112,11 @@ class Desired(Struct, frozen=True):
     accepted: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
 
     def accepts(self, item: Finding) -> bool:
-        """Whether the object that a finding is about accepts it. No error and no refusal can be
-        accepted."""
+        """Return whether the object that a finding is about accepts it.
+
+        Args:
+            item: the finding. No error and no refusal can be accepted.
+        """
         if item.where is None or item.severity not in (Severity.WARNING, Severity.INFO):
             return False
         return item.code in self.accepted.get((item.where.file, item.where.document), ())

@@ -30,5 +30,6 @@ class StoreExport(Struct, frozen=True):
 
 
 def object_name(domain_name: str) -> str:
-    """The name of the Kubernetes object for a domain. Several domains may have the same name."""
+    """Return the name of the Kubernetes object for a domain. Several domains may have the same
+    name."""
     return domain_name.replace(".", "-").replace("_", "-")

@@ -39,7 +39,12 @@ class Where(Struct, frozen=True, gc=False):
     outside: bool = False
 
     def at(self, *path: str | int, of_key: bool = False) -> "Where":
-        """The same document, at another value, or at its key."""
+        """Return the same document, at another value.
+
+        Args:
+            path: the keys and indexes that lead from the document to the value.
+            of_key: the position of the value's key instead.
+        """
         return Where(self.file, self.document, path, of_key, self.outside)
 
 

@@ -11,7 +11,8 @@ ManifestForm = dict[str, Any]
 
 
 def as_manifest(state: State) -> ManifestForm:
-    """The state in the form of its manifest; what is absent has no key. Secrets are references."""
+    """Return the state in the form of its manifest; what is absent has no key. Secrets are
+    references."""
     match state:
         case DomainState():
             return _domain(state)
@@ -79,7 +80,8 @@ def _managed_document(managed: Managed) -> ManifestForm:
 
 
 def service_form(managed: Managed) -> ManifestForm:
-    """What users of the managed service configure in their mail clients; the relay is internal."""
+    """Return what users of the managed service configure in their mail clients; the relay is
+    internal."""
     return _present(
         displayName=managed.display_name,
         host=managed.host,
@@ -102,7 +104,7 @@ def _plan(plan: ServicePlan) -> ManifestForm:
 
 
 def limits_form(limits: ProviderLimits | PlanLimits) -> ManifestForm | None:
-    """The limits in the form of a manifest; None if there are none."""
+    """Return the limits in the form of a manifest; None if there are none."""
     match limits:
         case ProviderLimits():
             document = _present(perSecond=limits.per_second, perDay=limits.per_day)

@@ -22,5 +22,5 @@ def merge_mark(text: str, *, malformed: bool = False) -> int | None:
 
 
 def conflict_in(file: str) -> str:
-    """The message about a file with marks; ``file`` is how the sentence names it."""
+    """Return the message about a file with marks; ``file`` is how the sentence names it."""
     return f"{file} has an unresolved merge conflict."

@@ -79,5 +79,5 @@ class Platform(Struct, frozen=True):
         return self.managed.relay if self.managed is not None else None
 
     def plan(self, name: str) -> ServicePlan | None:
-        """The plan of that name, None if the platform does not define it."""
+        """Return the plan of that name, None if the platform does not define it."""
         return next((plan for plan in self.plans if plan.name == name), None)

@@ -45,14 +45,14 @@ class Provider(Struct, frozen=True):
         return tuple(sorted({*self.starttls_ports, *self.tls_ports, *self.ports_without_tls}))
 
     def usual_port(self, encryption: Encryption | None) -> int | None:
-        """The port for an encryption: the standard one, if the provider has it. None if it has no
-        port for this encryption."""
+        """Return the port for an encryption: the standard one, if the provider has it. None if it
+        has no port for this encryption."""
         if encryption is Encryption.TLS:
             return _first(self.tls_ports, SUBMISSIONS)
         return _first(self.starttls_ports, SUBMISSION)
 
     def encryption_on(self, port: int) -> Encryption | None:
-        """The encryption that the provider has on a port; None if no source says it."""
+        """Return the encryption that the provider has on a port; None if no source says it."""
         if port in self.tls_ports:
             return Encryption.TLS
         return Encryption.STARTTLS if port in self.starttls_ports else None
@@ -82,7 +82,7 @@ def speaks_tls_at_once(provider: str | None, port: int) -> bool | None:
 
 
 def username_rule(provider: str | None) -> str | None:
-    """What the username and password of a provider are; None if it is unknown."""
+    """Return what the username and password of a provider are; None if it is unknown."""
     known = PROVIDERS.get(provider) if provider is not None else None
     return known.username_rule if known is not None else None
 
@@ -294,7 +294,7 @@ ALIASES: dict[str, str] = {
 
 
 def preset_meant_by(name: str) -> str | None:
-    """The preset that is meant by another name of a provider, such as ``Gmail``; None if that is
-    unknown."""
+    """Return the preset that is meant by another name of a provider, such as ``Gmail``; None if
+    that is unknown."""
     plain = "".join(letter for letter in name.lower() if letter.isalnum())
     return plain if plain in PROVIDERS else ALIASES.get(plain)

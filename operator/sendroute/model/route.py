@@ -35,7 +35,7 @@ class Route(Struct, frozen=True, gc=False, order=True):
         return str(self.kind) if self.profile is None else f"profile {self.profile}"
 
     def as_manifest(self) -> dict[str, Any]:
-        """As a manifest declares it: ``{"managed": {}}``, ``{"profile": "ses"}``."""
+        """Return the route as a manifest declares it, such as ``{"profile": "ses"}``."""
         return {self.kind.value: self.profile if self.kind is RouteKind.PROFILE else {}}
 
     @staticmethod

@@ -53,8 +53,8 @@ def _differing(left: list[str], right: list[str]) -> tuple[str, str]:
 
 
 def distance(left: str, right: str, most: int) -> int:
-    """The number of edits between two names: a character inserted, removed or replaced, or two
-    neighbours exchanged.
+    """Return the number of edits between two names: a character inserted, removed or replaced, or
+    two neighbours exchanged.
 
     Args:
         left: a name.

@@ -11,7 +11,8 @@ from sendroute.model.profile import Profile
 
 
 def step(change: Change) -> str:
-    """``managed → profile ses``: what the change changes, in a line; ``→ …`` for what is new."""
+    """Return what a change changes, in a line: ``managed → profile ses``; ``→ …`` for what is
+    new."""
     before, after = change.before, change.after
     if change.action is Action.SKIP:
         return f"stays {brief(before)}" if before is not None else "is not created"

@@ -21,7 +21,11 @@ DONE = {
 
 
 def number(count: int) -> str:
-    """``100,000``: the same in every locale."""
+    """Return a number for people: ``100,000``, the same in every locale.
+
+    Args:
+        count: the number.
+    """
     return f"{count:,}"
 
 

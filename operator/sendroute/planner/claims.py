@@ -87,7 +87,11 @@ class ClaimIndex:
                 self._further.setdefault(domain, []).append(key)
 
     def remove(self, key: AccountKey) -> None:
-        """Remove an account, if it is in the index."""
+        """Remove an account, if it is in the index.
+
+        Args:
+            key: its namespace and name.
+        """
         self.version += 1
         account = self._accounts.pop(key, None)
         for domain in _declared_names(account) if account is not None else ():

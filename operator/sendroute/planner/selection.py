@@ -14,20 +14,21 @@ class Holdings(Protocol):
     """The content of a store, at one revision."""
 
     def accounts(self, keys: Set[AccountKey]) -> Mapping[AccountKey, CurrentAccount]:
-        """The state of these accounts, by key; an account that is not in the store is left out."""
-        ...
-
-    def holders(self, domains: Iterable[str]) -> Mapping[str, AccountKey]:
-        """The account that holds each of these domains; a domain that no account holds is left
+        """Return the state of these accounts, by key; an account that is not in the store is left
         out."""
         ...
 
+    def holders(self, domains: Iterable[str]) -> Mapping[str, AccountKey]:
+        """Return the account that holds each of these domains; a domain that no account holds is
+        left out."""
+        ...
+
     def domain_count(self) -> int:
-        """The number of domains in the store."""
+        """Return the number of domains in the store."""
         ...
 
     def domains_by_account(self) -> Mapping[AccountKey, int]:
-        """The number of domains of each account; an account that holds none is left out."""
+        """Return the number of domains of each account; an account that holds none is left out."""
         ...
 
 

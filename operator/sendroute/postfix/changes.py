@@ -41,7 +41,7 @@ class SettingChange(NamedTuple):
     settings: tuple["ServiceSetting", ...] = ()
 
     def as_document(self) -> dict[str, str | None]:
-        """The change as a part of ``postfix config -o json``."""
+        """Return the change as a part of ``postfix config -o json``."""
         return {"name": self.name, "before": self.before, "after": self.after}
 
 

@@ -99,7 +99,11 @@ class Postfix:
         return dict(_pairs(self.run("postconf", "-n").splitlines()))
 
     def value(self, name: str) -> str:
-        """A setting as it is in effect, with its references expanded."""
+        """Return a setting as it is in effect, with its references expanded (postconf(1), ``-x``).
+
+        Args:
+            name: the name of the parameter in main.cf.
+        """
         return self.run("postconf", "-xh", name).strip()
 
     @cached_property
@@ -154,7 +158,7 @@ class Postfix:
         ]
 
     def missing_requirements(self) -> list[Finding]:
-        """What this Postfix lacks: a finding for each package, and for its version."""
+        """Return what this Postfix lacks: a finding for each package, and for its version."""
         findings: list[Finding] = []
         if self.version[:2] < OLDEST:
             version, oldest = (".".join(map(str, number)) for number in (self.version, OLDEST))

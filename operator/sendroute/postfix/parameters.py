@@ -260,7 +260,7 @@ def _older_than(minimum: str) -> list[str]:
 
 
 def usable(platform: Platform | None) -> Platform | None:
-    """The platform, if Postfix can use it as the connection test does.
+    """Return the platform, if Postfix can use it as the connection test does.
 
     Raises:
         ProblemError: its caFile is a relative path, which Postfix would read from a directory of

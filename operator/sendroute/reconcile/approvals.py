@@ -16,7 +16,15 @@ class ApprovalStore(Protocol):
     """The part of a store that records approvals."""
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
-        """Approve a held-back plan. Returns False if that plan is no longer held back."""
+        """Approve a held-back plan.
+
+        Args:
+            shown: the status that the user approves; its digest identifies the plan.
+            provenance: who approves it, and when.
+
+        Returns:
+            False, and nothing is written, if that plan is no longer held back.
+        """
         ...
 
 

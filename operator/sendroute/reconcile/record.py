@@ -23,11 +23,22 @@ class RecordSnapshot(Holdings, Protocol):
     the requested accounts or domains."""
 
     def read_accounts(self, keys: Collection[AccountKey]) -> Current:
-        """Some accounts, with the lineage, the revision and the platform."""
+        """Return some accounts, with the lineage, the revision and the platform.
+
+        Args:
+            keys: the accounts to read.
+        """
         ...
 
     def encrypted(self, keys: Collection[AccountKey]) -> EncryptedCredentials:
-        """The encrypted credentials of these accounts, and of the platform's relays."""
+        """Return the encrypted credentials of some accounts, and of the platform's relays.
+
+        Args:
+            keys: the accounts.
+
+        Returns:
+            The tokens, by owner and profile.
+        """
         ...
 
 
@@ -36,25 +47,33 @@ class Record(Protocol):
     :class:`~sendroute.model.problem.ProblemError` instead of a database's own error."""
 
     def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
-        """The whole state at one revision, and the encrypted credentials in use."""
+        """Return the whole state at one revision, and the encrypted credentials in use."""
         ...
 
     def snapshot(self) -> AbstractContextManager[RecordSnapshot]:
-        """A context with one revision of the store, from which some accounts can be read."""
+        """Return a context with one revision of the store, from which some accounts can be read."""
         ...
 
     def profiles(self) -> list[StoredProfile]:
-        """Every profile that is in use."""
+        """Return every profile that is in use."""
         ...
 
     def contains(self, head: Any) -> bool:
-        """Whether a commit is in the store's history, or the store was restored to it. A store made
-        from an older backup does not contain the lost commits."""
+        """Return whether a commit is in the store's history, or the store was restored to it. A
+        store made from an older backup does not contain the lost commits.
+
+        Args:
+            head: the revision and the id of the commit.
+        """
         ...
 
     def is_changed_since(self, head: Any) -> bool:
-        """Whether anything that a lock file of that commit holds was changed after it. A store
-        that was restored to the commit, or created from it, is at the commit."""
+        """Return whether anything that a lock file of a commit holds was changed after it. A store
+        that was restored to the commit, or created from it, is at the commit.
+
+        Args:
+            head: the revision and the id of the commit.
+        """
         ...
 
     def applied_commits(self) -> list[AppliedCommit]:
@@ -116,7 +135,7 @@ class Record(Protocol):
         ...
 
     def account_statuses(self) -> dict[Owner, AccountStatus]:
-        """The account statuses, by owner."""
+        """Return the account statuses, by owner."""
         ...
 
     def write_account_statuses(

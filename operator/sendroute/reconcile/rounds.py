@@ -94,7 +94,7 @@ class CountingRecord:
     def write_account_statuses(
         self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
-        """As of the store, without those that are left alone."""
+        """As :meth:`Record.write_account_statuses`, without the accounts that are left alone."""
         self._store.write_account_statuses(
             [status for status in written if not self._left_alone(status.key)],
             [owner for owner in cleared if not self._left_alone(owner)],
@@ -107,7 +107,7 @@ class CountingRecord:
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> int:
-        """As of the store."""
+        """As :meth:`Record.commit`."""
         with self._counting():
             return self._store.commit(plans, platform, provenance, encrypted)
 
@@ -117,7 +117,7 @@ class CountingRecord:
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> list[int]:
-        """As of the store."""
+        """As :meth:`Record.commit_groups`."""
         with self._counting():
             return self._store.commit_groups(groups, provenance, encrypted)
 

@@ -152,12 +152,12 @@ class SavedPlan(Struct, frozen=True):
     positions: tuple[tuple[Where, Position], ...] = ()
 
     def locate(self) -> Locate:
-        """Finds the positions that were shown when the plan was made."""
+        """Return a function that finds the positions that were shown when the plan was made."""
         return dict(self.positions).get
 
     def shown(self) -> SavedInputs:
-        """The profiles that could not be saved when the plan was made, and those whose secret had
-        changed, by account and name; and the platform's manifest."""
+        """Return the profiles that could not be saved when the plan was made, and those whose
+        secret had changed, by account and name; and the platform's manifest."""
         return SavedInputs(
             {owner_named(*owner): names for owner, names in self.failed},
             {owner_named(*owner): frozenset(names) for owner, names in self.rotated},

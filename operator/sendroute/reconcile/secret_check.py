@@ -420,7 +420,8 @@ def report_uncompared(count: int, secrets: SecretResolver) -> tuple[Finding, ...
 
 
 def no_key() -> Finding:
-    """The finding ``key-missing``: there is no key to encrypt or decrypt credentials with."""
+    """Return the finding ``key-missing``: there is no key to encrypt or decrypt credentials
+    with."""
     return finding(
         "key-missing",
         "The key of the credentials in the store was not given; nothing was done.",

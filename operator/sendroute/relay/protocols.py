@@ -52,7 +52,15 @@ class Decrypt(Protocol):
     """Decrypts credentials with the given keys."""
 
     def decrypt(self, token: str, binding: SecretBinding) -> Credential | None:
-        """The credential; None if no key decrypts it."""
+        """Decrypt a stored credential.
+
+        Args:
+            token: the credential in encrypted form.
+            binding: the profile and the destination that it must belong to.
+
+        Returns:
+            The credential; None if no key decrypts it.
+        """
         ...
 
 

@@ -15,7 +15,12 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 def lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """Yield the heads, then each row. A cell is cleaned, and gets a leading apostrophe if a
-    spreadsheet would take it for a formula."""
+    spreadsheet would take it for a formula.
+
+    Args:
+        heads: the names of the columns.
+        rows: the cells of each row.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     for row in chain([heads], rows):

@@ -99,7 +99,11 @@ class Report(Struct, frozen=True):
             yield Finding(Code.DEPENDENCY_SKIPPED, Severity.WARNING, message, hint)
 
     def advised(self, advise: AdviseFinding) -> "Report":
-        """The same report, with the remedies of a front end appended to the hints."""
+        """Return the same report, with the remedies of a front end appended to the hints.
+
+        Args:
+            advise: words the remedy of a finding.
+        """
         return replace(self, findings=tuple(map(advise, self.findings)))
 
     def beyond(self, shown: "Report") -> "Report":

@@ -48,7 +48,7 @@ def paint(text: str, style: TextStyle, colour: bool) -> str:
 
 
 def clean(text: str) -> str:
-    r"""``text`` without anything that a terminal or a log viewer interprets.
+    r"""Return ``text`` without anything that a terminal or a log viewer interprets.
 
     Control characters, direction overrides and lone surrogates (a file name that is not UTF-8)
     become visible escapes like ``\x1b``; other kinds of space become a space. ``##[`` is
@@ -74,8 +74,8 @@ def no_command(line: str) -> str:
 
 
 def width(text: str) -> int:
-    """The columns of cleaned text: two for a wide East Asian character, none for a combining mark
-    (Unicode Standard Annex 11)."""
+    """Return the columns of cleaned text: two for a wide East Asian character, none for a combining
+    mark (Unicode Standard Annex 11)."""
     if text.isascii() or text.replace("→", " ").isascii():  # nearly every line of a plan
         return len(text)
     return sum(map(_columns, text))
@@ -132,7 +132,12 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int | None = WIDTH
 
 def paragraph(text: str, console: Console) -> Iterator[str]:
     """Yield the lines of a text, with their line breaks: at a terminal broken between words. The
-    text is cleaned here."""
+    text is cleaned here.
+
+    Args:
+        text: the text.
+        console: where it is written.
+    """
     for line in wrap(clean(text), 0, columns=console.columns):
         yield line + "\n"
 

@@ -19,7 +19,12 @@ _OUTCOMES = {
 
 
 def object_name(kind: Kind, name: str) -> str:
-    """``profile ses``; for a domain its name only."""
+    """Return how a report names an object: ``profile ses``; for a domain its name only.
+
+    Args:
+        kind: the kind of the object.
+        name: its name.
+    """
     return name if kind is Kind.DOMAIN else f"{NOUNS[kind]} {name}"
 
 

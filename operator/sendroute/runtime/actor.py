@@ -10,7 +10,8 @@ _LONGEST = 255
 
 
 def actor() -> str:
-    """The person or process that makes a change: a printable name of at most 255 characters."""
+    """Return the person or process that makes a change: a printable name of at most 255
+    characters."""
     named = (_printable(os.environ.get(name, "")) for name in _VARIABLES)
     return next(filter(None, named), None) or _printable(_os_user())
 

@@ -64,7 +64,7 @@ class Contests:
         return due
 
     def next(self) -> float:
-        """When an account that another writer changed is due; never, without one."""
+        """Return when an account that another writer changed is due; infinity without one."""
         return min(map(self._held_until, self._waiting), default=math.inf)
 
     def _held_until(self, key: Owner) -> float:

@@ -63,8 +63,19 @@ class Factory:
         return open_store(self.settings.store, busy_timeout=busy_timeout)
 
     def store_of(self, paths: Sequence[str]) -> "Store":
-        """Open the store as :meth:`open_store` does. If there is none, but a lock file of these
-        manifests, the store was lost, and the lock file tells what it held."""
+        """Open the store as :meth:`open_store` does. If there is none, but a lock file of the
+        manifests, the store was lost, and the lock file says what it held.
+
+        Args:
+            paths: the paths of the manifests.
+
+        Returns:
+            The store, open for writing.
+
+        Raises:
+            ProblemError: there is no store (``not-initialised``, with what the lock file says), or
+                it cannot be opened.
+        """
         try:
             return self.open_store()
         except ProblemError as problem:
@@ -79,7 +90,7 @@ class Factory:
             raise
 
     def store_if_exists(self) -> "Store | None":
-        """Open the store as :meth:`open_store` does; None if there is none."""
+        """Return the store, opened as :meth:`open_store` does; None if there is none."""
         try:
             return self.open_store()
         except ProblemError as problem:
@@ -179,7 +190,7 @@ class Factory:
 
 
 def cipher_of(keys: Keys | None) -> "FernetCipher | None":
-    """The cipher of these keys; None without any."""
+    """Return the cipher of these keys; None without any."""
     if keys is None:
         return None
     from sendroute.credentials.cipher import FernetCipher

@@ -24,17 +24,22 @@ class SharedStore(WatchedStore, ChangingStore, Protocol):
     """An open store that other processes write too."""
 
     def head(self) -> Head:
-        """The latest commit of the store."""
+        """Return the latest commit of the store."""
         ...
 
     def followed_sources(self) -> tuple[FollowedSource, ...]:
-        """What loops follow, in the order of the sources' names."""
+        """Return what loops follow, in the order of the sources' names."""
         ...
 
     def write_account_statuses(
         self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
-        """Insert, replace and delete statuses, without a new revision."""
+        """Insert, replace and delete statuses, without a new revision.
+
+        Args:
+            written: the statuses to insert or replace.
+            cleared: the owners whose status is deleted.
+        """
         ...
 
 
@@ -154,8 +159,13 @@ class FollowedStore(Generic[S]):
         self._log.update(())
 
     def down(self, findings: Iterable[Finding], *, in_round: bool = False) -> None:
-        """The store does not answer. After a failed round, only another round shows that it does:
-        it may still be readable."""
+        """Log that the store does not answer.
+
+        Args:
+            findings: why.
+            in_round: a round failed. Then only another round shows that the store answers: it may
+                still be readable.
+        """
         self.handle.mark_down()
         self._write_failed = self._write_failed or in_round
         self._metrics.store(up=False)

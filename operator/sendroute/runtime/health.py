@@ -11,9 +11,17 @@ class HealthReporter(Protocol):
         ...
 
     def ready(self, reason: str) -> None:
-        """Report readiness, with a sentence that is visible to everyone who can connect."""
+        """Report readiness.
+
+        Args:
+            reason: a sentence that is visible to everyone who can connect.
+        """
         ...
 
     def not_ready(self, reason: str) -> None:
-        """Report that the process is not ready, with a sentence as for :meth:`ready`."""
+        """Report that the process is not ready.
+
+        Args:
+            reason: a sentence as for :meth:`ready`.
+        """
         ...

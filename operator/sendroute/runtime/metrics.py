@@ -102,7 +102,12 @@ class RoundMetrics:
         self._domains = Gauge("sendroute_domains", "Declared domains.", registry=at)
 
     def declared(self, accounts: int, domains: int) -> None:
-        """Report how much is declared."""
+        """Report how much is declared.
+
+        Args:
+            accounts: the number of accounts in the manifests.
+            domains: the number of their domains.
+        """
         self._accounts.set(accounts)
         self._domains.set(domains)
 
@@ -169,7 +174,13 @@ class RoundMetrics:
     def statuses(
         self, account_statuses: Iterable[AccountStatus], *, is_newest: bool, now: float
     ) -> None:
-        """Report all accounts with a status. ``is_newest``: what is declared now was reconciled."""
+        """Report all accounts with a status.
+
+        Args:
+            account_statuses: the statuses, by owner.
+            is_newest: what is declared now was reconciled.
+            now: the Unix time, in seconds.
+        """
         statuses = list(account_statuses)
         by_reason = Counter(status.reason for status in statuses)
         for reason in StatusReason:

@@ -74,8 +74,12 @@ class Schedule:
         self._failures = 0
 
     def changed(self, accounts: frozenset[Owner], now: float) -> None:
-        """The manifests of these accounts, or their state in the store, changed: they are due
-        now."""
+        """Make accounts due now, because their manifests or their state in the store changed.
+
+        Args:
+            accounts: the accounts, or the platform.
+            now: the time on the schedule's clock, in seconds.
+        """
         self._changed = (self._changed or frozenset()) | accounts
         for key in accounts & self._retries.keys():
             self._retries[key] = RetryState(0, self._retries[key].retry_at)
@@ -92,26 +96,42 @@ class Schedule:
         self._not_before = min(self._not_before, now)
 
     def skip_backoff(self, now: float) -> None:
-        """Do not wait for the backoff, because the cause of the last failure may be fixed."""
+        """Do not wait for the back-off, because the cause of the last failure may be fixed.
+
+        Args:
+            now: the time on the schedule's clock, in seconds.
+        """
         self._not_before = min(self._not_before, now)
 
     def forget(self, owners: AbstractSet[Owner]) -> None:
-        """Do not make these accounts due by themselves: something else does."""
+        """Do not make accounts due by the schedule: something else does.
+
+        Args:
+            owners: the accounts, or the platform.
+        """
         for owner in owners & self._retries.keys():
             del self._retries[owner]
         if self._changed is not None:
             self._changed = (self._changed - owners) or None
 
     def waits(self, now: float) -> bool:
-        """Whether a failed round is not repeated yet."""
+        """Return whether a failed round is not repeated yet.
+
+        Args:
+            now: the time on the schedule's clock, in seconds.
+        """
         return now < self._not_before
 
     def not_before(self, time: float) -> float:
-        """``time``, or when a failed round is repeated if that is later."""
+        """Return ``time``, or when a failed round is repeated if that is later."""
         return max(self._not_before, time)
 
     def due(self, now: float) -> DueAccounts | None:
-        """The accounts that are due; None if there is no work yet."""
+        """Return the accounts that are due; None if there is no work yet.
+
+        Args:
+            now: the time on the schedule's clock, in seconds.
+        """
         if now < self._not_before:
             return None
         if now >= self._all_at:
@@ -126,7 +146,7 @@ class Schedule:
         return DueAccounts((self._changed or frozenset()) | again)
 
     def next(self) -> float:
-        """The time at which an account is due next, if nothing changes before."""
+        """Return the time at which an account is due next, if nothing changes before."""
         if self._changed is not None:
             return self._not_before
         times = [r.retry_at for r in self._retries.values() if r.retry_at is not None]
@@ -173,10 +193,13 @@ class Schedule:
                     self._retries[key] = RetryState(attempts, now + wait)
 
     def round_failed(self, now: float) -> float:
-        """The round failed: its accounts stay due.
+        """Keep the accounts of a round due, because the round failed.
+
+        Args:
+            now: the time on the schedule's clock, in seconds.
 
         Returns:
-            Seconds until the next round.
+            The seconds until the next round.
         """
         self._failures += 1
         wait = backoff(self._failures, self._interval, self._random())

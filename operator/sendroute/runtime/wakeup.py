@@ -42,7 +42,7 @@ class WatchedStore(Protocol):
     """An open store."""
 
     def watch(self) -> StoreWatch:
-        """A watch for commits by any process after this call."""
+        """Return a watch for commits by any process after this call."""
         ...
 
     def is_current(self) -> bool:
@@ -106,8 +106,8 @@ class StoreHandle(Generic[S]):
         self.close()
 
     def get(self) -> S:
-        """Get the store, and open it if it is not open. A file that was moved or replaced is
-        closed, because it is no longer the store.
+        """Return the store, opened if it is not open. A file that was moved or replaced is closed,
+        because it is no longer the store.
 
         Raises:
             ProblemError: the store cannot be opened.

@@ -220,7 +220,14 @@ def check_backup(path: Path) -> None:
 
 
 def begins_like_json(path: Path) -> bool:
-    """Whether a file may be a lock file. Raises ``OSError`` if it cannot be read."""
+    """Return whether a file may be a lock file, by its first byte that is no space.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return without_mark(file.read(64)).lstrip().startswith(b"{")
 

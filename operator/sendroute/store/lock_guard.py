@@ -33,7 +33,11 @@ class Commits(Protocol):
     """The commits of a store."""
 
     def contains(self, head: Head) -> bool:
-        """Whether a commit is in the store's history, or the store was restored to it."""
+        """Return whether a commit is in the store's history, or the store was restored to it.
+
+        Args:
+            head: the revision and the id of the commit.
+        """
         ...
 
     def is_changed_since(self, head: Head) -> bool:

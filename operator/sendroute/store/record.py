@@ -198,14 +198,14 @@ class Store:
             yield connection
 
     def read(self, only: Collection[AccountKey] | None = None) -> Current:
-        """The current state, from which a plan is made, of the accounts in ``only``; None for
-        all."""
+        """Return the current state, from which a plan is made, of the accounts in ``only``; None
+        for all."""
         with self._reading() as connection:
             return current_state.read(connection, only)
 
     def read_with_credentials(self) -> tuple[Current, CredentialTokens]:
-        """The current state, and the encrypted credentials of the endpoints in use by account and
-        profile (those of the platform's relays under its key), at one revision."""
+        """Return the current state, and the encrypted credentials of the endpoints in use by
+        account and profile (those of the platform's relays under its key), at one revision."""
         with self._reading() as connection:
             current = replace(
                 current_state.read(connection, None),
@@ -215,17 +215,22 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator["StoreSnapshot"]:
-        """One revision of the store, to read some accounts and ask for holders of domains."""
+        """Return one revision of the store, to read some accounts and ask for holders of
+        domains."""
         with self._reading() as connection:
             yield StoreSnapshot(connection)
 
     def head(self) -> Head:
-        """The revision that the store is at."""
+        """Return the revision that the store is at."""
         with self._reading() as connection:
             return revisions.head_of(connection)
 
     def contains(self, head: Head) -> bool:
-        """Whether that commit is in the store's history, or the store was restored to it."""
+        """Return whether a commit is in the store's history, or the store was restored to it.
+
+        Args:
+            head: the revision and the id of the commit.
+        """
         with self._reading() as connection:
             return revisions.contains(connection, head)
 
@@ -236,7 +241,7 @@ class Store:
             return history.is_changed_since(connection, head)
 
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
-        """The account that has each of these domains; unknown domains are left out."""
+        """Return the account that has each of these domains; unknown domains are left out."""
         with self._reading() as connection:
             return current_state.holders(connection, domains)
 
@@ -343,13 +348,13 @@ class Store:
         return self._identity == _identity(self.location)
 
     def changed_since(self, revision: int) -> dict[Owner, AccountRevision]:
-        """The accounts that were changed after ``revision``, and the platform if it was, with the
-        last revision that changed each. Deleted accounts are left out."""
+        """Return the accounts that were changed after ``revision``, and the platform if it was,
+        with the last revision that changed each. Deleted accounts are left out."""
         with self._reading() as connection:
             return account_status.changed_since(connection, revision)
 
     def account_statuses(self) -> dict[Owner, AccountStatus]:
-        """Why accounts were not applied completely, in the order of accounts."""
+        """Return why accounts were not applied completely, in the order of accounts."""
         with self._reading() as connection:
             return {status.key: status for status in account_status.read(connection)}
 
@@ -368,7 +373,7 @@ class Store:
                 self._write(lambda connection: account_status.write(connection, written, cleared))
 
     def followed_sources(self) -> tuple[FollowedSource, ...]:
-        """What loops follow, in the order of the sources' names."""
+        """Return what loops follow, in the order of the sources' names."""
         with self._reading() as connection:
             return followed_sources.read(connection)
 
@@ -391,7 +396,7 @@ class Store:
             self._write(lambda connection: followed_sources.forget(connection, name))
 
     def applied_commits(self) -> list[AppliedCommit]:
-        """The commits that manifests were applied from last, in order."""
+        """Return the commits that manifests were applied from last, in order."""
         with self._reading() as connection:
             return applied_commits.read(connection)
 
@@ -430,7 +435,11 @@ class Store:
             return bool(endpoints.undecryptable(connection))
 
     def endpoints(self, only: Collection[Alias] | None = None) -> list[Endpoint]:
-        """Every revision of every destination, or those of some aliases, retired ones included."""
+        """Return every revision of every destination, retired ones included.
+
+        Args:
+            only: the aliases to read; None for all.
+        """
         with self._reading() as connection:
             return list(endpoints.all_endpoints(connection, only))
 
@@ -462,12 +471,16 @@ class Store:
             )
 
     def accounts(self) -> list[AccountKey]:
-        """The accounts, in order."""
+        """Return the accounts, in order."""
         with self._reading() as connection:
             return queries.accounts(connection)
 
     def removed_accounts(self, keys: Iterable[AccountKey]) -> frozenset[AccountKey]:
-        """Those of the accounts that were in the store once, by its history, and no longer are."""
+        """Return the accounts that were in the store once, by its history, and no longer are.
+
+        Args:
+            keys: the accounts to look for.
+        """
         absent = frozenset(keys)
         if not absent:
             return absent
@@ -480,12 +493,12 @@ class Store:
             )
 
     def logins(self) -> dict[AccountKey, tuple[str, ...]]:
-        """The logins of each account that names any."""
+        """Return the logins of each account that names any."""
         with self._reading() as connection:
             return queries.logins(connection)
 
     def profiles(self) -> list[StoredProfile]:
-        """The profiles, in the order of accounts and names."""
+        """Return the profiles, in the order of accounts and names."""
         with self._reading() as connection:
             return list(queries.profiles(connection))
 
@@ -534,8 +547,8 @@ class Store:
 
     @contextmanager
     def export_stream(self) -> Iterator[StoreExport]:
-        """What the manifests of the store declare, at one revision, for a store of any size. The
-        read transaction lasts as long as the block."""
+        """Return what the manifests of the store declare, at one revision, for a store of any size.
+        The read transaction lasts as long as the block."""
         with self._streaming() as connection:
             yield StoreExport(
                 export.exported_platform(connection),
@@ -544,7 +557,7 @@ class Store:
             )
 
     def explain_facts(self, domain: str) -> ExplainFacts:
-        """What ``explain`` needs to know about a domain, at one revision."""
+        """Return what ``explain`` needs to know about a domain, at one revision."""
         with self._reading() as connection:
             return queries.explain_facts(connection, domain)
 
@@ -575,12 +588,12 @@ class Store:
             return history.history_of(connection, chosen)
 
     def status(self) -> StoreStatus:
-        """The store's revision, its counts and its relays."""
+        """Return the store's revision, its counts and its relays."""
         with self._reading() as connection:
             return queries.status(connection)
 
     def relays(self) -> tuple[RelayRow, ...]:
-        """The relays, in the order of their names."""
+        """Return the relays, in the order of their names."""
         with self._reading() as connection:
             return relays.relays(connection)
 
@@ -626,7 +639,7 @@ class Store:
             return self._write(lambda connection: relays.forget(connection, name))
 
     def watch(self) -> CommitWatch:
-        """A context manager that waits for commits by any process after this call."""
+        """Return a context manager that waits for commits by any process after this call."""
         with translated_errors(self.location):
             return self._database.watch()
 

@@ -81,8 +81,8 @@ def _text(
 
 
 def registry() -> "CollectorRegistry":
-    """Create a registry, instead of the library's global one, with the process's memory, processor
-    time, open files and Python version."""
+    """Return a new registry, instead of the library's global one, with the process's memory,
+    processor time, open files and Python version."""
     from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
     created = CollectorRegistry(auto_describe=True)

@@ -30,12 +30,19 @@ class Health:
         self._beat = self._clock()
 
     def ready(self, reason: str) -> None:
-        """Report readiness. ``reason`` is a sentence that is visible to everyone who can
-        connect."""
+        """Report readiness.
+
+        Args:
+            reason: a sentence that is visible to everyone who can connect.
+        """
         self._readiness = HealthAnswer(True, reason)
 
     def not_ready(self, reason: str) -> None:
-        """Report that the process is not ready. ``reason`` is as for :meth:`ready`."""
+        """Report that the process is not ready.
+
+        Args:
+            reason: a sentence as for :meth:`ready`.
+        """
         self._readiness = HealthAnswer(False, reason)
 
     def alive(self) -> HealthAnswer:
