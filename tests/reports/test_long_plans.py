@@ -246,3 +246,23 @@ def test_shadowed_domains_that_say_the_same_are_shown_together():
     assert "d00020.to-ses.example" not in text
     assert "… and 9,980 more like this; the JSON report lists all" in text
     assert max(map(width, text.splitlines())) <= 100
+
+
+def test_a_terminal_gets_the_first_of_many_warnings_that_say_the_same():
+    def warnings(count, profile):
+        return [
+            finding("profile-deleted", f"d{number}.example refers to profile {profile}, now gone.")
+            for number in range(count)
+        ]
+
+    errors = [finding("unknown-profile", f"d{number}.example is wrong.") for number in range(30)]
+    plan = AccountPlan(
+        AccountKey("acme", "acme"), 1, (), (*warnings(25, "ses"), *warnings(2, "old"), *errors)
+    )
+    text = shown(Format.TEXT, plan)
+    assert text.count("refers to profile ses") == 20
+    assert text.count("refers to profile old") == 2, "another profile is another warning"
+    assert text.count("is wrong") == 30, "every error is shown"
+    assert "warning profile-deleted\n    … and 5 more warnings like this" in text
+    assert text.rstrip().endswith("27 warnings."), "all are counted"
+    assert shown(Format.TEXT, plan, console=PLAIN).count("refers to profile ses") == 25

@@ -4,6 +4,7 @@ In a pipe or a file each change is one line, and all are listed. A terminal gets
 and of many similar changes only the first; the others are counted.
 """
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,6 +48,10 @@ _ACTION_STYLES = {
     Action.REASSIGN: TextStyle.YELLOW,
     Action.SKIP: TextStyle.YELLOW,
 }
+
+_MANY = {Severity.WARNING: "warnings", Severity.INFO: "notes"}
+"""Of these many may say the same. An error and a refusal are always shown."""
+_DOMAIN = re.compile(r"\S*\w\.\w\S*")
 
 _SEVERITY_STYLES = {
     Severity.ERROR: TextStyle.RED,
@@ -102,21 +107,22 @@ def _is_shown(account: AccountReport) -> bool:
 
 
 def _listed(report: Report, console: Console) -> Iterator[Finding]:
-    """Every finding, but at a terminal of each code only the first notes; the others are
+    """Every finding, but at a terminal of similar notes and warnings only the first; the others are
     counted."""
     limit = _limit(MAX_SIMILAR, console)
-    counts: Counter[str] = Counter()
+    counts: Counter[tuple[str, Severity, str]] = Counter()
     for finding in report.listed():
-        if limit is None or finding.severity is not Severity.INFO:
+        if limit is None or finding.severity not in _MANY:
             yield finding
             continue
-        counts[finding.code] += 1
-        if counts[finding.code] <= limit:
+        similar = finding.code, finding.severity, _DOMAIN.sub("…", finding.message)
+        counts[similar] += 1
+        if counts[similar] <= limit:
             yield finding
-    for code, count in counts.items():
+    for (code, severity, _), count in counts.items():
         if count > MAX_SIMILAR:
-            note = f"{number(count - MAX_SIMILAR)} more notes like this; the JSON report lists all"
-            yield Finding(code, Severity.INFO, f"… and {note}.")
+            more = f"{number(count - MAX_SIMILAR)} more {_MANY[severity]} like this"
+            yield Finding(code, severity, f"… and {more}; the JSON report lists all.")
 
 
 def _account(account: AccountReport, console: Console) -> Iterator[str]:
