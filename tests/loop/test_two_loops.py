@@ -59,7 +59,7 @@ def test_two_loops_that_undo_each_other_say_so_once_and_slow_down(on_store: Work
     wait_until(shown, "the status")
     text = " ".join(on_store.sendroute("status").stdout.split())
     assert "contested" in text
-    assert "is changed back each time that it is put back" in text
+    assert "is reverted each time that Sendroute applies it" in text
 
 
 def test_an_edit_that_agrees_with_the_other_writer_ends_a_contest(on_store: Workspace) -> None:

@@ -124,4 +124,6 @@ def test_a_platform_that_is_changed_back_is_contested_too() -> None:
     [status] = these.statuses({}, ())
     assert (status.key, status.reason) == (PLATFORM, StatusReason.CONTESTED)
     [problem] = status.report.findings
-    assert problem.message.startswith("The platform is changed back each time that it is put back,")
+    assert problem.message.startswith(
+        "The platform is reverted each time that Sendroute applies it,"
+    )

@@ -175,7 +175,7 @@ class EditSession:
         Args:
             proposal: the changes.
             test: a new profile whose connection must be tested first.
-            deletes: the edit takes something away on purpose, so that what depends on it is
+            deletes: the edit removes something on purpose, so that what depends on it is
                 reassigned with a warning, as for an applied tree.
 
         Returns:

@@ -327,14 +327,14 @@ class _AccountProjection:
 
     @cached_property
     def _contest(self) -> tuple[Finding, ...]:
-        """That another writer changes the account back each time. Who that is, the status in the
+        """That another writer reverts the account each time. Who that is, the status in the
         store says to the platform team: it may follow a source that no tenant may know of."""
         status = self._reconciled.status
         if status is None or status.reason is not StatusReason.CONTESTED:
             return ()
         message = (
-            f"Account {status.key} is changed back by another writer of the store each time that it"
-            " is put back. It is put back with exponential backoff."
+            f"Account {status.key} is reverted by another writer of the store each time that"
+            " Sendroute applies it. Sendroute applies it again with exponential backoff."
         )
         code = Code.CONTESTED_ACCOUNT
         return (finding(code, message, hint=code.fix, account=self._reconciled.key),)

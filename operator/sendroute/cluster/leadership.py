@@ -87,7 +87,7 @@ class Election:
 
     def release(self) -> None:
         """Give the Lease up, if this process holds it, so that another process takes it at once.
-        A failure is no error: the Lease then runs out."""
+        A failure is no error: the Lease then expires."""
         with suppress(Exception):
             held, record = self._lock.get(self._lease.name, self._lease.namespace)
             if held and record.holder_identity == self._lease.identity:

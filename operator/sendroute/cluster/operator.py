@@ -40,7 +40,7 @@ _WITH_PROFILES = frozenset({"SMTPProfile", "SendingDomain"})
 _JOIN = 2.0
 """Seconds that the end waits for the last requests of the reflectors."""
 _SECRETS = 5.0
-"""Seconds between two looks at the secrets; the adapter decides what it reads again."""
+"""Seconds between two checks of the secrets; the adapter decides what it reads again."""
 
 
 class OperatorOptions(NamedTuple):

@@ -34,7 +34,11 @@ def read_platform(path: str) -> ClusterObject:
         text = Path(path).read_text()
     except OSError as error:
         raise ProblemError(
-            finding("source-unreachable", f"The file {path} cannot be read.", hint="Check it.")
+            finding(
+                "source-unreachable",
+                f"The file {path} cannot be read: {(error.strerror or 'input/output').lower()}.",
+                hint="Check its path and its permissions.",
+            )
         ) from error
     document: Any = None
     for value in yaml.safe_load_all(text):
@@ -86,7 +90,7 @@ class PlatformFile:
                 "source-unreachable",
                 f"The file {self._path} cannot be used now: the last good MailPlatform stays in"
                 " effect.",
-                hint="Fix the file; it is read again by itself.",
+                hint="Fix the file. Sendroute reads it again.",
             )
             self.findings = (kept, *problem.findings)
             return False

@@ -61,7 +61,7 @@ class RoundInputs(NamedTuple):
 class OperatorRoundResult(Struct, frozen=True):
     """A completed round. ``reconciled`` are the accounts that were committed or had nothing to
     commit, ``waiting`` those that wait for other objects, with the reason and the plan. ``before``
-    are the account statuses before, ``drifted`` counts the changes that put something back,
+    are the account statuses before, ``drifted`` counts the changes that repaired drift,
     ``recorded`` are the sentences about what stays as another process left it, ``edited`` are the
     accounts whose objects had changed, ``tested`` are the profiles of each account whose connection
     test passed."""

@@ -1,4 +1,4 @@
-"""From what is so of an object to its conditions, with the summary that tools wait for.
+"""From the state of an object to its conditions, with the summary that tools wait for.
 
 Tools that wait use kstatus: it reads Reconciling, Stalled and Ready, in this way
 (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md). An object ends as

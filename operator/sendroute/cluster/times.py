@@ -4,8 +4,8 @@ from msgspec import Struct
 
 
 class Times(Struct, frozen=True):
-    """``batch``: between two looks at what arrived. ``settle``: without an event of its objects,
-    before an account is reconciled. ``settle_destructive``: the same for what cannot be taken back.
+    """``batch``: between two reads of what arrived. ``settle``: without an event of its objects,
+    before an account is reconciled. ``settle_destructive``: the same for what cannot be undone.
     ``settle_longest``: at most, however many events arrive. ``patience``: for a reference to what
     does not exist yet. ``interval``: between rounds over all accounts. ``first_retry`` and
     ``longest_wait``: before a request to the API is repeated. ``relist``: between complete lists.

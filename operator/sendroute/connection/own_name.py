@@ -5,7 +5,7 @@ import socket
 import threading
 
 LOOKUP_TIMEOUT = 2.0
-"""Seconds for the lookup of the machine's name: it may ask a name server that is away."""
+"""Seconds for the lookup of the machine's name: it may ask a name server that does not answer."""
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 # Names that are the same on every machine (RFC 6761, section 6.3; hosts files of distributions).

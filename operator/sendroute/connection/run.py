@@ -84,7 +84,7 @@ def run_tests(
 
 
 async def _tested(request: TestRequest, environment: Environment, timeout: float) -> TestResult:
-    """Run one test. Whatever a server makes it do, the tests of all others go on."""
+    """Run one test. Whatever a server makes it do, the tests of all others continue."""
     started = time.monotonic()
     try:
         return await probe(request, environment, timeout)

@@ -155,7 +155,7 @@ class SmtpSession:
             return mechanism
         codes = _codes(reply.code, reply.message)
         if 400 <= reply.code < 500:
-            raise _temporary(f"The server cannot sign anybody in now{codes}.")
+            raise _temporary(f"The server cannot sign in any client now{codes}.")
         if 500 <= reply.code < 600:
             sentence = f"The server rejected the sign-in with {_label(mechanism)}{codes}."
             raise _auth_failed(" ".join(filter(None, (sentence, suspicion(credential)))))

@@ -1,8 +1,8 @@
 """``edit rename-profile``: give a profile another name, in its definition and in every reference.
 
-A store knows a profile by its name only: to it, the old one goes and a new one comes. So a domain
-that uses the old one without declaring it would be reassigned; if the store is available, such
-domains declare the new one.
+A store knows a profile by its name only: the old one is removed there, and a new one is created. So
+a domain that uses the old one without declaring it would be reassigned; if the store is available,
+such domains declare the new one.
 """
 
 from sendroute.edit.declare import check_new_profile, declare, remove_apply_all

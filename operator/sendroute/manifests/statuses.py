@@ -55,7 +55,7 @@ class Condition(StatusShape, frozen=True, kw_only=True):
 
 _Conditions = Annotated[
     list[Condition] | UnsetType,
-    says("What is so, by type. Wait for Ready."),
+    says("The conditions, by type. Wait for Ready."),
 ]
 _ObservedGeneration = Annotated[
     Annotated[int, Meta(ge=-1)] | UnsetType,

@@ -17,7 +17,7 @@ class StatusReason(StrEnum):
     ``HELD_BACK``: a guard stopped the change, and it waits for an approval. ``FAILED``: an error
     occurred, and nothing was applied. ``REFUSED``: a part needs an edit or a confirmation first;
     the rest was applied. ``SKIPPED``: a part was not changed; the rest was applied.
-    ``CONTESTED``: another writer changes it back each time that it is applied.
+    ``CONTESTED``: another writer reverts it each time that it is applied.
     """
 
     HELD_BACK = "held-back"

@@ -927,7 +927,7 @@ class Code(StrEnum):
         _NO_OBJECT,
         "A user set a setting of Postfix, and mail takes its route only with another value.",
         "The setting was there before.",
-        "Merge the two by hand, or name the setting to be replaced.",
+        "Merge the two by hand, or specify the setting to be replaced.",
     )
     POSTFIX_CHROOT = (
         "postfix-chroot",
@@ -1031,7 +1031,7 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         _HELD_BACK,
-        "The tree lacks a commit that was applied before, and would take something back.",
+        "The tree lacks a commit that was applied before, and would undo something.",
         "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
         "Apply a tree that contains the commit that was applied last. If the older state is"
         " intended, allow it or approve it.",
@@ -1060,7 +1060,7 @@ class Code(StrEnum):
         _WARN,
         _OPERATOR,
         ConditionOf(_APPLIED, Reason.CONTESTED),
-        "Another writer changes an account, or the platform, back each time that it is put back.",
+        "Another writer reverts an account, or the platform, each time that it is applied.",
         "Two loops, or a loop and a job, apply different manifests or secrets to one store.",
         "Stop one of the two, or give both the same manifests and secrets.",
         Trait.NEEDS_STORE,

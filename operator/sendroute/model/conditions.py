@@ -79,7 +79,7 @@ class Reason(StrEnum):
 
 class ConditionOf(NamedTuple):
     """Where a finding is shown: a condition and its reason. ``is_advice``: it does not make the
-    condition false. ``is_event``: it says what a change did, and not what is so since."""
+    condition false. ``is_event``: it says what a change did, not the state since then."""
 
     type: ConditionType
     reason: Reason

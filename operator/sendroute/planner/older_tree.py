@@ -48,7 +48,7 @@ def check_older_tree(
         where: the position of its MailAccount; None if it has none.
 
     Returns:
-        A refusal if the tree is older and the changes would take anything back. If only signed
+        A refusal if the tree is older and the changes would undo anything. If only signed
         commits are accepted, every change counts.
     """
     if ancestry is None or not ancestry.missing or guards.allow_older_tree:
@@ -96,7 +96,7 @@ def report_unknown(
 
 
 def _effect(change: ObjectChange) -> str | None:
-    """How the change takes something back; None if it only adds."""
+    """How the change undoes something; None if it only adds."""
     if change.action in (Action.CREATE, Action.SKIP):
         return None
     if change.action is Action.DELETE:

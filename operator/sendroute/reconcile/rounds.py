@@ -1,5 +1,5 @@
 """What each round of a process that runs for long needs besides the reconciler: the request for
-what is due, a store that is known to be away, and what drifted."""
+what is due, a store that is known to be unavailable, and what drifted."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
@@ -220,7 +220,7 @@ def left_open(statuses: AccountStatuses) -> frozenset[Owner]:
 
 
 def drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
-    """Count the changes that put something back.
+    """Count the changes that repaired drift.
 
     Args:
         result: what a round did.
@@ -228,7 +228,7 @@ def drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
             a status (:func:`left_open`).
 
     Returns:
-        The number of changes by account. A rotated secret puts nothing back.
+        The number of changes by account. A rotated secret is no drift.
     """
     if result.platform is Outcome.COMMITTED:
         explained = explained | {outcome.key for outcome in result.accounts}
@@ -236,12 +236,12 @@ def drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
     counted = {}
     for plan in result.plan.accounts:
         if plan.key in committed and plan.key not in explained:
-            counted[plan.key] = sum(map(_puts_back, plan.changes))
+            counted[plan.key] = sum(map(_repairs, plan.changes))
     return {key: count for key, count in counted.items() if count}
 
 
 def recorded(result: Result, explained: Set[Owner]) -> dict[AccountKey, list[str]]:
-    """Find the changes that put nothing back: a domain without a declared route keeps the route
+    """Find the changes that repair nothing: a domain without a declared route keeps the route
     that another process assigned, and only that its manifest declares none is recorded.
 
     Args:
@@ -266,7 +266,7 @@ def recorded(result: Result, explained: Set[Owner]) -> dict[AccountKey, list[str
     return {key: messages for key, messages in sentences.items() if messages}
 
 
-def _puts_back(change: ObjectChange) -> bool:
+def _repairs(change: ObjectChange) -> bool:
     """Whether the change makes something again what the manifests declare. A domain that keeps its
     route is only recorded: without a declared route it stays as another process assigned it."""
     if change.action is Action.SKIP or change.reason == "credentials-changed":

@@ -56,8 +56,8 @@ class AccountLog:
         """
         for key, messages in recorded.items():
             _log.warning(
-                "Account %s was changed by another process. Nothing is put back without a declared"
-                " route: %s",
+                "Account %s was changed by another process. Without a declared route nothing is"
+                " repaired: %s",
                 key,
                 first_of(messages, _LISTED).replace("., ", "; "),
                 extra=_fields(key) | {"commit": commit},

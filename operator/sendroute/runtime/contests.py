@@ -1,8 +1,8 @@
-"""Which accounts another writer changes back each time that they are put back; the same for the
+"""Which accounts another writer reverts each time that they are applied; the same for the
 platform.
 
 Two loops over different manifests or secrets each take the work of the other for drift. A change by
-another writer is put back at once. Only if that happens several times in a row, each further time
+another writer is repaired at once. Only if that happens several times in a row, each further time
 waits for longer. Pure: the times, in seconds of one monotonic clock, and the random numbers are
 passed in.
 """
@@ -23,15 +23,15 @@ from sendroute.model.provenance import AccountRevision
 from sendroute.runtime.backoff import FIRST, Random
 
 _AT_ONCE = 3
-"""So many times in a row an account is put back at once; it is contested from the last of them."""
+"""So many times in a row an account is repaired at once; it is contested from the last of them."""
 _INTERVALS = 3
 _SHORTEST = 900.0
-"""A contest ends if nothing was put back for so many intervals, and for so many seconds."""
+"""A contest ends if nothing was repaired for so many intervals, and for so many seconds."""
 
 
 class Contest(Struct, frozen=True):
-    """``count`` is how often an account was put back in a row, at ``last`` the last time.
-    ``writer`` changed it before, None if that is unknown. It is not put back again before
+    """``count`` is how often an account was repaired in a row, at ``last`` the last time.
+    ``writer`` changed it before, None if that is unknown. It is not repaired again before
     ``held_until``; it is contested since ``since``."""
 
     count: int
@@ -123,7 +123,7 @@ class Contests:
 
     @property
     def contested(self) -> Mapping[Owner, Contest]:
-        """The accounts that were put back too often."""
+        """The accounts that were repaired too often."""
         return {
             key: contest for key, contest in self._contests.items() if contest.count >= _AT_ONCE
         }
@@ -156,8 +156,8 @@ def _status(key: Owner, contest: Contest, others: Collection[FollowedSource]) ->
     subject = "The platform" if key is PLATFORM else f"Account {key}"
     problem = finding(
         "contested-account",
-        f"{subject} is changed back each time that it is put back, by"
-        f" {_writer(contest.writer, others)}. It is put back with exponential backoff.",
+        f"{subject} is reverted each time that Sendroute applies it, by"
+        f" {_writer(contest.writer, others)}. Sendroute applies it again with exponential backoff.",
         hint=Code.CONTESTED_ACCOUNT.fix,
         account=None if key is PLATFORM else (key.namespace, key.name),
     )

@@ -38,7 +38,7 @@ class ChangingStore(Protocol):
 class StoreChanges:
     """``seen`` is the revision up to which all commits are known, None before the first round.
     ``statuses`` are the account statuses as they were read last, ``contests`` the accounts that are
-    put back repeatedly."""
+    repaired repeatedly."""
 
     def __init__(self, contests: Contests) -> None:
         self.contests = contests

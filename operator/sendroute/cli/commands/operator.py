@@ -3,7 +3,7 @@
 The objects are the documents of files: MailPlatform, MailAccount, SMTPProfile and SendingDomain.
 Objects that are applied together arrive one by one, so an account is reconciled after --settle
 without an event of its objects, and after --settle-destructive if something would change that
-cannot be taken back. A change that a guard stops waits for an approval.
+cannot be undone. A change that a guard stops waits for an approval.
 
 The API is found by the service account of the pod, or by a kubeconfig. Of several operators one
 leads, which holds a Lease; the others follow the objects and wait.
@@ -79,7 +79,7 @@ def options(parser: Parser) -> None:
         metavar="TIME",
         type=seconds,
         default=5.0,
-        help="the same before what cannot be taken back (default 5s)",
+        help="the same before what cannot be undone (default 5s)",
     )
     interval_option(parser)
     listen_option(parser, "127.0.0.1:9466")

@@ -3,7 +3,7 @@
 One agent runs beside each Postfix. It follows the store, writes each revision to DIR in one
 transaction, reloads Postfix if a domain that it knew has another route, and reports to the store
 which revision it serves: `sendroute status` shows it, and `apply --wait` waits for it. While the
-store is away, mail continues by the last revision.
+store is unavailable, mail continues by the last revision.
 
 DIR is readable for its owner and for the group of Postfix only. SIGTERM stops the agent cleanly;
 Postfix continues with the tables as they are. `sendroute relay forget NAME` removes a relay that is

@@ -1,8 +1,8 @@
 """Rename a profile, and every reference to it: routes, defaults, reassignTo and applyToAll.
 
-To the store, the old profile goes and a new one comes, whose connection is tested. If the store is
-available, domains that use the profile without declaring it declare it then; without a store the
-plan shows that they are reassigned. The name of its secret does not change.
+In the store, the old profile is removed and a new one is created, whose connection is tested. If
+the store is available, domains that use the profile without declaring it declare it then; without a
+store the plan shows that they are reassigned. The name of its secret does not change.
 
 examples:
   sendroute edit rename-profile ses ses-ireland --account acme manifests/

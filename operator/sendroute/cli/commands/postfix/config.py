@@ -1,7 +1,7 @@
 """Write the Postfix side of the relay into a directory; with --install, add it to a Postfix.
 
 DIR gets `main.cf` and `master.cf` with what must be added to Postfix's own, each setting with the
-console of the manual that explains it, and the definitions of the lookup tables.
+page of the manual that explains it, and the definitions of the lookup tables.
 
 --install adds it by postconf. Run again, it changes nothing. A setting that a user set to
 another value is never replaced without `--replace NAME`; then nothing is changed at all, and the
