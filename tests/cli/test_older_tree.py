@@ -1,4 +1,4 @@
-"""A tree that lacks a commit which was applied before takes nothing back."""
+"""A tree that lacks a commit which was applied before undoes nothing."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A branch that is set back, and what the loop then holds back until it is approved."""
+"""A branch that is reset, and what the loop then holds back until it is approved."""
 
 import shutil
 import subprocess

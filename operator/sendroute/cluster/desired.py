@@ -228,7 +228,7 @@ class DesiredState:
 
         Args:
             stored: the accounts in the store.
-            is_read: tells which namespaces are known. An account of another one stays as it is.
+            is_read: says which namespaces are known. An account of another one stays as it is.
             unread: why something was not read; while there is a reason, nothing is removed.
 
         Returns:

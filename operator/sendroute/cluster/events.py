@@ -218,7 +218,7 @@ class EventWriter:
     Args:
         api: the Kubernetes API.
         now: the time, aware, in UTC.
-        clock: the seconds since any moment, never set back.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ class OperatorMetrics(RoundMetrics):
         self._objects = Gauge("sendroute_objects", "Objects, by kind.", ["kind"], registry=at)
         self._synced = Gauge(
             "sendroute_kind_synced",
-            "1 while the objects of a kind are followed; 0 while the API does not answer or refuses.",
+            "1 while the objects of a kind are followed; 0 while the API refuses or fails.",
             ["kind"],
             registry=at,
         )

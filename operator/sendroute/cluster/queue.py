@@ -58,7 +58,7 @@ class AccountQueue:
         self._schedule.all_due(now)
 
     def skip_backoff(self, now: float) -> None:
-        """Do not wait for the back-off, because the cause of the last failure may be fixed."""
+        """Do not wait for the backoff, because the cause of the last failure may be fixed."""
         self._schedule.skip_backoff(now)
 
     def due(self, now: float) -> DueAccounts | None:

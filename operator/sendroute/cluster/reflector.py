@@ -40,7 +40,7 @@ _SHORT = 1.0
 _GONE = 410
 DEFAULT_TIMES = Times()
 _STALE_LISTS = 10
-"""Lists in a row that are older than what was seen: then the cluster was set back, and they are
+"""Lists in a row that are older than what was seen: then the cluster was rolled back, and they are
 believed."""
 
 Changes = dict[ObjectKey, ClusterObject | None]

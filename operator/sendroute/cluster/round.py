@@ -46,7 +46,7 @@ class OperatorRoundOptions(NamedTuple):
 class RoundInputs(NamedTuple):
     """``owners`` are the accounts of the round that have settled; None for all of them.
     ``unchanged`` are those whose objects are as this process reconciled them last: what a round
-    changes of these had drifted. ``is_read`` tells whether a namespace is known, ``unread`` says
+    changes of these had drifted. ``is_read`` says whether a namespace is known, ``unread`` says
     why something is not."""
 
     state: DesiredState

@@ -91,7 +91,7 @@ class ApiSecrets:
     Args:
         api: the Kubernetes API.
         namespace: the operator's namespace, in which the platform's secrets are.
-        clock: the seconds since any moment, never set back.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(

@@ -86,7 +86,7 @@ class StatusWriter:
         api: the Kubernetes API.
         workers: how many threads write.
         random: a random number from 0 to 1, for the waits.
-        clock: the seconds since any moment, never set back.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(

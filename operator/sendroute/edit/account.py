@@ -55,7 +55,7 @@ def set_plan(tree: EditTree, key: AccountKey, plan: str) -> Proposal:
     Args:
         tree: the manifests.
         key: the account.
-        plan: the name of the plan.
+        plan: the name of the service plan.
 
     Returns:
         The changes.

@@ -21,7 +21,7 @@ class Ancestry(Struct, frozen=True):
     """The commit of a tree, compared with the commits that were applied last.
 
     ``contained`` are part of its history, ``missing`` are not: the tree is older, or its history
-    was rewritten. Of those in ``unknown`` a shallow clone does not tell. Commits of another
+    was rewritten. A shallow clone does not show it of those in ``unknown``. Commits of another
     repository are in none of them. ``signed``: only signed commits are accepted.
 
     ``unanswered`` is why git cannot be asked about a working tree, a clause, and ``to_answer`` what

@@ -1032,7 +1032,7 @@ class Code(StrEnum):
         _OPERATOR,
         _HELD_BACK,
         "The tree lacks a commit that was applied before, and would undo something.",
-        "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
+        "An old checkout, a late CI job, a branch that was reset, or rewritten history.",
         "Apply a tree that contains the commit that was applied last. If the older state is"
         " intended, allow it or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE | Trait.MAY_WARN,
@@ -1091,7 +1091,7 @@ class Code(StrEnum):
         _OPERATOR,
         _OTHER_STORE,
         "Another store was expected, or the store is not as Sendroute created it.",
-        "The URL is wrong, the store was set back or replaced, or another program changed it.",
+        "The URL is wrong, the store was rolled back or replaced, or another program changed it.",
         "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
     )

@@ -39,7 +39,7 @@ class RanApplyAll(Struct, frozen=True, gc=False):
 
 
 class AccountState(Struct, frozen=True, gc=False):
-    """``plan`` is the name of the account's plan, ``default`` the declared default last seen.
+    """``plan`` is the name of the service plan, ``default`` the declared default last seen.
     ``logins`` are the names of the authenticated clients that may send as its domains, sorted; if
     unset, any client that the relay accepts may. What is unset is no part of a digest, so earlier
     plans and approvals stay valid."""

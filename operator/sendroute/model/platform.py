@@ -1,4 +1,4 @@
-"""The platform: its relays and its plans."""
+"""The platform: its relays and its service plans."""
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -52,7 +52,7 @@ class ServicePlan(Struct, frozen=True):
 
     @property
     def plan_default(self) -> Route:
-        """The default of a new domain: managed if the plan offers it, else unconfigured."""
+        """The default of a new domain: managed if the service plan offers it, else unconfigured."""
         return MANAGED if self.managed else UNCONFIGURED
 
 
@@ -79,5 +79,5 @@ class Platform(Struct, frozen=True):
         return self.managed.relay if self.managed is not None else None
 
     def plan(self, name: str) -> ServicePlan | None:
-        """Return the plan of that name, None if the platform does not define it."""
+        """Return the service plan of that name, None if the platform does not define it."""
         return next((plan for plan in self.plans if plan.name == name), None)

@@ -1,6 +1,6 @@
-"""The guard ``older-tree``: a tree that lacks a commit which was applied before takes nothing back.
+"""The guard ``older-tree``: a tree that lacks a commit which was applied before undoes nothing.
 
-An old checkout, a CI job that runs late or a branch that was set back would remove what a newer
+An old checkout, a CI job that runs late or a branch that was reset would remove what a newer
 tree added, and return routes to what they were. Whether a commit contains another one is a fact
 that the caller asks git for.
 """
@@ -81,7 +81,7 @@ def refuse_platform(
 def report_unknown(
     plans: Iterable[AccountPlan], ancestry: Ancestry | None, guards: Guards
 ) -> Iterable[Finding]:
-    """Warn once if a shallow clone does not tell whether the tree is older, and it matters."""
+    """Warn once if a shallow clone does not show whether the tree is older, and it matters."""
     if ancestry is None or not ancestry.unknown or ancestry.missing or guards.allow_older_tree:
         return
     if not any(_effect(change) for plan in plans for change in plan.changes):

@@ -115,7 +115,7 @@ def _profile_finding(
     near = did_you_mean(name, existing)
     hint = f"Declare an SMTPProfile {name} in account {inputs.key.name}."
     if name in inputs.desired.profiles:
-        hint = f"Profile {name} is suspended and was never saved; lift spec.suspend."
+        hint = f"Profile {name} is suspended and was never saved; remove spec.suspend."
     elif near:
         hint = f"Did you mean {near}?"
     return finding(

@@ -277,6 +277,6 @@ def _differs(key: str, table: Table | None, has: str, expected: str) -> Finding:
     return finding(
         "route-differs",
         f"{key} has {has} in Postfix's {where}, but the store says {expected}.",
-        hint="Look at the relay's agent: does it serve the store's revision, and has it the key of"
-        " the credentials?",
+        hint="Look at the relay's agent: does it serve the store's revision, and does it have the"
+        " key of the credentials?",
     )

@@ -73,7 +73,7 @@ class DesiredTree:
         one that is built once, on the first use.
 
         Raises:
-            RuntimeError: the owner has changed the desired state, so this one is of the past.
+            RuntimeError: the owner has changed the desired state, so this one is outdated.
         """
         if self._claims is None:
             self._claims = ClaimIndex(self.desired.accounts.values())

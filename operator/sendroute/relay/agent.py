@@ -430,7 +430,7 @@ class Agent:
         now = self._tables.retired()  # it may be in use again
         gone = {alias for alias in free if now.get(alias) == reading.retired[alias]}
         if gone:
-            # The alias goes first, so that none leads to a host without its credential.
+            # The alias is deleted first, so that none leads to a host without its credential.
             kept = (pair for pair in self._tables.aliases() if pair[0] not in gone)
             self._directory.write_aliases(kept)
             self._tables.forget(gone)

@@ -70,7 +70,7 @@ class ServedRevision(NamedTuple):
 
 
 class TablesUpdate(NamedTuple):
-    """What a transaction writes. If it ``is_whole``, what is not listed goes."""
+    """What a transaction writes. If it ``is_whole``, what is not listed is deleted."""
 
     lineage: str
     head: Head
@@ -200,7 +200,7 @@ class Tables:
 
     def close(self, *, keep_log: bool = True) -> None:
         """Close the file. Its log stays, emptied if no reader needs it, so that it holds no old
-        credential. It goes if the file is to be moved."""
+        credential. It is deleted if the file is to be moved."""
         with suppress(apsw.Error):
             if keep_log:
                 self._connection.set_busy_timeout(0)

@@ -103,8 +103,8 @@ class Contests:
         }
 
     def _is_its_writer(self, key: Owner) -> bool:
-        """Whether the writer that contested an account changed it last. A third one may have put
-        it back."""
+        """Whether the writer that contested an account changed it last. A third one may have
+        repaired it."""
         contest, last = self._contests.get(key), self._changed[key]
         if contest is None or contest.writer is None or last is None:
             return False

@@ -1,4 +1,4 @@
-"""Tells systemd that a service is ready (sd_notify(3))."""
+"""Reports to systemd that a service is ready (sd_notify(3))."""
 
 import os
 import socket

@@ -96,7 +96,7 @@ class Schedule:
         self._not_before = min(self._not_before, now)
 
     def skip_backoff(self, now: float) -> None:
-        """Do not wait for the back-off, because the cause of the last failure may be fixed.
+        """Do not wait for the backoff, because the cause of the last failure may be fixed.
 
         Args:
             now: the time on the schedule's clock, in seconds.
