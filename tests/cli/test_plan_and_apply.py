@@ -630,3 +630,25 @@ def test_the_errors_of_manifests_are_reported_beside_a_missing_store(
     result = sendroute("plan", "manifests")
     assert (result.status, "not-initialised" in result.err) == (1, True)
     assert "error yaml-syntax  manifests/stray.yaml:1:7" in result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "noun"),
+    [(("plan",), "Plan"), (("apply", "--auto-approve"), "Apply"), (("validate",), "Validation")],
+)
+def test_a_report_of_a_command_that_ended_early_says_which_command_it_was(
+    sendroute: Program, manifests: Path, command: tuple[str, ...], noun: str
+) -> None:
+    """A job of a CI reads the changes and puts the report into a comment."""
+    if command[0] == "validate":
+        command = ("validate", "--base", "nosuch")
+        (manifests.parent / ".git").mkdir()
+    result = sendroute(*command, "manifests", "-o", "json=r.json", "-o", "markdown=r.md", "-q")
+    assert result.status in (1, 3)
+    text = Path("r.md").read_text()
+    assert text.startswith(f"### Sendroute {command[0]}\n\n**{noun}: ")
+    assert "nothing to do" not in text
+    document = json.loads(Path("r.json").read_text())
+    assert len(document["findings"]) == 1
+    assert document.get("changes", []) == []
+    assert ("changes" in document) is (noun != "Validation")

@@ -105,7 +105,7 @@ def _run(words: list[str]) -> int:
         return _print(request.text)
     session = _session(values | vars(arguments))
     _check_variables(session, parser.variables | command.variables)
-    return _run_command(module.run, arguments, session)
+    return _run_command(name, module.run, arguments, session)
 
 
 def _check_variables(session: Session, known: set[str]) -> None:
@@ -129,7 +129,7 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
 
 
 def _run_command(
-    run: Callable[[Namespace, Session], int], arguments: Namespace, session: Session
+    name: str, run: Callable[[Namespace, Session], int], arguments: Namespace, session: Session
 ) -> int:
     from sendroute.model.problem import InvalidSettingError, ProblemError
 
@@ -145,7 +145,7 @@ def _run_command(
     except ProblemError as problem:
         from sendroute.cli.output import present_problem
 
-        return int(present_problem(session, arguments, problem.findings))
+        return int(present_problem(session, arguments, problem.findings, name))
 
 
 def _program() -> Parser:

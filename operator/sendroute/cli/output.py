@@ -19,8 +19,7 @@ from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.render import Format, render
-from sendroute.reports.report import Report
-from sendroute.reports.report import of_findings as report_of
+from sendroute.reports.report import Report, of_ended
 from sendroute.reports.text import PLAIN, Console
 
 Render = Callable[[str, Console], Iterable[str]]
@@ -98,12 +97,13 @@ def report_chunks(session: Session, report: Report) -> Iterable[str]:
 
 
 def present_problem(
-    session: Session, arguments: argparse.Namespace, findings: Sequence[Finding]
+    session: Session, arguments: argparse.Namespace, findings: Sequence[Finding], command: str
 ) -> ExitStatus:
-    """Report why a command ended, on standard error and in every requested format."""
+    """Report why a command ended, on standard error and in every requested format. ``command`` is
+    its name."""
     report_on_stderr(session, findings)
     requested = [output for output in requested_outputs(arguments) if _is_report(output)]
-    report = report_of(findings).advised(with_hint)
+    report = of_ended(findings, command).advised(with_hint)
     status = present(
         session, requested, lambda form, console: render(report, Format(form), console=console)
     )

@@ -55,10 +55,14 @@ ONLY_FINDS = {"validate": "Validation", "sync": "Sync", "postfix check": "Check"
 """The commands that only find problems, and the noun of each."""
 
 
+_CHANGES = ("plan", "apply", "restore")
+"""The commands that change a store, or plan to."""
+
+
 class Report(Struct, frozen=True):
-    """A report. ``command`` is plan, apply, restore, or one that only finds. ``accounts`` are
-    sorted by key, ``findings`` (those of accounts too) by position. ``strict``: warnings fail the
-    command."""
+    """A report. ``command`` is plan, apply, restore, or one that only finds; ``ended`` is true if
+    it ended before it had a result. ``accounts`` are sorted by key, ``findings`` (those of accounts
+    too) by position. ``strict``: warnings fail the command."""
 
     command: str
     findings: tuple[Finding, ...]
@@ -69,6 +73,7 @@ class Report(Struct, frozen=True):
     relays_behind: tuple[str, ...] = ()
     strict: bool = False
     locate: Locate = no_positions
+    ended: bool = False
 
     def changes(self) -> Iterator[tuple[Change, bool]]:
         """Every change in order, and whether it is in the store now."""
@@ -144,6 +149,20 @@ def of_findings(
         The report, without changes.
     """
     return Report(command, _with_positions(findings, locate), strict=strict, locate=locate)
+
+
+def of_ended(findings: Iterable[Finding], command: str) -> Report:
+    """Build the report of a command that ended before it had a result.
+
+    Args:
+        findings: why it ended.
+        command: its name. A command without reports gets the form of those that find problems.
+
+    Returns:
+        The report, of which nothing but the findings is known.
+    """
+    known = command in ONLY_FINDS or command in _CHANGES
+    return Report(command if known else "validate", tuple(findings), ended=True)
 
 
 def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:

@@ -64,6 +64,8 @@ def totals(report: Report) -> str:
     problems = severities(Counter(finding.severity for finding in report.listed()))
     if report.command in ONLY_FINDS:
         return f"{ONLY_FINDS[report.command]}: {problems or 'no problems found'}."
+    if report.ended:
+        return f"{report.command.capitalize()}: not done; {problems}."
     if report.command == "plan":
         counts = Counter(change.action for change, _ in report.changes())
         changes = actions_planned(counts) or "nothing to do"
