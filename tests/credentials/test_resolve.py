@@ -537,3 +537,34 @@ def test_allowed_hosts_in_a_variable_are_separated_by_commas() -> None:
     assert look_up(None, listed) == GOOD
     listed["SENDROUTE_SECRET_ACME__SES_SMTP__ALLOWED_HOSTS"] = "other.example"
     refused(look_up(None, listed), "secret-not-bound")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("allowed_hosts", "allowed-host", "Allowed-Hosts", "ALLOWED_HOSTS", "allowed-hosts.txt"),
+        *("allowedHosts", "alowed-hosts", "allowed-hosts\x1b"),
+    ],
+)
+def test_a_list_of_hosts_under_nearly_its_name_allows_nothing(
+    write_secret: WriteSecret, key: str
+) -> None:
+    directory = write_secret(username=NAME, password=WORD)
+    (directory / "acme" / "ses-smtp" / key).write_text(f"{HOST}\n")
+    message = refused(look_up(directory), "secret-not-bound")
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("key", ["allowed-hosts~", "allowed-hosts.bak", "..data", "ca.crt", "host"])
+def test_other_keys_of_a_secret_change_nothing(write_secret: WriteSecret, key: str) -> None:
+    directory = write_secret(username=NAME, password=WORD, allowed_hosts=HOST.encode())
+    (directory / "acme" / "ses-smtp" / key).write_text("other.example\n")
+    assert look_up(directory) == GOOD
+
+
+@pytest.mark.parametrize("key", ["ALLOWED_HOST", "ALLOWEDHOSTS", "allowed_hosts"])
+def test_a_variable_of_nearly_that_name_allows_nothing(key: str) -> None:
+    listed = VARIABLES | {f"SENDROUTE_SECRET_ACME__SES_SMTP__{key}": HOST}
+    refused(look_up(None, listed), "secret-not-bound")
+    listed["SENDROUTE_SECRET_ACME__SES_SMTP__ALLOWED_HOSTS"] = HOST
+    assert look_up(None, listed) == GOOD

@@ -204,7 +204,7 @@ def test_the_parent_reads_alone_if_it_cannot_fork() -> None:
     script = (
         "import os, resource, sys\n"
         "from sendroute.manifests.parallel import read_in_parallel\n"
-        "from sendroute.manifests.sources import Files\n"
+        "from sendroute.manifests.sources import FileSource\n"
         "if os.geteuid() == 0: os.setuid(12345)\n"
         "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
         "try:\n"
@@ -249,10 +249,10 @@ def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, numbe
     script = (
         "import os, time\n"
         "from sendroute.manifests.parallel import read_in_parallel\n"
-        "from sendroute.manifests.sources import Files\n"
+        "from sendroute.manifests.sources import FileSource\n"
         "parent = os.getpid()\n"
         "turns, allow = os.pipe()\n"
-        "class Slow(Files):\n"
+        "class Slow(FileSource):\n"
         "    def load(self, entries):\n"
         "        if os.getpid() == parent:\n"
         "            os.write(allow, b'.' * 300)\n"

@@ -93,10 +93,17 @@ class LocalSecrets(ResolvedOnce):
         def content(key: str) -> bytes:
             return os.fsencode(self._environment[names[key]])
 
-        answer = credential_in(ref, names, content, host, port, username)
+        keys = {*names, *self._unknown_keys(ref)}
+        answer = credential_in(ref, keys, content, host, port, username)
         if isinstance(answer, SecretProblem) and answer.code == "secret-missing":
             return self._with_earlier(answer, ref, earlier_names)
         return answer
+
+    def _unknown_keys(self, ref: SecretRef) -> set[str]:
+        """The keys of a secret's other variables, as they are written."""
+        stem = (variable(ref, USERNAME) or "").removesuffix(USERNAME.upper())
+        others = {name.removeprefix(stem) for name in self._environment if name.startswith(stem)}
+        return others - {key.upper().replace("-", "_") for key in KEYS} if stem else set()
 
     def _earlier_variables(self, ref: SecretRef) -> dict[str, str]:
         """The variables by their key that an earlier version would have read."""

@@ -18,9 +18,13 @@ from sendroute.credentials.content import (
 from sendroute.credentials.variables import ALLOWED_HOSTS, PASSWORD, USERNAME
 from sendroute.model.credential import Credential
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
+from sendroute.model.spelling import distance
 
 # A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+_LIST = "allowedhosts"
+_NEAR = 2  # edits
 
 ResolvedSecret = Credential | SecretProblem
 
@@ -100,7 +104,11 @@ def credential_in(
     Returns:
         The credential, or the problem.
     """
-    if ALLOWED_HOSTS in keys and (refusal := _not_allowed(ref, content, host, port)) is not None:
+    if ALLOWED_HOSTS in keys:
+        refusal = _not_allowed(ref, content, host, port)
+    else:
+        refusal = _misspelt_list(ref, keys)
+    if refusal is not None:
         return refusal
     key_name = USERNAME
     try:
@@ -141,6 +149,21 @@ def _not_allowed(
         f"The secret {ref} is not sent to {host}:{port}, which its {ALLOWED_HOSTS} does not list.",
         hint,
     )
+
+
+def _misspelt_list(ref: SecretRef, keys: Collection[str]) -> SecretProblem | None:
+    """A key that is nearly ``allowed-hosts``: its owner meant to bind the secret, and under another
+    name it would bind nothing."""
+    for key in sorted(keys):
+        letters = "".join(filter(str.isalpha, key.lower()))
+        if letters.startswith(_LIST) or distance(letters, _LIST, _NEAR) <= _NEAR:
+            given = f"the key {key}" if key.isprintable() else "a key with nearly that name"
+            return SecretProblem(
+                "secret-not-bound",
+                f"The secret {ref} is not sent anywhere: it has {given}, and no {ALLOWED_HOSTS}.",
+                f"Rename the key to {ALLOWED_HOSTS}.",
+            )
+    return None
 
 
 def of_another_owner(ref: SecretRef, host: str, port: int) -> SecretProblem:

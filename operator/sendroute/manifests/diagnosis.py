@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from sendroute.manifests.exact import DocumentDraft, scalar_text, shown, written
-from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_misspelt, profiles_of
+from sendroute.manifests.headers import (
+    ACCOUNT_PATHS,
+    account_of,
+    has_group,
+    is_misspelt,
+    objects_in,
+    profiles_of,
+)
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import SyntaxFault
 from sendroute.manifests.wording import ShapeProblem
@@ -130,12 +137,15 @@ def _of_header(value: dict[str, Any], draft: DocumentDraft) -> list[ShapeProblem
     version, kind = value.get("apiVersion"), value.get("kind")
     if is_misspelt(value):
         group = str(version).partition("/")[0]
+        given = f"the group is {shown(group)}"
+        if not has_group(str(version)):
+            given = f"the apiVersion {shown(str(version))} has no group"
         return [
             ShapeProblem(
                 "unknown-group",
                 ("apiVersion",),
                 False,
-                f"{kind} is a kind of {API_GROUP}, and the group is {shown(group)}.",
+                f"{kind} is a kind of {API_GROUP}, and {given}.",
                 f"Did you mean apiVersion: {API_VERSION}?",
             )
         ]
@@ -179,9 +189,12 @@ def _nearest(kind: str) -> str:
 
 
 def hides_objects(draft: DocumentDraft) -> bool:
-    """Whether a document that is not one of ours may hold one that cannot be seen: an item of a
-    List that is no object, or a mapping whose kind comes from somewhere else."""
+    """Whether a document that is not one of ours holds one that is not read, or may hold one that
+    cannot be seen: a list that is no List, an item of a List that is no object, or a mapping whose
+    kind comes from somewhere else."""
     value = draft.node.value
+    if objects_in(value):
+        return True
     if not isinstance(value, dict):
         return draft.in_list
     merged = is_blind(draft, ("<<",))
@@ -200,7 +213,14 @@ def unusable_list(draft: DocumentDraft, where: Where) -> Iterator[Finding]:
     value = draft.node.value
     code: str = "invalid-value"
     path: Path = ()
-    if not draft.in_list and "apiVersion" not in value:
+    if objects_in(value):
+        given = "a list of objects" if isinstance(value, list) else "no List, but holds objects"
+        message = f"The document is {given}."
+        hint = (
+            "Write apiVersion: v1 and kind: List, with the objects as items, or each object as a"
+            " document of its own."
+        )
+    elif not draft.in_list and "apiVersion" not in value:
         code, message = "missing-field", "The required field apiVersion of the List is missing."
         hint = "Write apiVersion: v1."
     elif not draft.in_list:

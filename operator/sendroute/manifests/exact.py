@@ -23,6 +23,7 @@ from yaml import (
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
 from sendroute.manifests.headers import (
+    hides_ours,
     is_foreign_already,
     is_list_of,
     is_misspelt,
@@ -176,6 +177,41 @@ class _Frame:
         self.dropped = False
 
 
+class _Headers:
+    """All that a document writes for ``apiVersion`` and ``kind``, also behind the point where it is
+    known to be foreign: a key may be written twice."""
+
+    def __init__(self) -> None:
+        self._written: dict[str, list[str | None]] = {"apiVersion": [], "kind": []}
+        self._positions: dict[str, tuple[int, int]] = {}
+        self._repeated: SyntaxFault | None = None
+        self._key: str | None = None
+        self._is_key = True
+
+    def take(self, event: Any, source: YamlText) -> None:
+        """Take an event directly below the document's mapping. (A list has no headers: its items
+        only seem to be keys, and are no ``apiVersion`` with a value of ours.)"""
+        if isinstance(event, MappingEndEvent | SequenceEndEvent):
+            return
+        text = event.value if isinstance(event, ScalarEvent) else None
+        if self._is_key:
+            self._key = text if text in self._written else None
+            if self._key is not None:
+                self._see(self._key, source.position(event.start_mark))
+        elif self._key is not None:
+            self._written[self._key].append(text)
+        self._is_key = not self._is_key
+
+    def _see(self, key: str, position: tuple[int, int]) -> None:
+        first = self._positions.setdefault(key, position)
+        if first != position and self._repeated is None:
+            self._repeated = _duplicate(key, (), position, first)
+
+    def hidden(self) -> SyntaxFault | None:
+        """The fault of a document that was taken for a foreign one and may be one of ours."""
+        return self._repeated if hides_ours(self._written) else None
+
+
 class _Builder:
     """One document at a time."""
 
@@ -193,9 +229,12 @@ class _Builder:
         self._aside = 0  # nesting levels inside a value that is skipped
         self._aside_is_key = False
         self._foreign = False
+        self._headers = _Headers()
 
     def take(self, event: Any) -> bool:
         """Take one event; True if it ended a document."""
+        if self._depth == 1:
+            self._headers.take(event, self._source)
         match event:
             case ScalarEvent():
                 if not self._aside and not self._foreign:
@@ -223,6 +262,10 @@ class _Builder:
         if root is None or root.value is None:
             return
         if not is_list_of(root.value):
+            fault = None if is_ours(root.value) else self._headers.hidden()
+            if fault is not None:
+                yield fault
+                return
             yield DocumentDraft(root, self._faults, self._blind)
             return
         items = root.items["items"].items
@@ -286,13 +329,7 @@ class _Builder:
         if key in frame.node.keys:
             frame.dropped = True
             self._blind.add((*path, key))
-            self._fault(
-                "duplicate-key",
-                f"Duplicate key {shown(key)}; the first one is on line {frame.node.keys[key][0]}.",
-                "Remove one of them.",
-                position,
-                related=frame.node.keys[key],
-            )
+            self._add(_duplicate(key, self._path(), position, frame.node.keys[key]))
         else:
             frame.node.keys[key] = position
 
@@ -419,10 +456,12 @@ class _Builder:
         message: str,
         hint: str | None,
         position: tuple[int, int],
-        related: tuple[int, int] | None = None,
     ) -> None:
+        self._add(SyntaxFault(code, self._path(), position, message, hint))
+
+    def _add(self, fault: SyntaxFault) -> None:
         if len(self._faults) < _MAX_FAULTS:
-            self._faults.append(SyntaxFault(code, self._path(), position, message, hint, related))
+            self._faults.append(fault)
 
     def _path(self) -> Path:
         """The path of the node that is being read, or of the mapping whose key comes next."""
@@ -455,6 +494,19 @@ _MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first
 def shown(key: str) -> str:
     """Return a key as a message may repeat it."""
     return key if key.isprintable() and 0 < len(key) <= 40 else "(not shown)"
+
+
+def _duplicate(
+    key: str, path: Path, position: tuple[int, int], first: tuple[int, int]
+) -> SyntaxFault:
+    return SyntaxFault(
+        "duplicate-key",
+        path,
+        position,
+        f"Duplicate key {shown(key)}; the first one is on line {first[0]}.",
+        "Remove one of them.",
+        first,
+    )
 
 
 def _too_many(source: YamlText, event: Any) -> SyntaxFault:

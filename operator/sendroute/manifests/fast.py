@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import ryaml  # its stub imports its names without exporting them
 from msgspec import ValidationError
 
-from sendroute.manifests.headers import expand, is_list, is_misspelt, is_ours, is_secret
+from sendroute.manifests.headers import (
+    expand,
+    is_list,
+    is_misspelt,
+    is_ours,
+    is_secret,
+    objects_in,
+)
 from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
@@ -31,6 +38,8 @@ MAX_VALUES = 50_000  # keys and values in one document
 _ANCHOR_OR_TAG = re.compile(rb"(?:\A|[\s\[\]{},:?\x80-\xff-])[&*!]")
 # It also reads 0b11 as 3 and -0x1f as -31, and an integer does not show how it was written.
 _BASED = re.compile(rb"0[bBoOxX]")
+# The line breaks of YAML 1.1 that YAML 1.2 does not have (1.2.2, 5.4): NEL, LS and PS.
+_ODD_BREAK = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]")
 _INNER_MARK = b"\n" + BYTE_ORDER_MARK.encode()
 # A value of a mapping that YAML 1.1 reads differently is in the bytes as it is, after a colon and
 # white space (also line breaks beyond ASCII). Without a match, no string needs to be examined.
@@ -92,7 +101,7 @@ def read(data: bytes) -> ParsedFile | None:
                 documents.append((len(documents) + foreign, decode(value)))
             except ValidationError:
                 return None
-        elif is_list(value) or is_misspelt(value):
+        elif is_list(value) or is_misspelt(value) or objects_in(value):
             return None
         else:
             if is_secret(value):
@@ -128,6 +137,8 @@ def is_json(text: str) -> bool:
 
 def _is_hazardous(data: bytes) -> bool:
     if b"<<" in data or b"\0" in data or _INNER_MARK in data or _BASED.search(data):
+        return True
+    if not data.isascii() and _ODD_BREAK.search(data):
         return True
     marks = b"&" in data or b"*" in data or b"!" in data
     return marks and _ANCHOR_OR_TAG.search(data) is not None

@@ -1,7 +1,8 @@
 """Distinguish our documents from foreign ones and from lists, by apiVersion and kind."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, TypeGuard, assert_never
 
 from msgspec import UNSET
@@ -45,13 +46,21 @@ def is_ours(value: Any) -> bool:
     if isinstance(group, str) and group:
         # To Kubernetes, a group in capitals is another group; here it is reported as a mistake.
         return group.lower().partition("/")[0] == API_GROUP
-    return _is_our_kind(value.get("kind"))
+    return _is_our_kind(value.get("kind")) or ("apiVersion" not in value and _is_under_case(value))
+
+
+def _is_under_case(value: dict[Any, Any]) -> bool:
+    """Whether our group is under a key that is ``apiVersion`` but for its capitals."""
+    return any(
+        isinstance(key, str) and key.lower() == "apiversion" and is_ours({"apiVersion": item})
+        for key, item in value.items()
+    )
 
 
 def is_misspelt(value: Any) -> bool:
     """Whether a document is of one of our kinds, under a group that is nearly ours: at most two
-    edits away, or with another ending. Any other group is another program's, whatever its kinds
-    are called."""
+    edits away, or with another ending. A version without a group is of Kubernetes itself, which has
+    none of our kinds. Any other group is another program's, whatever its kinds are called."""
     if not isinstance(value, dict) or not _is_our_kind(value.get("kind")):
         return False
     return _is_near(value.get("apiVersion"))
@@ -67,7 +76,14 @@ def _is_near(version: Any) -> bool:
     group = version.lower().partition("/")[0]
     if group == API_GROUP:
         return False
+    if not has_group(version):
+        return True
     return group.partition(".")[0] == _OUR_NAME or distance(group, API_GROUP, _NEAR) <= _NEAR
+
+
+def has_group(version: str) -> bool:
+    """Whether an ``apiVersion`` names a group: ``v1`` is of Kubernetes itself."""
+    return version.rpartition("/")[0] != ""
 
 
 def is_list(value: Any) -> bool:
@@ -97,7 +113,49 @@ def is_foreign_already(value: dict[str, Any]) -> bool:
         return False
     if _is_near(group) and _is_our_kind(value.get("kind", "MailAccount")):
         return False
-    return group != "v1" or value.get("kind", "List") not in ("List", *_SECRETS)
+    kind = value.get("kind", "List")
+    return has_group(group) or not (_is_list_kind(kind) or kind in _SECRETS)
+
+
+def _is_list_kind(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.lower() == "list"
+
+
+def objects_in(value: Any) -> list[Any]:
+    """What a document holds that is meant as a ``List`` and is none: a list of objects, or a
+    ``List`` whose kind or version is misspelt.
+
+    Args:
+        value: the document as plain data, of any type.
+
+    Returns:
+        Its items if at least one of them is ours, so that none of them is passed over unseen.
+    """
+    if isinstance(value, dict) and _is_list_kind(value.get("kind")) and not is_list(value):
+        version = value.get("apiVersion")
+        items = value.get("items") if not isinstance(version, str) or not has_group(version) else []
+    else:
+        items = value
+    if not isinstance(items, list):
+        return []
+    return items if any(is_ours(item) or is_misspelt(item) for item in items) else []
+
+
+def hides_ours(headers: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether a document that was taken for a foreign one may be one of ours, or a ``List``.
+
+    Args:
+        headers: all values that are written for ``apiVersion`` and for ``kind``, because a key may
+            be written twice.
+    """
+    versions, kinds = headers.get("apiVersion", ()), headers.get("kind", ())
+    if len(versions) < 2 and len(kinds) < 2:
+        return False
+    return any(
+        is_ours(header) or is_misspelt(header) or is_list(header)
+        for version, kind in product(versions or [None], kinds or [None])
+        for header in [{"apiVersion": version, "kind": kind}]
+    )
 
 
 def is_secret(value: Any) -> bool:

@@ -22,6 +22,7 @@ from sendroute.manifests.syntax import (
     YamlText,
     is_one_document,
     misread,
+    odd_break,
     pieces,
 )
 from sendroute.model.byte_order_mark import without_mark
@@ -88,19 +89,25 @@ class _PieceReader:
             self._count += len(parsed.documents) + parsed.foreign
             self._foreign += parsed.foreign
             return
+        source = YamlText(*piece)
+        has_ours = False
         for draft in drafts(piece.text, piece.first_line):
             match draft:
                 case SyntaxFault():
                     self._fault(draft)
                 case DocumentDraft():
-                    self._draft(draft)
+                    has_ours |= self._draft(draft)
                     self._count += 1
+        fault = odd_break(source) if has_ours else None
+        if fault is not None:
+            self._fault(fault)
 
     def _fault(self, fault: SyntaxFault) -> None:
         self._faults.append(from_fault(fault, self._entry.where()))
         self._findings.append(self._faults[-1])
 
-    def _draft(self, draft: DocumentDraft) -> None:
+    def _draft(self, draft: DocumentDraft) -> bool:
+        """Take one document. Returns whether it is, or may hold, one of ours."""
         where = self._entry.where(self._count)
         value = draft.node.value
         if is_ours(value) or is_misspelt(value):
@@ -113,6 +120,8 @@ class _PieceReader:
             if is_secret(value):
                 self._secrets += [(self._count, path) for path in plain_fields(value, draft.blind)]
             self._foreign += 1
+            return False
+        return True
 
     def _ours(self, draft: DocumentDraft, where: Where) -> None:
         diagnosis = diagnose(draft, where)

@@ -144,6 +144,26 @@ def misread(source: YamlText) -> SyntaxFault | None:
     return None if inner < 0 else _mark_at(source.position_of(inner + 1))
 
 
+_ODD_BREAK = re.compile("[\x85\u2028\u2029]")
+
+
+def odd_break(source: YamlText) -> SyntaxFault | None:
+    """The fault for the first line break of YAML 1.1 that is none in YAML 1.2 (1.2.2, 5.4): what
+    people and other programs see as one line, or as the end of a comment, kubectl and libyaml read
+    as two. None if there is no such character."""
+    match = _ODD_BREAK.search(source.written)
+    if match is None:
+        return None
+    return SyntaxFault(
+        "yaml-syntax",
+        (),
+        source.position_of(match.start()),
+        f"U+{ord(match[0]):04X} is a line break in YAML 1.1, which kubectl uses, and none in YAML"
+        " 1.2.",
+        "Remove the invisible character, or begin a new line there.",
+    )
+
+
 def _mark_at(position: LineColumn) -> SyntaxFault:
     return SyntaxFault(
         "yaml-syntax",
