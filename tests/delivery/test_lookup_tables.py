@@ -10,7 +10,6 @@ from sendroute.delivery.lookup_tables import (
     OK,
     UNCONFIGURED,
     DomainRow,
-    domain_keys,
     domain_rows,
     nexthop_rows,
     null_sender_row,
@@ -89,24 +88,6 @@ def test_a_host_with_a_final_dot_is_written_without_it() -> None:
     rows = nexthop_rows(endpoint("smtp.provider.example."), signs_in=False, credential=None)
     assert rows.host == "smtp.provider.example"
     assert rows.policy == "secure match=smtp.provider.example servername=smtp.provider.example"
-
-
-@pytest.mark.parametrize(
-    ("domain", "keys"),
-    [
-        ("shop.example.com", ("shop.example.com",)),
-        ("xn--bcher-kva.example", ("xn--bcher-kva.example", "bücher.example")),
-        # Postfix folds these to strasse.example and to another Greek word.
-        ("xn--strae-oqa.example", ("xn--strae-oqa.example",)),
-        ("xn--bza.example", ("xn--bza.example",)),
-        ("xn--99999999.example", ("xn--99999999.example",)),
-    ],
-    ids=["ASCII", "both forms", "sharp s", "final sigma", "no U-label"],
-)
-def test_a_domain_has_a_key_for_each_form_that_postfix_finds(
-    domain: str, keys: tuple[str, ...]
-) -> None:
-    assert domain_keys(domain) == keys
 
 
 @pytest.mark.parametrize(

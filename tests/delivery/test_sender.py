@@ -2,7 +2,7 @@
 
 import pytest
 
-from sendroute.delivery.sender import read_sender
+from sendroute.delivery.sender import domain_keys, is_looked_up_as, read_sender
 from sendroute.model.problem import ProblemError
 
 SENDERS = {
@@ -54,3 +54,57 @@ def test_an_invalid_sender_is_reported(text: str) -> None:
     with pytest.raises(ProblemError) as caught:
         read_sender(text)
     assert caught.value.findings[0].code == "invalid-value"
+
+
+@pytest.mark.parametrize(
+    ("domain", "keys"),
+    [
+        ("shop.example.com", ("shop.example.com",)),
+        ("xn--bcher-kva.example", ("xn--bcher-kva.example", "bücher.example")),
+        # Postfix folds these to strasse.example and to another Greek word.
+        ("xn--strae-oqa.example", ("xn--strae-oqa.example",)),
+        ("xn--bza.example", ("xn--bza.example",)),
+        ("xn--99999999.example", ("xn--99999999.example",)),
+        # One letter, which Postfix folds to three.
+        ("xn--owa.example", ("xn--owa.example", "\u03b9\u0308\u0301.example")),
+        ("xn--ska.example", ("xn--ska.example", "j\u030c.example")),
+    ],
+    ids=["ASCII", "both forms", "sharp s", "final sigma", "no U-label", "iota", "j"],
+)
+def test_a_domain_has_a_key_for_each_form_that_postfix_finds(
+    domain: str, keys: tuple[str, ...]
+) -> None:
+    assert domain_keys(domain) == keys
+
+
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [
+        ("a@BÜCHER.test.", "xn--bcher-kva.test"),
+        ("a@XN--BCHER-KVA.test", "xn--bcher-kva.test"),
+        ('"a@straße.test"@late.test', "late.test"),
+        ("a@\u0390.test", "xn--owa.test"),
+        ("a@\u03b9\u0308\u0301.test", "xn--owa.test"),
+        ("a@ki\u017f.test", "kis.test"),
+        ("straße.test", "xn--strae-oqa.test"),
+    ],
+)
+def test_postfix_folds_the_case_of_a_domain(address: str, domain: str) -> None:
+    assert is_looked_up_as(address, domain)
+
+
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [
+        ("a@bu\u0308cher.test", "xn--bcher-kva.test"),
+        ("a@ｌａｔｅ.test", "late.test"),
+        ("a@late\u3002test", "late.test"),
+        ("a@la\u00adte.test", "late.test"),
+        ("a@late.test\u200b", "late.test"),
+        ("a@straße.test", "xn--strae-oqa.test"),
+        ("a@STRAẞE.test", "strasse.test"),
+        ("a@σας.test", "xn--mxa8ab.test"),
+    ],
+)
+def test_postfix_maps_nothing_else_in_a_domain(address: str, domain: str) -> None:
+    assert not is_looked_up_as(address, domain)

@@ -181,6 +181,62 @@ def test_a_merge_by_hand_is_accepted(install: Install, postconf: Postconf) -> No
     assert postconf("-h", "smtpd_sender_restrictions").strip() == merged
 
 
+@pytest.mark.parametrize(
+    "earlier", ["permit_mynetworks", "reject_non_fqdn_sender, permit", "warn_if_reject"]
+)
+@pytest.mark.parametrize("name", ["smtpd_sender_restrictions", "smtpd_data_restrictions"])
+def test_what_permits_senders_before_is_no_merge(
+    install: Install,
+    run: Run,
+    postconf: Postconf,
+    config: Path,
+    tmp_path: Path,
+    name: str,
+    earlier: str,
+) -> None:
+    install()
+    own = postconf("-h", name).strip()
+    postconf("-e", f"{name}={earlier}, {own}")
+    refused = install(replace=(), status=3).stderr
+    assert f"Postfix's {name} is set to `{earlier}, " in " ".join(refused.split())
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    checked = " ".join(run("postfix", "check", *options, status=1).stdout.split())
+    assert f"postfix-differs Postfix's {name} is `{earlier}, " in checked
+    install(replace=(name,))
+    assert postconf("-h", name).strip() == own
+
+
+@pytest.mark.parametrize("name", ["sender_canonical_maps", "canonical_maps", "masquerade_domains"])
+def test_what_replaces_senders_is_kept_with_a_warning(
+    install: Install, postconf: Postconf, name: str
+) -> None:
+    assert name not in install().stderr
+    postconf("-e", f"{name}=x.test")
+    kept = install(replace=())
+    assert kept.stdout == "Nothing to change.\n"
+    assert f"Postfix's {name} is `x.test`: mail from an address" in " ".join(kept.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sender_dependent_default_transport_maps", "default_transport", "allow_percent_hack"],
+)
+def test_a_service_that_routes_by_settings_of_its_own_is_refused(
+    install: Install, run: Run, postconf: Postconf, config: Path, tmp_path: Path, name: str
+) -> None:
+    install()
+    same = ",".join(postconf("-h", name).split(", ")).strip()
+    if " " not in same:
+        postconf("-P", f"rewrite/unix/{name}={same}")
+    assert install(replace=()).stdout == "Nothing to change.\n"
+    postconf("-P", f"rewrite/unix/{name}=smtp")
+    overridden = f"Postfix's rewrite/unix/{name} is `smtp`, so the service rewrite/unix"
+    assert overridden in " ".join(install(status=3).stderr.split())
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    checked = run("postfix", "check", *options, status=1).stdout
+    assert f"error postfix-setting {overridden}" in " ".join(checked.split())
+
+
 def test_the_environment_and_earlier_restrictions_are_kept(
     install: Install, postconf: Postconf
 ) -> None:

@@ -6,7 +6,7 @@ The alias of a nexthop identifies one version of one profile, ``p42r7``, of the 
 
 from typing import Any, NamedTuple, assert_never
 
-from sendroute.delivery.sender import NULL_SENDER, is_folded
+from sendroute.delivery.sender import NULL_SENDER, is_looked_up_as
 from sendroute.model.current import DomainState
 from sendroute.model.manifest_form import limits_form, service_form
 from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID, Alias
@@ -144,10 +144,10 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
         reason = f"No account has the domain {domain}: {_REFUSED}."
         return Explanation(address, domain, None, None, None, None, reason)
     nexthop, limits, service = None, None, None
-    if is_folded(address):
+    if not is_looked_up_as(address, domain):
         reason = (
-            "A relay refuses this form of the domain, because Postfix folds one of its letters to"
-            f" another; mail from {domain} is accepted."
+            "A relay refuses this form of the domain, which Postfix looks up as another name;"
+            f" mail from {domain} is accepted."
         )
         route = row.state.route.as_manifest()
         return Explanation(address, domain, route, row, None, None, reason)

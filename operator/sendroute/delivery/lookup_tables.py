@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from sendroute.delivery.explain import Nexthop, explain_null_sender
-from sendroute.delivery.sender import NULL_SENDER
+from sendroute.delivery.sender import NULL_SENDER, domain_keys
 from sendroute.model.credential import Credential
 from sendroute.model.nexthop import RELAY_ID, Alias
 from sendroute.model.profile import Encryption
@@ -64,28 +64,6 @@ class NexthopRows(NamedTuple):
     credential: str | None
     policy_key: str
     policy: str | None
-
-
-def domain_keys(domain: str) -> tuple[str, ...]:
-    """The keys of a sender domain.
-
-    Args:
-        domain: its A-label, in lower case.
-
-    Returns:
-        The A-label, and the U-label if it has another and Postfix finds it. Postfix folds the case
-        of keys (Unicode case folding), so a U-label with ``ß`` or a final sigma would be another
-        domain's key.
-    """
-    if "xn--" not in domain:
-        return (domain,)
-    import idna
-
-    try:
-        shown = idna.decode(domain)
-    except UnicodeError:  # idna.IDNAError is one
-        return (domain,)
-    return (domain,) if shown == domain or shown.casefold() != shown else (domain, shown)
 
 
 def domain_rows(route: DomainRoute, relay_version: int) -> Iterable[DomainRow]:

@@ -59,14 +59,45 @@ def read_sender(text: str) -> EnvelopeSender:
     return EnvelopeSender(inner, inner)
 
 
-def is_folded(address: str) -> bool:
-    """Whether the domain of an address is written with letters that Postfix folds to others.
+def domain_keys(domain: str) -> tuple[str, ...]:
+    """The keys of a sender domain in Postfix's tables.
+
+    Args:
+        domain: its A-label, in lower case.
+
+    Returns:
+        The A-label, and its U-label as Postfix looks it up, if it has another. Postfix folds the
+        case of keys (Unicode's full case folding), which may spell a letter as several; a U-label
+        with ``ß`` or a final sigma would be another domain's key.
+    """
+    if "xn--" not in domain:
+        return (domain,)
+    from unicodedata import normalize
+
+    import idna
+
+    try:
+        shown = idna.decode(domain)
+    except UnicodeError:  # idna.IDNAError is one
+        return (domain,)
+    folded = shown.casefold()
+    is_other = normalize("NFC", folded) != shown
+    return (domain,) if folded == domain or is_other else (domain, folded)
+
+
+def is_looked_up_as(address: str, domain: str) -> bool:
+    """Whether Postfix looks up a domain for an address. It folds the case of what is written and
+    maps nothing else, such as letters in decomposed form (UTS #46).
 
     Args:
         address: an envelope sender as it was typed. A bare domain is never written to Postfix.
+        domain: the A-label of its domain.
     """
-    _, at, domain = address.rpartition("@")
-    return bool(at) and any(letter in domain for letter in FOLDED_LETTERS)
+    _, at, typed = address.rpartition("@")
+    if not at:
+        return True
+    is_folded = any(letter in typed for letter in FOLDED_LETTERS)
+    return not is_folded and typed.removesuffix(".").casefold() in domain_keys(domain)
 
 
 def _not_a_sender(text: str) -> ProblemError:

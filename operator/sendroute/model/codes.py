@@ -944,7 +944,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "Some mail does not take the route of its sender.",
-        "A setting of Postfix routes it by its recipient.",
+        "A setting of Postfix routes it by its recipient, or replaces its sender.",
         "Keep the setting if that is intended, or empty it.",
     )
     POSTFIX_DIFFERS = (

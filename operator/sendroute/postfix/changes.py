@@ -11,16 +11,37 @@ from sendroute.model.platform import Platform
 from sendroute.model.remedy import ConfigurePostfix
 from sendroute.postfix.files import read_installed, write_installed
 from sendroute.postfix.installed import Postfix
-from sendroute.postfix.parameters import Match, Parameter, main_parameters, own_values
+from sendroute.postfix.parameters import (
+    SENDER_SYNTAX,
+    Match,
+    Parameter,
+    main_parameters,
+    own_values,
+)
 from sendroute.postfix.services import MasterService, services
 
-_OF_SMTPD = (
-    "smtpd_sender_restrictions",
-    "smtpd_data_restrictions",
-    "smtpd_sender_login_maps",
-    "smtpd_command_filter",
-)
-"""What a service of smtpd must not set for itself."""
+_OWN_SETTINGS = {
+    "smtpd": (
+        (
+            "smtpd_sender_restrictions",
+            "smtpd_data_restrictions",
+            "smtpd_sender_login_maps",
+            "smtpd_command_filter",
+        ),
+        "does not check whose domain a sender has",
+    ),
+    "trivial-rewrite": (
+        (
+            "sender_dependent_default_transport_maps",
+            "default_transport",
+            *SENDER_SYNTAX,
+        ),
+        "does not give mail the route of its sender",
+    ),
+}
+"""What a service of these programs must not set for itself, and what it does otherwise."""
+_SENDER_REWRITING = ("canonical_maps", "sender_canonical_maps", "masquerade_domains")
+"""What replaces a sender after it was checked: postconf(5)."""
 _MAILBOXES = "virtual_mailbox_domains"
 """Domains whose mail stays on this machine; a person who has mailboxes needs them, so they are only
 reported. Unless set, they are what virtual_mailbox_maps holds (postconf(5))."""
@@ -98,14 +119,24 @@ class _Comparison(NamedTuple):
                 others.append(self._bypass(name, now))
             elif now is None or not parameter.is_met_by(now):
                 needed.append(self._of_main(parameter, now, installed.get(name, "")))
-        if mailboxes := self.postfix.value(_MAILBOXES):
-            others.append(_bypassed(_MAILBOXES, mailboxes, "Keep it if that is what you want."))
-        for key, name, value in self.postfix.smtpd_overrides(_OF_SMTPD):
-            setting = next(setting for setting in settings if setting.name == name)
-            if not setting.is_met_by(value):
-                overrides.append(_overridden(key, name, value))
+        others += self._of_choices()
+        for program, (names, effect) in _OWN_SETTINGS.items():
+            for key, name, value in self.postfix.overrides_of(program, names):
+                setting = next(setting for setting in settings if setting.name == name)
+                if not setting.is_met_by(value):
+                    overrides.append(_overridden(key, name, value, effect))
         changes = (*needed, *self._of_services(), *self._of_chroots())
         return Differences(changes, tuple(overrides), tuple(others))
+
+    def _of_choices(self) -> Iterator[Finding]:
+        """What a user needs, and what takes some mail off its sender's route."""
+        hint = "Keep it if that is what you want."
+        if mailboxes := self.postfix.value(_MAILBOXES):
+            yield _bypassed(_MAILBOXES, mailboxes, hint)
+        for name in _SENDER_REWRITING:
+            if now := self.postfix.value(name):
+                effect = "mail from an address that it replaces takes the route of the new one"
+                yield _bypassed(name, now, hint, effect=effect)
 
     def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> SettingChange:
         name, after, taken = parameter.name, parameter.merged(now).value, None
@@ -212,21 +243,29 @@ def make(postfix: Postfix, directory: str, changes: Collection[SettingChange]) -
         write_installed(directory, {change.name: change.after for change in settings})
 
 
-def _bypassed(name: str, now: str, hint: str, remedy: ConfigurePostfix | None = None) -> Finding:
+def _bypassed(
+    name: str,
+    now: str,
+    hint: str,
+    remedy: ConfigurePostfix | None = None,
+    effect: str = "mail to recipients there does not take its sender's route",
+) -> Finding:
     return finding(
         "postfix-bypass",
-        f"Postfix's {name} is `{now}`: mail to recipients there does not take its sender's route.",
+        f"Postfix's {name} is `{now}`: {effect}.",
         hint=hint,
         remedy=remedy,
     )
 
 
-def _overridden(service: str, name: str, value: str) -> Finding:
+def _overridden(service: str, name: str, value: str, effect: str) -> Finding:
+    hint = "Remove this setting from master.cf"
+    if name.endswith("_restrictions"):
+        hint += ", or put the same restrictions at its end"
     return finding(
         "postfix-setting",
-        f"Postfix's {service}/{name} is `{value}`, so the service {service} does not check whose"
-        " domain a sender has.",
-        hint="Remove this setting from master.cf, or put the same restrictions at its end.",
+        f"Postfix's {service}/{name} is `{value}`, so the service {service} {effect}.",
+        hint=f"{hint}.",
     )
 
 

@@ -131,7 +131,7 @@ class Postfix:
     def signs_in(self) -> bool:
         """Whether a service of smtpd lets clients sign in."""
         name = "smtpd_sasl_auth_enable"
-        overrides = (value for _, _, value in self.smtpd_overrides([name]))
+        overrides = (value for _, _, value in self.overrides_of("smtpd", [name]))
         return "yes" in (self.value(name), *overrides)
 
     def reading_in_chroot(self) -> list[str]:
@@ -146,13 +146,13 @@ class Postfix:
             and (default if fields["chroot"] == "-" else fields["chroot"]) == "y"
         ]
 
-    def smtpd_overrides(self, names: Iterable[str]) -> list[tuple[str, str, str]]:
-        """Where a service of smtpd sets one of these for itself: service, name and value."""
+    def overrides_of(self, program: str, names: Iterable[str]) -> list[tuple[str, str, str]]:
+        """Where a service of a program sets one of these for itself: service, name and value."""
         chosen = frozenset(names)
         return [
             (key, name, value)
             for key, overrides in self.overrides.items()
-            if self.program_of(key) == "smtpd"
+            if self.program_of(key) == program
             for name, value in overrides.items()
             if name in chosen
         ]

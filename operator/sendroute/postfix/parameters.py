@@ -22,6 +22,10 @@ DEFAULT_ENVIRONMENT = (
 """The default of import_environment in Postfix 3.4 and later."""
 
 
+SENDER_SYNTAX = ("allow_percent_hack", "swap_bangpath", "resolve_dequoted_address")
+"""Old forms of an address, in which another domain is hidden before the @: ``x%a.example@``."""
+
+
 class Match(Enum):
     """When a value that a user set is as good as the one that mail needs."""
 
@@ -29,7 +33,7 @@ class Match(Enum):
     CONTAINS = auto()
     """It has the word as well; the word is added to whatever is there."""
     ENDS_WITH = auto()
-    """It ends with the same restrictions; earlier ones refuse more."""
+    """It ends with the same restrictions; earlier ones only refuse more."""
     CHOICE = auto()
     """A user's choice is kept: it takes some mail off its sender's route."""
 
@@ -49,7 +53,8 @@ class Parameter(NamedTuple):
             case Match.CONTAINS:
                 return needed[-1] in words
             case Match.ENDS_WITH:
-                return words[-len(needed) :] == needed
+                earlier = words[: -len(needed)]
+                return words[-len(needed) :] == needed and not _permits(earlier)
             case _:
                 return words == needed
 
@@ -70,12 +75,14 @@ class Parameter(NamedTuple):
 
         Returns:
             The new value; restrictions that a user put before Sendroute's own stay. None if the
-            present value is a user's.
+            present value is a user's, or permits a sender before Sendroute's restrictions are read.
         """
         for earlier in sorted(filter(words_of, written), key=len, reverse=True):
             pattern = r"[\s,]+".join(map(re.escape, words_of(earlier)))
             match = re.fullmatch(rf"(|.*[\s,]){pattern}[\s,]*", value, re.DOTALL)
-            if match and (self.match is Match.ENDS_WITH or not words_of(match[1])):
+            earlier_words = words_of(match[1]) if match else []
+            kept = self.match is Match.ENDS_WITH and not _permits(earlier_words)
+            if match and (kept or not earlier_words):
                 return f"{match[1].lstrip()}{self.value}"
         return None
 
@@ -92,6 +99,12 @@ class Parameter(NamedTuple):
 def words_of(value: str) -> list[str]:
     """The items of a list in main.cf (postconf(5): separated by commas or whitespace)."""
     return value.replace(",", " ").split()
+
+
+def _permits(words: list[str]) -> bool:
+    """Whether restrictions keep the next ones from being read, or from refusing:
+    SMTPD_ACCESS_README, "How Postfix evaluates"; postconf(5), ``warn_if_reject``."""
+    return any(word.startswith("permit") for word in words) or words[-1:] == ["warn_if_reject"]
 
 
 def main_parameters(directory: str, *, signs_in: bool = True) -> tuple[Parameter, ...]:
@@ -197,6 +210,16 @@ def _senders(directory: str, *, signs_in: bool) -> tuple[Parameter, ...]:
             "no",
             "Or smtpd, which keeps answers for 30 s, refuses mail of a domain that just got its"
             " route: postconf(5) smtpd_reject_unlisted_recipient.",
+        ),
+        *(
+            Parameter(
+                name,
+                "no",
+                "Otherwise smtpd takes x%own.example@other.example for x@own.example if mail to"
+                " other.example stays here, and it is sent by the route of other.example:"
+                f" postconf(5) {name}.",
+            )
+            for name in SENDER_SYNTAX
         ),
     )
 

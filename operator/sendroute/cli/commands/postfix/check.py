@@ -22,8 +22,7 @@ from sendroute.cli.output import present_report, worst
 from sendroute.cli.postfix_options import postfix_options
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import explain_domain, explain_null_sender
-from sendroute.delivery.lookup_tables import domain_keys
-from sendroute.delivery.sender import NULL_SENDER
+from sendroute.delivery.sender import NULL_SENDER, domain_keys
 from sendroute.model.finding import Finding
 from sendroute.model.records import ExplainFacts
 from sendroute.model.route import RouteKind
