@@ -216,8 +216,9 @@ def test_two_releases_share_a_cluster(open_namespace: OpenNamespace, helm_here: 
 
 
 def test_kubectl_installs_the_base(api_server: PrivateControlPlane) -> None:
-    """``kubectl apply -k config``, as the page of Kubernetes says."""
-    api_server.kubectl("apply", "--server-side", "-k", str(ROOT / "config"))
+    """``kubectl apply -k config``, with and without ``--server-side``: one may follow the other."""
+    for option in ((), ("--server-side",), (), ("--server-side",)):
+        api_server.kubectl("apply", *option, "-k", str(ROOT / "config"))
     deployment = api_server.get("deployment", "sendroute", "-n", "sendroute-system")
     assert deployment["spec"]["template"]["spec"]["containers"][0]["args"] == ["operator"]
     level = api_server.get("namespace", "sendroute-system")["metadata"]["labels"]
