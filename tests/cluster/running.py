@@ -52,6 +52,10 @@ class RunningOperator:
         except OSError:
             return ""
 
+    def followed_kinds(self) -> set[str]:
+        """The kinds whose objects it can list and watch now."""
+        return set(re.findall(r'^sendroute_kind_synced\{kind="(\w+)"\} 1.0$', self.page(), re.M))
+
     def after_rounds(self, count: int) -> None:
         """Wait until it has completed so many more rounds."""
         first = 0

@@ -21,10 +21,13 @@ from tests.cluster.conftest import (
     running,
     sendroute,
 )
+from tests.cluster.running import running_operator
 from tests.control_plane.control_plane import Document, PrivateControlPlane
 from tests.control_plane.polling import eventually
 
 from sendroute.cluster.api import path_of
+
+CRDS = Path(__file__).parents[2] / "charts/sendroute/crds"
 
 
 def _is_whole(example: Path) -> bool:
@@ -272,6 +275,33 @@ def test_a_kind_that_may_not_be_listed_removes_nothing(
         time.sleep(3)
         assert routes(store) == {"a.example": "managed"}
         assert operator.stop() == 0, operator.log
+
+
+def test_definitions_that_are_deleted_and_created_again_lose_no_route(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    """The account comes back while its domains cannot be listed yet. That it has none then is no
+    deletion: with fewer than ten domains no guard would hold it back."""
+    kinds = ("mailplatforms", "mailaccounts", "smtpprofiles", "sendingdomains")
+    definitions = [yaml.safe_load((CRDS / f"{kind}.yaml").read_text()) for kind in kinds]
+    names = [f"crd/{definition['metadata']['name']}" for definition in definitions]
+    with running_operator(cluster, store) as operator:
+        cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+        eventually(lambda: set(routes(store)) == {"a.example"})
+        cluster.kubectl("delete", *names)
+        eventually(lambda: operator.followed_kinds() == set(), 90)
+        cluster.apply(*definitions[:2])
+        cluster.kubectl("wait", "--for=condition=Established", *names[:2])
+        cluster.apply(PLATFORM, account(namespace=tenant, defaultRoute={"unconfigured": {}}))
+        eventually(lambda: operator.followed_kinds() >= {"MailPlatform", "MailAccount"}, 90)
+        operator.after_rounds(4)  # of two seconds each: it would have settled long ago
+        assert routes(store) == {"a.example": "managed"}
+        cluster.apply(*definitions[2:])
+        cluster.kubectl("wait", "--for=condition=Established", *names[2:])
+        cluster.apply(domain("a.example", tenant), domain("b.example", tenant))
+        eventually(lambda: set(routes(store)) == {"a.example", "b.example"}, 120)
+    assert rows(store, "SELECT name FROM history WHERE action = 'delete'") == []
+    assert routes(store) == {"a.example": "managed", "b.example": "unconfigured"}
 
 
 def test_an_account_waits_while_a_kind_of_its_namespace_may_not_be_listed(

@@ -89,7 +89,7 @@ class Operator:
         self._epoch: int | None = None
         self._has_begun = False
         self._has_reconciled_all = False
-        self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces that are not read yet
+        self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces not followed now
         self._unchanged: set[Owner] = set()  # since this process reconciled them
         self._mismatch: tuple[Finding, ...] = ()
         self._secrets_at = 0.0
@@ -180,7 +180,9 @@ class Operator:
 
     def _iterate(self) -> None:
         self._poll_platform(time.monotonic())
-        unread = self._unread()  # before the inbox: what is read now is in it completely
+        # Before the inbox: what is read now is in it completely.
+        unread = self._unread()
+        lagging = [reflector for reflector in self._reflectors if not reflector.follows]
         self._has_begun = self._has_begun or not self._is_blind(unread)
         changes = self._inbox.take()
         concerned = self._state.apply(changes)
@@ -192,9 +194,7 @@ class Operator:
             self._adapters.forget_secrets(namespace)
         now = time.monotonic()
         if self._has_begun:
-            readable = {owner for owner in self._arrived if self._is_read_owner(owner, unread)}
-            self._arrived -= readable
-            self._queue.changed(readable, now)
+            self._queue_arrived(lagging, now)
         self._check_store()
         if self._has_begun and self._leads and self._is_fenced:
             self._poll_secrets(now)
@@ -208,11 +208,23 @@ class Operator:
         self._wakeups.wait(seconds)
         time.sleep(self._options.times.batch)  # objects arrive by the thousand
 
+    def _queue_arrived(self, lagging: Sequence[Reflector], now: float) -> None:
+        """What changed settles while every kind of its namespace is followed. A change that one
+        kind shows and another one cannot show yet is half of a change: what the account seems to
+        lack may be there."""
+        self._arrived |= {
+            owner for owner in self._queue.settling if not self._is_read_owner(owner, lagging)
+        }
+        self._queue.forget(self._arrived)
+        whole = {owner for owner in self._arrived if self._is_read_owner(owner, lagging)}
+        self._arrived -= whole
+        self._queue.changed(whole, now)
+
     def _due(self) -> DueAccounts | None:
         """What is due. The first round over all accounts, which finds what was deleted while no
         operator ran, follows when everything was read and has settled."""
         now = time.monotonic()
-        if not self._has_reconciled_all and not self._unread() and self._queue.depth == 0:
+        if not self._has_reconciled_all and not self._unread() and self._depth == 0:
             self._has_reconciled_all = True
             self._queue.all_due(now)
         if self._state.platform is None and not self._queue.is_settled(PLATFORM, now):
@@ -235,11 +247,16 @@ class Operator:
             self._has_begun
             and self._leads
             and self._store.handle.is_up
-            and self._queue.depth == 0
+            and self._depth == 0
             and self._queue.next() > time.monotonic()
             and not self._unread()
             and self._inbox.is_empty
         )
+
+    @property
+    def _depth(self) -> int:
+        """The accounts whose changed objects were not reconciled."""
+        return self._queue.depth + len(self._arrived)
 
     @property
     def _is_fenced(self) -> bool:
@@ -357,7 +374,7 @@ class Operator:
             done.result, due.accounts, done.drifted, now - started, time.time()
         )
         self._metrics.revision(done.result.revision)
-        self._metrics.statuses(statuses.values(), is_newest=not self._queue.depth, now=time.time())
+        self._metrics.statuses(statuses.values(), is_newest=not self._depth, now=time.time())
         accounts = self._state.accounts
         self._metrics.declared(len(accounts), self._state.domain_count)
         self._wakeups.put()  # another process may have written in the meantime
@@ -365,7 +382,7 @@ class Operator:
     def _owners(self, due: DueAccounts) -> frozenset[Owner] | None:
         """The accounts of the round that have settled; None for all, if all have."""
         now = time.monotonic()
-        if due.accounts is None and self._queue.depth == 0 and not self._options.namespaces:
+        if due.accounts is None and self._depth == 0 and not self._options.namespaces:
             return None if not self._unread() else self._known(now)
         if due.accounts is None:
             return self._known(now)
@@ -383,7 +400,7 @@ class Operator:
             return frozenset()  # the round then fails for the same reason
 
     def _is_ready(self, owner: Owner, now: float) -> bool:
-        if not self._queue.is_settled(owner, now):
+        if owner in self._arrived or not self._queue.is_settled(owner, now):
             return False
         return owner is PLATFORM or self._is_read(owner.namespace)
 
@@ -421,7 +438,7 @@ class Operator:
         health, faults = self._adapters.health, self._fault()
         health.beat()
         self._api_log.update(faults)
-        self._metrics.queue(self._queue.depth)
+        self._metrics.queue(self._depth)
         for kind in PLURALS:
             of_kind = [reflector for reflector in self._reflectors if reflector.kind == kind]
             followed = all(r.synced and r.fault is None for r in of_kind)

@@ -46,6 +46,16 @@ class AccountQueue:
             self._settling[owner] = SettlePeriod(first, now, self._times.settle)
         self._schedule.forget(self._settling.keys())
 
+    @property
+    def settling(self) -> frozenset[Owner]:
+        """The accounts whose events were not reconciled."""
+        return frozenset(self._settling)
+
+    def forget(self, owners: Iterable[Owner]) -> None:
+        """Forget the events of these accounts; they are reported again."""
+        for owner in owners:
+            self._settling.pop(owner, None)
+
     def due_now(self, owners: Collection[Owner], now: float) -> None:
         """These accounts are due, for another reason than their objects: an approval, a secret,
         another writer of the store."""

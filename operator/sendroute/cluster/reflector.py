@@ -100,8 +100,9 @@ _decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
 class Reflector(Thread):
     """One kind, in one namespace or in all of them.
 
-    ``synced`` is set after the first complete list. ``fault`` is why the API cannot be followed
-    now, None if it can.
+    ``synced`` is set after the first complete list. ``follows``: the copy is complete, and a watch
+    continues it; False from a failure until the next list or watch is answered. ``fault`` is why
+    the API cannot be followed now, None if it can.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Reflector(Thread):
         self.kind = kind
         self.namespace = namespace
         self.synced = False
+        self.follows = False
         self.fault: ApiError | None = None
         self._api = api
         self._inbox = inbox
@@ -160,6 +162,7 @@ class Reflector(Thread):
         """Wait, at least as long as the API asks."""
         if self._stopping.is_set():
             return
+        self.follows = False
         if error.status == _GONE:
             self._version = ""
         else:
@@ -196,7 +199,7 @@ class Reflector(Thread):
         self._succeeded()
         self._inbox.put(dict.fromkeys(deleted))
         self.synced = True
-        self._inbox.put({})  # wakes who waits for the first list
+        self._follow()
 
     def _pages(self) -> Iterator[tuple[list[ListedObject], str]]:
         """Each page, with the version of the list. If the rest of it has expired, all is listed
@@ -259,6 +262,7 @@ class Reflector(Thread):
         timeout = (TIMEOUT[0], self._times.silence)
         stream = self._api.stream(path_of(self.kind, self.namespace), query=query, timeout=timeout)
         self._stream = stream
+        self._follow()
         events = 0
         try:
             for line in () if self._stopping.is_set() else stream.lines():
@@ -300,6 +304,12 @@ class Reflector(Thread):
     def _seen_up_to(self, version: str) -> None:
         self._version = version
         self._newest = max(self._newest, number(version))
+
+    def _follow(self) -> None:
+        """The copy is complete, and continued from now on: wake who waits for that."""
+        if not self.follows:
+            self.follows = True
+            self._inbox.put({})
 
     def _succeeded(self) -> None:
         self._failures = 0
