@@ -24,6 +24,7 @@ from goals import (
     cluster,
     cold,
     converging,
+    listing,
     million,
     one_account,
     relay,
@@ -48,6 +49,7 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "9": relay.measure,  # and 6
     "10": throughput.measure,
     "11": cluster.measure,
+    "11-listed": listing.measure,
     "11-real": converging.measure,
     "12": one_account.measure,
     "13": streaming.measure,

@@ -369,13 +369,14 @@ class PrivateControlPlane(ControlPlane):
         Returns the revision of etcd from which on there is history.
         """
         key = base64.b64encode(b"compact_rev_key").decode()
-        revision = int(self._etcd("kv/range", key=key)["header"]["revision"])
+        revision = int(self.etcd("kv/range", key=key)["header"]["revision"])
         value = base64.b64encode(str(revision).encode()).decode()
-        self._etcd("kv/compaction", revision=revision, physical=True)
-        self._etcd("kv/put", key=key, value=value)
+        self.etcd("kv/compaction", revision=revision, physical=True)
+        self.etcd("kv/put", key=key, value=value)
         return revision
 
-    def _etcd(self, call: str, **body: object) -> Document:
+    def etcd(self, call: str, **body: object) -> Document:
+        """Call etcd itself, by its gateway for JSON."""
         server = http.client.HTTPConnection("127.0.0.1", self._etcd_port, timeout=30)
         with closing(server):
             server.request("POST", f"/v3/{call}", json.dumps(body))

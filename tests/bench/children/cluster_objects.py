@@ -1,5 +1,5 @@
 """List all objects of an API as the operator does, hold and compile them, then change some, one by
-one. Prints the seconds of each as JSON."""
+one. Prints the seconds of each as JSON. The argument is the port of a server, or a kubeconfig."""
 
 import json
 import statistics
@@ -8,7 +8,7 @@ import time
 
 from kubernetes import client
 
-from sendroute.cluster.api import Api
+from sendroute.cluster.api import Api, connect
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.reflector import Inbox, Reflector
 from sendroute.model.owner import PLATFORM
@@ -16,10 +16,13 @@ from sendroute.model.owner import PLATFORM
 _CHANGES = 50
 """Changes of one object each, of which the median counts."""
 
-configuration = client.Configuration()
-configuration.host = f"http://127.0.0.1:{sys.argv[1]}"
-configuration.retries = False
-api = Api(client.ApiClient(configuration))
+if sys.argv[1].isdecimal():
+    configuration = client.Configuration()
+    configuration.host = f"http://127.0.0.1:{sys.argv[1]}"
+    configuration.retries = False
+    api = Api(client.ApiClient(configuration))
+else:
+    api = Api(connect(sys.argv[1]).client)
 inbox = Inbox()
 state = DesiredState()
 kinds = ("MailAccount", "SMTPProfile", "SendingDomain")
