@@ -26,6 +26,7 @@ from tests.cluster.projected import (
 from sendroute.cluster.conditions import project_platform
 from sendroute.cluster.objects import ObjectKey, ReconciledPlatform
 from sendroute.manifests.statuses import MAX_HELD_BACK, encode_status
+from sendroute.model import owner
 from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, reported
 from sendroute.model.codes import Code, Responsible, Trait, condition_of, finding, is_stalled
 from sendroute.model.conditions import ConditionType, Reason
@@ -696,6 +697,15 @@ def test_a_platform_that_is_not_saved_waits_for_its_secret() -> None:
     assert conditions["ResolvedRefs"] == ("False", "SecretNotFound")
     assert conditions["Reconciling"] == ("True", "SecretNotFound")
     assert kstatus(1, status) == "InProgress"
+
+
+def test_a_platform_that_another_writer_reverts_is_contested() -> None:
+    contested = AccountStatus(owner.PLATFORM, StatusReason.CONTESTED, StatusReport(), NOW)
+    status = platform(statuses={owner.PLATFORM: contested})
+    conditions = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+    assert conditions["Applied"] == ("False", "Contested")
+    assert conditions["Stalled"] == ("True", "Contested")
+    assert kstatus(1, status) == "Failed"
 
 
 def test_there_is_no_status_without_a_platform_object() -> None:

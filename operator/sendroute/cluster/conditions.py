@@ -49,6 +49,7 @@ from sendroute.model.current import AccountState, CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, DesiredDomain, DesiredProfile
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
+from sendroute.model.owner import PLATFORM
 from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.route import UNCONFIGURED, Route
@@ -98,9 +99,11 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
     before = _before(seen)
     file = str(seen.key)
     about = [item for item in reconciled.findings if item.where is None or item.where.file == file]
+    contest = _contest(reconciled.statuses.get(PLATFORM), "The platform")
+    about += contest
     suspended = seen.document is not None and seen.document.spec.suspend is True
     accepted = _suspended("The MailPlatform") if suspended else _VALID
-    applied = _platform_applied(reconciled, about, suspended=suspended)
+    applied = _platform_applied(reconciled, about, contest, suspended=suspended)
     values = {
         _ACCEPTED: condition_from(_ACCEPTED, about, accepted)[0],
         _RESOLVED: condition_from(_RESOLVED, about, _EXIST)[0],
@@ -127,13 +130,32 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
     )
 
 
+def _contest(status: AccountStatus | None, subject: str) -> tuple[Finding, ...]:
+    """That another writer reverts an account, or the platform, each time, without who that is."""
+    if status is None or status.reason is not StatusReason.CONTESTED:
+        return ()
+    message = (
+        f"{subject} is reverted by another writer of the store each time that Sendroute applies it."
+        " Sendroute applies it again with exponential backoff."
+    )
+    code, key = Code.CONTESTED_ACCOUNT, status.key
+    account = key if isinstance(key, AccountKey) else None
+    return (finding(code, message, hint=code.fix, account=account),)
+
+
 def _platform_applied(
-    reconciled: ReconciledPlatform, about: Sequence[Finding], *, suspended: bool
+    reconciled: ReconciledPlatform,
+    about: Sequence[Finding],
+    contest: Sequence[Finding],
+    *,
+    suspended: bool,
 ) -> AppliedState:
     if suspended:
         return AppliedState(_suspended("The MailPlatform"))
     if reconciled.waiting is not None:
         return AppliedState(ConditionValue("False", Reason.WAITING, reconciled.waiting))
+    if contested := _because(contest):
+        return contested
     if reconciled.desired is not None and reconciled.current == reconciled.desired:
         return _IS_APPLIED
     return _because(about) or _PENDING
@@ -329,15 +351,7 @@ class _AccountProjection:
     def _contest(self) -> tuple[Finding, ...]:
         """That another writer reverts the account each time. Who that is, the status in the
         store says to the platform team: it may follow a source that no tenant may know of."""
-        status = self._reconciled.status
-        if status is None or status.reason is not StatusReason.CONTESTED:
-            return ()
-        message = (
-            f"Account {status.key} is reverted by another writer of the store each time that"
-            " Sendroute applies it. Sendroute applies it again with exponential backoff."
-        )
-        code = Code.CONTESTED_ACCOUNT
-        return (finding(code, message, hint=code.fix, account=self._reconciled.key),)
+        return _contest(self._reconciled.status, f"Account {self._reconciled.key}")
 
     @cached_property
     def _stopped(self) -> AppliedState | None:
