@@ -195,6 +195,29 @@ def test_apply_asks_for_yes_at_a_terminal(many_accounts: Path, answer: str, stat
     assert ("committed" in out) is (status == 0)
 
 
+def test_ctrl_c_at_the_question_applies_nothing_and_ends_the_line(many_accounts: Path) -> None:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        command("apply", "manifests", "--only", "a001"),
+        env=environment(),
+        cwd=many_accounts.parent,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as run:
+        os.close(terminal)
+        _read_until(controller, b"'yes' is accepted:")
+        run.send_signal(signal.SIGINT)
+        after = _read_until(controller, b"\n")
+        assert run.wait(60) == 130
+    os.close(controller)
+    assert (after.strip(), after[-1:]) == (b"", b"\n")
+    routes = subprocess.run(
+        command("routes"), env=environment(), cwd=many_accounts.parent, capture_output=True
+    )
+    assert b"a001.example.com" not in routes.stdout
+
+
 @pytest.mark.parametrize("to_file", [False, True])
 def test_after_the_question_a_terminal_shows_the_result_only(
     many_accounts: Path, to_file: bool

@@ -84,9 +84,13 @@ def _can_ask() -> bool:
 
 def _agreed(question: str) -> bool:
     stderr_line("")
-    sys.stderr.write(f"{question} Only 'yes' is accepted: ")
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
+    try:
+        sys.stderr.write(f"{question} Only 'yes' is accepted: ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        stderr_line("")  # the cursor is still behind the question
+        raise
     if not answer.endswith("\n"):
         stderr_line("")  # at the end of input, the cursor is still behind the question
     return answer.strip() == "yes"
