@@ -1,7 +1,10 @@
 """Files are replaced atomically, all or none; their mode, owner and links are kept."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +114,24 @@ def test_a_deleted_file_is_removed(tmp_path: Path) -> None:
     path.write_text("old")
     write({str(path): TextChange("old", None)}, {})
     assert not path.exists()
+
+
+def test_what_a_killed_edit_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    """A temporary file in a git working tree would be committed by the next `git add`."""
+    script = (
+        "import os, signal; from pathlib import Path; from sendroute.edit import write;"
+        "write._apply = lambda step: os.kill(os.getpid(), signal.SIGKILL);"
+        "from sendroute.edit.proposal import TextChange;"
+        "write.write({'a.yaml': TextChange('old', 'new'), 'b.yaml': TextChange('old', 'new')}, {})"
+    )
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("old")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "operator")}
+    killed = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, timeout=60
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 4
+    (tmp_path / ".mine").write_text("a file of the user")
+    write({str(tmp_path / "a.yaml"): TextChange("old", "new")}, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine", "a.yaml", "b.yaml"]

@@ -17,6 +17,9 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 
+_SUFFIX = ".sendroute-edit"
+"""Of temporary files. Manifests are never read from a name that begins with a dot."""
+
 
 class _FileStep(NamedTuple):
     """``path`` is the real file, no link; ``temporary`` holds the new content, None for a
@@ -46,12 +49,16 @@ def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
     """
     steps: list[_FileStep] = []
     created: list[Path] = []
+    cleaned: set[Path] = set()
     done: list[_FileStep] = []
     name = ""
     try:
         for name, text in texts.items():
             path = Path(paths.get(name, name))
             _create_directories(path.parent, created)
+            if (directory := path.resolve().parent) not in cleaned:
+                _remove_leftovers(directory)
+                cleaned.add(directory)
             steps.append(_prepare(path, name, text))
         for step in sorted(steps, key=lambda step: step.temporary is None):  # removals last
             name = step.name
@@ -72,6 +79,14 @@ def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
         for directory in reversed(created):
             with suppress(OSError):
                 directory.rmdir()
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove the temporary files of an edit that was killed. The lock of the directory is held, so
+    no other edit runs."""
+    for leftover in directory.glob(f".*{_SUFFIX}"):
+        with suppress(OSError):
+            leftover.unlink()
 
 
 def _create_directories(directory: Path, created: list[Path]) -> None:
@@ -115,7 +130,9 @@ def _check_unchanged(step: _FileStep) -> None:
 
 def _temporary(path: Path, data: bytes) -> Path:
     """Write the data to a file next to ``path``, with the owner and mode of ``path``."""
-    descriptor, temporary_path = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    descriptor, temporary_path = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name[:100]}.", suffix=_SUFFIX
+    )
     temporary = Path(temporary_path)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123
