@@ -111,15 +111,16 @@ class _Copies:
 
     def extend(self, first: int, end: int) -> None:
         """Add the domains with these numbers, and their accounts."""
-        changes = []
+        changes: list[dict[str, Any]] = []
         for number in range(first, end):
             account = f"account-{number // _OF_ACCOUNT}"
             if number % _OF_ACCOUNT == 0:
                 changes.append(_put("mailaccounts", self._account, account, account, {}))
             spec = {"account": account, "domain": f"d{number}.example"}
             changes.append(_put("sendingdomains", self._domain, account, f"domain-{number}", spec))
-        for start in range(0, len(changes), _AT_ONCE):
-            self._etcd("kv/txn", success=changes[start : start + _AT_ONCE])
+            if len(changes) >= _AT_ONCE or number == end - 1:
+                self._etcd("kv/txn", success=changes)
+                changes = []  # the peak of a child includes the memory of this process
 
 
 def _key(plural: str, namespace: str, name: str) -> str:
