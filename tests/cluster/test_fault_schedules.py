@@ -34,7 +34,8 @@ from .scenario import (
 from .seeds import PARTS, seeds
 
 # If a peer resets a connection before the TLS handshake, ssl.SSLSocket raises and leaves the
-# socket to the garbage collector (CPython 3.11, SSLSocket._create). See Run.stop.
+# socket to the garbage collector (CPython 3.11, SSLSocket._create). It collects them at the end of
+# each test, while their warnings are ignored: once, because that takes longer than most steps.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
@@ -42,6 +43,12 @@ _AT_ONCE = 10
 """Schedules that one test plays at the same time: they mostly wait."""
 _SHOWN = 4
 """In one schedule of so many the operators write statuses too."""
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +139,6 @@ class Run:
             operator.stop()
             api.go_down()
         self._running = []
-        gc.collect()  # broken connections, while their warnings are ignored
 
     def count(self) -> int:
         """How many changes the history holds."""

@@ -2,8 +2,8 @@
 start is linear in their number, and a change of one object costs what its account costs.
 
 One domain is created through the API server and gets a status there. The others are copies of what
-etcd then holds, written to etcd: creating them one by one takes the API server many minutes, and
-what is listed is the same.
+etcd then holds, written to etcd: the API server creates 300 in a second by four connections, and
+what it lists is the same.
 """
 
 import base64
