@@ -75,3 +75,18 @@ def test_an_emoji_domain_is_answered_with_the_form_to_write(
 ) -> None:
     result = sendroute(command, "💩.la")
     assert "Write xn--ls8h.la." in result.out + result.err
+
+
+def test_a_renamed_account_whose_new_profile_fails_says_what_to_fix(
+    sendroute: Program, manifests: Path
+) -> None:
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    acme = manifests / "acme.yaml"
+    text = acme.read_text().replace("{name: acme,", "{name: acme2,")
+    acme.write_text(text.replace("account: acme", "account: acme2").replace("ses-smtp", "nosuch"))
+    result = sendroute("apply", "manifests", "--auto-approve")
+    assert result.status == 4
+    assert "because account acme/acme2 cannot take it now" in result.out
+    assert "Fix what keeps account acme/acme2 from taking it" in result.out
+    assert "for account acme/acme, the present holder, which cannot change now" in result.out

@@ -227,7 +227,7 @@ def test_a_claim_waits_while_only_the_other_tenant_is_applied(tenants: Tenants) 
     tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
     status, text = tenants.apply("--only", "t1/t1")
     assert (status, "dependency-skipped" in text) == (4, True), text
-    assert "waits for account t0/t0, which holds it and is not planned" in text
+    assert "waits for account t0/t0, the present holder, which is not planned" in text
     assert tenants.holders("b.t0.example") == {"t0"}
 
 

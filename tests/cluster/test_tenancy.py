@@ -68,8 +68,8 @@ def test_a_domain_that_cannot_move_yet_does_not_name_the_tenant_that_holds_it() 
     text = documents(PLATFORM, with_spec(ACCOUNT, plan="gone"), BRAVO, claim)
     ready = conditions(cluster, text, THE_CLAIM)["Ready"]
     assert ready == (
-        "shop.example.com waits for another account, which holds it and cannot change now: not"
-        " created yet in account bravo/bravo."
+        "shop.example.com waits for another account, the present holder, which cannot change now:"
+        " not created yet in account bravo/bravo."
     )
 
 

@@ -292,8 +292,8 @@ def _report_waiting_move(
     holder = inputs.claims.waiting.get(desired.domain)
     if holder is not None and not desired.suspended:
         why = inputs.claims.why_not(holder, "cannot change now")
-        thing = f"account {holder}, which holds it and {why}"
-        unnamed = f"another account, which holds it and {why}"
+        thing = f"account {holder}, the present holder, which {why}"
+        unnamed = f"another account, the present holder, which {why}"
         skip = _Skip(thing, _BOTH, holder, unnamed)
         _skip_declared_domain(inputs, desired, None, None, skip, domain_changes)
 

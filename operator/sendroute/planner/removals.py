@@ -166,7 +166,9 @@ def keep_account(
     name = min(claims.retained)
     claimant = claims.unmoved.get(name)
     why = "several manifests claim it"
+    hint = "Decide which account gets that domain, then apply again."
     if claimant is not None:
+        hint = f"Fix what keeps account {claimant} from taking it, then apply again."
         why = f"account {claimant} {claims.why_not(claimant, 'cannot take it now')}"
     message = f"Account {key} is not removed yet: its domain {name} cannot leave it, because {why}."
     skip = AccountChange(
@@ -182,7 +184,7 @@ def keep_account(
     problem = finding(
         "dependency-skipped",
         message,
-        hint="Decide which account gets that domain, then apply again.",
+        hint=hint,
         where=where,
         account=key,
     )
