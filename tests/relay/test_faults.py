@@ -258,17 +258,48 @@ def test_damaged_tables_are_built_again_and_postfix_opens_them(
     assert not list(site.tables.glob("*.new*"))
 
 
+def delete_the_log(path: Path) -> None:
+    path.with_name(path.name + "-wal").unlink()
+
+
+def delete_the_index(path: Path) -> None:
+    path.with_name(path.name + "-shm").unlink()
+
+
+def leave_a_link(path: Path) -> None:
+    """A program that opens the link looks for a log of the other name."""
+    path.rename(path.with_name("tables.sqlite-moved"))
+    path.symlink_to("tables.sqlite-moved")
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, delete_the_log, delete_the_index, leave_a_link])
 def test_tables_that_are_deleted_while_the_agent_runs_are_built_again(
-    served: tuple[Site, LoopProcess],
+    served: tuple[Site, LoopProcess], lose: Callable[[Path], None]
 ) -> None:
     site, agent = served
-    (site.tables / "tables.sqlite").unlink()
+    path = site.tables / "tables.sqlite"
+    lose(path)
     last = switch(site)
     agent.wait_for_log("was moved or deleted. It is built again")
-    wait_until(lambda: (site.tables / "tables.sqlite").exists())
     wait_until(lambda: len(site.reloads()) == 1)
     site.wait_until_served(last)
     assert site.rows("transport")["a.example"] == TWO
+    assert not path.is_symlink()
+    assert all(path.with_name(path.name + suffix).exists() for suffix in ("", "-wal", "-shm"))
+
+
+@pytest.mark.parametrize("name", [".", "aliases", "tables.sqlite", "tables.sqlite-shm"])
+def test_the_rights_of_postfix_are_restored(served: tuple[Site, LoopProcess], name: str) -> None:
+    site, agent = served
+    path = site.tables / name
+    before = path.stat()
+    path.chmod(0)
+    wait_until(lambda: path.stat().st_mode == before.st_mode)
+    if os.geteuid() == 0:
+        os.chown(path, -1, before.st_gid + 1)
+        wait_until(lambda: path.stat().st_gid == before.st_gid)
+    assert not agent.logged("It is built again")
+    site.wait_until_served(switch(site))
 
 
 def test_tables_that_are_damaged_while_the_agent_runs_are_built_again(

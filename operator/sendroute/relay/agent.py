@@ -253,7 +253,7 @@ class Agent:
 
     def _update(self, store: RelayStore, served: ServedRevision | None) -> None:
         started = time.monotonic()
-        if self._tables is None and self._directory.tables.exists():
+        if self._tables is None and not self._replaces and self._directory.tables.exists():
             with suppress(DamagedTablesError):  # it was locked
                 self._tables = Tables.open(self._directory.tables)
                 served = self._tables.served()
@@ -399,12 +399,13 @@ class Agent:
             self._event_log.report.update(problem.findings)
 
     def _keep_house(self) -> None:
-        """Check the file, look which aliases no mail can take any more, and read everything if
+        """Check the file and its rights, look which aliases no mail can take any more, and read everything if
         there are other keys."""
         now = time.monotonic()
         if self._tables is None or now < self._housekeeping_at:
             return
         self._housekeeping_at = now + _HOUSEKEEPING
+        self._directory.restore_rights()
         self._tables.check_file()
         self._aliases_due = True  # another program may have changed the alias file
         retired = self._tables.retired()

@@ -11,7 +11,7 @@ import re
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sendroute.files.lock import lock
@@ -86,14 +86,28 @@ class RelayDirectory:
             )
         if stat.S_IMODE(status.st_mode) != 0o750:
             self._require_own()
-            self.path.chmod(0o750)
-        for name in (DATABASE, ALIASES, *(DATABASE + suffix for suffix in _LOG_SUFFIXES)):
-            file = self.path / name
+        for file in self._files():
             if file.is_symlink():
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(file))
-            if file.exists():
-                self._share(file)
+        self.restore_rights()
+
+    def _files(self) -> list[Path]:
+        """What Postfix reads."""
+        names = (DATABASE, ALIASES, *(DATABASE + suffix for suffix in _LOG_SUFFIXES))
+        return [self.path / name for name in names]
+
+    def restore_rights(self) -> None:
+        """Set the rights of the directory and of what Postfix reads, if they are others.
+
+        Raises:
+            OSError: they cannot be set.
+        """
+        if stat.S_IMODE(self.path.stat().st_mode) != 0o750:
+            self.path.chmod(0o750)
         self._give(self.path)
+        for file in self._files():
+            if file.is_file() and not file.is_symlink():
+                self._share(file)
 
     def _require_own(self) -> None:
         """A directory of others, such as /var/lib, keeps its rights: they would be locked out."""
@@ -110,7 +124,11 @@ class RelayDirectory:
             )
 
     def _share(self, path: Path) -> None:
-        if stat.S_IMODE(path.stat().st_mode) != 0o640:
+        status = path.stat()
+        if status.st_uid != os.geteuid():
+            with suppress(PermissionError):
+                os.chown(path, os.geteuid(), -1)
+        if stat.S_IMODE(status.st_mode) != 0o640:
             path.chmod(0o640)
         self._give(path)
 

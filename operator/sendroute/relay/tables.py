@@ -101,7 +101,7 @@ class Tables:
         self.path = path
         self._connection = connection
         self._held_index = held_index
-        self._identity = _identity(path)
+        self._identity = _identity(path)  # before its log exists
 
     @classmethod
     def open(cls, path: Path) -> "Tables":
@@ -123,6 +123,7 @@ class Tables:
                 tables._prepare()
                 note_index(path)
                 tables._check()
+                tables._identity = _identity(path)
         except BaseException:  # also if interrupted: nothing else closes it
             tables.close()
             raise
@@ -142,6 +143,7 @@ class Tables:
             tables._prepare()
             with connection:
                 connection.execute(_SCHEMA)
+            tables._identity = _identity(path)
         except BaseException:  # also if interrupted: nothing else closes it
             connection.close()
             raise
@@ -195,7 +197,8 @@ class Tables:
         return None if row is None else row[0]
 
     def is_current(self) -> bool:
-        """Whether the file at the path is still the one that is open."""
+        """Whether the file at the path and its log are still those that are open. Without the log,
+        a program that opens the file now finds an old revision, or cannot open it."""
         return self._identity == _identity(self.path)
 
     def close(self, *, keep_log: bool = True) -> None:
@@ -451,9 +454,15 @@ def _close_index(descriptor: int | None) -> None:
         os.close(descriptor)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Which files these are: the database, its log and the index of the log."""
+    return tuple(_inode(path.with_name(path.name + suffix)) for suffix in ("", "-wal", "-shm"))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """A link is not the file that it leads to: the log has the name of that."""
     try:
-        status = path.stat()
+        status = path.lstat()
     except OSError:
         return None
     return status.st_dev, status.st_ino
