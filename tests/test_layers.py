@@ -108,6 +108,7 @@ TOP_LEVEL_OF_MAIN = {
     "sendroute.model.version",
     "sendroute.cli.commands",
     "sendroute.runtime.settings",
+    "sendroute.reports.text",
 }
 
 

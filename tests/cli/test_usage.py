@@ -29,6 +29,34 @@ def test_a_store_url_as_another_argument_is_shown_without_its_password(
     assert "hunter2" not in result.out + result.err
 
 
+HOSTILE = "\x1b]0;x\x07\u202e##[error]x\r\n::warning::y"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (HOSTILE,),
+        ("plan", "x", f"--{HOSTILE}"),
+        ("plan", "x", "--remove-account", HOSTILE),
+        ("plan", "x", "-o", HOSTILE),
+        ("run", "x", "--interval", HOSTILE),
+        ("--log-format", HOSTILE, "status"),
+        ("edit", HOSTILE),
+        ("history", "--since", HOSTILE),
+    ],
+)
+def test_an_argument_is_repeated_without_control_sequences(
+    sendroute: Program, arguments: tuple[str, ...]
+) -> None:
+    """A job may pass the name of a branch, which another person chose."""
+    result = sendroute(*arguments)
+    assert result.status == 64
+    for line in result.err.splitlines():
+        assert line.isprintable()
+        assert "##[" not in line
+        assert not line.startswith("::")
+
+
 WRONG = {
     "no command at all": ((), "usage:", "COMMAND"),
     "a mistyped command": (("aply",), "no command `aply`", "Did you mean `apply`?"),

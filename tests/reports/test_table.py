@@ -80,3 +80,15 @@ def test_csv_holds_no_formula(cell):
 def test_csv_holds_no_control_characters_and_no_line_breaks():
     _, line = as_csv.lines(("A",), [("a\x1b[31m\nb\r",)])
     assert line == "a\\x1b[31m\\nb\\r\n"
+
+
+@pytest.mark.parametrize("columns", [None, 30, 79, 80, 100])
+def test_no_line_of_a_table_is_a_command_of_a_build_log(columns):
+    hostile = "::error::x " * 20
+    console = Console(columns=columns)
+    printed = [
+        *table(HEADS, [(hostile, "a.example", "managed"), ("", "", hostile)], console=console),
+        *pairs([("name", hostile)], console),
+    ]
+    for line in "".join(printed).splitlines():
+        assert not line.lstrip().startswith("::")

@@ -31,6 +31,7 @@ from sendroute.cli.session import (
     start_logs,
 )
 from sendroute.model.version import __version__
+from sendroute.reports.text import clean
 from sendroute.runtime.settings import Settings
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -71,7 +72,9 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageError as error:
-        stderr_line(f"sendroute: {without_password(str(error))} {error.hint}".rstrip())
+        # A job may pass what another person wrote: the name of a branch.
+        message = f"sendroute: {without_password(str(error))} {error.hint}"
+        stderr_line(clean(message).rstrip())
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report, of_ended
-from sendroute.reports.text import PLAIN, Console
+from sendroute.reports.text import PLAIN, Console, no_command
 
 Render = Callable[[str, Console], Iterable[str]]
 """A result in a format, for a console, in chunks."""
@@ -57,7 +57,7 @@ def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
     """Report findings on standard error."""
     for item in findings:
         for line in finding_lines(with_hint(item), session.terminal.console(sys.stderr)):
-            stderr_line(line)
+            stderr_line(no_command(line))
 
 
 def present_report(

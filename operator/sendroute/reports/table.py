@@ -6,7 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 
-from sendroute.reports.text import PLAIN, Console, TextStyle, clean, fold, pad, paint, width, wrap
+from sendroute.reports.text import (
+    PLAIN,
+    Console,
+    TextStyle,
+    clean,
+    fold,
+    no_command,
+    pad,
+    paint,
+    width,
+    wrap,
+)
 
 _GAP = 2
 _NARROWEST = 6
@@ -105,7 +116,7 @@ def _blocks(heads: Sequence[str], rows: Iterable[Sequence[str]], console: Consol
             for index, part in enumerate(fold(clean(cell), room) if cell else ()):
                 name = "" if index else paint(head, TextStyle.BOLD, console.colour)
                 gap = " " * (indent - (0 if index else width(head)))
-                lines.append(f"{name}{gap}{part}".rstrip() + "\n")
+                lines.append(no_command(f"{name}{gap}{part}").rstrip() + "\n")
         yield "".join(lines)
 
 
@@ -126,12 +137,12 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
         wrapped = wrapped or taken > columns
         fitted.append(cleaned + " " * (columns - taken))
     if not wrapped:
-        return (" " * _GAP).join(fitted).rstrip() + "\n"
+        return no_command((" " * _GAP).join(fitted)).rstrip() + "\n"
     folded = [
         fold(_measured(cell)[0], columns) for cell, columns in zip(cells, widths, strict=True)
     ]
     lines = (
-        (" " * _GAP).join(map(pad, parts, widths)).rstrip() + "\n"
+        no_command((" " * _GAP).join(map(pad, parts, widths))).rstrip() + "\n"
         for parts in zip_longest(*folded, fillvalue="")
     )
     return "".join(lines)
@@ -151,4 +162,4 @@ def pairs(items: Sequence[tuple[str, str]], console: Console = PLAIN) -> Iterato
     for name, value in items:
         first, *continuation = wrap(clean(value), indent, columns=console.columns) or [""]
         yield f"{name:<{indent}}{first.lstrip()}".rstrip() + "\n"
-        yield from (line + "\n" for line in continuation)
+        yield from (no_command(line) + "\n" for line in continuation)

@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime
 from types import TracebackType
 
-from sendroute.reports.text import clean
+from sendroute.reports.text import clean, no_command
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +67,11 @@ def _log_error(
 
 
 class _TextLines(logging.Formatter):
-    """One line per record, without control sequences: names come from outside."""
+    """One line per record, without control sequences and commands of a build log: names come from
+    outside."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return clean(record.getMessage())
+        return no_command(clean(record.getMessage()))
 
 
 class _JsonLines(logging.Formatter):
