@@ -399,8 +399,8 @@ class Agent:
             self._event_log.report.update(problem.findings)
 
     def _keep_house(self) -> None:
-        """Check the file and its rights, look which aliases no mail can take any more, and read everything if
-        there are other keys."""
+        """Check the file and its rights, look which aliases no mail can take any more, and read
+        everything if there are other keys."""
         now = time.monotonic()
         if self._tables is None or now < self._housekeeping_at:
             return
