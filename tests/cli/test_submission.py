@@ -194,6 +194,15 @@ def test_a_message_that_cannot_be_found_is_a_finding(
 
 
 @pytest.mark.usefixtures("store")
+def test_lines_of_another_form_are_counted(sendroute: Program, workdir: Path) -> None:
+    head = "<22>1 2026-11-28T15:00:42+00:00 mx1 postfix/qmgr 7 - - "  # RFC 5424
+    write(workdir / "mail.log", f"{head}{ID}: removed\n{head}{ID}: removed\n")
+    result = sendroute("explain", "--message", ID, "--log", "mail.log")
+    assert result.status == 1
+    assert "The id is in 2 lines of another form" in " ".join(result.err.split())
+
+
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("queue_id", ["../x", ".*", "", "NOQUEUE"])
 def test_what_is_no_queue_id_is_wrong_usage(
     sendroute: Program, workdir: Path, queue_id: str

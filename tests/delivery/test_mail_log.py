@@ -65,7 +65,13 @@ def test_the_null_sender_is_not_an_unknown_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "time", ["Nov  3 01:02:03", "2026-11-28T15:00:42.123456+00:00", "2026-11-28T15:00:42Z"]
+    "time",
+    [
+        "Nov  3 01:02:03",
+        "Nov  3 01:02:03.123456",
+        "2026-11-28T15:00:42.123456+00:00",
+        "2026-11-28T15:00:42Z",
+    ],
 )
 def test_each_form_of_time_is_read(time: str) -> None:
     assert only(delivery().replace(AT, time)).time == time
@@ -185,6 +191,7 @@ def test_a_bounce_names_the_notification() -> None:
     ("time", "expected"),
     [
         ("Nov 28 15:00:42", "2026-11-28T15:00:42+01:00"),
+        ("Nov 28 15:00:42.5", "2026-11-28T15:00:42.500000+01:00"),
         ("Nov 29 15:00:42", "2026-11-29T15:00:42+01:00"),
         ("Dec  3 01:02:03", "2025-12-03T01:02:03+01:00"),
         ("2026-11-28T15:00:42.5Z", "2026-11-28T15:00:42.500000+00:00"),

@@ -21,6 +21,7 @@ from sendroute.model.nexthop import Alias
 from sendroute.model.owner import PLATFORM
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Endpoint, HistoryEntry
+from sendroute.model.words import counted
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Console, clean, wrap
 
@@ -53,7 +54,9 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
     try:
         with _opened(log) as file:
             needle = queue_id.encode()
-            lines = (line.decode("utf-8", "replace") for line in _lines(file) if needle in line)
+            lines = _Counted(
+                line.decode("utf-8", "replace") for line in _lines(file) if needle in line
+            )
             message = find_message(lines, queue_id)
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) else None
@@ -66,14 +69,34 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
         ) from error
     if message is None:
         where = "standard input" if log == "-" else log
+        hint = "Read an older log, or that of the host which had the message."
+        if lines.count:
+            hint += (
+                f" The id is in {counted(lines.count, 'line')} of another form: log lines begin with"
+                " `Nov 29 10:00:01` or `2026-11-29T10:00:01+01:00`, the host and postfix/…, as in"
+                " files of syslog and the output of journalctl."
+            )
         raise ProblemError(
             finding(
                 "unknown-message",
-                f"No line of Postfix in {where} has the queue id {queue_id}.",
-                hint="Read an older log, or that of the host which had the message.",
+                f"No log line of Postfix in {where} is about the queue id {queue_id}.",
+                hint=hint,
             )
         )
     return message
+
+
+class _Counted:
+    """Lines, and how many there were."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            self.count += 1
+            yield line
 
 
 @contextmanager

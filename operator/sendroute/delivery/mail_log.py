@@ -17,7 +17,7 @@ from sendroute.model.nexthop import Alias
 QUEUE_ID = re.compile(r"[0-9A-Za-z]{6,24}", re.ASCII)
 
 _LINE = re.compile(
-    r"(?P<time>[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
+    r"(?P<time>[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,18}(?:Z|[+-][0-9]{2}:?[0-9]{2})) "
     r"[^\s\[\]]+ postfix[^\s\[\]/]*(?:/[^\s\[\]/]+)*/(?P<program>[a-z]+)\[[0-9]+\]: "
     r"(?P<id>[0-9A-Za-z]+): (?P<event>.*)"
@@ -169,8 +169,9 @@ def moment_of(time: str, now: datetime) -> datetime | None:
     try:
         if time[0].isdigit():
             return datetime.fromisoformat(time)
-        moment = datetime.strptime(f"{now.year} {time}", "%Y %b %d %H:%M:%S").replace(
-            tzinfo=now.tzinfo
+        seconds, _, fraction = time.partition(".")  # journalctl(1), short-precise
+        moment = datetime.strptime(f"{now.year} {seconds}", "%Y %b %d %H:%M:%S").replace(
+            microsecond=int(f"{fraction:0<6}"[:6]), tzinfo=now.tzinfo
         )
         return moment if moment <= now + _AHEAD else moment.replace(year=now.year - 1)
     except ValueError:
