@@ -42,6 +42,10 @@ def root() -> Path:
     return UNPACKED if client and client.startswith(str(UNPACKED)) else Path("/")
 
 
+SOURCE = str(Path(__file__).parents[2] / "operator")
+"""This program, and not one that is installed elsewhere."""
+
+
 def environment(config: Path) -> dict[str, str]:
     """The variables that Postfix's programs are run with."""
     sasl = next(root().glob("usr/lib/*/sasl2"), None)
@@ -49,6 +53,7 @@ def environment(config: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PATH": search_path(),
+        "PYTHONPATH": SOURCE,
         "MAIL_CONFIG": str(config),
         "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries)),
         **({"SASL_PATH": str(sasl)} if sasl is not None else {}),

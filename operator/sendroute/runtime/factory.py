@@ -18,8 +18,7 @@ from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
-from sendroute.reconcile.protocols import SecretResolver as SecretSource
-from sendroute.reconcile.protocols import Tester
+from sendroute.reconcile.protocols import SecretResolver, Tester
 from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
@@ -119,7 +118,7 @@ class Factory:
         *,
         saves: bool = False,
         shown: SavedInputs | None = None,
-        secrets: SecretSource | None = None,
+        secrets: SecretResolver | None = None,
     ) -> Verifier:
         """Build the verifier of one run.
 
