@@ -72,9 +72,9 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
         hint = "Read an older log, or that of the host which had the message."
         if lines.count:
             hint += (
-                f" The id is in {counted(lines.count, 'line')} of another form: log lines begin with"
-                " `Nov 29 10:00:01` or `2026-11-29T10:00:01+01:00`, the host and postfix/…, as in"
-                " files of syslog and the output of journalctl."
+                f" The id is in {counted(lines.count, 'line')} of another form: log lines begin"
+                " with `Nov 29 10:00:01` or `2026-11-29T10:00:01+01:00`, the host and postfix/…, as"
+                " in files of syslog and the output of journalctl."
             )
         raise ProblemError(
             finding(
