@@ -253,3 +253,19 @@ def test_only_one_module_imports_the_library() -> None:
     package = Path(__file__).parents[2] / "operator/sendroute"
     users = {path.name for path in package.rglob("*.py") if "kubernetes import" in path.read_text()}
     assert users == {"api.py"}
+
+
+def test_a_kind_is_followed_from_the_answer_of_a_watch_on_also_without_an_event(
+    api: ScriptedApi,
+) -> None:
+    api.script += [page([domain("a", 1)], 1)]
+    api.otherwise = lambda _query: refusal(500)
+    with reflecting(api, Times(first_retry=0.02, longest_wait=0.05)) as (reflector, _):
+        eventually(lambda: len(api.requests) > 3)
+        assert reflector.synced
+        assert not reflector.follows
+        api.otherwise = lambda _query: watch()
+        eventually(lambda: reflector.follows)
+        api.otherwise = lambda _query: refusal(503)
+        api.ended.set()
+        eventually(lambda: not reflector.follows)

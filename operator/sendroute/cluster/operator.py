@@ -212,10 +212,11 @@ class Operator:
         """What changed settles while every kind of its namespace is followed. A change that one
         kind shows and another one cannot show yet is half of a change: what the account seems to
         lack may be there."""
-        self._arrived |= {
-            owner for owner in self._queue.settling if not self._is_read_owner(owner, lagging)
-        }
-        self._queue.forget(self._arrived)
+        if lagging:
+            self._arrived |= {
+                owner for owner in self._queue.settling if not self._is_read_owner(owner, lagging)
+            }
+            self._queue.forget(self._arrived)
         whole = {owner for owner in self._arrived if self._is_read_owner(owner, lagging)}
         self._arrived -= whole
         self._queue.changed(whole, now)
