@@ -25,13 +25,15 @@ namespace, which is the tenant boundary. This page is generated from the program
   tree together lead to at most 200,000 names and 512 MiB of manifests. Such a link, one without a
   target, and everything else that cannot be read is `unreadable`.
 - YAML is version 1.2. kubectl reads YAML 1.1, so an unquoted value that the two read differently
-  (`no`, `on`, `y`, `1:30`, `0465`) is an error: `ambiguous-scalar`. Quote it.
+  (`no`, `on`, `y`, `1:30`, `0465`) is an error: `ambiguous-scalar`. Quote it. So is a character
+  that only YAML 1.1 takes for a line break (U+0085, U+2028, U+2029): `yaml-syntax`.
 - Anchors, aliases, merge keys, tags, duplicate keys and nesting deeper than 32 levels are refused.
 - A file has at most 32 MiB, a text at most 64 KiB.
 - `null` is refused: set a value, or remove the field.
-- Documents of other API groups are skipped; one of Sendroute's kinds under a misspelled group is
-  `unknown-group`. A `List` must hold a list of objects. `status`, labels, annotations and the API
-  server's own metadata are accepted and ignored.
+- Documents of other API groups are skipped; one of Sendroute's kinds under a misspelled group, or
+  under a version without one (`v1`), is `unknown-group`. A `List` must hold a list of objects, and
+  objects in another kind of list are refused. `status`, labels, annotations and the API server's
+  own metadata are accepted and ignored.
 - The annotation `sendroute.dev/accept: CODE[,CODE]` on an object accepts findings below error that
   arise there: they are not reported. An error or a refusal cannot be accepted; naming one, or a
   code that does not exist, is a warning.

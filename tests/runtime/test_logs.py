@@ -46,3 +46,23 @@ def test_an_unexpected_exception_is_one_json_line_and_ends_the_process() -> None
     lines = [json.loads(line) for line in completed.stderr.splitlines()]
     assert [line["level"] for line in lines] == ["error", "critical", "critical"]
     assert all("RuntimeError: two\nlines" in line["exception"] for line in lines)
+
+
+def test_no_text_line_is_a_command_of_a_build_log() -> None:
+    script = (
+        "import logging\n"
+        "from sendroute.runtime import logs\n"
+        "logs.start('text', 'INFO')\n"
+        "logging.getLogger('sendroute').info('%s', '::error::x\\n##[error]y')\n"
+    )
+    source = str(Path(__file__).parents[2] / "operator")
+    completed = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = completed.stderr.splitlines()
+    assert line.endswith("error::x\\n## [error]y")
+    assert not line.startswith("::")
