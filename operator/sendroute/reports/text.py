@@ -66,7 +66,8 @@ def _visible(character: str) -> str:
 
 
 def no_command(line: str) -> str:
-    """The line, changed if it begins with ``::``, which GitHub's logs interpret as a command."""
+    """Return the line, changed if it begins with ``::``, which GitHub's logs interpret as a
+    command."""
     if "::" not in line:
         return line
     begin = len(line) - len(line.lstrip())
