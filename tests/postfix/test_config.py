@@ -237,6 +237,20 @@ def test_a_service_that_routes_by_settings_of_its_own_is_refused(
     assert f"error postfix-setting {overridden}" in " ".join(checked.split())
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["smtpd_null_access_lookup_key", "empty_address_default_transport_maps_lookup_key"],
+)
+def test_another_key_of_the_null_sender_is_a_difference(
+    install: Install, run: Run, postconf: Postconf, config: Path, tmp_path: Path, name: str
+) -> None:
+    install()
+    postconf("-e", f"{name}=null")
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    checked = " ".join(run("postfix", "check", *options, status=1).stdout.split())
+    assert f"postfix-differs Postfix's {name} is `null`, but must be `<>`." in checked
+
+
 def test_the_environment_and_earlier_restrictions_are_kept(
     install: Install, postconf: Postconf
 ) -> None:

@@ -25,6 +25,11 @@ DEFAULT_ENVIRONMENT = (
 SENDER_SYNTAX = ("allow_percent_hack", "swap_bangpath", "resolve_dequoted_address")
 """Old forms of an address, in which another domain is hidden before the @: ``x%a.example@``."""
 
+_NULL_SENDER_KEYS = (
+    "smtpd_null_access_lookup_key",
+    "empty_address_default_transport_maps_lookup_key",
+)
+
 
 class Match(Enum):
     """When a value that a user set is as good as the one that mail needs."""
@@ -220,6 +225,10 @@ def _senders(directory: str, *, signs_in: bool) -> tuple[Parameter, ...]:
                 f" postconf(5) {name}.",
             )
             for name in SENDER_SYNTAX
+        ),
+        *(
+            Parameter(name, "<>", f"The key of the null sender in the tables: postconf(5) {name}.")
+            for name in _NULL_SENDER_KEYS
         ),
     )
 
