@@ -1,8 +1,8 @@
 """What a tenant may read of other tenants: nothing that says who they are.
 
 A status and an event are in the namespace of an object, so its tenant reads them. A namespace is
-one tenant. The log, ``sendroute status`` and the MailPlatform's status are for the platform team,
-and have the full names.
+one tenant. The log, the statuses in the store and the MailPlatform's status are for the platform
+team, and have the full names.
 """
 
 from collections.abc import Iterable

@@ -45,7 +45,7 @@ def create_key(path: Path) -> None:
                 "key-exists",
                 f"The key file {path} exists, and a key is never overwritten.",
                 hint="It may be the key of another store, so leave it there. The new store can use"
-                " it too",
+                " it too.",
                 remedy=Configure(Setting.KEY),
             )
         ) from error

@@ -66,7 +66,7 @@ class Explanation(NamedTuple):
     logins: tuple[str, ...] | None = None
 
     def as_document(self) -> dict[str, Any]:
-        """Return the document of ``explain -o json``."""
+        """Return the explanation as a JSON report shows it."""
         row, to, assignment = self.row, self.nexthop, self.assignment
         return {
             "format_version": "1.0",
@@ -92,7 +92,7 @@ class Explanation(NamedTuple):
 
 
 def change_document(assignment: HistoryEntry) -> dict[str, Any]:
-    """A change that the history has, in the documents of ``explain``."""
+    """A change that the history has, as a JSON report shows it."""
     return {
         "revision": assignment.revision,
         "time": rfc3339(assignment.at),

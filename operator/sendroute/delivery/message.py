@@ -30,7 +30,7 @@ class UsedNexthop(NamedTuple):
     assignment: HistoryEntry | None
 
     def as_document(self) -> dict[str, Any]:
-        """Return the nexthop in ``explain --message -o json``."""
+        """Return the nexthop as a JSON report shows it."""
         bound, endpoint = self.endpoint.binding, self.endpoint
         of_account = bound.owner is not PLATFORM
         return {
@@ -59,7 +59,7 @@ class MessageExplanation(NamedTuple):
     nexthops: Mapping[Alias, UsedNexthop]
 
     def as_document(self) -> dict[str, Any]:
-        """Return the document of ``explain --message -o json``."""
+        """Return the explanation as a JSON report shows it."""
         message = self.message
         return {
             "format_version": "1.0",

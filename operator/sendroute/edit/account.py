@@ -1,4 +1,4 @@
-"""``edit add-account``, ``edit set-plan`` and ``edit delete-account``."""
+"""Accounts: adding one, setting its service plan, deleting it."""
 
 from sendroute.edit.account_placement import placement_of_account
 from sendroute.edit.declare import too_few_confirmed

@@ -1,4 +1,4 @@
-"""``edit add-domain``: a new SendingDomain next to the account's others, in their style."""
+"""A new SendingDomain next to the account's others, in their style."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

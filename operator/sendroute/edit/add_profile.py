@@ -1,4 +1,4 @@
-"""``edit add-profile``: a new SMTPProfile next to the account's others, in their style."""
+"""A new SMTPProfile next to the account's others, in their style."""
 
 from typing import Any
 

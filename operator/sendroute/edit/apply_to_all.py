@@ -1,4 +1,4 @@
-"""``edit apply-to-all``: a one-time switch of all domains of an account, with a new id and the
+"""A one-time switch of all domains of an account, with a new id and the
 confirmed number of domains."""
 
 from collections.abc import Container

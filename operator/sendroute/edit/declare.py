@@ -99,15 +99,15 @@ def too_few_confirmed(
     count: int,
     account: EditedAccount,
     subject: str,
-    hint: str = "To confirm them all, repeat the command without the number.",
+    hint: str | None = None,
 ) -> Finding:
     """The warning for a confirmation with which the next apply refuses ``subject``, for example
-    "the apply-all"."""
+    "the apply-all". Without a ``hint`` it says which number confirms all domains."""
     return finding(
         "confirmation-exceeded",
         f"Account {account.key.name} has {count} domains, but only {confirmed} are confirmed, so"
         f" {subject} would be refused.",
-        hint=hint,
+        hint=hint or f"To confirm them all, set the number to {count}.",
         where=account.where.at("spec"),
         account=account.key,
         severity=Severity.WARNING,

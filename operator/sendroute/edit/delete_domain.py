@@ -1,4 +1,4 @@
-"""``edit delete-domain``: delete a domain's document. A profile that it defines inline is kept."""
+"""Delete a domain's document. A profile that it defines inline is kept."""
 
 from sendroute.edit.documents import can_follow
 from sendroute.edit.domains import checked_name, find_domain
@@ -55,7 +55,7 @@ def _beside_others(tree: EditTree, domain: EditedDomain, profile: EditedProfile)
                 "edit-by-hand",
                 f"The document of {domain.name} defines profile {profile.name}, and no other"
                 f" document of account {domain.key.name} is given.",
-                hint="Move the profile to a separate document first",
+                hint="Move the profile to a separate document first.",
                 remedy=ExtractProfile(domain.key.namespace, domain.key.name, profile.name),
                 where=profile.where.at("spec", "route", "newProfile"),
                 account=domain.key,

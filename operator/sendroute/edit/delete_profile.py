@@ -1,4 +1,4 @@
-"""``edit delete-profile``: delete a definition and every reference to it. The user chooses the
+"""Delete the definition of a profile and every reference to it. The user chooses the
 route that replaces them; it is never guessed."""
 
 from enum import Enum
@@ -84,7 +84,8 @@ def _blockers(tree: EditTree, profile: EditedProfile, references: References) ->
     others = sorted({other.name for other in tree.profiles if other.key == key} - {profile.name})
     choices = ["managed"] if tree.offers_managed(key) else []
     choices += [f"profile {name}" for name in others[:5]]
-    hint = f"Choose what replaces it: {', '.join([*choices, 'unconfigured'])}, or no declared route"
+    choices.append("unconfigured")
+    hint = f"Choose what replaces it: {', '.join(choices)}, or no declared route."
     return [
         finding(
             "unknown-profile",

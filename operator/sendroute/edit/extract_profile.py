@@ -1,4 +1,4 @@
-"""``edit extract-profile``: move a profile that is defined inline into a separate document."""
+"""Move a profile that is defined inline into a separate document."""
 
 from sendroute.edit.inline_profile import extract
 from sendroute.edit.proposal import Proposal

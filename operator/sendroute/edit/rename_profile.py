@@ -1,4 +1,4 @@
-"""``edit rename-profile``: give a profile another name, in its definition and in every reference.
+"""Give a profile another name, in its definition and in every reference.
 
 A store knows a profile by its name only: the old one is removed there, and a new one is created. So
 a domain that uses the old one without declaring it would be reassigned; if the store is available,

@@ -1,4 +1,4 @@
-"""``edit set-default``: the default route of an account, for new domains."""
+"""The default route of an account, for new domains."""
 
 from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal

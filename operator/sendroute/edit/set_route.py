@@ -1,4 +1,4 @@
-"""``edit set-route``: a domain's declared route."""
+"""The declared route of a domain."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""``sync``: declare the assigned route if it differs from the declared one after an apply-all or a
+"""Declare the assigned route if it differs from the declared one after an apply-all or a
 reassignment. Changes made since the last apply are never overwritten."""
 
 from collections import Counter

@@ -129,12 +129,12 @@ def _refusal(
         hint = "Use a checkout that contains that commit: fetch, then merge or rebase."
     else:
         hint = ancestry.to_answer
-    hint += " If this state is intended, " if is_elsewhere else " If the older state is intended, "
     remedy: Remedy
     if guards.approved is not None and key is not None:
-        hint, remedy = f"{hint}approve it.", Approve(*key)
+        step, remedy = "approve it", Approve(*key)
     else:
-        hint, remedy = f"{hint}allow it.", AllowOlderTree()
+        step, remedy = "allow it", AllowOlderTree()
+    hint += f" If {'this' if is_elsewhere else 'the older'} state is intended, {step}."
     if ancestry.unanswered is None:
         message = (
             f"Commit {_short(ancestry.tree)} would {effect}, and it does not contain commit"

@@ -62,7 +62,7 @@ class SettingChange(NamedTuple):
     settings: tuple["ServiceSetting", ...] = ()
 
     def as_document(self) -> dict[str, str | None]:
-        """Return the change as a part of ``postfix config -o json``."""
+        """Return the change as a JSON report shows it."""
         return {"name": self.name, "before": self.before, "after": self.after}
 
 
@@ -186,7 +186,7 @@ class _Comparison(NamedTuple):
         return finding(
             "postfix-setting",
             f"Postfix's {name} is set to `{now}`; mail takes its route only with `{after}`.",
-            hint="Merge the two by hand, or replace it",
+            hint="Merge the two by hand, or replace it.",
             remedy=self._consent(name),
         )
 
@@ -196,12 +196,12 @@ class _Comparison(NamedTuple):
             "postfix-chroot",
             f"Postfix's service {service} runs in a chroot, where it cannot read the lookup"
             " tables.",
-            hint="Let it run without one",
+            hint="Let it run without one.",
             remedy=self._consent(name),
         )
 
     def _bypass(self, name: str, now: str) -> Finding:
-        hint = "Keep it if that is what you want, or empty it"
+        hint = "Keep it if that is what you want, or empty it."
         return _bypassed(name, now, hint, self._consent(name))
 
     def _consent(self, name: str) -> ConfigurePostfix:
@@ -259,13 +259,13 @@ def _bypassed(
 
 
 def _overridden(service: str, name: str, value: str, effect: str) -> Finding:
-    hint = "Remove this setting from master.cf"
+    hint = "Remove this setting from master.cf."
     if name.endswith("_restrictions"):
-        hint += ", or put the same restrictions at its end"
+        hint = "Remove this setting from master.cf, or put the same restrictions at its end."
     return finding(
         "postfix-setting",
         f"Postfix's {service}/{name} is `{value}`, so the service {service} {effect}.",
-        hint=f"{hint}.",
+        hint=hint,
     )
 
 
@@ -285,7 +285,7 @@ def findings_of(differing: Differences, postfix: Postfix, directory: str) -> Ite
             yield finding(
                 "postfix-differs",
                 message,
-                hint="Change it, and what else differs",
+                hint="Change it, and what else differs.",
                 remedy=ConfigurePostfix(directory, postfix.config),
             )
     for override in differing.overrides:

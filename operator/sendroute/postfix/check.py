@@ -1,4 +1,4 @@
-"""Whether a running Postfix gives the answers of ``explain``."""
+"""Whether a running Postfix gives the routes that the record says."""
 
 import os
 import sqlite3
@@ -115,7 +115,7 @@ def check_tables(directory: str) -> list[Finding]:
                 "tables-missing",
                 f"The directory {directory} lacks {first_of(undefined, 3)}, which Postfix's"
                 " settings name.",
-                hint="Write these definitions of tables",
+                hint="Write these definitions of tables.",
                 remedy=ConfigurePostfix(directory, installs=False),
             )
         )
@@ -163,7 +163,7 @@ def _tables(directory: str) -> Iterator[sqlite3.Connection]:
 
 
 def compare(postfix: Postfix, directory: str, senders: Iterable[SenderLookup]) -> Iterator[Finding]:
-    """Look up every sender as Postfix does, and compare the answers with what ``explain`` says.
+    """Look up every sender as Postfix does, and compare the answers with the record.
 
     Args:
         postfix: the Postfix, whose programs look up.

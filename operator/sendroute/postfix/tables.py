@@ -122,4 +122,4 @@ CONFIGURATION = (
     *(table.file for table in TABLES),
     *PATTERNS,
 )
-"""The files that ``postfix config`` writes."""
+"""The files that configuring a Postfix writes."""

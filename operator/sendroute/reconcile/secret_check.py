@@ -438,7 +438,7 @@ def _lost_key(endpoints: Sequence[CheckedEndpoint]) -> Finding:
         "The stored credentials were encrypted with a lost key, and none of their secrets is"
         f" given: {named}.",
         hint="Nothing was changed. If you have the old key, add it below the new one. Otherwise"
-        " give the secrets",
+        " give the secrets.",
         remedy=Configure(Setting.SECRETS),
     )
 
@@ -449,6 +449,6 @@ def _wrong_key(count: int) -> Finding:
         "credential-unreadable",
         f"{subject} {'cannot' if count == 1 else 'can'} be decrypted with the given key.",
         hint="If the key is lost, create the store again from a backup or its lock file: then"
-        " credentials are encrypted again from their secrets. Otherwise give the right key",
+        " credentials are encrypted again from their secrets. Otherwise give the right key.",
         remedy=Configure(Setting.KEY),
     )

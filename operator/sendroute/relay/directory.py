@@ -172,8 +172,10 @@ class RelayDirectory:
         else:
             reason = os.strerror(error.errno) if error.errno else "an input/output error"
             message = f"Cannot write {path}: {reason[:1].lower()}{reason[1:]}."
-            hint = "Choose a directory that the user that runs the agent may write to, on a disk"
-            hint += " with free space."
+            hint = (
+                "Choose a directory that the user that runs the agent may write to, on a disk"
+                " with free space."
+            )
         return ProblemError(finding("unwritable", message, hint=hint))
 
     def write_aliases(self, aliases: Iterable[tuple[str, str]]) -> None:

@@ -1,7 +1,8 @@
 """The metrics of every process that reconciles accounts, under names that dashboards and alerts
 rely on.
 
-No label grows with the number of domains or accounts: the log and ``sendroute status`` name them.
+No label grows with the number of domains or accounts: the log and the statuses in the
+store name them.
 """
 
 from collections import Counter

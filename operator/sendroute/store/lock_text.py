@@ -108,7 +108,7 @@ def _fault(content: bytes, path: Location, error: Exception) -> Finding:
             "yaml-syntax",
             conflict_in(f"The lock file {path}"),
             hint="Keep the side with the higher revision, and remove the markers. Or remove the"
-            " file and write a new one with the next change",
+            " file and write a new one with the next change.",
             remedy=Perform(Task.WRITE_LOCK_FILE, str(path)),
             where=whole_file(str(path)),
         )
