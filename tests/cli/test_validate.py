@@ -333,7 +333,7 @@ OUTSIDE = {
     "a wrong value": account(SECRET, plan=f"'{SECRET} {SECRET}'"),
     "a wrong domain": domain("acme", f"{SECRET}_.example.com"),
     "an unknown profile": domain("acme", "x.example.com", f"{{profile: {SECRET}}}"),
-    "a misspelled group": account("a").replace("sendroute.dev", f"sendroute.{SECRET}"),
+    "a misspelt group": account("a").replace("sendroute.dev", f"sendroute.{SECRET}"),
     "bytes that are not UTF-8": "caf\udce9",
 }
 

@@ -1,7 +1,7 @@
 """Real mail through a real Postfix: what a connection test predicts is what delivery does.
 
 Postfix runs in a process namespace of its own, which ends with the tests, and delivers to the same
-servers. Where it is missing, or namespaces are not allowed, these tests are skipped.
+servers. If it is missing, or namespaces are not allowed, these tests are skipped.
 """
 
 import os

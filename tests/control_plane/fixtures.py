@@ -1,4 +1,4 @@
-"""The fixtures of tests that need Kubernetes. Where no control plane can be started they skip, and
+"""The fixtures of tests that need Kubernetes. If no control plane can be started they skip, and
 say so; with REAL_KUBERNETES_TESTS=required, as in CI, they fail."""
 
 import os

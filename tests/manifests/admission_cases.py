@@ -1,6 +1,6 @@
 """Documents that are accepted or refused by themselves, by files and by an API server alike.
 
-One list drives the reader of files, the structural schemas and a real API server. Where they
+One list drives the reader of files, the structural schemas and a real API server. If they
 differ, the case says so and why.
 """
 

@@ -37,6 +37,14 @@ def test_prose_is_checked_in_strings_comments_and_text_but_not_in_code() -> None
     assert words("x.py", "whoever = 1\n") == []
 
 
+def test_where_and_for_as_conjunctions_of_condition_and_reason_are_refused() -> None:
+    text = "Set it. Where it is\nunset, it is empty.\n"
+    assert words("x.md", text) == [". Where it is unset,"]
+    assert words("x.py", "x = 1  # for it reads a million rows\n") == ["# for it reads"]
+    assert words("x.md", "Show where it is, and why. Where is it?\n") == []
+    assert words("x.py", "x = 1  # for the key of this store\n") == []
+
+
 def test_the_program_and_its_documentation_have_no_hits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     checked = [

@@ -1,4 +1,4 @@
-"""Variables named SENDROUTE_… that nothing reads: probably misspelled.
+"""Variables named SENDROUTE_… that nothing reads: probably misspelt.
 
 It is imported only if there is a variable that the chosen command does not read, because it loads
 the options of all other commands.
@@ -31,7 +31,7 @@ _OF_A_SERVICE = re.compile(
 
 def warn_of_unknown(names: Iterable[str]) -> None:
     """Log a warning for each variable that no command reads, with the nearest known name. The value
-    is not shown: it may be a misspelled secret."""
+    is not shown: it may be a misspelt secret."""
     known = _known()
     for name in sorted(set(names) - known):
         if name.startswith(variables.PREFIX):

@@ -114,7 +114,7 @@ class ClusterObject(Struct, frozen=True):
 
     @property
     def where(self) -> Where:
-        """The object as the place of a finding."""
+        """The object as the position of a finding."""
         return Where(str(self.key), 0)
 
 

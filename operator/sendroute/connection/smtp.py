@@ -76,7 +76,7 @@ class SmtpSession:
 
     @property
     def heard(self) -> bool:
-        """Whether the server has sent anything, apart from TLS."""
+        """Whether the server has sent anything, not counting TLS."""
         return self._replies.heard
 
     @property

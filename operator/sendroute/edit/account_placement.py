@@ -14,7 +14,7 @@ from sendroute.model.problem import ProblemError
 
 
 def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
-    """Find the place of a new MailAccount.
+    """Decide where a new MailAccount goes.
 
     If the tenant (the namespace) has an account already, its layout is followed; else that of the
     last account whose file or directories are named after it. Without such names, the account goes
@@ -26,7 +26,7 @@ def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = Non
         file: the file that the user chose; None for none.
 
     Returns:
-        The place.
+        The placement.
 
     Raises:
         ProblemError: there are no manifests, or the file of the account to follow has errors or

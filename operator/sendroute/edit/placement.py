@@ -77,7 +77,7 @@ def placement_among(
         file: the file that the user chose; None for none.
 
     Returns:
-        The place.
+        The placement.
 
     Raises:
         ProblemError: the file of the document to follow has errors, or changed.

@@ -41,7 +41,7 @@ class YamlStyle(NamedTuple):
 
 
 def style_of(layout: Layout, document: LayoutDocument | None) -> YamlStyle:
-    """The style of a document, completed from its file where the document shows none."""
+    """The style of a document, completed from its file if the document shows none."""
     text = layout.text
     if document is None:
         return YamlStyle(newline=newline(text, 0))

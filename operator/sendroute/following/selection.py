@@ -55,7 +55,7 @@ class CommitTree(NamedTuple):
             names_above: the names of files that are checked out from every directory above it.
 
         Returns:
-            The entries. Where links lead to too many places, all of the commit.
+            The entries. If links lead to too many paths, all of the commit.
 
         Raises:
             ProblemError: they are more than the limits allow (``source-too-large``).

@@ -88,7 +88,7 @@ def _is_relevant(child: os.DirEntry[str]) -> bool:
         return True
     try:
         return child.is_symlink() or child.is_dir(follow_symlinks=False)
-    except OSError:  # where a listing has no types, each one is a question
+    except OSError:  # a listing without types: each one is a question
         return True
 
 

@@ -3,7 +3,7 @@
 A directory that merely holds the files of a repository (HEAD, config, objects, refs) is a
 directory: anybody who may commit can create these files. No repository has a file or directory
 named ``.git`` in a commit, because git refuses that name. git itself looks for repositories in
-other ways too (gitrepository-layout(5)), so it is always told which one to use.
+other ways too (gitrepository-layout(5)), so every call of git specifies which one to use.
 
 What starts programs is imported only when git is asked, because every reader of a directory looks
 for a repository.

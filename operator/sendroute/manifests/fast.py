@@ -161,7 +161,7 @@ def _is_oversized(data: bytes) -> bool:
 
 
 def _may_hide_brackets(part: bytes) -> bool:
-    """Whether brackets may stand in quoted texts or comments, where they close nothing."""
+    """Whether brackets may be in quoted texts or comments, where they close nothing."""
     return any(mark in part for mark in (b'"', b"'", b"#"))
 
 
@@ -215,7 +215,7 @@ def _no_constant(name: str) -> None:
 
 def is_perhaps_ambiguous(data: bytes) -> bool:
     """Whether some value of a mapping may be a scalar that YAML 1.1 reads differently."""
-    # A comment may stand between the colon and the value.
+    # A comment may be between the colon and the value.
     return b"#" in data or _PERHAPS_AMBIGUOUS.search(data) is not None
 
 

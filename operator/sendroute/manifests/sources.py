@@ -250,7 +250,7 @@ class _Walk:
                         inner += self._follow(child_path, has_suffix, region, is_link=True)
                     elif has_suffix or child.is_dir(follow_symlinks=False):
                         inner += self._follow(child_path, has_suffix, region, is_link=False)
-                except OSError as error:  # where a listing has no types, each one is a question
+                except OSError as error:  # a listing without types: each one is a question
                     self.findings.append(unreadable(display(child_path), _reason(error)))
             pending += reversed(inner)
 

@@ -179,7 +179,7 @@ class Code(StrEnum):
         _NO_OBJECT,
         "The file or directory could not be read.",
         "It is missing, its permissions do not allow it, the disk reports an error, or a symbolic"
-        " link leads to a place that is not read.",
+        " link leads to a path that is not read.",
         "Check that the path exists and that the user that runs sendroute may read it.",
         Trait.REREAD | Trait.UNREAD,
     )
@@ -229,7 +229,7 @@ class Code(StrEnum):
         _AUTHOR,
         _NO_OBJECT,
         "The API group sendroute.dev has no such kind.",
-        "The kind is misspelled.",
+        "The kind is misspelt.",
         "Use MailPlatform, MailAccount, SMTPProfile or SendingDomain.",
     )
     UNKNOWN_GROUP = (
@@ -238,7 +238,7 @@ class Code(StrEnum):
         _AUTHOR,
         _NO_OBJECT,
         "A document of one of Sendroute's kinds has an API group that is nearly sendroute.dev.",
-        "The group is misspelled. Kinds of any other group belong to another program.",
+        "The group is misspelt. Kinds of any other group belong to another program.",
         "Write apiVersion: sendroute.dev/v1alpha1.",
     )
     UNKNOWN_VERSION = (
@@ -247,7 +247,7 @@ class Code(StrEnum):
         _AUTHOR,
         _NO_OBJECT,
         "The API group sendroute.dev has no such version.",
-        "The version is misspelled, or the document is for another release.",
+        "The version is misspelt, or the document is for another release.",
         "Use a version that this release reads.",
     )
     UNKNOWN_FIELD = (
@@ -256,7 +256,7 @@ class Code(StrEnum):
         _AUTHOR,
         _INVALID,
         "The kind has no such field.",
-        "The field is misspelled, or it is at the wrong level.",
+        "The field is misspelt, or it is at the wrong level.",
         "Correct the name, or remove the field.",
     )
     MISSING_FIELD = (
@@ -343,8 +343,7 @@ class Code(StrEnum):
         _AUTHOR,
         ConditionOf(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
         "The account does not exist.",
-        "The name is misspelled, its MailAccount document is missing, or it is in another"
-        " namespace.",
+        "The name is misspelt, its MailAccount document is missing, or it is in another namespace.",
         "Correct the name, or add the MailAccount document in the same namespace.",
         Trait.ABSENCE | Trait.PASSING,
     )
@@ -354,7 +353,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "No account has the domain.",
-        "The name is misspelled, or the domain was never applied.",
+        "The name is misspelt, or the domain was never applied.",
         "Correct the name, or declare the domain and apply the manifests.",
         Trait.ABSENCE,
     )
@@ -364,7 +363,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "The mail log has no line of the message.",
-        "The queue id is misspelled, the message is older than the log, or it was on another host.",
+        "The queue id is misspelt, the message is older than the log, or it was on another host.",
         "Check the id, or read the log that has the message.",
     )
     UNKNOWN_PLAN = (
@@ -373,7 +372,7 @@ class Code(StrEnum):
         _AUTHOR,
         ConditionOf(_ACCEPTED, Reason.PLAN_NOT_FOUND),
         "The platform does not define the service plan.",
-        "The name is misspelled, or the service plan was removed from the MailPlatform.",
+        "The name is misspelt, or the service plan was removed from the MailPlatform.",
         "Use one of the platform's service plans.",
         Trait.ABSENCE | Trait.PASSING,
     )
@@ -383,7 +382,7 @@ class Code(StrEnum):
         _AUTHOR,
         ConditionOf(_RESOLVED, Reason.PROFILE_NOT_FOUND),
         "The account has no such profile.",
-        "The name is misspelled, or the profile is in another account.",
+        "The name is misspelt, or the profile is in another account.",
         "Correct the name, or declare the profile in the account.",
         Trait.ABSENCE | Trait.PROFILE_REFERENCE | Trait.PASSING,
     )
@@ -483,7 +482,7 @@ class Code(StrEnum):
         _AUTHOR,
         _ADVICE,
         "The apply-all that a domain overrides never ran in its account.",
-        "The id is misspelled, or the apply-all waits for its confirmation.",
+        "The id is misspelt, or the apply-all waits for its confirmation.",
         "Write the id of an apply-all that ran, or remove spec.overrides.",
         Trait.NEEDS_STORE,
     )
@@ -624,7 +623,7 @@ class Code(StrEnum):
         _OPERATOR,
         ConditionOf(_RESOLVED, Reason.SECRET_NOT_FOUND),
         "The secret that the profile names does not exist.",
-        "The name is misspelled, or the secret was not created in the account's namespace; the"
+        "The name is misspelt, or the secret was not created in the account's namespace; the"
         " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
         Trait.TRANSIENT | Trait.MAY_WARN,
@@ -878,7 +877,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "The store knows no relay of this name.",
-        "The name is misspelled, or the relay is forgotten already.",
+        "The name is misspelt, or the relay is forgotten already.",
         "Look up the names of the relays.",
     )
 
@@ -917,7 +916,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "Postfix lacks a package.",
-        "Distributions package the SQLite tables and the sign-in apart from Postfix.",
+        "Distributions package the SQLite tables and the sign-in separately from Postfix.",
         "Install the package that the finding names.",
     )
     POSTFIX_SETTING = (
@@ -1043,7 +1042,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "No change of the account is held back.",
-        "The change was applied or replaced, or the account's name is misspelled.",
+        "The change was applied or replaced, or the account's name is misspelt.",
         "Look at which accounts are held back. Nothing else can be approved.",
     )
     NOT_APPROVED = (

@@ -58,7 +58,7 @@ def whole_file(path: str) -> Where:
         path: the path of the file, as it is shown.
 
     Returns:
-        The place, for ``Finding.where``.
+        The position, for ``Finding.where``.
     """
     return Where(path, WHOLE_FILE)
 

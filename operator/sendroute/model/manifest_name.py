@@ -1,5 +1,5 @@
 """Which names Sendroute reads in a directory of manifests. What walks a tree, follows one, or asks
-git about one goes by these rules alone: where they differed, an absent file would go unnoticed."""
+git about one goes by these rules alone: if they differed, an absent file would go unnoticed."""
 
 ENDINGS = (".yaml", ".yml", ".json")
 

@@ -1,6 +1,6 @@
 """Presets: what SMTP providers document about their submission hosts.
 
-Every fact is from a page of the provider, or about it where it has none to read; ``sources`` names
+Every fact is from a page of the provider, or about it if it has none to read; ``sources`` names
 them. What no source says is absent, and the author of a profile must write it: a preset never
 guesses. Ports of ``starttls_ports`` greet first and then change to TLS (RFC 3207); on ``tls_ports``
 TLS begins with the first byte (RFC 8314, section 3.3).

@@ -28,7 +28,7 @@ class SmtpClient(Struct, frozen=True):
 
     Attributes:
         mechanisms: in the order of preference, with and without TLS: ``smtp_sasl_mechanism_filter``
-            of the same words. Without it Postfix chooses CRAM-MD5 or SCRAM where they are offered.
+            of the same words. Without it Postfix chooses CRAM-MD5 or SCRAM if they are offered.
         tls_minimum: ``smtp_tls_mandatory_protocols`` without all that is older.
         ciphers: OpenSSL's own default list: ``tls_medium_cipherlist``, at
             ``smtp_tls_mandatory_ciphers = medium``. Python's list is shorter.

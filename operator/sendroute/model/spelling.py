@@ -1,4 +1,4 @@
-"""Names that were probably misspelled."""
+"""Names that were probably misspelt."""
 
 import re
 from collections.abc import Iterable

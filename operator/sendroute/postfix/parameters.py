@@ -92,7 +92,7 @@ class Parameter(NamedTuple):
         return None
 
     def merged(self, value: str | None) -> "Parameter":
-        """This setting, where the present value stays and a word is added to it."""
+        """This setting; if it only adds a word, the present value with that word."""
         if value is None or self.match is not Match.CONTAINS:
             return self
         added = words_of(self.value)[-1]
@@ -267,7 +267,7 @@ def client_parameters(platform: Platform | None) -> tuple[Parameter, ...]:
         Parameter(
             "smtp_sasl_mechanism_filter",
             ", ".join(SMTP_CLIENT.mechanisms),
-            "Otherwise CRAM-MD5 or SCRAM is chosen where a server offers it: postconf(5).",
+            "Otherwise CRAM-MD5 or SCRAM is chosen if a server offers it: postconf(5).",
         ),
         Parameter(
             "smtp_tls_mandatory_protocols",
@@ -335,7 +335,7 @@ def route_parameters(directory: str, platform: Platform | None) -> tuple[Paramet
             " default_delivery_status_filter.",
         ),
         Parameter("smtp_fallback_relay", "", "No other route after a failure: postconf(5)."),
-        Parameter("smtp_sasl_auth_enable", "yes", "Signs in where the table has a credential."),
+        Parameter("smtp_sasl_auth_enable", "yes", "Signs in if the table has a credential."),
         Parameter("smtp_sasl_type", "cyrus", "Debian: the package libsasl2-modules."),
         Parameter(
             "smtp_sasl_password_maps",

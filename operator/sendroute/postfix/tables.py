@@ -1,6 +1,6 @@
 """The lookup tables, as Postfix reads them (sqlite_table(5), regexp_table(5)).
 
-``expansion_limit = 1`` makes a second row an error and not a list. The key stands in single quotes:
+``expansion_limit = 1`` makes a second row an error and not a list. The key is in single quotes:
 Postfix escapes it for those alone. ``%d`` is the domain of an address and suppresses every lookup
 of something else, such as parent domains (access(5)).
 """

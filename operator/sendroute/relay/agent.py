@@ -418,7 +418,7 @@ class Agent:
                 self._wakeups.put()
         self._metrics.nexthops(self._tables.nexthop_counts())
         served = self._tables.served()
-        if served is not None and served.head != self._counted:  # for it reads a million rows
+        if served is not None and served.head != self._counted:  # this reads a million rows
             self._metrics.rows(self._tables.counts())
             self._counted = served.head
 

@@ -90,7 +90,7 @@ class AccountLog:
 
     def _log_general(self, findings: Iterable[Finding], commit: str | None, locate: Locate) -> None:
         """Errors that belong to no account, for example of a file that cannot be read, and warnings
-        about a place in the manifests, for example of a Secret in plain text."""
+        about a position in the manifests, for example of a Secret in plain text."""
         codes = {
             finding_text(self._advise(finding), locate): finding.code
             for finding in findings

@@ -62,7 +62,7 @@ def run(arguments: Namespace, session: Session) -> int:
         counts = actions_planned(approved.report.summary)
         return (
             f"Approved for account {approved.key}: {counts}.\n",
-            "The loop applies it with its next round.\n",
+            "The next round applies it.\n",
         )
 
     return present(session, outputs, show)

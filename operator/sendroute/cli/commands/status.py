@@ -328,7 +328,7 @@ def _why(status: AccountStatus) -> Iterable[str]:
     report, approval = status.report, status.approval
     if approval is not None and status.approved:
         at = to_minute(approval.at)
-        yield f"Approved by {approval.by}, {at}; the next round of the loop applies it."
+        yield f"Approved by {approval.by}, {at}; the next round applies it."
     elif status.digest is not None:
         counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
