@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 def eventually(
-    condition: Callable[[], bool], seconds: float = 60.0, *, interval: float = 0.05
+    condition: Callable[[], bool], seconds: float = 180.0, *, interval: float = 0.05
 ) -> None:
     """Return as soon as the condition holds; fail if it does not in that time."""
     deadline = time.monotonic() + seconds
