@@ -9,8 +9,8 @@ from tests.cluster.projected import ACCOUNT, PLATFORM, PROFILE, objects_in
 from tests.cluster.recording_api import RecordingApi
 
 from sendroute.cluster.api import ApiError
-from sendroute.cluster.approvals import APPROVE, approve_annotated, writer_of
-from sendroute.cluster.objects import ClusterObject, ObjectKey
+from sendroute.cluster.approvals import approve_annotated, writer_of
+from sendroute.cluster.objects import APPROVE, ClusterObject, ObjectKey
 from sendroute.model.account_status import AccountStatus, Approval, StatusReason, StatusReport
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import PLATFORM as THE_PLATFORM

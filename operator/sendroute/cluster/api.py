@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,9 @@ NO_ANSWER = 0
 
 TIMEOUT = (5.0, 90.0)
 """Seconds to connect, and to wait for the next bytes of an answer."""
+
+SHORT_TIMEOUT = (5.0, 10.0)
+"""The same for one object, whose answer is short."""
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -93,6 +96,24 @@ class LineStream:
             self._response.shutdown()
         with suppress(Exception):
             self._response.close()
+
+
+class SendsRequests(Protocol):
+    """The part of :class:`Api` that sends a request and reads its whole answer."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = ...,
+        body: Any = ...,
+        content_type: str = ...,
+        timeout: tuple[float, float] = ...,
+    ) -> bytes:
+        """Send a request, and read its whole answer. Arguments and errors are as for
+        :meth:`Api.request`."""
+        ...
 
 
 class Api:

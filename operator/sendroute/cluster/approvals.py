@@ -8,12 +8,12 @@ and approves nothing else later.
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from sendroute.cluster.api import ApiError, path_of_object
-from sendroute.cluster.objects import PLATFORM_KIND, ClusterObject, ObjectKey
+from sendroute.cluster.api import SHORT_TIMEOUT, ApiError, SendsRequests, path_of_object
+from sendroute.cluster.objects import APPROVE, PLATFORM_KIND, ClusterObject, ObjectKey
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.owner import Owner
 from sendroute.reconcile.approvals import (
@@ -23,26 +23,13 @@ from sendroute.reconcile.approvals import (
     is_digest_of,
 )
 
-APPROVE = "sendroute.dev/approve"
-"""The annotation. Its value is the digest of the change; on the MailPlatform several, with commas
-between them."""
-
 UNKNOWN_ACTOR = "kubernetes"
 """Who approved, if the API does not say who wrote the annotation."""
 
 _FIELD = f"f:{APPROVE}"
 _LONGEST = 128
-_TIMEOUT = (5.0, 10.0)
 
 _log = logging.getLogger(__name__)
-
-
-class ReadsObjects(Protocol):
-    """The part of :class:`~sendroute.cluster.api.Api` that reads."""
-
-    def request(self, method: str, path: str, *, timeout: tuple[float, float] = ...) -> bytes:
-        """Send a request, and read its whole answer."""
-        ...
 
 
 def digest_in(text: str) -> str:
@@ -106,7 +93,7 @@ def _approvals(
             yield seen, waiting.pop(key)
 
 
-def writer_of(api: ReadsObjects, key: ObjectKey) -> str:
+def writer_of(api: SendsRequests, key: ObjectKey) -> str:
     """Find who wrote the annotation of an object, as the API records it.
 
     Args:
@@ -117,7 +104,9 @@ def writer_of(api: ReadsObjects, key: ObjectKey) -> str:
         The field manager, after ``kubernetes:``; ``kubernetes`` if that is unknown.
     """
     try:
-        document = msgspec.json.decode(api.request("GET", path_of_object(key), timeout=_TIMEOUT))
+        document = msgspec.json.decode(
+            api.request("GET", path_of_object(key), timeout=SHORT_TIMEOUT)
+        )
     except (ApiError, msgspec.DecodeError):
         return UNKNOWN_ACTOR
     managers = [entry for entry in _entries(document) if _owns_annotation(entry)]

@@ -13,8 +13,14 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from sendroute.cluster.approvals import APPROVE, digest_in
-from sendroute.cluster.objects import ClusterObject, ObjectKey, Reconciled, ReconciledPlatform
+from sendroute.cluster.approvals import digest_in
+from sendroute.cluster.objects import (
+    APPROVE,
+    ClusterObject,
+    ObjectKey,
+    Reconciled,
+    ReconciledPlatform,
+)
 from sendroute.cluster.summary import (
     AppliedState,
     ConditionValue,
@@ -50,10 +56,10 @@ from sendroute.model.desired import AccountKey, DesiredDomain, DesiredProfile
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
 from sendroute.model.owner import PLATFORM
-from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
-from sendroute.model.route import UNCONFIGURED, Route
 from sendroute.model.words import counted
+from sendroute.planner.default import effective_default
+from sendroute.planner.inputs import satisfiable_routes
 from sendroute.reconcile.approvals import is_digest_of
 
 _ACCEPTED, _RESOLVED = ConditionType.ACCEPTED, ConditionType.RESOLVED_REFS
@@ -487,8 +493,11 @@ class _AccountProjection:
             fields["last_apply_all"] = LastApplyAll(id=name, route=route, domains=ran.domain_count)
         if current.state is None:
             return fields
-        default = effective_default(current.state, current, self._reconciled.platform)
-        if default is not None:
+        platform = self._reconciled.platform
+        plan = platform.plan(current.state.plan) if platform is not None else None
+        if plan is not None:
+            satisfiable = satisfiable_routes(plan, current.profiles)
+            default = effective_default(current.state.default, plan, satisfiable)
             fields["effective_default"] = route_shape(default)
             fields["effective_default_text"] = str(default)
         fields["counts"] = AccountCounts(
@@ -497,29 +506,6 @@ class _AccountProjection:
             shadowed=sum(state.is_shadowed for state in current.domains.values()),
         )
         return fields
-
-
-def effective_default(
-    state: AccountState, current: CurrentAccount, platform: Platform | None
-) -> Route | None:
-    """What a new domain without a declared route starts on (docs/rules.md, "Terms").
-
-    Args:
-        state: the account in the store.
-        current: what the store holds of it.
-        platform: the platform.
-
-    Returns:
-        The route; None if the platform does not define the account's plan.
-    """
-    plan = platform.plan(state.plan) if platform is not None else None
-    declared = state.default
-    if declared is not None:
-        if declared == UNCONFIGURED or declared.profile in current.profiles:
-            return declared
-        if declared.profile is None and plan is not None and plan.managed:
-            return declared
-    return plan.plan_default if plan is not None else None
 
 
 def _domain_applied(desired: DesiredDomain, state: DomainState | None) -> AppliedState | None:

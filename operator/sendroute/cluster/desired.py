@@ -6,7 +6,7 @@ declared before. So one plan costs what its accounts cost, and never sees half o
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from sendroute.cluster.objects import PLATFORM_KIND, ClusterObject, ObjectKey
+from sendroute.cluster.objects import APPROVE, PLATFORM_KIND, ClusterObject, ObjectKey
 from sendroute.cluster.reflector import Changes
 from sendroute.manifests.compile import Compilation
 from sendroute.model.desired import (
@@ -21,9 +21,6 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.secret import SecretRef
 from sendroute.planner.claims import ClaimIndex
 from sendroute.reconcile.reconciler import DesiredTree
-
-APPROVE = "sendroute.dev/approve"
-"""The annotation that approves a change that is held back."""
 
 IsRead = Callable[[str], bool]
 """Whether the objects of a namespace are known."""

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from threading import Condition, Thread
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import UNSET
 
-from sendroute.cluster.api import ApiError
-from sendroute.cluster.objects import PLATFORM_KIND, ClusterObject, ObjectKey
+from sendroute.cluster.api import SHORT_TIMEOUT, ApiError, SendsRequests
+from sendroute.cluster.objects import APPROVE, PLATFORM_KIND, ClusterObject, ObjectKey
 from sendroute.manifests.shapes import API_VERSION
 from sendroute.manifests.statuses import (
     Condition as StatusCondition,
@@ -42,7 +42,6 @@ SERIES = timedelta(minutes=6)
 
 _CONTROLLER = "sendroute.dev/operator"
 _NOTE = 1024
-_TIMEOUT = (5.0, 10.0)
 _RATE, _BURST = 20.0, 100.0
 _SERIES_EVERY = timedelta(minutes=1)
 _REMEMBERED = 2000
@@ -74,22 +73,6 @@ class StatusChange(NamedTuple):
     seen: ClusterObject
     before: ObjectStatus | None
     after: ObjectStatus
-
-
-class SendsEvents(Protocol):
-    """The part of :class:`~sendroute.cluster.api.Api` that sends."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = ...,
-        content_type: str = ...,
-        timeout: tuple[float, float] = ...,
-    ) -> bytes:
-        """Send a request, and read its whole answer."""
-        ...
 
 
 def events_of(changes: list[StatusChange]) -> Iterator[Event]:
@@ -181,7 +164,7 @@ def _held_back(
     for item in new[:MANY]:
         note = (
             f"{item.what} Mail continues as it was. If the change is intended, approve it: set the"
-            f" annotation sendroute.dev/approve to {item.digest} on MailAccount {item.account} of"
+            f" annotation {APPROVE} to {item.digest} on MailAccount {item.account} of"
             f" namespace {item.namespace}, or on the MailPlatform if that is gone."
         )
         yield _event(seen, Reason.HELD_BACK, "HoldBack", note, is_warning=True)
@@ -223,7 +206,7 @@ class EventWriter:
 
     def __init__(
         self,
-        api: SendsEvents,
+        api: SendsRequests,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = monotonic,
@@ -310,7 +293,7 @@ class EventWriter:
                     known.path,
                     body={"series": series},
                     content_type="application/merge-patch+json",
-                    timeout=_TIMEOUT,
+                    timeout=SHORT_TIMEOUT,
                 )
                 known = known._replace(patched=now)
             self._written[same] = known._replace(times=times, last=now)
@@ -347,7 +330,7 @@ class EventWriter:
             "note": event.note if len(event.note) <= _NOTE else f"{event.note[: _NOTE - 1]}…",
         }
         path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
-        self._api.request("POST", path, body=body, timeout=_TIMEOUT)
+        self._api.request("POST", path, body=body, timeout=SHORT_TIMEOUT)
         return f"{path}/{name}"
 
 

@@ -36,6 +36,10 @@ PLURALS = {
 PLATFORM_KIND = "MailPlatform"
 """The only kind without a namespace."""
 
+APPROVE = "sendroute.dev/approve"
+"""The annotation that approves a change that is held back. Its value is the digest of the change;
+on the MailPlatform several, with commas between them."""
+
 _OURS = f"{shapes.API_GROUP}/"
 
 

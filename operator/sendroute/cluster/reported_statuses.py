@@ -10,17 +10,16 @@ from sendroute.cluster.lineage import check_lineage, shown_lineage
 from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
 from sendroute.cluster.protocols import OperatorStore, StatusReporter
 from sendroute.cluster.round import OperatorRoundResult
-from sendroute.model.account_status import AccountStatus, StatusReason
+from sendroute.model.account_status import StatusReason
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
 from sendroute.model.owner import PLATFORM, Owner
+from sendroute.reconcile.assessment import AccountStatuses
 
 _PORTION = 200
 """Accounts that are read from the store together."""
-
-Statuses = Mapping[Owner, AccountStatus]
 
 
 class ReportedStatuses:
@@ -91,7 +90,7 @@ class ReportedStatuses:
         store: OperatorStore,
         state: DesiredState,
         done: OperatorRoundResult,
-        statuses: Statuses,
+        statuses: AccountStatuses,
     ) -> None:
         """Report what a round changed.
 
@@ -124,7 +123,7 @@ class ReportedStatuses:
         self._report_platform(store, state, done, statuses)
 
     def _accounts(
-        self, state: DesiredState, done: OperatorRoundResult, statuses: Statuses
+        self, state: DesiredState, done: OperatorRoundResult, statuses: AccountStatuses
     ) -> Iterator[Reconciled]:
         """The accounts of the round as far as they are known without another read."""
         general = tuple(item for item in done.result.plan.findings if item.account is None)
@@ -176,7 +175,7 @@ class ReportedStatuses:
         store: OperatorStore,
         state: DesiredState,
         done: OperatorRoundResult,
-        statuses: Statuses,
+        statuses: AccountStatuses,
     ) -> None:
         item = next(iter(state.objects(PLATFORM)), None)
         with store.snapshot() as snapshot:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from time import monotonic
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from sendroute.cluster.api import NO_ANSWER, ApiError
+from sendroute.cluster.api import NO_ANSWER, SHORT_TIMEOUT, ApiError, SendsRequests
 from sendroute.credentials.rules import (
     ResolvedOnce,
     ResolvedSecret,
@@ -34,17 +34,8 @@ KEPT = 60.0
 UNUSED = 86_400.0
 """Seconds after which a secret that no account asked for is no longer read."""
 
-_TIMEOUT = (5.0, 10.0)
 _AT_ONCE = 50
 _SHARE = 10
-
-
-class ReadsApi(Protocol):
-    """The part of :class:`~sendroute.cluster.api.Api` that reads."""
-
-    def request(self, method: str, path: str, *, timeout: tuple[float, float] = ...) -> bytes:
-        """Send a request, and read its whole answer."""
-        ...
 
 
 class _SecretMetadata(Struct, rename="camel"):
@@ -95,7 +86,7 @@ class ApiSecrets:
     """
 
     def __init__(
-        self, api: ReadsApi, namespace: str, clock: Callable[[], float] = monotonic
+        self, api: SendsRequests, namespace: str, clock: Callable[[], float] = monotonic
     ) -> None:
         self._api = api
         self._namespace = namespace
@@ -177,7 +168,7 @@ class ApiSecrets:
         shown = self.shown(ref)
         path = f"/api/v1/namespaces/{shown.namespace}/secrets/{ref.name}"
         try:
-            body = self._api.request("GET", path, timeout=_TIMEOUT)
+            body = self._api.request("GET", path, timeout=SHORT_TIMEOUT)
         except ApiError as error:
             match error.status:
                 case 404:

@@ -13,12 +13,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from threading import Condition, Thread
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
-from sendroute.cluster.api import NO_ANSWER, ApiError, path_of_object
+from sendroute.cluster.api import NO_ANSWER, SHORT_TIMEOUT, ApiError, SendsRequests, path_of_object
 from sendroute.cluster.objects import ClusterObject, ObjectKey
 from sendroute.manifests.shapes import API_VERSION
 from sendroute.manifests.statuses import ObjectStatus, decode_status, encode_status
@@ -29,28 +29,10 @@ FIELD_MANAGER = "sendroute"
 _log = logging.getLogger(__name__)
 
 _APPLY = "application/apply-patch+yaml"
-_TIMEOUT = (5.0, 10.0)
 _REMEMBERED = 20_000
 _FIRST_RETRY, _LONGEST_WAIT = 0.5, 60.0
 _JOIN = 15.0
 _SILENT = 60.0
-
-
-class WritesApi(Protocol):
-    """The part of :class:`~sendroute.cluster.api.Api` that writes."""
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Any = ...,
-        body: Any = ...,
-        content_type: str = ...,
-        timeout: tuple[float, float] = ...,
-    ) -> bytes:
-        """Send a request, and read its whole answer."""
-        ...
 
 
 class _StatusWrite(NamedTuple):
@@ -91,7 +73,7 @@ class StatusWriter:
 
     def __init__(
         self,
-        api: WritesApi,
+        api: SendsRequests,
         *,
         workers: int = 8,
         random: Random = random.random,
@@ -260,7 +242,7 @@ class StatusWriter:
             query=[("fieldManager", FIELD_MANAGER), ("force", "true")],
             body=body,
             content_type=_APPLY,
-            timeout=_TIMEOUT,
+            timeout=SHORT_TIMEOUT,
         )
         return _number(msgspec.json.decode(answer, type=_WrittenObject).metadata.resource_version)
 

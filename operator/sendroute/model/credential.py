@@ -1,6 +1,12 @@
 """A username and password: never shown, never stored unencrypted, sent only to its own server."""
 
+from collections.abc import Mapping
 from typing import Any, NoReturn, final
+
+from sendroute.model.owner import Owner
+
+EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
+"""Encrypted credentials by account and profile; those of the platform's relays under its key."""
 
 
 @final

@@ -5,6 +5,7 @@ from msgspec import Struct
 from sendroute.model.codes import finding
 from sendroute.model.current import AccountState
 from sendroute.model.finding import Finding
+from sendroute.model.platform import ServicePlan
 from sendroute.model.route import Route
 from sendroute.planner.inputs import AccountInput
 
@@ -18,21 +19,39 @@ class DefaultDecision(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
+def effective_default(
+    declared: Route | None, plan: ServicePlan, satisfiable: frozenset[Route]
+) -> Route:
+    """Decide what a new domain without a declared route starts on (docs/rules.md, "What a new
+    domain starts on").
+
+    Args:
+        declared: the account's default; None if it has none.
+        plan: the account's service plan.
+        satisfiable: the routes that a domain of the account can have.
+
+    Returns:
+        The declared default if it is satisfiable, otherwise the plan's.
+    """
+    if declared is not None and declared in satisfiable:
+        return declared
+    return plan.plan_default
+
+
 def decide_default(
     inputs: AccountInput, satisfiable: frozenset[Route], unsaved: frozenset[str]
 ) -> DefaultDecision:
     declared = inputs.desired.default
     state = AccountState(inputs.desired.plan, declared, inputs.desired.logins)
-    if declared is None:
-        return DefaultDecision(state, inputs.plan.plan_default)
-    if declared.profile in unsaved:
+    if declared is not None and declared.profile in unsaved:
         return _keep_until_saved(inputs, declared)
-    if declared in satisfiable:
-        return DefaultDecision(state, declared)
+    effective = effective_default(declared, inputs.plan, satisfiable)
+    if declared in (None, effective):
+        return DefaultDecision(state, effective)
     fell_back = finding(
         "default-fell-back",
         f"The default of account {inputs.key.name}, {declared}, is not satisfiable; new domains"
-        f" start on the plan default, {inputs.plan.plan_default}.",
+        f" start on the plan default, {effective}.",
         hint="Declare the profile again, or another spec.defaultRoute."
         if declared.profile
         else f"Service plan {inputs.plan.name} does not offer managed sending. Choose another"
@@ -40,7 +59,7 @@ def decide_default(
         where=inputs.desired.where.at("spec", "defaultRoute"),
         account=inputs.key,
     )
-    return DefaultDecision(state, inputs.plan.plan_default, (fell_back,))
+    return DefaultDecision(state, effective, (fell_back,))
 
 
 def _keep_until_saved(inputs: AccountInput, declared: Route) -> DefaultDecision:

@@ -71,8 +71,12 @@ class RouteContext(Struct, frozen=True):
 
 
 def satisfiable_routes(plan: ServicePlan, profiles: Iterable[str]) -> frozenset[Route]:
-    """The routes that a domain can have. ``profiles`` are the names of the profiles that exist
-    after the change."""
+    """Return the routes that a domain can have.
+
+    Args:
+        plan: the account's service plan.
+        profiles: the names of the profiles that exist after the change.
+    """
     routes = {UNCONFIGURED, *(via(name) for name in profiles)}
     if plan.managed:
         routes.add(MANAGED)

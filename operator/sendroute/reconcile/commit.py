@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, Kind, Plan, PlatformChange
 from sendroute.model.codes import Code, finding, why_not_saved
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -25,7 +26,7 @@ from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.model.words import DONE, NOUNS, counted, first_of
 from sendroute.planner.digest import digest, digest_changes
-from sendroute.reconcile.record import EncryptedCredentials, Record
+from sendroute.reconcile.record import Record
 
 
 class CommitDecision(Protocol):

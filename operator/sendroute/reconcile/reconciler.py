@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from sendroute.model.ancestry import AncestryOf, no_ancestry
 from sendroute.model.change import AccountPlan, Plan, PlatformChange
 from sendroute.model.codes import Code
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Locate, Severity
@@ -29,7 +30,7 @@ from sendroute.planner.whole_change import count_others
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess, held_changes
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.record import EncryptedCredentials, Record
+from sendroute.reconcile.record import Record
 from sendroute.reconcile.verifier import PlanScope, VerifiedPlan, Verifier
 
 Mismatches = Callable[[Current, Record], Iterable[Finding]]

@@ -1,21 +1,19 @@
 """The store as reconciling sees it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.change import AccountPlan, PlatformChange
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import StoredProfile
 from sendroute.planner.selection import Holdings
-
-EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
-"""Encrypted credentials by account and profile; those of the platform's relays under its key."""
 
 
 class RecordSnapshot(Holdings, Protocol):

@@ -10,6 +10,7 @@ from sendroute.model.change import (
     PlatformChange,
 )
 from sendroute.model.codes import finding
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -20,7 +21,6 @@ from sendroute.model.records import RestorePoint
 from sendroute.model.remedy import Configure, Setting
 from sendroute.planner.profiles import needs_test
 from sendroute.planner.restore import RestorePlan, plan_restore
-from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import destinations
 
 

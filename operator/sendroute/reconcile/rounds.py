@@ -21,6 +21,7 @@ from sendroute.model.change import (
     ProfileChange,
 )
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.desired import AccountKey
 from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import Owner
@@ -30,7 +31,7 @@ from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, pending_counts
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, VerifierFor
-from sendroute.reconcile.record import EncryptedCredentials, Record
+from sendroute.reconcile.record import Record
 
 _log = logging.getLogger(__name__)
 

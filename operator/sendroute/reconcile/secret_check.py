@@ -14,7 +14,7 @@ from sendroute.model.change import (
     ProfileChange,
 )
 from sendroute.model.codes import Code, finding
-from sendroute.model.credential import Credential
+from sendroute.model.credential import Credential, EncryptedCredentials
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
@@ -27,7 +27,6 @@ from sendroute.model.secret import SecretBinding, SecretProblem, binding_of, sec
 from sendroute.model.words import first_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import CredentialCipher, SecretResolver
-from sendroute.reconcile.record import EncryptedCredentials
 
 Failed = Mapping[Owner, Mapping[str, str]]
 """Profiles that may not be saved, by account, each with the code of the reason."""

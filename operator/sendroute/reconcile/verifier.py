@@ -26,7 +26,7 @@ from sendroute.model.change import (
 )
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.credential import Credential
+from sendroute.model.credential import Credential, EncryptedCredentials
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity
@@ -46,7 +46,6 @@ from sendroute.planner.guards import (
 )
 from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.protocols import CredentialCipher, SecretResolver, Tester
-from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import (
     CheckedEndpoint,
     Failed,

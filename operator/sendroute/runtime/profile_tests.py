@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 
 from sendroute.model.codes import Code
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.credential import Credential
+from sendroute.model.credential import Credential, EncryptedCredentials
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import no_key
 from sendroute.runtime.factory import Factory
 

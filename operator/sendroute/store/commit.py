@@ -34,13 +34,14 @@ from sendroute.model.change import (
     PlatformChange,
     ProfileChange,
 )
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import PLATFORM
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import binding_of
 from sendroute.store import account_status, bulk_switch, endpoints, history, revisions
 from sendroute.store.bulk import chunks, execute_many
-from sendroute.store.endpoints import CredentialTokens, NewEndpoint
+from sendroute.store.endpoints import NewEndpoint
 from sendroute.store.errors import stale
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -92,7 +93,7 @@ def commit(
     plans: Sequence[AccountPlan],
     platform_change: PlatformChange | None,
     provenance: Provenance,
-    encrypted: CredentialTokens,
+    encrypted: EncryptedCredentials,
     commit_id: str,
 ) -> int:
     """Write the changes of these accounts, and the platform's, as one revision.
@@ -120,7 +121,7 @@ def commit_groups(
     connection: Connection,
     groups: Sequence[Sequence[AccountPlan]],
     provenance: Provenance,
-    encrypted: CredentialTokens,
+    encrypted: EncryptedCredentials,
     commit_ids: Sequence[str],
 ) -> list[int]:
     """Write several groups of accounts, each as a separate revision, in one transaction. Every
@@ -175,7 +176,7 @@ def _write_of(plan: AccountPlan, now: int) -> AccountWrite:
 
 
 def write_platform(
-    connection: Connection, change: PlatformChange, now: int, encrypted: CredentialTokens
+    connection: Connection, change: PlatformChange, now: int, encrypted: EncryptedCredentials
 ) -> None:
     """Write the platform and its history. The fence compares its content, because a plan has the
     platform that it was made from, but not its version.
@@ -245,7 +246,7 @@ def _account_columns(write: AccountWrite) -> dict[str, str | int | None]:
 
 
 def write_accounts(
-    connection: Connection, writes: Sequence[AccountWrite], encrypted: CredentialTokens
+    connection: Connection, writes: Sequence[AccountWrite], encrypted: EncryptedCredentials
 ) -> None:
     """Write the objects of fenced accounts, and their history."""
     for write in writes:
@@ -304,7 +305,7 @@ def _record_apply_all(connection: Connection, write: AccountWrite) -> None:
 
 
 def _create_profiles(
-    connection: Connection, writes: Sequence[AccountWrite], encrypted: CredentialTokens
+    connection: Connection, writes: Sequence[AccountWrite], encrypted: EncryptedCredentials
 ) -> None:
     created = [(write, change) for write in writes for change in write.profiles_created]
     ids = revisions.next_profiles(connection, len(created))

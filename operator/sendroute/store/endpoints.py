@@ -32,9 +32,6 @@ from sendroute.store.states import member_of, numbered, platform_of
 from sendroute.store.tables import endpoint, platform, revision
 from sendroute.store.tables import history as table_of_history
 
-CredentialTokens = Mapping[Owner, Mapping[str, str]]
-"""Encrypted credentials by account and profile; those of the platform's relays under its key."""
-
 _RELAY_IDS = {RELAY: RELAY_ID, BOUNCES: BOUNCES_ID}
 
 _BINDING = ("namespace", "account", "name", "host", "port", "encryption")

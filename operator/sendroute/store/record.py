@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.change import AccountPlan, PlatformChange
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.export import StoreExport
@@ -55,7 +56,6 @@ from sendroute.store import (
 )
 from sendroute.store.backend import open_database
 from sendroute.store.database import CommitWatch, Database
-from sendroute.store.endpoints import CredentialTokens
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import rows_of, translated_errors
@@ -203,7 +203,7 @@ class Store:
         with self._reading() as connection:
             return current_state.read(connection, only)
 
-    def read_with_credentials(self) -> tuple[Current, CredentialTokens]:
+    def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
         """Return the current state, and the encrypted credentials of the endpoints in use by
         account and profile (those of the platform's relays under its key), at one revision."""
         with self._reading() as connection:
@@ -250,7 +250,7 @@ class Store:
         plans: Sequence[AccountPlan],
         platform: PlatformChange | None,
         provenance: Provenance,
-        encrypted: CredentialTokens = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> int:
         """Write the changes of a group of accounts, and of the platform, as one revision: all or
         nothing.
@@ -283,7 +283,7 @@ class Store:
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
-        encrypted: CredentialTokens = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> list[int]:
         """Write several groups of accounts in one transaction, each as a separate revision. This is
         cheaper than calling :meth:`commit` for each.
@@ -315,7 +315,7 @@ class Store:
         platform: PlatformChange | None,
         point: RestorePoint,
         provenance: Provenance,
-        encrypted: CredentialTokens = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> int:
         """Write the changes that return the store to an earlier state, without other writers.
 
@@ -674,7 +674,7 @@ class StoreSnapshot:
         """The state of these accounts; an account that is not in the store is left out."""
         return self.read_accounts(keys).accounts
 
-    def encrypted(self, keys: Collection[AccountKey]) -> CredentialTokens:
+    def encrypted(self, keys: Collection[AccountKey]) -> EncryptedCredentials:
         """The encrypted credentials of these accounts' endpoints in use, and the managed
         relay's."""
         return endpoints.encrypted(self._connection, keys)

@@ -18,13 +18,13 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, literal, select, update
 
 from sendroute.model.change import AccountPlan, PlatformChange
+from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.current import RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import RestorePoint
 from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
-from sendroute.store.endpoints import CredentialTokens
 from sendroute.store.errors import stale
 from sendroute.store.history import RESTORED, add_store_entry, restored_to
 from sendroute.store.lockfile import Lock, LockAccount
@@ -44,7 +44,7 @@ def restore(
     platform_change: PlatformChange | None,
     point: RestorePoint,
     provenance: Provenance,
-    encrypted: CredentialTokens,
+    encrypted: EncryptedCredentials,
     commit_id: str,
 ) -> int:
     """Commit the changes that return the store to ``point``, all or nothing. The caller excludes
