@@ -82,7 +82,7 @@ class CommitTree(NamedTuple):
         """The entries in some parts of the tree, and the links and files above them."""
         entries = {}
         size = 0
-        for files, entry in enumerate(self._found(parts, above), start=1):
+        for files, entry in enumerate(self._entries_of(parts, above), start=1):
             size += entry.size or 0
             if files > self.limits.files:
                 raise self._too_large(f"{self.limits.files:,} files", Setting.TREE_FILES)
@@ -92,7 +92,7 @@ class CommitTree(NamedTuple):
                 entries[entry.path] = entry
         return list(entries.values())
 
-    def _found(self, parts: set[str], above: set[str]) -> Iterator[TreeEntry]:
+    def _entries_of(self, parts: set[str], above: set[str]) -> Iterator[TreeEntry]:
         yield from self._ls_tree(["-r"], () if "" in parts else parts)
         if above:
             for entry in self._ls_tree([], above):

@@ -23,7 +23,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
-from sendroute.planner.inputs import Claims
+from sendroute.planner.inputs import ClaimEffect
 
 DesiredAccounts = Mapping[AccountKey, DesiredAccount]
 CurrentAccounts = Mapping[AccountKey, CurrentAccount]
@@ -181,7 +181,7 @@ class DomainConflicts(Struct, frozen=True):
 
     def claims_of(
         self, key: AccountKey, immovable: frozenset[AccountKey], blocked: frozenset[Move]
-    ) -> Claims:
+    ) -> ClaimEffect:
         """The effect of the conflicts and moves on one account.
 
         Args:
@@ -212,7 +212,7 @@ class DomainConflicts(Struct, frozen=True):
             else:
                 incoming[move.domain] = move.holder
         others = {*waiting.values(), *unmoved.values(), *chain.from_iterable(given_up.values())}
-        return Claims(
+        return ClaimEffect(
             frozenset(denied),
             frozenset(retained),
             waiting,
@@ -268,15 +268,15 @@ def find_conflicts(
     decisions = _Decisions()
     for domain in sorted(examined):
         holder = holders.get(domain)
-        claims_on_it = _Claims(
+        claims = DomainClaims(
             domain,
             dict(sorted(newcomers.get(domain, {}).items())),
             contested.get(domain, frozenset()),
         )
         if holder is None:
-            decisions.of_new_domain(claims_on_it)
+            decisions.of_new_domain(claims)
         else:
-            decisions.of_held_domain(claims_on_it, holder, declaring.get(domain))
+            decisions.of_held_domain(claims, holder, declaring.get(domain))
     return DomainConflicts(
         decisions.moves,
         decisions.denied,
@@ -287,7 +287,7 @@ def find_conflicts(
     )
 
 
-class _Claims(Struct, frozen=True):
+class DomainClaims(Struct, frozen=True):
     """The claims on one domain by other accounts than its holder, and the accounts that declare it
     twice, among which the holder may be."""
 
@@ -295,9 +295,9 @@ class _Claims(Struct, frozen=True):
     single: Mapping[AccountKey, DesiredDomain]
     contested: AbstractSet[AccountKey]
 
-    def of(self, accounts: Callable[[AccountKey], bool]) -> "_Claims":
+    def of(self, accounts: Callable[[AccountKey], bool]) -> "DomainClaims":
         """Those of some accounts."""
-        return _Claims(
+        return DomainClaims(
             self.domain,
             {key: desired for key, desired in self.single.items() if accounts(key)},
             frozenset(filter(accounts, self.contested)),
@@ -328,12 +328,14 @@ class _Decisions:
         self.given_up: dict[AccountKey, dict[str, tuple[AccountKey, ...]]] = {}
         self.findings: dict[AccountKey, list[Finding]] = {}
 
-    def of_new_domain(self, claims: _Claims) -> None:
+    def of_new_domain(self, claims: DomainClaims) -> None:
         """A domain that no account holds: several claims on it are denied."""
         if claims.only is None:
             self._deny(claims, None)
 
-    def of_held_domain(self, claims: _Claims, holder: AccountKey, declared: Where | None) -> None:
+    def of_held_domain(
+        self, claims: DomainClaims, holder: AccountKey, declared: Where | None
+    ) -> None:
         """A domain that an account holds. ``declared`` is the position at which its holder declares
         it; None if it does not."""
         if declared is not None or holder in claims.contested:
@@ -362,7 +364,7 @@ class _Decisions:
     def _retain(self, domain: str, holder: AccountKey) -> None:
         self.retained.setdefault(holder, set()).add(domain)
 
-    def _give_up(self, claims: _Claims, holder: AccountKey) -> None:
+    def _give_up(self, claims: DomainClaims, holder: AccountKey) -> None:
         if claims.accounts:
             self.given_up.setdefault(holder, {})[claims.domain] = claims.accounts
 
@@ -371,7 +373,7 @@ class _Decisions:
             self.moves.setdefault(key, []).append(Move(domain, holder, claimant))
 
     def _deny(
-        self, claims: _Claims, holder: AccountKey | None, declared: Where | None = None
+        self, claims: DomainClaims, holder: AccountKey | None, declared: Where | None = None
     ) -> None:
         """``holder`` keeps the domain; None if no account gets it."""
         for key, desired in claims.single.items():

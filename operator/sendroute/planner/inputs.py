@@ -11,7 +11,7 @@ from sendroute.model.profile import Profile
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 
-class Claims(Struct, frozen=True):
+class ClaimEffect(Struct, frozen=True):
     """The effect of other accounts on the domains of one account.
 
     ``denied``: domains it declares but does not get in this change; ``waiting``: those of them
@@ -45,7 +45,7 @@ class AccountInput(Struct, frozen=True):
     desired: DesiredAccount
     current: CurrentAccount
     plan: ServicePlan
-    claims: Claims = Claims()
+    claims: ClaimEffect = ClaimEffect()
     failed: Mapping[str, str] = {}
     rotated: frozenset[str] = frozenset()
 

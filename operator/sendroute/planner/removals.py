@@ -16,7 +16,7 @@ from sendroute.model.desired import AccountKey, DesiredAccount, Orphan
 from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.model.spelling import did_you_mean
 from sendroute.model.words import first_of
-from sendroute.planner.inputs import Claims
+from sendroute.planner.inputs import ClaimEffect
 from sendroute.planner.stopped import at_problems
 
 _LISTED = 5
@@ -26,7 +26,7 @@ def remove_domain(
     key: AccountKey,
     name: str,
     current: DomainState,
-    claims: Claims,
+    claims: ClaimEffect,
     where: Where | None,
     *,
     with_account: bool = False,
@@ -45,7 +45,7 @@ def remove_domain(
     return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
 
 
-def _not_served(claimants: Sequence[AccountKey], claims: Claims) -> str:
+def _not_served(claimants: Sequence[AccountKey], claims: ClaimEffect) -> str:
     """Why no account gets a domain that these declare, as a clause."""
     if len(claimants) > 1:
         return (
@@ -55,7 +55,9 @@ def _not_served(claimants: Sequence[AccountKey], claims: Claims) -> str:
     return f"account {claimants[0]} declares it, but {why}"
 
 
-def removed_before_move(key: AccountKey, claims: Claims, where: Where | None) -> Iterator[Finding]:
+def removed_before_move(
+    key: AccountKey, claims: ClaimEffect, where: Where | None
+) -> Iterator[Finding]:
     """Report the domains that leave their account before the account that declares them can take
     them: nothing of them is sent until then.
 
@@ -93,7 +95,7 @@ def _removed_before_move(
     names: Sequence[str],
     claimants: Sequence[AccountKey],
     called: tuple[str, str],
-    claims: Claims,
+    claims: ClaimEffect,
 ) -> tuple[str, str]:
     """The message and the hint. ``called`` is what each of the two calls the claimants."""
     first, again = called
@@ -116,7 +118,7 @@ def _them(names: Sequence[str]) -> str:
 
 
 def remove_account(
-    current: CurrentAccount, claims: Claims, desired: DesiredAccount | None
+    current: CurrentAccount, claims: ClaimEffect, desired: DesiredAccount | None
 ) -> AccountPlan:
     """Remove an account with all that it owns: one that is no longer in the manifests (``desired``
     is None), or whose manifest says so."""
@@ -158,7 +160,7 @@ def remove_account(
 
 
 def keep_account(
-    current: CurrentAccount, claims: Claims, desired: DesiredAccount | None
+    current: CurrentAccount, claims: ClaimEffect, desired: DesiredAccount | None
 ) -> AccountPlan:
     """Keep an account that is to be removed, because one of its domains must stay: another account
     of its namespace claims the domain, and cannot take it now."""

@@ -170,8 +170,8 @@ class Tables:
         self._connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(flag))
 
     def _check(self) -> None:
-        numbers = [self._one(f"PRAGMA {name}") for name in ("application_id", "user_version")]
-        if numbers != [_APPLICATION, _VERSION] or self._one("PRAGMA quick_check(1)") != "ok":
+        numbers = [self._value(f"PRAGMA {name}") for name in ("application_id", "user_version")]
+        if numbers != [_APPLICATION, _VERSION] or self._value("PRAGMA quick_check(1)") != "ok":
             raise DamagedTablesError
         names = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_schema")}
         if not names.issuperset({*TABLES, "nexthop", "served"}):
@@ -192,7 +192,7 @@ class Tables:
             finally:
                 other.close()
 
-    def _one(self, statement: str, *values: Any) -> Any:
+    def _value(self, statement: str, *values: Any) -> Any:
         row = self._connection.execute(statement, values).fetchone()
         return None if row is None else row[0]
 
@@ -229,7 +229,7 @@ class Tables:
     def counts(self) -> dict[str, int]:
         """The number of rows of each table that Postfix reads."""
         with _damage():
-            return {name: self._one(f"SELECT count(*) FROM {name}") for name in TABLES}  # noqa: S608
+            return {name: self._value(f"SELECT count(*) FROM {name}") for name in TABLES}  # noqa: S608
 
     def aliases(self) -> Iterator[tuple[str, str]]:
         """Each alias with the host that it stands for, in order."""
@@ -349,7 +349,7 @@ class Tables:
     def _write_nexthops(self, revision: TablesUpdate, now: float) -> bool:
         """Returns whether there is a new alias."""
         run = self._connection.execute
-        before = self._one("SELECT count(*) FROM nexthop")
+        before = self._value("SELECT count(*) FROM nexthop")
         for rows in revision.nexthops:
             known = run(
                 "SELECT owner, host, policy_key FROM nexthop WHERE alias = ?", (rows.alias,)
@@ -374,7 +374,7 @@ class Tables:
             )
         for alias in revision.retired:
             run("UPDATE nexthop SET retired = ? WHERE retired IS NULL AND alias = ?", (now, alias))
-        return bool(self._one("SELECT count(*) FROM nexthop") != before)
+        return bool(self._value("SELECT count(*) FROM nexthop") != before)
 
     def _put(self, table: str, key: str, value: str | None) -> None:
         if value is not None:
@@ -390,13 +390,13 @@ class Tables:
             self._connection.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?)", batch)
 
     def _count_rerouted(self, *, whole: bool) -> int:
-        count: int = self._one(
+        count: int = self._value(
             "SELECT count(*) FROM staged JOIN access USING (key) LEFT JOIN transport USING (key)"
             " LEFT JOIN nexthop USING (alias)"
             " WHERE transport.value IS NOT nexthop.transport"
         )
         if whole:
-            count += self._one(
+            count += self._value(
                 "SELECT count(*) FROM access WHERE key NOT IN (SELECT key FROM staged)"
             )
         return count

@@ -337,11 +337,11 @@ def _update_profiles(
     connection: Connection, write: AccountWrite, tokens: Mapping[str, str]
 ) -> None:
     for change in write.profiles_updated:
-        this = and_(profile.c.account_id == write.account_id, profile.c.name == change.name)
+        criterion = and_(profile.c.account_id == write.account_id, profile.c.name == change.name)
         values = {"version": profile.c.version + 1, "spec": spec(change.written)}
-        if connection.execute(update(profile).where(this).values(values)).rowcount != 1:
+        if connection.execute(update(profile).where(criterion).values(values)).rowcount != 1:
             raise stale(write.key)
-        row = connection.execute(select(profile.c.id, profile.c.version).where(this)).one()
+        row = connection.execute(select(profile.c.id, profile.c.version).where(criterion)).one()
         endpoints.replace(
             connection,
             NewEndpoint(
@@ -356,23 +356,23 @@ def _update_profiles(
 
 def _delete_profiles(connection: Connection, write: AccountWrite) -> None:
     for changes in chunks(write.profiles_deleted):
-        these = and_(
+        criterion = and_(
             profile.c.account_id == write.account_id,
             profile.c.name.in_([change.name for change in changes]),
         )
-        ids = connection.execute(select(profile.c.id).where(these)).scalars()
+        ids = connection.execute(select(profile.c.id).where(criterion)).scalars()
         endpoints.retire(connection, ids, write.revision)
-        if connection.execute(delete(profile).where(these)).rowcount != len(changes):
+        if connection.execute(delete(profile).where(criterion)).rowcount != len(changes):
             raise stale(write.key)
 
 
 def _delete_domains(connection: Connection, write: AccountWrite) -> None:
     for changes in chunks(write.domains_deleted):
-        these = and_(
+        criterion = and_(
             domain.c.account_id == write.account_id,
             domain.c.name.in_([change.name for change in changes]),
         )
-        if connection.execute(delete(domain).where(these)).rowcount != len(changes):
+        if connection.execute(delete(domain).where(criterion)).rowcount != len(changes):
             raise stale(write.key)
 
 
