@@ -114,7 +114,7 @@ def _ignored(session: Session, created: NewStore) -> Iterator[str]:
         yield from _ignore_in_git(store, f"/{store.name}*", "the store")
 
 
-def _ignore_in_git(path: Path, pattern: str, what: str) -> Iterator[str]:
+def _ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
     """Make git ignore a new file. Yields what was done; nothing if the file is in no working tree,
     or is ignored already.
 
@@ -139,4 +139,4 @@ def _ignore_in_git(path: Path, pattern: str, what: str) -> Iterator[str]:
     except (OSError, UnicodeDecodeError):
         yield advice
         return
-    yield f"Added {pattern} to {file}, so that git does not commit {what}."
+    yield f"Added {pattern} to {file}, so that git does not commit {subject}."

@@ -41,7 +41,7 @@ def approve_annotated(
     store: ApprovalStore,
     annotated: Iterable[ClusterObject],
     statuses: Mapping[Owner, AccountStatus],
-    who: Callable[[ObjectKey], str],
+    find_writer: Callable[[ObjectKey], str],
     at: datetime,
 ) -> int:
     """Record the approvals that annotations give.
@@ -50,7 +50,7 @@ def approve_annotated(
         store: the store.
         annotated: objects with annotations.
         statuses: the account statuses.
-        who: finds who wrote the annotation of an object.
+        find_writer: finds who wrote the annotation of an object.
         at: the time, aware, in UTC.
 
     Returns:
@@ -58,7 +58,7 @@ def approve_annotated(
     """
     approved = 0
     for seen, status in _approvals(annotated, statuses):
-        actor = who(seen.key)
+        actor = find_writer(seen.key)
         if approve_held_back(store, status, actor, at):
             approved += 1
             _log.info(

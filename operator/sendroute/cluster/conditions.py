@@ -177,14 +177,14 @@ def _held_back(statuses: Mapping[Any, AccountStatus]) -> list[HeldBackAccount]:
         HeldBackAccount(
             namespace=key.namespace,
             account=key.name,
-            what=_what(status),
+            what=_effect(status),
             digest=status.digest or "",
         )
         for key, status in sorted(held)
     ]
 
 
-def _what(status: AccountStatus) -> str:
+def _effect(status: AccountStatus) -> str:
     """What a held-back change would do: the guard's sentence."""
     for item in status.report.findings:
         if has_trait(item.code, Trait.APPROVABLE):
@@ -446,15 +446,15 @@ class _AccountProjection:
             return value
         given = seen.annotations.get(APPROVE)
         if status.approved:
-            how = "The change is approved, and is applied next."
+            step = "The change is approved, and is applied next."
         else:
-            how = (
+            step = (
                 "If the change is intended, approve it: set the annotation"
                 f" {APPROVE} to {status.digest}."
             )
             if given is not None and not is_digest_of(status, digest_in(given)):
-                how = f"The annotation {APPROVE} approves another change, {given}. {how}"
-        return value._replace(message=f"{value.message} {how}")
+                step = f"The annotation {APPROVE} approves another change, {given}. {step}"
+        return value._replace(message=f"{value.message} {step}")
 
     # Fields
 

@@ -175,9 +175,9 @@ class Reflector(Thread):
             0.5 + self._random() / 2,
             self._times.first_retry,
         )
-        asked = min(error.retry_after, _LONGEST_RETRY_AFTER)
+        requested = min(error.retry_after, _LONGEST_RETRY_AFTER)
         _log.debug("%s: %s", self.name, error)
-        self._stopping.wait(max(wait, asked))
+        self._stopping.wait(max(wait, requested))
 
     # Lists
 

@@ -81,8 +81,8 @@ class ClusterReporter:
         Returns:
             Whether there are any new ones.
         """
-        who = partial(writer_of, self._api)
-        return approve_annotated(store, annotated, statuses, who, self._now()) > 0
+        find_writer = partial(writer_of, self._api)
+        return approve_annotated(store, annotated, statuses, find_writer, self._now()) > 0
 
     def stop(self) -> None:
         """Write nothing more."""

@@ -82,18 +82,18 @@ def _notes_of_apply_all(
 ) -> Iterator[Finding]:
     """What an apply-all that may run in the same change does to a new domain, and what the domain
     does to it (rules: apply-all)."""
-    asked, key = account.spec.apply_to_all, account.key
-    if asked is UNSET:
+    requested, key = account.spec.apply_to_all, account.key
+    if requested is UNSET:
         return
     current = stored(key)
-    if current is not None and asked.id in current.completed_apply_alls:
+    if current is not None and requested.id in current.completed_apply_alls:
         return
     unless = "" if current is not None else ", unless it ran already"
-    route = route_of(asked.route)
+    route = route_of(requested.route)
     wins = declared not in (None, route)
     yield finding(
         "apply-all-wins",
-        f"The apply-all {asked.id} of account {key.name} gives {label} {route} too"
+        f"The apply-all {requested.id} of account {key.name} gives {label} {route} too"
         f"{f', and not {declared}' if wins else ''}{unless}.",
         hint="To keep the declared route, set it again." if wins else None,
         remedy=Perform(Task.SET_ROUTE, label) if wins else None,
@@ -102,10 +102,10 @@ def _notes_of_apply_all(
         severity=Severity.WARNING if wins else Severity.INFO,
     )
     count = len(tree.domains_of(key)) + 1
-    if asked.confirm is not UNSET and asked.confirm.domains < count:
+    if requested.confirm is not UNSET and requested.confirm.domains < count:
         hint = f"Set its confirm.domains to {count} if the new domain may switch too."
-        confirmed = asked.confirm.domains
-        yield too_few_confirmed(confirmed, count, account, f"the apply-all {asked.id}", hint)
+        confirmed = requested.confirm.domains
+        yield too_few_confirmed(confirmed, count, account, f"the apply-all {requested.id}", hint)
 
 
 def _check_free(tree: EditTree, label: str, key: AccountKey) -> None:

@@ -50,8 +50,8 @@ def fields_path(profile: EditedProfile) -> tuple[str, ...]:
 
 def apply_all_route(account: EditedAccount) -> Route | None:
     """The route of an account's ``applyToAll``; None if it has none."""
-    asked = account.spec.apply_to_all
-    return None if asked is UNSET else route_of(asked.route)
+    requested = account.spec.apply_to_all
+    return None if requested is UNSET else route_of(requested.route)
 
 
 def reassign_to(profile: EditedProfile) -> Route | None:

@@ -91,11 +91,11 @@ def _rename_in_apply_all(
     """An apply-all that ran is removed, which changes nothing: its id may not run again, and with
     another route it would be refused."""
     for account in references.apply_alls:
-        asked = proposal.spec(account.where)["applyToAll"]
-        if current is not None and asked["id"] in current.completed_apply_alls:
+        requested = proposal.spec(account.where)["applyToAll"]
+        if current is not None and requested["id"] in current.completed_apply_alls:
             remove_apply_all(proposal, account, ", because it ran already")
             continue
-        asked["route"] = {"profile": new}
+        requested["route"] = {"profile": new}
         where = account.where.at("spec", "applyToAll", "route")
         message = f"apply-all of account {account.key.name}: {references.route} → profile {new}"
         proposal.describe(where, message)

@@ -211,16 +211,16 @@ def check_fit(
     known = PROVIDERS.get(provider) if provider is not None else None
     at_once = speaks_tls_at_once(provider, port)
     documented = known is not None and port in known.ports
-    whose = f"of {provider} " if documented else ""
+    of_provider = f"of {provider} " if documented else ""
     if known is not None and port in known.ports_without_tls:
         if encryption is Encryption.NONE:
             return
         fact, fit = f"{provider} documents port {port} for use without TLS only", known.hint
     elif at_once and encryption is not Encryption.TLS:
-        fact = f"port {port} {whose}is for TLS from the first byte"
+        fact = f"port {port} {of_provider}is for TLS from the first byte"
         fit = f"Set encryption: tls{_other_port(known, Encryption.STARTTLS)}."
     elif at_once is False and encryption is Encryption.TLS:
-        fact = f"port {port} {whose}is for STARTTLS"
+        fact = f"port {port} {of_provider}is for STARTTLS"
         fit = f"Set encryption: starttls{_other_port(known, Encryption.TLS)}."
     else:
         return

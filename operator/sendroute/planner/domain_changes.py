@@ -23,11 +23,11 @@ _BOTH = "The domain moves when both accounts are planned and can change."
 
 
 class _Skip(NamedTuple):
-    """Why a domain that a manifest declares is skipped: ``thing`` is what it waits for, ``hint`` is
-    the next step. ``holder`` is the other account that ``thing`` names, and ``unnamed`` the same
-    without its name."""
+    """Why a domain that a manifest declares is skipped: ``obstacle`` is what it waits for, ``hint``
+    is the next step. ``holder`` is the other account that ``obstacle`` names, and ``unnamed`` the
+    same without its name."""
 
-    thing: str
+    obstacle: str
     hint: str
     holder: AccountKey | None = None
     unnamed: str = ""
@@ -155,8 +155,9 @@ def _plan_declared_domain(
     if waits:
         route = desired.route or inputs.desired.default
         default = "" if desired.route is not None else "the default, "
-        thing = f"{default}{route}, which was not saved"
-        _skip_declared_domain(inputs, desired, current, state, _Skip(thing, _AGAIN), domain_changes)
+        obstacle = f"{default}{route}, which was not saved"
+        skip = _Skip(obstacle, _AGAIN)
+        _skip_declared_domain(inputs, desired, current, state, skip, domain_changes)
 
 
 def _plan_undeclared_domains(
@@ -181,10 +182,10 @@ def _plan_undeclared_domains(
             state = switched(current.declared, current.overrides, requested)
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (claimant := inputs.claims.unmoved.get(name)) is not None:
-            why = inputs.claims.why_not(claimant, "cannot take it now")
+            reason = inputs.claims.why_not(claimant, "cannot take it now")
             message = waiting_message(
                 name,
-                f"account {claimant}, which {why}",
+                f"account {claimant}, which {reason}",
                 f"still in account {inputs.key}",
             )
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
@@ -280,8 +281,8 @@ def _state_message(name: str, current: DomainState, state: DomainState) -> str:
     if state.declared == current.declared:
         apply_all = state.overrides or current.overrides
         verb = "now" if state.overrides is not None else "no longer"
-        why = f"its manifest {verb} overrides the apply-all {apply_all}"
-        return f"{name} stays on {state.route}; {why}."
+        reason = f"its manifest {verb} overrides the apply-all {apply_all}"
+        return f"{name} stays on {state.route}; {reason}."
     return f"{name} stays on {state.route}, although its manifest declares {state.declared}."
 
 
@@ -291,10 +292,10 @@ def _report_waiting_move(
     """Report a move that must wait as a skip. A conflict has its own finding."""
     holder = inputs.claims.waiting.get(desired.domain)
     if holder is not None and not desired.suspended:
-        why = inputs.claims.why_not(holder, "cannot change now")
-        thing = f"account {holder}, the present holder, which {why}"
-        unnamed = f"another account, the present holder, which {why}"
-        skip = _Skip(thing, _BOTH, holder, unnamed)
+        reason = inputs.claims.why_not(holder, "cannot change now")
+        obstacle = f"account {holder}, the present holder, which {reason}"
+        unnamed = f"another account, the present holder, which {reason}"
+        skip = _Skip(obstacle, _BOTH, holder, unnamed)
         _skip_declared_domain(inputs, desired, None, None, skip, domain_changes)
 
 
@@ -312,7 +313,7 @@ def _skip_declared_domain(
         consequence = f"now on {state.route} instead"
     if state is not None and state == current:
         consequence = f"still on {current.route}"
-    message = waiting_message(desired.domain, skip.thing, consequence)
+    message = waiting_message(desired.domain, skip.obstacle, consequence)
     for_tenant = None
     if skip.holder is not None:
         unnamed = waiting_message(desired.domain, skip.unnamed, consequence)

@@ -36,12 +36,12 @@ def remove_domain(
     if to is not None:
         reason, message = "moved", f"{name} moves from account {key} to account {to}."
     else:
-        why = f"no longer declared by account {key}"
+        outcome = f"no longer declared by account {key}"
         if with_account:
-            why = f"removed with its account, {key.name},"
+            outcome = f"removed with its account, {key.name},"
         claimants = claims.given_up.get(name)
         claim = f": {_not_served(claimants, claims)}" if claimants else ""
-        reason, message = "removed", f"{name} is {why} and can no longer send{claim}."
+        reason, message = "removed", f"{name} is {outcome} and can no longer send{claim}."
     return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
 
 
@@ -51,8 +51,8 @@ def _not_served(claimants: Sequence[AccountKey], claims: ClaimEffect) -> str:
         return (
             f"accounts {first_of(list(map(str, claimants)), _LISTED)} declare it, so none gets it"
         )
-    why = claims.why_not(claimants[0], "cannot take it now")
-    return f"account {claimants[0]} declares it, but {why}"
+    reason = claims.why_not(claimants[0], "cannot take it now")
+    return f"account {claimants[0]} declares it, but {reason}"
 
 
 def removed_before_move(
@@ -99,22 +99,18 @@ def _removed_before_move(
 ) -> tuple[str, str]:
     """The message and the hint. ``called`` is what each of the two calls the claimants."""
     first, again = called
-    leave = "leaves" if len(names) == 1 else "leave"
+    leave, domains = ("leaves", "it") if len(names) == 1 else ("leave", "them")
     message = f"{first_of(names, _LISTED)} {leave} account {key} and cannot send until"
     if len(claimants) > 1:
-        what = f"only one of {first} declares {_them(names)}"
+        event = f"only one of {first} declares {domains}"
         hint = "Keep one declaration of each, then apply again."
     elif claimants[0] in claims.unplanned:
-        what = f"{first}, which declares {_them(names)}, is applied too"
+        event = f"{first}, which declares {domains}, is applied too"
         hint = f"Plan {again} too: then the move is one transaction."
     else:
-        what = f"{first}, which declares {_them(names)}, can take {_them(names)}"
+        event = f"{first}, which declares {domains}, can take {domains}"
         hint = f"Fix {again} first: then the move is one transaction."
-    return f"{message} {what}.", hint
-
-
-def _them(names: Sequence[str]) -> str:
-    return "it" if len(names) == 1 else "them"
+    return f"{message} {event}.", hint
 
 
 def remove_account(
@@ -124,7 +120,9 @@ def remove_account(
     is None), or whose manifest says so."""
     key = current.key
     where = desired.where.at("spec", "remove") if desired is not None else None
-    why = "is no longer in the manifests" if desired is None else "is to be removed (spec.remove)"
+    reason = "is no longer in the manifests"
+    if desired is not None:
+        reason = "is to be removed (spec.remove)"
     changes: list[ObjectChange] = [
         AccountChange(
             key,
@@ -133,7 +131,7 @@ def remove_account(
             current.state,
             None,
             "removed",
-            f"Account {key.name} {why}.",
+            f"Account {key.name} {reason}.",
             where,
         )
     ]
@@ -167,12 +165,14 @@ def keep_account(
     key, where = current.key, desired.where if desired is not None else None
     name = min(claims.retained)
     claimant = claims.unmoved.get(name)
-    why = "several manifests claim it"
+    reason = "several manifests claim it"
     hint = "Decide which account gets that domain, then apply again."
     if claimant is not None:
         hint = f"Fix what keeps account {claimant} from taking it, then apply again."
-        why = f"account {claimant} {claims.why_not(claimant, 'cannot take it now')}"
-    message = f"Account {key} is not removed yet: its domain {name} cannot leave it, because {why}."
+        reason = f"account {claimant} {claims.why_not(claimant, 'cannot take it now')}"
+    message = (
+        f"Account {key} is not removed yet: its domain {name} cannot leave it, because {reason}."
+    )
     skip = AccountChange(
         key,
         key.name,

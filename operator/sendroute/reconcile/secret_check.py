@@ -330,8 +330,10 @@ class _SecretChecker:
             severity = Severity.WARNING
         elif self._secrets.given:
             code = "secret-not-compared"
-            keeps = f"{endpoint.title.capitalize()} keeps signing in with the saved credential."
-            message = f"{answer.message} {keeps}"
+            message = (
+                f"{answer.message} {endpoint.title.capitalize()} keeps signing in with the saved"
+                " credential."
+            )
             # A secret that exists but is unusable is most likely a rotation that went wrong.
             severity = Severity.WARNING if answer.code != Code.SECRET_MISSING else None
         else:

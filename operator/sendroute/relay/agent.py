@@ -140,7 +140,7 @@ class Agent:
             self._write_aliases()
             self._reload()
             self._report()
-            self._keep_house()
+            self._housekeep()
             self._free_aliases()
             self._write_aliases()  # what it found
             self._tables_up()
@@ -212,11 +212,11 @@ class Agent:
             self._metrics.tables_good.set(1)
             self._event_log.tables.update(())
 
-    def _damaged(self, what: str) -> None:
+    def _damaged(self, damage: str) -> None:
         self._close_tables()
         self._replaces = True
         self._metrics.tables_good.set(0)
-        message = f"The file {self._directory.tables} {what}. It is built again from the store."
+        message = f"The file {self._directory.tables} {damage}. It is built again from the store."
         self._event_log.tables.update([finding("tables-damaged", message)])
 
     def _not_written(self, reason: str) -> None:
@@ -313,11 +313,11 @@ class Agent:
         self._metrics.updated(seconds)
         self._metrics.serves_latest(latest=True)
         self._serving()
-        what = "everything" if whole else "the changes"
+        extent = "everything" if whole else "the changes"
         _log.info(
             "Serving revision %d: %s read in %.2f s.",
             head.revision,
-            what,
+            extent,
             seconds,
             extra={"revision": head.revision, "whole": whole},
         )
@@ -374,8 +374,8 @@ class Agent:
                 return
             self._metrics.reloaded(completed=True)
             self._event_log.reload.update(())
-            why = "the tables were built again" if self._was_replaced else "routes have changed"
-            _log.info("Postfix is reloaded, because %s.", why)
+            reason = "the tables were built again" if self._was_replaced else "routes have changed"
+            _log.info("Postfix is reloaded, because %s.", reason)
             self._was_replaced = False
         self._tables.set_reload(due=False)
 
@@ -398,7 +398,7 @@ class Agent:
         except ProblemError as problem:  # the store may be read-only for this user
             self._event_log.report.update(problem.findings)
 
-    def _keep_house(self) -> None:
+    def _housekeep(self) -> None:
         """Check the file and its rights, look which aliases no mail can take any more, and read
         everything if there are other keys."""
         now = time.monotonic()

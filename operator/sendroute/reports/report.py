@@ -99,8 +99,8 @@ class Report(Struct, frozen=True):
             else:
                 yield finding
         for hint, count in same_hint.items():
-            verb, they = ("changes are", "them") if count > 1 else ("change is", "it")
-            message = f"{count:,} {verb} skipped, for the reason that is shown with {they}."
+            verb, pronoun = ("changes are", "them") if count > 1 else ("change is", "it")
+            message = f"{count:,} {verb} skipped, for the reason that is shown with {pronoun}."
             yield Finding(Code.DEPENDENCY_SKIPPED, Severity.WARNING, message, hint)
 
     def advised(self, advise: AdviseFinding) -> "Report":
