@@ -159,7 +159,7 @@ def test_an_account_that_waits_has_its_events_when_it_is_settled(api: RecordingA
 def held(*accounts: str) -> MailPlatformStatus:
     return MailPlatformStatus(
         held_back=[
-            HeldBackAccount(namespace="acme", account=name, what="Gone.", digest=f"d-{name}")
+            HeldBackAccount(namespace="acme", account=name, effect="Gone.", digest=f"d-{name}")
             for name in accounts
         ]
     )

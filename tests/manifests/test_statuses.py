@@ -37,7 +37,7 @@ WRITTEN: dict[str, ObjectStatus] = {
     "MailPlatform": MailPlatformStatus(
         observed_generation=3,
         conditions=[READY],
-        held_back=[HeldBackAccount(namespace="acme", account="acme", what="…", digest="4f1a")],
+        held_back=[HeldBackAccount(namespace="acme", account="acme", effect="…", digest="4f1a")],
         held_back_total=1,
         store=StoreIdentity(lineage="7c1e"),
     ),

@@ -29,7 +29,7 @@ class Rule(NamedTuple):
 
 class Rules(NamedTuple):
     """``prose`` is searched in text, ``names`` in Python identifiers, split at underscores.
-    ``identifiers`` match whole identifiers of operator/."""
+    ``identifiers`` match whole identifiers of operator/, without underscores around them."""
 
     prose: tuple[Rule, ...]
     names: tuple[Rule, ...]
@@ -76,7 +76,7 @@ def _python(path: str, text: str, rules: Rules) -> Iterator[Hit]:
                     yield Hit(path, token.start[0], token.string, rule.instead)
             if path.startswith(IDENTIFIERS_IN) and not _is_called_method(tokens, number):
                 for rule in rules.identifiers:
-                    if rule.pattern.fullmatch(token.string):
+                    if rule.pattern.fullmatch(token.string.strip("_")):
                         yield Hit(path, token.start[0], token.string, rule.instead)
 
 

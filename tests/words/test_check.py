@@ -12,7 +12,23 @@ def words(path: str, text: str) -> list[str]:
     return [hit.word for hit in check(path, text, RULES)]
 
 
-@pytest.mark.parametrize("name", ["each", "found", "one", "own", "it", "said", "stands", "told"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "each",
+        "found",
+        "one",
+        "own",
+        "it",
+        "said",
+        "stands",
+        "told",
+        "_found",
+        "_them",
+        "this",
+        "why",
+    ],
+)
 def test_a_name_that_does_not_say_what_the_value_is_is_refused_in_operator(name: str) -> None:
     assert name in words("operator/sendroute/x.py", f"for {name} in ():\n    pass\n")
     assert name in words("operator/sendroute/x.py", f"state.{name} = 1\n")

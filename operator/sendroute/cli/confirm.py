@@ -96,5 +96,5 @@ def _agreed(question: str) -> bool:
     return answer.strip() == "yes"
 
 
-def _not_approved(action: ConfirmedAction, why: str, hint: str) -> Finding:
-    return finding("not-approved", f"Nothing was {action.done}: {why}.", hint=hint)
+def _not_approved(action: ConfirmedAction, reason: str, hint: str) -> Finding:
+    return finding("not-approved", f"Nothing was {action.done}: {reason}.", hint=hint)

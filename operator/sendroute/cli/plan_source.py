@@ -95,8 +95,8 @@ def plan_saved(
     try:
         saved = decode(Path(path).read_bytes(), path)
     except OSError as error:
-        why = f"it cannot be read ({error.strerror})"
-        raise unusable("unreadable", path, why) from error
+        reason = f"it cannot be read ({error.strerror})"
+        raise unusable("unreadable", path, reason) from error
     reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
     guards = limits.guards(saved.limits.guards())
     stale = _stale_locks(saved, lock)

@@ -101,8 +101,10 @@ def _postfix(options: RelayOptions) -> tuple[LocalServer | None, bool]:
         return None, False
     if options.reloads and os.geteuid() == 0:
         return LocalServer(postfix), True
-    why = "Only root may reload Postfix" if options.reloads else "Postfix is not reloaded"
-    _log.warning("%s, so mail in its active queue keeps an old route until it is tried again.", why)
+    reason = "Only root may reload Postfix" if options.reloads else "Postfix is not reloaded"
+    _log.warning(
+        "%s, so mail in its active queue keeps an old route until it is tried again.", reason
+    )
     return LocalServer(postfix), False
 
 

@@ -177,7 +177,7 @@ def _held_back(statuses: Mapping[Any, AccountStatus]) -> list[HeldBackAccount]:
         HeldBackAccount(
             namespace=key.namespace,
             account=key.name,
-            what=_effect(status),
+            effect=_effect(status),
             digest=status.digest or "",
         )
         for key, status in sorted(held)

@@ -163,8 +163,8 @@ def _held_back(
     new = [item for item in held if item.digest not in digests]
     for item in new[:MANY]:
         note = (
-            f"{item.what} Mail continues as it was. If the change is intended, approve it: set the"
-            f" annotation {APPROVE} to {item.digest} on MailAccount {item.account} of"
+            f"{item.effect} Mail continues as it was. If the change is intended, approve it: set"
+            f" the annotation {APPROVE} to {item.digest} on MailAccount {item.account} of"
             f" namespace {item.namespace}, or on the MailPlatform if that is gone."
         )
         yield _event(seen, Reason.HELD_BACK, "HoldBack", note, is_warning=True)

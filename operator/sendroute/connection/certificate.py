@@ -245,9 +245,10 @@ def _harmless(name: str) -> str:
     return name[:253] if re.fullmatch(r"[A-Za-z0-9_.:*-]+", name[:253]) else ""
 
 
-def _unusable(ca_file: str, why: str) -> ConnectionTestError:
+def _unusable(ca_file: str, reason: str) -> ConnectionTestError:
     return ConnectionTestError(
         ConnectionOutcome.TLS_FAILED,
-        f"The platform's caFile (spec.connectionTest) {why}, so certificates cannot be verified.",
+        f"The platform's caFile (spec.connectionTest) {reason}, so certificates cannot be"
+        " verified.",
         advice=f"Correct the caFile of the MailPlatform, or the file at {ca_file}.",
     )

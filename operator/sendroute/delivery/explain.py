@@ -151,17 +151,17 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
         )
         route = row.state.route.as_manifest()
         return Explanation(address, domain, route, row, None, None, reason)
-    why = _why(row.state)
+    origin = _origin_clause(row.state)
     match row.state.route.kind:
         case RouteKind.UNCONFIGURED:
-            reason = f"{domain} is unconfigured {why}: {_REFUSED}."
+            reason = f"{domain} is unconfigured {origin}: {_REFUSED}."
         case RouteKind.MANAGED:
             nexthop, limits = _managed_nexthop(facts), _plan_limits(facts)
             service = facts.platform.managed if facts.platform else None
-            reason = f"{domain} is sent through the managed relay {why}."
+            reason = f"{domain} is sent through the managed relay {origin}."
         case RouteKind.PROFILE:
             nexthop, limits = _through_profile(facts), _profile_limits(facts)
-            reason = f"{domain} is sent through profile {row.state.route.profile} {why}."
+            reason = f"{domain} is sent through profile {row.state.route.profile} {origin}."
         case _:
             assert_never(row.state.route.kind)
     route = row.state.route.as_manifest()
@@ -179,24 +179,24 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
     )
 
 
-def _why(state: DomainState) -> str:
+def _origin_clause(state: DomainState) -> str:
     match state.origin:
         case Origin.DECLARED:
-            why = "because its manifest declares it"
+            clause = "because its manifest declares it"
         case Origin.DEFAULT:
-            why = "because it was the account's default when the domain was created"
+            clause = "because it was the account's default when the domain was created"
         case Origin.APPLY_ALL:
-            why = f"because the apply-all {state.shadow} switched every domain of the account"
+            clause = f"because the apply-all {state.shadow} switched every domain of the account"
         case Origin.REASSIGNED:
-            why = "because its previous route is no longer satisfiable"
+            clause = "because its previous route is no longer satisfiable"
         case _:
             assert_never(state.origin)
     if state.is_shadowed:
-        why += (
+        clause += (
             f"; it shadows the declared route, {state.declared}, until the manifest sets"
             " spec.overrides to that id, or declares another route"
         )
-    return why
+    return clause
 
 
 def _managed_nexthop(facts: ExplainFacts) -> Nexthop | None:

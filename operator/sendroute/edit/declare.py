@@ -114,9 +114,9 @@ def too_few_confirmed(
     )
 
 
-def remove_apply_all(proposal: Proposal, account: EditedAccount, why: str = "") -> None:
-    """Remove an account's ``applyToAll``. ``why`` continues the description of the change."""
+def remove_apply_all(proposal: Proposal, account: EditedAccount, reason: str = "") -> None:
+    """Remove an account's ``applyToAll``. ``reason`` continues the description of the change."""
     del proposal.spec(account.where)["applyToAll"]
     where = account.where.at("spec", "applyToAll")
     name, route = account.key.name, apply_all_route(account)
-    proposal.describe(where, f"apply-all of account {name} to {route}: removed{why}")
+    proposal.describe(where, f"apply-all of account {name} to {route}: removed{reason}")

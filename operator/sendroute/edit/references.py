@@ -60,18 +60,18 @@ def reassign_to(profile: EditedProfile) -> Route | None:
     return None if on_delete is UNSET else route_of(on_delete.reassign_to)
 
 
-def undeclared_users(profile: EditedProfile, why: str = "") -> Finding:
+def undeclared_users(profile: EditedProfile, reason: str = "") -> Finding:
     """The note that domains may use a profile that disappears without declaring it; only the store
     knows them.
 
     Args:
         profile: the profile.
-        why: continues the sentence.
+        reason: continues the sentence.
     """
     return finding(
         "profile-deleted",
         f"Domains of account {profile.key.name} that use profile {profile.name} without declaring"
-        f" it are reassigned with the next change{why}.",
+        f" it are reassigned with the next change{reason}.",
         hint="The plan lists the domains.",
         remedy=Perform(Task.PLAN),
         account=profile.key,

@@ -74,15 +74,15 @@ def check_ca_file(root: str, desired: Desired) -> None:
     top = os.path.realpath(root)
     real = os.path.realpath(path)
     if os.path.commonpath([top, real]) != top:
-        why = "leads out of the repository"
+        reason = "leads out of the repository"
     elif not Path(real).is_file():
-        why = "is not among the followed files"
+        reason = "is not among the followed files"
     else:
         return
     raise ProblemError(
         finding(
             "source-unreachable",
-            f"The platform's caFile {ascii(name)[1:-1]} {why}.",
+            f"The platform's caFile {ascii(name)[1:-1]} {reason}.",
             hint="Put the file under the followed path, or write an absolute path.",
         )
     )

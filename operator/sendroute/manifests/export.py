@@ -208,10 +208,10 @@ def _elsewhere(key: AccountKey, domains: _DomainNames) -> Finding:
 def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:
     is_removed = route.kind is RouteKind.PROFILE
     plan_fault = "the account's service plan does not offer managed sending"
-    why = "the profile was removed" if is_removed else plan_fault
+    reason = "the profile was removed" if is_removed else plan_fault
     return finding(
         "profile-deleted" if is_removed else "managed-not-in-plan",
-        f"{subject}, {route}, is left out: {why}.",
+        f"{subject}, {route}, is left out: {reason}.",
         hint="The store keeps the assigned routes.",
         account=key,
         severity=Severity.WARNING,

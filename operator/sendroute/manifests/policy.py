@@ -290,10 +290,10 @@ def _syntax(file: str, error: Exception) -> Finding:
     return replace(problem, position=Position(file, mark.line + 1, mark.column + 1))
 
 
-def _broken(file: str, why: str) -> Finding:
+def _broken(file: str, reason: str) -> Finding:
     return finding(
         "invalid-value",
-        f"The policy {file} cannot be used: {why}.",
+        f"The policy {file} cannot be used: {reason}.",
         hint="A policy is a JSON Schema that holds all that it refers to.",
         where=Where(file, 0),
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from sendroute.manifests.fields import ApplyAllId, Count, Empty, Label, RouteShape, says
 from sendroute.model.route import Origin, Route, RouteKind
@@ -84,7 +84,7 @@ class HeldBackAccount(StatusShape, frozen=True, kw_only=True):
 
     namespace: Annotated[Label, says("The account's namespace.")]
     account: Annotated[Label, says("The account's name.")]
-    what: Annotated[_Line, says("What the change would do.")]
+    effect: Annotated[_Line, says("What the change would do.")] = field(name="what")
     digest: Annotated[
         _Line,
         says("What identifies the change: the value of the annotation that approves it."),

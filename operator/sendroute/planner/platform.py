@@ -69,8 +69,8 @@ def _not_saved(before: Platform | None, name: str, code: str, where: Where) -> P
     """Skip the platform's change, because a relay's secret cannot be used: the previous platform
     stays in effect; without a previous one nothing can be planned. Another finding reports the
     secret."""
-    why = why_not_saved(code) or "it cannot be used"
-    why = why.replace("its", f"{RELAY_TITLES[name]}'s", 1)
+    reason = why_not_saved(code) or "it cannot be used"
+    reason = reason.replace("its", f"{RELAY_TITLES[name]}'s", 1)
     consequence = (
         "the previous version stays in effect"
         if before is not None
@@ -81,7 +81,7 @@ def _not_saved(before: Platform | None, name: str, code: str, where: Where) -> P
         before,
         before,
         code,
-        f"The platform is not saved: {why}; {consequence}.",
+        f"The platform is not saved: {reason}; {consequence}.",
         where,
     )
     return before, change, ()

@@ -168,7 +168,7 @@ def _skipped(
     reason = "dependency-skipped"
     if _is_tried(inputs, name, desired.profile):
         reason = inputs.failed.get(name, reason)
-    why = why_not_saved(reason) or "the profile in its reassignTo was not saved"
+    fault = why_not_saved(reason) or "the profile in its reassignTo was not saved"
     consequence = (
         "the previous version stays in effect"
         if before is not None
@@ -181,7 +181,7 @@ def _skipped(
         before,
         before,
         reason,
-        f"Profile {name} of account {inputs.key.name} is not saved: {why}; {consequence}.",
+        f"Profile {name} of account {inputs.key.name} is not saved: {fault}; {consequence}.",
         desired.where,
     )
 

@@ -179,8 +179,8 @@ class _Comparison(NamedTuple):
     def _of_chroots(self) -> Iterator[SettingChange]:
         for key in self.postfix.reading_in_chroot():
             name = f"{key}/chroot"
-            why = None if name in self.replaced else self._chroot(name)
-            yield SettingChange(name, self.postfix.fields[key]["chroot"], "n", why)
+            reason = None if name in self.replaced else self._chroot(name)
+            yield SettingChange(name, self.postfix.fields[key]["chroot"], "n", reason)
 
     def _taken(self, name: str, now: str, after: str) -> Finding:
         return finding(

@@ -50,8 +50,8 @@ def files(directory: str, platform: Platform | None) -> dict[str, str]:
         The content of each file by its name.
     """
     settings = (
-        f"# {why}\n{name} ={f' {value}' if value else ''}\n"
-        for name, value, why, _ in main_parameters(directory)
+        f"# {comment}\n{name} ={f' {value}' if value else ''}\n"
+        for name, value, comment, _ in main_parameters(directory)
     )
     explained: set[Parameter] = set()
     entries = (service.text(explained) for service in services(directory, platform))

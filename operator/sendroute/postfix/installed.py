@@ -274,10 +274,10 @@ def _package(name: str, lack: str) -> Finding:
     )
 
 
-def _failed(program: str, why: str) -> Finding:
+def _failed(program: str, reason: str) -> Finding:
     return finding(
         "postfix-failed",
-        f"Postfix's program {program} failed: {why}",
+        f"Postfix's program {program} failed: {reason}",
         hint="Correct what Postfix reports."
         if os.geteuid() == 0
         else "Correct what Postfix reports, or run it as root.",

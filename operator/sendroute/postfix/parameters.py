@@ -44,11 +44,11 @@ class Match(Enum):
 
 
 class Parameter(NamedTuple):
-    """A setting of main.cf, or of one service. ``why`` is its comment."""
+    """A setting of main.cf, or of one service. ``comment`` is written above it."""
 
     name: str
     value: str
-    why: str
+    comment: str
     match: Match = Match.EQUAL
 
     def is_met_by(self, value: str) -> bool:

@@ -52,7 +52,7 @@ class MasterService(NamedTuple):
         lines = [" ".join(self.fields.values())]
         for parameter in self.parameters:
             if parameter not in explained:
-                lines.append(f"# {parameter.why}")
+                lines.append(f"# {parameter.comment}")
                 explained.add(parameter)
             lines.append(f"  {_override(parameter)}")
         return "\n".join(lines) + "\n"
@@ -106,7 +106,7 @@ def _encryption(encryption: Encryption, common: Iterable[Parameter]) -> Iterable
         Parameter("smtp_tls_security_level", level, 'TLS_README: never "if offered".'),
         Parameter("smtp_tls_wrappermode", wrapped, "TLS from the first byte: postconf(5)."),
         *(
-            parameter._replace(value="", why="No policies without TLS.")
+            parameter._replace(value="", comment="No policies without TLS.")
             if encryption is Encryption.NONE and parameter.name == "smtp_tls_policy_maps"
             else parameter
             for parameter in common

@@ -21,7 +21,7 @@ class Table(NamedTuple):
     name: str
     table: str
     key: str
-    why: str
+    comment: str
     value: str = "value"
 
     @property
@@ -36,7 +36,7 @@ class Table(NamedTuple):
     def definition(self, directory: str) -> str:
         """The content of its file."""
         lines = (
-            f"# {self.why} sqlite_table(5).",
+            f"# {self.comment} sqlite_table(5).",
             f"dbpath = {directory}/{DATABASE}",
             f"query = SELECT {self.value} FROM {self.table} WHERE {self.key}",  # noqa: S608 - our own
             "expansion_limit = 1",

@@ -393,10 +393,12 @@ def _to_write(plan: Plan) -> set[str]:
 def _stale(path: str, changed: list[str], applied: list[int]) -> Finding:
     """``applied`` are the revisions at which a part of the plan was applied."""
     listed = first_of(changed, _LISTED)
-    why = f"was applied already in part, {_at(applied)}" if applied else "no longer fits the store"
+    reason = (
+        f"was applied already in part, {_at(applied)}" if applied else "no longer fits the store"
+    )
     return finding(
         "stale-plan",
-        f"The saved plan {path} {why}: the decision would differ for {listed}.",
+        f"The saved plan {path} {reason}: the decision would differ for {listed}.",
         hint="Save the plan again and review it.",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),
@@ -487,8 +489,8 @@ def decode(content: bytes, path: str) -> SavedPlan:
     try:
         version = msgspec.json.decode(content, type=_FormatVersion).format_version
         if version != FORMAT_VERSION:
-            why = f"its format is {version[:20]!r}, not {FORMAT_VERSION}"
-            raise unusable("unknown-version", path, why)
+            reason = f"its format is {version[:20]!r}, not {FORMAT_VERSION}"
+            raise unusable("unknown-version", path, reason)
         saved = msgspec.json.decode(content, type=SavedPlan)
         msgspec.json.decode(saved.report, type=PlanReport)  # read later, to find what was applied
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -543,13 +545,13 @@ def _checksum(saved: SavedPlan) -> str:
     return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
 
 
-def unusable(code: str, path: str, why: str) -> ProblemError:
+def unusable(code: str, path: str, reason: str) -> ProblemError:
     """Create the error for a saved plan that cannot be used.
 
     Args:
         code: the code of the finding.
         path: the path of the file.
-        why: the reason, as a clause.
+        reason: as a clause.
 
     Returns:
         The error, to be raised.
@@ -557,7 +559,7 @@ def unusable(code: str, path: str, why: str) -> ProblemError:
     return ProblemError(
         finding(
             code,
-            f"The saved plan {path} cannot be used: {why}.",
+            f"The saved plan {path} cannot be used: {reason}.",
             hint="Save the plan again.",
             remedy=Perform(Task.SAVE_PLAN, path),
             where=whole_file(path),

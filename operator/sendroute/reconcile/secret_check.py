@@ -409,11 +409,11 @@ def report_uncompared(count: int, secrets: SecretResolver) -> tuple[Finding, ...
     if not count:
         return ()
     subject = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
-    why = "no key was" if secrets.given else "no secrets were"
+    reason = "no key was" if secrets.given else "no secrets were"
     return (
         finding(
             "secret-not-compared",
-            f"{subject} not compared with the saved credentials, because {why} given.",
+            f"{subject} not compared with the saved credentials, because {reason} given.",
             hint=f"To see rotated secrets, give the {'key' if secrets.given else 'secrets'}.",
             remedy=Configure(Setting.KEY if secrets.given else Setting.SECRETS),
         ),

@@ -25,7 +25,7 @@ _LOG_SUFFIXES = ("-wal", "-shm")
 _NO_DIRECTORY = (errno.EEXIST, errno.ENOTDIR, errno.ENOENT)
 _LOCK_TIMEOUT = 2.0
 """Seconds to wait for what an agent was starting when it was killed."""
-_OWN = frozenset({ALIASES, _LOCK, "lost+found", *CONFIGURATION})
+_EXPECTED_FILES = frozenset({ALIASES, _LOCK, "lost+found", *CONFIGURATION})
 
 
 class RelayDirectory:
@@ -244,9 +244,9 @@ class RelayDirectory:
 
 
 def _is_own(name: str) -> bool:
-    """Whether the agent, ``postfix config`` or the file system has a file of this name."""
+    """Whether the agent, Postfix's configuration or the file system has a file of this name."""
     plain = name.removeprefix(".").removesuffix(_NEW)
-    return plain in _OWN or plain.startswith(DATABASE)
+    return plain in _EXPECTED_FILES or plain.startswith(DATABASE)
 
 
 def _group_id(name: str) -> int | None:

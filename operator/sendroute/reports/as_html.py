@@ -136,10 +136,10 @@ def _table(caption: str, changes: Sequence[Change]) -> Iterator[str]:
     yield f"<thead><tr>{heads}</tr></thead><tbody>"
     for change in changes:
         name = _code(object_name(change.kind, change.name))
-        why = _text(f"{change.reason}: {change.message}" if change.message else change.reason)
+        reason = _text(f"{change.reason}: {change.message}" if change.message else change.reason)
         yield (
             f'<tr><td>{change.action.value}</td><th scope="row">{name}</th>'
-            f"<td>{_text(step(change))}</td><td>{why}</td></tr>"
+            f"<td>{_text(step(change))}</td><td>{reason}</td></tr>"
         )
     yield "</tbody></table>"
 

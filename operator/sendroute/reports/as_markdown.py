@@ -166,8 +166,8 @@ def _table(changes: Sequence[Change]) -> str:
 
 def _row(change: Change) -> str:
     name, does = code(object_name(change.kind, change.name)), code(step(change))
-    why = prose(f"{change.reason}: {change.message}" if change.message else change.reason)
-    return f"| {change.action.value} | {name} | {does} | {why} |\n"
+    reason = prose(f"{change.reason}: {change.message}" if change.message else change.reason)
+    return f"| {change.action.value} | {name} | {does} | {reason} |\n"
 
 
 def prose(text: str) -> str:

@@ -172,9 +172,9 @@ def _changes(changes: Sequence[Change], console: Console) -> Iterator[str]:
     shown = [list(_cells(islice(group, limit))) for group in groups]
     names, steps = _columns([cells for rows in shown for cells in rows], console.columns)
     for group, rows in zip(groups, shown, strict=True):
-        shared = _shared_why(group)
+        shared = _shared_reason(group)
         for change, cells in zip(group, rows, strict=False):
-            yield from _row(change, cells, names, steps, console, "" if shared else _why(change))
+            yield from _row(change, cells, names, steps, console, "" if shared else _reason(change))
         if omitted := len(group) - len(rows):
             yield from wrap(_omitted_line(omitted), _BENEATH, columns=console.columns)
         if shared:
@@ -232,15 +232,15 @@ def _columns(shown: Sequence[_ChangeCells], columns: int | None) -> tuple[int, i
 
 
 def _row(
-    change: Change, cells: _ChangeCells, names: int, steps: int, console: Console, why: str
+    change: Change, cells: _ChangeCells, names: int, steps: int, console: Console, reason: str
 ) -> Iterator[str]:
     """One line per change. At a terminal, what does not fit is on the next lines."""
     verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], console.colour)
     begin = f"  {verb}  {cells.name}"
     start = _BENEATH + names + 2
     gap = " " * (steps - cells.columns + 2)
-    if cells.wide <= names and console.fits(start + max(steps, cells.columns) + 2 + width(why)):
-        yield f"{begin}{' ' * (names - cells.wide + 2)}{cells.does}{gap or '  '}{why}".rstrip()
+    if cells.wide <= names and console.fits(start + max(steps, cells.columns) + 2 + width(reason)):
+        yield f"{begin}{' ' * (names - cells.wide + 2)}{cells.does}{gap or '  '}{reason}".rstrip()
         return
     does = list(wrap(cells.does, start, columns=console.columns))
     if cells.wide <= names:
@@ -250,11 +250,11 @@ def _row(
         yield f"  {verb}  {first}".rstrip()
         yield from (" " * _BENEATH + line for line in others)
     yield from does
-    if why:
-        yield from wrap(why, _BENEATH, columns=console.columns)
+    if reason:
+        yield from wrap(reason, _BENEATH, columns=console.columns)
 
 
-def _shared_why(group: Sequence[Change]) -> str:
+def _shared_reason(group: Sequence[Change]) -> str:
     """The sentence of a whole group, with "each" instead of the domain's name; empty if the
     sentences differ."""
     first = group[0]
@@ -267,7 +267,7 @@ def _shared_why(group: Sequence[Change]) -> str:
     return clean(f"{first.reason}: {sentence[:1].upper()}{sentence[1:]}")
 
 
-def _why(change: Change) -> str:
+def _reason(change: Change) -> str:
     return clean(f"{change.reason}: {change.message}" if change.message else change.reason)
 
 

@@ -151,13 +151,15 @@ class Factory:
         directory = self.settings.secrets or None  # an empty value is none
         if directory is not None and not os.access(directory, os.R_OK | os.X_OK):
             exists = os.path.lexists(directory)
-            why = "is not readable for the user that runs sendroute" if exists else "does not exist"
+            reason = (
+                "is not readable for the user that runs sendroute" if exists else "does not exist"
+            )
             if exists and not Path(directory).is_dir():
-                why = "is a file"
+                reason = "is a file"
             raise ProblemError(
                 finding(
                     "unreadable",
-                    f"The directory of secrets {directory} {why}.",
+                    f"The directory of secrets {directory} {reason}.",
                     hint="Specify the directory that holds NAMESPACE/NAME/username and password.",
                     remedy=Configure(Setting.SECRETS),
                 )

@@ -89,11 +89,11 @@ def _into_directory(name: str, batches: Iterator[ExportFile]) -> None:
         write(str(path), dump(batch.documents), subject="The manifests")
 
 
-def _unwritable(directory: str, why: str) -> Exception:
+def _unwritable(directory: str, reason: str) -> Exception:
     return ProblemError(
         finding(
             "unwritable",
-            f"Manifests cannot be written to {directory}: {why[:1].lower()}{why[1:]}.",
+            f"Manifests cannot be written to {directory}: {reason[:1].lower()}{reason[1:]}.",
             hint="Specify a directory that is empty, or does not exist yet.",
         )
     )

@@ -320,11 +320,11 @@ def _account_statuses(account_statuses: list[AccountStatus], console: Console) -
     yield head
     for line, status in zip(lines, account_statuses, strict=True):
         yield line
-        for text in _why(status):
+        for text in _details(status):
             yield from (more + "\n" for more in wrap(clean(text), 10, columns=console.columns))
 
 
-def _why(status: AccountStatus) -> Iterable[str]:
+def _details(status: AccountStatus) -> Iterable[str]:
     report, approval = status.report, status.approval
     if approval is not None and status.approved:
         at = to_minute(approval.at)

@@ -293,7 +293,7 @@ def _is_conflict(cause: BaseException | None) -> bool:
 def _is_lost(cause: BaseException | None) -> bool:
     """Whether the connection to the server was lost, and may come back."""
     if isinstance(cause, NotConnectedError):
-        return cause.why in MAY_PASS
+        return cause.reason in MAY_PASS
     if not isinstance(cause, psycopg.OperationalError):
         return False
     state = cause.sqlstate

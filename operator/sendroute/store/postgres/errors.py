@@ -47,9 +47,9 @@ class NotConnectedError(psycopg.OperationalError):
     """A failed connection. It replaces the error of the driver, whose text and fields may contain
     the password."""
 
-    def __init__(self, why: ConnectFailure) -> None:
-        super().__init__(f"no connection: {why}")
-        self.why = why
+    def __init__(self, reason: ConnectFailure) -> None:
+        super().__init__(f"no connection: {reason}")
+        self.reason = reason
 
 
 # Messages of libpq and of most servers, in English; other cases are recognised by the state of
@@ -99,9 +99,9 @@ _NAME = re.compile(r'"[^"]*"')
 def why_refused(error: psycopg.Error) -> ConnectFailure:
     """Why the connection failed that raised this error of the driver."""
     text = _NAME.sub('""', str(error))
-    for pattern, why in _MESSAGES:
+    for pattern, reason in _MESSAGES:
         if re.search(pattern, text, re.IGNORECASE):
-            return why
+            return reason
     state = error.pgconn
     if state is not None and state.needs_password:
         return ConnectFailure.NO_PASSWORD
@@ -232,7 +232,7 @@ def translate(error: BaseException, location: str) -> ProblemError | None:
     if not isinstance(error, psycopg.Error):
         return None
     if isinstance(error, NotConnectedError):
-        return _advice(_REFUSED[error.why], location)
+        return _advice(_REFUSED[error.reason], location)
     state = error.sqlstate
     if state is None and isinstance(error, psycopg.DataError):
         return damaged(location)  # a value that Python cannot hold, such as the time `infinity`
