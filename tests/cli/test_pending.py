@@ -45,6 +45,7 @@ def test_status_reports_the_domains_that_wait_once_and_names_all(sendroute: Prog
     (open_account,) = json.loads(sendroute("status", "-o", "json").out)["unapplied"]
     (waits,) = (f for f in open_account["findings"] if f["code"] == "dependency-skipped")
     assert len(waits["domains"]) == 40
+    assert waits.keys() == {"code", "severity", "message", "hint", "domains", "position"}
 
 
 def test_explain_says_that_a_new_domain_is_held_back(sendroute: Program, manifests: Path) -> None:
@@ -66,6 +67,20 @@ def test_explain_says_that_a_domain_is_in_dispute(sendroute: Program, manifests:
     assert sendroute("apply", "manifests", "--auto-approve").status == 1
     text = sendroute("explain", "both.example").out
     assert "both.example" in text.partition("Not applied since")[2]
+
+
+def test_explain_says_what_is_wrong_in_the_document_of_a_domain(
+    sendroute: Program, manifests: Path
+) -> None:
+    misspelt = domain("bolt", "new.example").replace("account:", "acount:")
+    profiles = domain("bolt", "other.example", "{profile: nosuch}")
+    write(manifests / "bolt.yaml", account("bolt"), misspelt, profiles)
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 1
+    assert "acount" in sendroute("explain", "new.example").out
+    text = sendroute("explain", "other.example").out
+    assert "refers to profile nosuch" in text
+    assert "acount" not in text
 
 
 @pytest.mark.usefixtures("store")

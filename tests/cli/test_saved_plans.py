@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sendroute.reconcile.saved_plan import SavedPlan, encode, is_saved_plan
+from sendroute.reconcile.saved_plan import SavedFinding, SavedPlan, encode, is_saved_plan
 
 from .conftest import Program, account, domain, git, profile, write
 
@@ -337,6 +337,31 @@ def test_a_saved_plan_with_names_that_no_manifest_can_have_is_refused(
     result = sendroute("apply", "change.plan")
     assert (result.status, "a name that no manifest can have" in result.err) == (1, True), result
     assert "No domains" in sendroute("routes").out
+
+
+def test_a_finding_about_no_domain_is_saved_as_by_earlier_versions() -> None:
+    """So the checksum of their files is still right; and a domain is kept."""
+    earlier = (
+        b'{"code":"yaml-syntax","severity":"error","message":"m","hint":null,"position":null,'
+        b'"namespace":"acme","account":"acme","file":"a.yaml","remedy":null}'
+    )
+    saved = msgspec.json.decode(earlier, type=SavedFinding)
+    assert saved.as_finding().domain is None
+    assert msgspec.json.encode(saved) == earlier
+    about = msgspec.structs.replace(saved, domain="a.example")
+    again = msgspec.json.decode(msgspec.json.encode(about), type=SavedFinding)
+    assert again.as_finding().domain == "a.example"
+
+
+def test_a_saved_plan_keeps_which_domain_an_error_is_about(
+    sendroute: Program, manifests: Path
+) -> None:
+    misspelt = domain("bolt", "new.example", "{managed: {}}").replace("  route", "  rout")
+    write(manifests / "bolt.yaml", account("bolt"), misspelt)
+    sendroute("init")
+    sendroute("plan", "manifests", "--out", "change.plan")
+    sendroute("apply", "change.plan")
+    assert "no field rout" in sendroute("explain", "new.example").out
 
 
 def test_a_reformatted_saved_plan_is_refused_and_not_read_as_manifests(

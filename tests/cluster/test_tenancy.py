@@ -73,6 +73,18 @@ def test_a_domain_that_cannot_move_yet_does_not_name_the_tenant_that_holds_it() 
     )
 
 
+def test_the_data_of_a_finding_does_not_name_the_other_tenant_either() -> None:
+    cluster = Cluster()
+    cluster.apply(documents(PLATFORM, ACCOUNT, DOMAIN))
+    claim = with_spec(CLAIM, account="bravo")
+    cluster.apply(documents(PLATFORM, with_spec(ACCOUNT, plan="gone"), BRAVO, claim))
+    findings = cluster.reconciled[AccountKey("bravo", "bravo")].findings
+    (item,) = (item for item in findings if item.code == "dependency-skipped")
+    assert item.wait is not None
+    assert "acme/acme" in item.wait.obstacle
+    assert "acme" not in repr(for_tenant(item, "bravo"))
+
+
 def test_a_guard_of_the_whole_change_does_not_say_how_many_domains_the_platform_has() -> None:
     accounts = [ACCOUNT.replace("acme", name) for name in ("acme", "bravo", "delta")]
     domains = [

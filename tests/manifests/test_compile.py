@@ -156,6 +156,28 @@ def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
     assert actual.managed.relay.host == "relay.example"
 
 
+def test_a_finding_about_a_sending_domain_has_its_name_as_data() -> None:
+    desired = compiled(
+        platform(),
+        account(),
+        domain("a", "Bücher.example"),
+        domain("b", "bücher.example"),
+        domain("c", "c.example", route=inline("own", port=465)),
+        domain("d", "d.example"),
+        domain("d", "other.example"),
+        domain("e", "e.example", overrides="to-ses"),
+        domain("f", "not a domain"),
+    )
+    about = {(item.code, item.where.file): item.domain for item in desired.findings if item.where}
+    assert about == {
+        ("domain-conflict", "3"): "xn--bcher-kva.example",
+        ("encryption-mismatch", "4"): "c.example",
+        ("duplicate-object", "6"): "other.example",
+        ("missing-field", "7"): "e.example",
+        ("invalid-value", "8"): None,
+    }
+
+
 def test_the_logins_of_an_account_are_a_set() -> None:
     named = compiled(platform(), account(submission={"logins": ["b@x", "a", "b@x"]}))
     assert named.accounts[ACME].logins == ("a", "b@x")

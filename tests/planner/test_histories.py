@@ -23,6 +23,7 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
+    DomainChange,
     DomainCounts,
     ObjectChange,
     Plan,
@@ -145,6 +146,29 @@ def decisions(plan: Plan) -> Mapping[AccountKey, object]:
         )
         for account in plan.accounts
     }
+
+
+@given(histories(LONGEST))
+def test_a_domain_that_waits_says_so_as_data_in_its_finding_and_its_change(
+    history: list[Step],
+) -> None:
+    for moment in moments(history):
+        for account in moment.plan.accounts:
+            waits = {
+                item.domain: item
+                for item in account.findings
+                if item.wait is not None and item.domain is not None
+            }
+            for item in account.findings:
+                about = item.message.partition(" ")[0]
+                if item.code == "dependency-skipped" and "." in about:
+                    assert item.domain == about
+                    assert item.wait is not None
+                    assert item.message == item.wait.of(about)
+            for change in account.changes:
+                if isinstance(change, DomainChange) and change.action is Action.SKIP:
+                    assert change.wait == waits[change.name].wait
+                    assert change.message == waits[change.name].message
 
 
 @given(histories(LONGEST))

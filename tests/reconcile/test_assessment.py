@@ -12,6 +12,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM
+from sendroute.model.waiting import Wait
 from sendroute.planner.digest import digest
 from sendroute.reconcile.assessment import Assessment, assess
 
@@ -103,6 +104,60 @@ def test_many_findings_are_truncated_and_counted() -> None:
     (status,) = assess_result(result(Outcome.COMMITTED, *codes)).written
     assert status.report.findings[0].code == "connection-test-failed"
     assert len(status.report.findings) + status.report.more == 101
+
+
+SES = Wait("profile ses, which was not saved", "not created yet")
+
+
+def waiting(domain: str, wait: Wait, words: str | None = None) -> Finding:
+    message = wait.of(domain) if words is None else words
+    return finding("dependency-skipped", message, account=KEY, domain=domain, wait=wait)
+
+
+def with_findings(*findings: Finding) -> Result:
+    plan = AccountPlan(KEY, 3, (replace(CHANGE, action=Action.SKIP),), findings)
+    outcome = AccountOutcome(KEY, Outcome.UNCHANGED, 3)
+    return Result(Plan("lineage", 3, None, (plan,)), None, (outcome,), 3)
+
+
+@pytest.mark.parametrize("words", [None, "Reworded.", "", "x waits for y: z."])
+def test_domains_that_wait_for_the_same_thing_are_one_finding_whatever_their_messages_say(
+    words: str | None,
+) -> None:
+    mailgun = replace(SES, obstacle="profile mailgun, which was not saved")
+    names = [f"d{number:04}.example" for number in range(1200)]
+    findings = [waiting(name, SES, words) for name in names]
+    (status,) = assess_result(with_findings(*findings, waiting("x.example", mailgun))).written
+    together, alone = status.report.findings
+    assert together.message == (
+        "1,200 domains wait for profile ses, which was not saved: not created yet."
+    )
+    assert (together.domain, together.wait) == (None, SES)
+    assert (together.domains, together.more_domains) == (tuple(names[:1000]), 200)
+    assert alone.message == (
+        "x.example waits for profile mailgun, which was not saved: not created yet."
+    )
+    assert (alone.domain, alone.domains, alone.wait) == ("x.example", (), mailgun)
+
+
+def test_findings_without_a_wait_are_listed_each_although_they_read_like_one() -> None:
+    findings = [
+        replace(waiting(f"{name}.example", SES), domain=None, wait=None) for name in ("a", "b")
+    ]
+    (status,) = assess_result(with_findings(*findings)).written
+    assert [item.message for item in status.report.findings] == [item.message for item in findings]
+
+
+def test_a_status_of_an_earlier_version_gets_its_data_and_keeps_its_time() -> None:
+    left_open = with_findings(waiting("a.example", SES))
+    (status,) = assess_result(left_open).written
+    (item,) = status.report.findings
+    bare = replace(status.report, findings=(replace(item, domain=None, wait=None),))
+    later = assess_result(left_open, replace(status, report=bare), at=NOW + timedelta(hours=1))
+    assert later.written == (status,)
+    reworded = with_findings(waiting("a.example", replace(SES, consequence="still on managed")))
+    (changed,) = assess_result(reworded, status, at=NOW + timedelta(hours=1)).written
+    assert changed.since == NOW + timedelta(hours=1)
 
 
 def test_an_unchanged_status_keeps_its_time_and_is_not_written_again() -> None:

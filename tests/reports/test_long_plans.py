@@ -12,7 +12,7 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
 from sendroute.model.route import MANAGED, Origin, via
-from sendroute.model.waiting import waiting_message
+from sendroute.model.waiting import Wait
 from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.render import Format, render
@@ -78,21 +78,27 @@ def skipped(index, domains):
     """An account whose domains all wait for one profile, as the planner reports it."""
     plan = account(index, domains)
     hint = "Fix the profile whose test failed."
+    wait = Wait("profile bad, which was not saved", "still on managed")
     changes = [
         replace(
             change,
             action=Action.SKIP,
             after=change.before,
             reason="dependency-skipped",
-            message=waiting_message(
-                change.name, "profile bad, which was not saved", "still on managed"
-            ),
+            message=wait.of(change.name),
+            wait=wait,
         )
         for change in plan.changes
     ]
     findings = [
         finding(
-            "dependency-skipped", change.message, hint=hint, where=change.where, account=plan.key
+            "dependency-skipped",
+            change.message,
+            hint=hint,
+            where=change.where,
+            account=plan.key,
+            domain=change.name,
+            wait=wait,
         )
         for change in changes
     ]
@@ -130,12 +136,27 @@ def test_domains_that_wait_together_share_one_sentence_and_are_all_named_in_a_pi
 def test_domains_that_wait_for_different_things_are_separate_groups():
     waiting = skipped(0, 6)
     changes = tuple(
-        replace(change, message=change.message.replace("profile bad", f"profile p{number % 2}"))
+        replace(
+            change, wait=Wait(f"profile p{number % 2}, which was not saved", "still on managed")
+        )
         for number, change in enumerate(waiting.changes)
     )
     text = shown(Format.TEXT, AccountPlan(waiting.key, 1, changes))
     assert "3 domains wait for profile p0" in text
     assert "3 domains wait for profile p1" in text
+
+
+@pytest.mark.parametrize("form", [Format.TEXT, Format.MARKDOWN, Format.HTML])
+def test_domains_wait_together_whatever_their_messages_say(form):
+    waiting = skipped(0, 40)
+    changes = tuple(
+        replace(change, message=f"Reworded {number}.")
+        for number, change in enumerate(waiting.changes)
+    )
+    text = shown(form, AccountPlan(waiting.key, 1, changes))
+    assert text.count("40 domains wait for profile bad") == 1
+    changes = tuple(replace(change, wait=None) for change in waiting.changes)
+    assert "domains wait for" not in shown(form, AccountPlan(waiting.key, 1, changes))
 
 
 def test_json_lists_every_skipped_change_and_its_finding():

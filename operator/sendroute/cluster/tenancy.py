@@ -42,4 +42,5 @@ def for_tenant(item: Finding, namespace: str) -> Finding:
         return item
     if text.accounts and all(other == namespace for other, _ in text.accounts):
         return item
-    return replace(item, message=text.message, hint=text.hint, for_tenant=None)
+    # A wait may name the other tenant too.
+    return replace(item, message=text.message, hint=text.hint, for_tenant=None, wait=None)

@@ -1,13 +1,11 @@
 """Why a domain does not have yet what the manifests say: from the account statuses alone."""
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from sendroute.model.account_status import AccountStatus, ReportedFinding, StatusReason
 from sendroute.model.change import Kind
 from sendroute.model.finding import Severity
-from sendroute.model.waiting import shared_by_all, waits_for
 
 _VERBS = {
     StatusReason.HELD_BACK: "is held back",
@@ -46,9 +44,9 @@ def pending_change(domain: str, statuses: Iterable[AccountStatus]) -> PendingCha
 
 def _skipped(domain: str, status: AccountStatus) -> PendingChange | None:
     for finding in status.report.findings:
-        if domain in finding.domains:
-            message = waits_for(domain, shared_by_all(finding.message))
-        elif finding.message.startswith(waits_for(domain, "")):
+        if finding.wait is not None and domain in (finding.domain, *finding.domains):
+            message = finding.wait.of(domain)
+        elif domain in finding.domains:  # a status of an earlier version
             message = finding.message
         else:
             continue
@@ -67,8 +65,7 @@ def _held_back(domain: str, status: AccountStatus) -> PendingChange | None:
 
 def _named(domain: str, status: AccountStatus) -> PendingChange | None:
     """Another finding about the domain, for example a conflict or an error in its document."""
-    name = re.compile(rf"(?<![\w.-]){re.escape(domain)}(?![\w-]|\.\w)")
-    causes = tuple(item for item in status.report.findings if name.search(item.message))
+    causes = tuple(item for item in status.report.findings if item.domain == domain)
     if not causes:
         return None
     message = f"The change of account {status.key} {_VERBS[status.reason]}."

@@ -162,7 +162,7 @@ class Compilation:
         """Add a sending domain that is a row."""
         _, namespace, account, name, domain, kind, profile, suspended = row
         draft = self.drafts.get((namespace, account)) or self._draft(namespace, account)
-        if not self._is_first(shapes.SendingDomain, name, where, draft):
+        if not self._is_first(shapes.SendingDomain, name, where, draft, domain):
             return
         if profile is not None:
             draft.named.add(profile)
@@ -312,9 +312,15 @@ class Compilation:
         return draft
 
     def _is_first(
-        self, kind: type[shapes.Document], name: str, where: Where, draft: _AccountDraft
+        self,
+        kind: type[shapes.Document],
+        name: str,
+        where: Where,
+        draft: _AccountDraft,
+        domain: str | None = None,
     ) -> bool:
-        """Whether this is the first definition of the object; if not, both accounts are stopped."""
+        """Whether this is the first definition of the object; if not, both accounts are stopped.
+        ``domain`` is the domain that it declares, if it is a sending domain."""
         namespace = draft.key.namespace
         first, other = self.objects[kind, namespace].setdefault(name, (where, draft))
         if first is where:
@@ -327,11 +333,27 @@ class Compilation:
         if kind is shapes.SMTPProfile and other is draft:
             code = "duplicate-profile"
         self.findings.append(
-            finding(code, message, hint=hint, where=here, related=(there,), account=draft.key)
+            finding(
+                code,
+                message,
+                hint=hint,
+                where=here,
+                related=(there,),
+                account=draft.key,
+                domain=domain,
+            )
         )
         if other is not draft:
             self.findings.append(
-                finding(code, message, hint=hint, where=there, related=(here,), account=other.key)
+                finding(
+                    code,
+                    message,
+                    hint=hint,
+                    where=there,
+                    related=(here,),
+                    account=other.key,
+                    domain=domain,
+                )
             )
         return False
 
@@ -371,15 +393,17 @@ class Compilation:
     def _add_domain(self, document: shapes.SendingDomain, where: Where) -> None:
         spec = document.spec
         draft = self._draft(namespace_of(document.metadata), spec.account)
-        if not self._is_first(shapes.SendingDomain, document.metadata.name, where, draft):
-            if spec.route is not UNSET and spec.route.new_profile is not UNSET:
-                draft.unsound.add(spec.route.new_profile.name)
-            return
+        name, problem = spec.domain, None
         try:
             name = domain_name(spec.domain)
         except InvalidNameError as error:
-            self.findings.append(_bad_domain(document, error, where, draft.key))
-            name = spec.domain
+            problem = error
+        if not self._is_first(shapes.SendingDomain, document.metadata.name, where, draft, name):
+            if spec.route is not UNSET and spec.route.new_profile is not UNSET:
+                draft.unsound.add(spec.route.new_profile.name)
+            return
+        if problem is not None:
+            self.findings.append(_bad_domain(document, problem, where, draft.key))
         else:
             route = draft.route(route_of(spec.route))
             overrides = None if spec.overrides is UNSET else spec.overrides
@@ -416,6 +440,7 @@ class Compilation:
                 where=desired.where.at("spec", "domain"),
                 related=(first.at("spec", "domain"),),
                 account=draft.key,
+                domain=domain,
             )
         )
 
@@ -439,7 +464,9 @@ class Compilation:
             self.findings.append(_defined_twice(name, name_position, first, draft.key))
         profile = profile_of(
             fields,
-            FindingCollector(_title(document), where.at(*path), draft.key, self.findings),
+            FindingCollector(
+                _title(document), where.at(*path), draft.key, self.findings, inline_in
+            ),
         )
         if profile is None:
             return
@@ -499,6 +526,7 @@ def _nothing_to_confirm(domain: str, where: Where, key: AccountKey) -> Finding:
         hint="Declare the route, or remove spec.overrides.",
         where=where.at("spec", "overrides"),
         account=key,
+        domain=domain,
     )
 
 

@@ -15,6 +15,7 @@ from sendroute.manifests.headers import (
     objects_in,
     profiles_of,
 )
+from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import SyntaxFault
 from sendroute.manifests.wording import ShapeProblem
@@ -69,14 +70,22 @@ def diagnose(draft: DocumentDraft, where: Where) -> Diagnosis:
         or any(path in doubtful or is_blind(draft, path) for path in paths)
     ):
         account = None
+    domain = None if wrong_header or ("spec", "domain") in doubtful else _domain_of(value)
     account_known = account is not None or (paths == () and not wrong_header)
     if not wrong_header:
         faults = [_with_type(fault, draft) for fault in faults]
-    findings = [_from_fault(fault, where, account) for fault in faults]
+    findings = [_from_fault(fault, where, account, domain) for fault in faults]
     for problem in problems:
         position = draft.position(problem.path, problem.of_key)
         at = where.at(*problem.path, of_key=problem.of_key)
-        item = finding(problem.code, problem.message, hint=problem.hint, where=at, account=account)
+        item = finding(
+            problem.code,
+            problem.message,
+            hint=problem.hint,
+            where=at,
+            account=account,
+            domain=domain,
+        )
         findings.append(replace(item, position=Position(where.file, *position)))
     profiles: set[str | None] = {None} if draft.blind else profiles_of(value)
     return Diagnosis(findings, account, account_known, profiles)
@@ -87,13 +96,28 @@ def from_fault(fault: SyntaxFault, file: Where) -> Finding:
     return _from_fault(fault, file, None)
 
 
-def _from_fault(fault: SyntaxFault, where: Where, account: AccountKey | None) -> Finding:
+def _domain_of(value: dict[str, Any]) -> str | None:
+    """The sending domain that a document declares; None if it declares none that is valid."""
+    spec = value.get("spec")
+    if value.get("kind") != "SendingDomain" or not isinstance(spec, dict):
+        return None
+    declared = spec.get("domain")
+    try:
+        return domain_name(declared) if isinstance(declared, str) else None
+    except InvalidNameError:
+        return None
+
+
+def _from_fault(
+    fault: SyntaxFault, where: Where, account: AccountKey | None, domain: str | None = None
+) -> Finding:
     item = finding(
         fault.code,
         fault.message,
         hint=fault.hint,
         where=where.at(*fault.path),
         account=account,
+        domain=domain,
     )
     related = (Position(where.file, *fault.related),) if fault.related else ()
     return replace(item, position=Position(where.file, *fault.position), related=related)

@@ -18,12 +18,14 @@ USUAL_PORTS = (25, 465, 587, 2525, 2587)
 
 class FindingCollector(Struct, frozen=True):
     """Adds findings about one mapping of a document, and its account, to a list. ``title`` is the
-    object as messages name it: ``SMTPProfile ses``."""
+    object as messages name it: ``SMTPProfile ses``; ``domain`` is the sending domain, if it is the
+    document of one."""
 
     title: str
     where: Where
     account: AccountKey | None
     findings: list[Finding]
+    domain: str | None = None
 
     def report(
         self,
@@ -46,7 +48,15 @@ class FindingCollector(Struct, frozen=True):
         path = (*self.where.path, field) if field else self.where.path
         where = self.where.at(*path)
         self.findings.append(
-            finding(code, message, hint=hint, where=where, account=self.account, severity=severity)
+            finding(
+                code,
+                message,
+                hint=hint,
+                where=where,
+                account=self.account,
+                severity=severity,
+                domain=self.domain,
+            )
         )
 
     def name(self, field: str) -> str:

@@ -9,6 +9,7 @@ from sendroute.model.change import DomainCounts, WholeChange
 from sendroute.model.finding import WHOLE_FILE, Finding, Severity
 from sendroute.model.owner import Owner
 from sendroute.model.remedy import Remedy
+from sendroute.model.waiting import Wait
 
 
 class StatusReason(StrEnum):
@@ -31,8 +32,9 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or ``FILE`` without a
     line; None for a finding about no file.
 
-    A finding about many domains that wait for the same thing names the first of them in
-    ``domains``, and counts the others in ``more_domains``.
+    ``domain`` and ``wait`` are those of the finding. A finding about many domains that wait for the
+    same thing names the first of them in ``domains``, and counts the others in ``more_domains``.
+    A status of an earlier version has neither ``domain`` nor ``wait``.
     """
 
     code: str
@@ -43,6 +45,8 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     remedy: Remedy | None = None
     domains: tuple[str, ...] = ()
     more_domains: int = 0
+    domain: str | None = None
+    wait: Wait | None = None
 
 
 class PlanStep(Struct, frozen=True, omit_defaults=True):
@@ -117,5 +121,12 @@ def reported(finding: Finding) -> ReportedFinding:
     if position is None and finding.where is not None and finding.where.document == WHOLE_FILE:
         position = finding.where.file
     return ReportedFinding(
-        finding.code, finding.severity, finding.message, finding.hint, position, finding.remedy
+        finding.code,
+        finding.severity,
+        finding.message,
+        finding.hint,
+        position,
+        finding.remedy,
+        domain=finding.domain,
+        wait=finding.wait,
     )

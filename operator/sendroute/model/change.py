@@ -12,6 +12,7 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
+from sendroute.model.waiting import Wait
 
 
 class Kind(StrEnum):
@@ -76,7 +77,10 @@ class ProfileChange(_AccountsChange[Profile], frozen=True):
 
 
 class DomainChange(_AccountsChange[DomainState], frozen=True):
+    """``wait`` is why the domain waits, if it is skipped because of that."""
+
     kind: ClassVar[Kind] = Kind.DOMAIN
+    wait: Wait | None = None
 
 
 class PlatformChange(Struct, frozen=True):

@@ -9,6 +9,7 @@ from enum import Enum, Flag, StrEnum, auto
 from sendroute.model.conditions import ConditionOf, ConditionType, Reason
 from sendroute.model.finding import Finding, Severity, TenantText, Where
 from sendroute.model.remedy import Remedy
+from sendroute.model.waiting import Wait
 
 
 class Responsible(Enum):
@@ -1268,6 +1269,8 @@ def finding(
     remedy: Remedy | None = None,
     cause: str | None = None,
     for_tenant: TenantText | None = None,
+    domain: str | None = None,
+    wait: Wait | None = None,
 ) -> Finding:
     """Create a finding.
 
@@ -1282,6 +1285,8 @@ def finding(
         remedy: the next step as data, which a front end appends to the hint.
         cause: the code of the problem that led to it.
         for_tenant: how it reads to a tenant, if it says something of other tenants.
+        domain: the one sending domain that it is about, as an A-label.
+        wait: why that domain waits, if it does.
 
     Returns:
         The finding, without a position. About a file outside the tree it says only what the code
@@ -1293,7 +1298,7 @@ def finding(
     namespace, name = account or (None, None)
     if where is not None and where.outside:
         message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
-        remedy = for_tenant = None
+        remedy = for_tenant = domain = wait = None
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,
@@ -1306,4 +1311,6 @@ def finding(
         remedy=remedy,
         cause=cause,
         for_tenant=for_tenant,
+        domain=domain,
+        wait=wait,
     )

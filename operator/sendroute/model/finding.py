@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendroute.model.remedy import Remedy
+from sendroute.model.waiting import Wait
 
 
 class Severity(StrEnum):
@@ -99,6 +100,10 @@ class Finding(Struct, frozen=True):
     problem that led to it; None if it is that problem itself.
 
     ``namespace`` without an ``account`` is that of an object whose account cannot be read.
+    ``domain`` is the sending domain that it is about, as an A-label; None if it is about something
+    else, or about several. ``wait`` is why that domain waits, if it does. Nothing reads either of
+    them out of ``message``, which is for people.
+
     ``for_tenant`` is how it reads to a tenant; None if it says nothing of other tenants.
     """
 
@@ -114,6 +119,8 @@ class Finding(Struct, frozen=True):
     remedy: Remedy | None = None
     cause: str | None = None
     for_tenant: TenantText | None = None
+    domain: str | None = None
+    wait: Wait | None = None
 
 
 Locate = Callable[[Where], Position | None]

@@ -1,51 +1,36 @@
 """Domains that wait for the same thing, such as a profile that was not saved: how one of them is
 reported, and how many are reported together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-_VERB = " waits for "
-_PLURAL = " wait for "
+from msgspec import Struct
 
 
-def waiting_message(domain: str, thing: str, consequence: str) -> str:
-    """The sentence about one domain: ``shop.example waits for profile ses, which was not saved: not
-    created yet.``
+class Wait(Struct, frozen=True):
+    """Why a domain waits. Domains whose waits are equal are reported together.
 
-    Args:
-        domain: the domain.
-        thing: what it waits for, and why that is not there.
-        consequence: what is so until then, without a subject, so that it is right for many too.
-
-    Returns:
-        The sentence, which :func:`waiting_together` recognises.
+    ``obstacle`` is what they wait for, and why that is not there: ``profile ses, which was not
+    saved``. ``consequence`` is what is so until then, without a subject, so that it is right for
+    many domains too: ``not created yet``.
     """
-    return waits_for(domain, f"{thing}: {consequence}.")
 
+    obstacle: str
+    consequence: str
 
-def waits_for(domain: str, shared: str) -> str:
-    """Write the sentence about one domain that waits.
+    def of(self, domain: str) -> str:
+        """Return the sentence about one domain: ``shop.example waits for profile ses, which was not
+        saved: not created yet.``"""
+        return f"{domain} waits for {self}."
 
-    Args:
-        domain: the domain.
-        shared: what the sentences about all domains that wait for the same thing share.
+    def of_all(self, domains: Sequence[str]) -> str:
+        """Return the sentence about all these domains, of which there is at least one."""
+        if len(domains) == 1:
+            return self.of(domains[0])
+        return f"{len(domains):,} domains wait for {self}."
 
-    Returns:
-        The sentence, which :func:`shared_wait` recognises.
-    """
-    return f"{domain}{_VERB}{shared}"
-
-
-def shared_by_all(message: str) -> str:
-    """Get what a sentence about many waiting domains says without them.
-
-    Args:
-        message: a sentence about many domains.
-
-    Returns:
-        Its shared part, as :func:`waits_for` takes it.
-    """
-    return message.partition(_PLURAL)[2]
+    def __str__(self) -> str:
+        return f"{self.obstacle}: {self.consequence}"
 
 
 class WaitingDomains(NamedTuple):
@@ -55,38 +40,16 @@ class WaitingDomains(NamedTuple):
     message: str
 
 
-def waiting_together(messages: Iterable[str]) -> dict[str, WaitingDomains]:
-    """Group the sentences about domains by what they wait for.
+def waiting_together(waits: Iterable[tuple[str, Wait]]) -> dict[Wait, WaitingDomains]:
+    """Group domains by what they wait for.
 
     Args:
-        messages: any sentences. Those about something else than waiting are left out.
+        waits: domains, each with its wait.
 
     Returns:
-        The groups in the order of their first sentence, by what the sentences have in common.
+        The groups, in the order of the first domain of each.
     """
-    domains: dict[str, list[str]] = {}
-    for message in messages:
-        if (shared := shared_wait(message)) is not None:
-            domains.setdefault(shared, []).append(message.partition(_VERB)[0])
-    return {
-        shared: WaitingDomains(
-            names,
-            waits_for(names[0], shared)
-            if len(names) == 1
-            else f"{len(names):,} domains{_PLURAL}{shared}",
-        )
-        for shared, names in domains.items()
-    }
-
-
-def shared_wait(message: str) -> str | None:
-    """Get what a sentence about one waiting domain says without the domain.
-
-    Args:
-        message: any sentence of a finding.
-
-    Returns:
-        Its shared part; None for a sentence that is not about a waiting domain.
-    """
-    domain, verb, shared = message.partition(_VERB)
-    return shared if verb and " " not in domain else None
+    groups: dict[Wait, list[str]] = {}
+    for domain, wait in waits:
+        groups.setdefault(wait, []).append(domain)
+    return {wait: WaitingDomains(names, wait.of_all(names)) for wait, names in groups.items()}

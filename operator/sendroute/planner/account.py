@@ -150,6 +150,7 @@ def _suspended(inputs: AccountInput, changes: Iterable[DomainChange]) -> Iterato
                 " longer satisfiable.",
                 where=domain.where.at("spec", "suspend"),
                 account=inputs.key,
+                domain=domain.domain,
             )
         elif domain.suspended:
             yield suspended_object(domain.domain, domain.where, inputs.key)

@@ -141,6 +141,7 @@ def overruled(
             remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
             account=inputs.key,
+            domain=desired.domain,
         ),
     )
 
@@ -157,4 +158,5 @@ def unknown_override(inputs: AccountInput, desired: DesiredDomain) -> Finding:
         else "Write the id of an apply-all that ran, or remove spec.overrides.",
         where=desired.where.at("spec", "overrides"),
         account=inputs.key,
+        domain=desired.domain,
     )

@@ -485,4 +485,5 @@ def _conflict(
         related=tuple(where for where in related if where is not None),
         account=key,
         for_tenant=for_tenant,
+        domain=desired.domain,
     )

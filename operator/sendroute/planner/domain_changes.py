@@ -11,7 +11,7 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey, ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.model.route import Origin, Route
-from sendroute.model.waiting import waiting_message
+from sendroute.model.waiting import Wait
 from sendroute.planner.apply_all import overruled, switched, unknown_override
 from sendroute.planner.domains import decide_domain, needs_no_decision, overrides
 from sendroute.planner.inputs import AccountInput, RouteContext
@@ -183,12 +183,8 @@ def _plan_undeclared_domains(
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (claimant := inputs.claims.unmoved.get(name)) is not None:
             reason = inputs.claims.why_not(claimant, "cannot take it now")
-            message = waiting_message(
-                name,
-                f"account {claimant}, which {reason}",
-                f"still in account {inputs.key}",
-            )
-            _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
+            wait = Wait(f"account {claimant}, which {reason}", f"still in account {inputs.key}")
+            _add_skip(inputs, name, current, state, (wait, _BOTH, where), domain_changes)
     domain_changes.findings += removed_before_move(inputs.key, inputs.claims, where)
 
 
@@ -313,13 +309,12 @@ def _skip_declared_domain(
         consequence = f"now on {state.route} instead"
     if state is not None and state == current:
         consequence = f"still on {current.route}"
-    message = waiting_message(desired.domain, skip.obstacle, consequence)
     for_tenant = None
     if skip.holder is not None:
-        unnamed = waiting_message(desired.domain, skip.unnamed, consequence)
+        unnamed = Wait(skip.unnamed, consequence).of(desired.domain)
         for_tenant = TenantText(unnamed, skip.hint, (skip.holder,))
-    text = (message, skip.hint, desired.where.at("spec", "route"))
-    _add_skip(inputs, desired.domain, current, state, text, domain_changes, for_tenant)
+    reason = (Wait(skip.obstacle, consequence), skip.hint, desired.where.at("spec", "route"))
+    _add_skip(inputs, desired.domain, current, state, reason, domain_changes, for_tenant)
 
 
 def _add_skip(
@@ -327,15 +322,16 @@ def _add_skip(
     name: str,
     current: DomainState | None,
     state: DomainState | None,
-    text: tuple[str, str, Where],
+    reason: tuple[Wait, str, Where],
     domain_changes: DomainChanges,
     for_tenant: TenantText | None = None,
 ) -> None:
     """Add a skip. ``state`` is the state after the change, because step 5 also applies to a skipped
-    domain. ``text`` are message, hint and position."""
-    message, hint, where = text
+    domain. ``reason`` are the wait, the hint and the position."""
+    wait, hint, where = reason
+    message = wait.of(name)
     if state == current:
-        skip = (Action.SKIP, current, current, "dependency-skipped", message, where)
+        skip = (Action.SKIP, current, current, "dependency-skipped", message, where, wait)
         domain_changes.changes.append(DomainChange(inputs.key, name, *skip))
     domain_changes.findings.append(
         finding(
@@ -345,5 +341,7 @@ def _add_skip(
             where=where,
             account=inputs.key,
             for_tenant=for_tenant,
+            domain=name,
+            wait=wait,
         )
     )

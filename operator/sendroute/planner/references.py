@@ -7,6 +7,8 @@ domains are reassigned.
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.route import MANAGED, Route
@@ -81,9 +83,10 @@ def _check_domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[F
         known = not newly_declared(desired, current)
         if route.profile is not None:
             where = desired.where.at("spec", "route", "profile")
-            yield _profile_finding(
+            problem = _profile_finding(
                 inputs, route, existing, where, known=known, subject=desired.domain
             )
+            yield replace(problem, domain=desired.domain)
         else:
             where = desired.where.at("spec", "route")
             yield _managed_finding(inputs, desired.domain, where, known=known)
@@ -136,4 +139,5 @@ def _managed_finding(inputs: AccountInput, domain: str, where: Where, *, known: 
         where=where,
         account=inputs.key,
         severity=Severity.WARNING if known else None,
+        domain=domain,
     )

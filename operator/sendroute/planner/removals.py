@@ -189,6 +189,7 @@ def keep_account(
         hint=hint,
         where=where,
         account=key,
+        domain=name,
     )
     return AccountPlan(key, current.revision, (skip,), (problem,), stopped=True)
 

@@ -25,7 +25,7 @@ from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.model.transition import step
-from sendroute.model.waiting import WaitingDomains, shared_wait, waiting_together
+from sendroute.model.waiting import Wait, WaitingDomains, waiting_together
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import NOTHING_HELD, HeldChanges, total
 
@@ -273,14 +273,15 @@ def _report(
     """Errors come before skipped domains, because a million domains may wait for one profile."""
     reasons = [finding for finding in findings if _is_reason(finding)]
     reasons.sort(key=lambda finding: has_trait(finding.code, Trait.SKIPPED))
-    waiting = waiting_together(finding.message for finding in reasons)
+    waiting = waiting_together(
+        (finding.domain, finding.wait)
+        for finding in reasons
+        if finding.domain is not None and finding.wait is not None
+    )
     listed = _once_per_wait(reasons)
     done = [change for change in changes if change.action is not Action.SKIP]
     return StatusReport(
-        tuple(
-            _reported(located(finding, locate), waiting.get(shared_wait(finding.message) or ""))
-            for finding in listed[:_FINDINGS]
-        ),
+        tuple(_reported(located(finding, locate), waiting) for finding in listed[:_FINDINGS]),
         max(0, len(listed) - _FINDINGS),
         dict(sorted(Counter(change.action.value for change in done).items())),
         tuple(
@@ -295,24 +296,24 @@ def _report(
 
 def _once_per_wait(findings: Iterable[Finding]) -> list[Finding]:
     """The findings, but of domains that wait for the same thing only the first one."""
-    seen: set[str] = set()
+    seen: set[Wait] = set()
     listed = []
     for finding in findings:
-        shared = shared_wait(finding.message)
-        if shared is None or shared not in seen:
+        if finding.wait is None or finding.wait not in seen:
             listed.append(finding)
-        if shared is not None:
-            seen.add(shared)
+        if finding.wait is not None:
+            seen.add(finding.wait)
     return listed
 
 
-def _reported(finding: Finding, waiting: WaitingDomains | None) -> ReportedFinding:
+def _reported(finding: Finding, waiting: Mapping[Wait, WaitingDomains]) -> ReportedFinding:
     stored = reported(finding)
-    if waiting is None or len(waiting.domains) == 1:
+    together = waiting.get(finding.wait) if finding.wait is not None else None
+    if together is None or len(together.domains) == 1:
         return stored
-    named = tuple(waiting.domains[:_DOMAINS])
-    more = len(waiting.domains) - len(named)
-    return replace(stored, message=waiting.message, domains=named, more_domains=more)
+    named = tuple(together.domains[:_DOMAINS])
+    more = len(together.domains) - len(named)
+    return replace(stored, message=together.message, domain=None, domains=named, more_domains=more)
 
 
 def _is_reason(finding: Finding) -> bool:
@@ -335,7 +336,7 @@ def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> A
     """The status with the earlier time and the approval, if nothing else has changed."""
     if before is None or (before.reason, before.digest) != (status.reason, status.digest):
         return status
-    if status.digest is None and before.report != status.report:
+    if status.digest is None and _as_shown(before.report) != _as_shown(status.report):
         return status
     return AccountStatus(
         status.key,
@@ -346,6 +347,13 @@ def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> A
         before.commit,
         before.approval,
     )
+
+
+def _as_shown(report: StatusReport) -> StatusReport:
+    """The report without the data of its findings, which an earlier version did not store: an
+    upgrade is no new status."""
+    findings = (replace(finding, domain=None, wait=None) for finding in report.findings)
+    return replace(report, findings=tuple(findings))
 
 
 def _order(item: tuple[Owner, AccountStatus]) -> tuple[str, str]:

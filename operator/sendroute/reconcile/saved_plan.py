@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
@@ -60,7 +60,8 @@ _LISTED = 5
 
 class SavedFinding(Struct, frozen=True):
     """A finding of reading the manifests, at its position when the plan was made. ``file`` is the
-    file that it is about as a whole."""
+    file that it is about as a whole. ``domain`` is left out if there is none: files of earlier
+    versions have none, and their checksum is without it."""
 
     code: str
     severity: Severity
@@ -71,6 +72,7 @@ class SavedFinding(Struct, frozen=True):
     account: str | None
     file: str | None = None
     remedy: Remedy | None = None
+    domain: str | UnsetType = UNSET
 
     def as_finding(self) -> Finding:
         return Finding(
@@ -83,6 +85,7 @@ class SavedFinding(Struct, frozen=True):
             account=self.account,
             where=whole_file(self.file) if self.file is not None else None,
             remedy=self.remedy,
+            domain=None if self.domain is UNSET else self.domain,
         )
 
 
@@ -316,6 +319,7 @@ def _saved(item: Finding) -> SavedFinding:
         item.account,
         item.where.file if item.position is None and item.where is not None else None,
         item.remedy,
+        UNSET if item.domain is None else item.domain,
     )
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from sendroute.model.change import Action, Change, DomainChange, Shadowed
+from sendroute.model.change import Change, DomainChange, Shadowed
 from sendroute.model.route import Route
-from sendroute.model.waiting import WaitingDomains, shared_wait, waiting_together
+from sendroute.model.waiting import Wait, WaitingDomains
 
 MAX_SIMILAR = 20
 """Similar changes of one account that are listed; the rest is counted, or shown on request."""
@@ -12,7 +12,7 @@ MAX_SIMILAR = 20
 MAX_ACCOUNTS = 1000
 """Accounts that a text lists; the rest is counted."""
 
-SimilarityKey = tuple[str, str, str, Route | None, Route | None, str | None]
+SimilarityKey = tuple[str, str, str, Route | None, Route | None, Wait | None]
 
 
 def _similarity_key(change: Change) -> SimilarityKey:
@@ -21,8 +21,7 @@ def _similarity_key(change: Change) -> SimilarityKey:
     if isinstance(change, DomainChange):
         before = change.before.route if change.before is not None else None
         after = change.after.route if change.after is not None else None
-        if change.action is Action.SKIP:
-            wait = shared_wait(change.message)
+        wait = change.wait
     return change.kind, change.action, change.reason, before, after, wait
 
 
@@ -49,12 +48,11 @@ def group_changes(changes: Iterable[Change]) -> tuple[list[list[Change]], list[W
 def waiting_of(group: Sequence[Change]) -> WaitingDomains | None:
     """The domains of a group of similar changes that wait for the same thing; None for another
     group, and for one domain."""
-    if len(group) == 1 or not isinstance(group[0], DomainChange):
+    first = group[0]
+    if len(group) == 1 or not isinstance(first, DomainChange) or first.wait is None:
         return None
-    if shared_wait(group[0].message) is None:
-        return None
-    (waiting,) = waiting_together(change.message for change in group).values()
-    return waiting
+    domains = [change.name for change in group]
+    return WaitingDomains(domains, first.wait.of_all(domains))
 
 
 def group_shadowed(shadowed: Iterable[Shadowed]) -> list[list[Shadowed]]:

@@ -156,8 +156,10 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
 
 
 def _finding(reported: ReportedFinding) -> dict[str, Any]:
-    """A finding as in every other document: its position is an object."""
-    form: dict[str, Any] = to_builtins(replace(with_hint(reported), position=None))
+    """A finding as in every other document: its position is an object. Its message says what its
+    ``domain`` and ``wait`` are."""
+    shown = replace(with_hint(reported), position=None, domain=None, wait=None)
+    form: dict[str, Any] = to_builtins(shown)
     if reported.position is not None:
         form["position"] = _position(reported.position)
     return form
