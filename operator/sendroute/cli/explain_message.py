@@ -152,7 +152,7 @@ def explain_message(message: LoggedMessage, store: "Store") -> MessageExplanatio
         alias: UsedNexthop(
             alias,
             known[alias],
-            _made(store, known[alias]),
+            _creation(store, known[alias]),
             assignment_of(known[alias], entries, delivered),
         )
         for alias, delivered in aliases.items()
@@ -171,7 +171,7 @@ def _domain(sender: str | None) -> str | None:
         return None
 
 
-def _made(store: "Store", endpoint: Endpoint) -> HistoryEntry | None:
+def _creation(store: "Store", endpoint: Endpoint) -> HistoryEntry | None:
     """The change that created a version of a profile, or of a relay of the platform."""
     bound = endpoint.binding
     if bound.owner is PLATFORM:

@@ -120,16 +120,16 @@ def _turned(item: StatusChange) -> Iterator[Event]:
     ready again; or it is ready, but another condition became false."""
     before = _conditions(item.before)
     after = _conditions(item.after)
-    ready, was = after.get(ConditionType.READY), before.get(ConditionType.READY)
+    ready, previous = after.get(ConditionType.READY), before.get(ConditionType.READY)
     if ready is None:
         return
-    if ready.status == "True" and was is not None and was.status != "True":
-        if was.reason not in _QUIET:
+    if ready.status == "True" and previous is not None and previous.status != "True":
+        if previous.reason not in _QUIET:
             yield _event(item.seen, "Ready", "Reconcile", ready.message)
         return
-    changed = was is None or (was.status, was.reason) != (ready.status, ready.reason)
-    if was is not None and ready.reason == Reason.HELD_BACK:
-        changed = was.message != ready.message  # with another digest it is another change
+    changed = previous is None or (previous.status, previous.reason) != (ready.status, ready.reason)
+    if previous is not None and ready.reason == Reason.HELD_BACK:
+        changed = previous.message != ready.message  # with another digest it is another change
     is_false = any(
         other.status == "False" and other.type != ConditionType.READY for other in after.values()
     )

@@ -139,16 +139,16 @@ class _Comparison(NamedTuple):
                 yield _bypassed(name, now, hint, effect=effect)
 
     def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> SettingChange:
-        name, after, taken = parameter.name, parameter.merged(now).value, None
+        name, after, replaces = parameter.name, parameter.merged(now).value, None
         if now and parameter.match is not Match.CONTAINS and name not in self.replaced:
             replacement = parameter.after(now, (installed, *own_values(name, now)))
             after = replacement or after
-            taken = None if replacement is not None else self._taken(name, now, after)
+            replaces = None if replacement is not None else self._replacing(name, now, after)
         missing = parameter.missing_items(now or "")
         is_partial = now is not None and (
             parameter.match is Match.CONTAINS or 0 < len(missing) < len(parameter.missing_items(""))
         )
-        return SettingChange(name, now, after, taken, tuple(missing) if is_partial else ())
+        return SettingChange(name, now, after, replaces, tuple(missing) if is_partial else ())
 
     def _of_services(self) -> Iterator[SettingChange]:
         for service in services(self.directory, self.platform):
@@ -182,7 +182,7 @@ class _Comparison(NamedTuple):
             reason = None if name in self.replaced else self._chroot(name)
             yield SettingChange(name, self.postfix.fields[key]["chroot"], "n", reason)
 
-    def _taken(self, name: str, now: str, after: str) -> Finding:
+    def _replacing(self, name: str, now: str, after: str) -> Finding:
         return finding(
             "postfix-setting",
             f"Postfix's {name} is set to `{now}`; mail takes its route only with `{after}`.",

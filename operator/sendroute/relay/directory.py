@@ -104,7 +104,7 @@ class RelayDirectory:
         """
         if stat.S_IMODE(self.path.stat().st_mode) != 0o750:
             self.path.chmod(0o750)
-        self._give(self.path)
+        self._set_group(self.path)
         for file in self._files():
             if file.is_file() and not file.is_symlink():
                 self._share(file)
@@ -130,9 +130,9 @@ class RelayDirectory:
                 os.chown(path, os.geteuid(), -1)
         if stat.S_IMODE(status.st_mode) != 0o640:
             path.chmod(0o640)
-        self._give(path)
+        self._set_group(path)
 
-    def _give(self, path: Path) -> None:
+    def _set_group(self, path: Path) -> None:
         """Give a file to the group of Postfix. Only root, or a member of the group, may."""
         if path.stat().st_gid == self._group:
             return
@@ -228,7 +228,7 @@ class RelayDirectory:
         descriptor = os.open(path, flags, 0o600)
         try:
             os.fchmod(descriptor, 0o640)
-            self._give(path)
+            self._set_group(path)
             yield descriptor
         except BaseException:  # also if interrupted: no partly written file remains
             for leftover in leftovers:

@@ -52,7 +52,7 @@ def listening(address: str) -> socket.socket:
     """
     parts = host_and_port(address)
     if parts is None:
-        raise _bad(address, "is not HOST:PORT", f"Write it as {_FORMS}.")
+        raise _invalid_address(address, "is not HOST:PORT", f"Write it as {_FORMS}.")
     host, port = parts
     try:
         if not host:
@@ -62,7 +62,9 @@ def listening(address: str) -> socket.socket:
         )[0]
         return socket.create_server(socket_address, family=family)
     except (socket.gaierror, UnicodeError) as error:
-        raise _bad(address, "has an unknown host", "Use an address of the machine.") from error
+        raise _invalid_address(
+            address, "has an unknown host", "Use an address of the machine."
+        ) from error
     except OSError as error:
         reason, hint = _REASONS.get(
             error.errno or 0, ("the operating system refuses it", "Use another address.")
@@ -92,6 +94,6 @@ def _everywhere(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _bad(address: str, fault: str, hint: str) -> ProblemError:
+def _invalid_address(address: str, fault: str, hint: str) -> ProblemError:
     message = f"The address {ascii(address)[1:-1]} {fault}."
     return ProblemError(finding("invalid-value", message, hint=hint))
