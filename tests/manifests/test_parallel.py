@@ -240,6 +240,11 @@ def test_the_parent_reads_alone_if_it_cannot_open_a_pipe(tree: Path) -> None:
     assert len(results) == 301
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a FIFO whose writer may never come."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, number: int) -> None:
     """Also for a signal that does not let the command clean up."""
@@ -269,13 +274,14 @@ def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, numbe
         (tmp_path / f"d{at:04}.yaml").write_text(DOMAIN.format(number=at))
     # Every process of the command holds the other end; it is closed when the last one has ended.
     with (
+        open(alive, "rb", opener=_without_waiting) as last,
         subprocess.Popen(
             [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process,
-        alive.open("rb") as last,
     ):
         assert process.stdout is not None
         assert process.stdout.readline() == b"started\n"
+        os.set_blocking(last.fileno(), True)
         process.send_signal(number)
         process.wait(20)
         began = time.monotonic()
