@@ -221,7 +221,7 @@ def test_an_unavailable_provider_is_retried_and_does_not_stop_other_accounts(
     workspace.write_manifest("bolt", account("bolt", "b.example.com"))
     loop = workspace.start("--interval", "1h")
     loop.wait_for_log("bolt/bolt", "committed")
-    line = loop.wait_for_log("Account acme/acme is skipped in part", "connection test")
+    line = loop.wait_for_log("Account acme/acme is applied in part", "connection test")
     assert line["code"] == "connection-test-failed"
     provider = Controller(object(), hostname="127.0.0.1", port=port)
     provider.start()
@@ -230,7 +230,7 @@ def test_an_unavailable_provider_is_retried_and_does_not_stop_other_accounts(
     finally:
         provider.stop()
     assert workspace.domains() == {"a.example.com": "own", "b.example.com": "managed"}
-    assert len(loop.logged("skipped in part")) == 1
+    assert len(loop.logged("applied in part")) == 1
 
 
 def test_the_loop_recovers_when_a_missing_store_is_back(workspace: Workspace) -> None:

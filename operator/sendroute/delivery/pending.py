@@ -3,17 +3,10 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sendroute.model.account_status import AccountStatus, ReportedFinding, StatusReason
+from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.change import Kind
 from sendroute.model.finding import Severity
-
-_VERBS = {
-    StatusReason.HELD_BACK: "is held back",
-    StatusReason.FAILED: "failed",
-    StatusReason.REFUSED: "waits for an edit or a confirmation",
-    StatusReason.SKIPPED: "is applied in part",
-    StatusReason.CONTESTED: "is contested by another writer",
-}
+from sendroute.model.words import PREDICATES
 
 
 class PendingChange(NamedTuple):
@@ -58,7 +51,9 @@ def _skipped(domain: str, status: AccountStatus) -> PendingChange | None:
 def _held_back(domain: str, status: AccountStatus) -> PendingChange | None:
     for step in status.report.steps:
         if (step.kind, step.name) == (Kind.DOMAIN, domain):
-            message = f"The change of account {status.key} {_VERBS[status.reason]}: {step.message}"
+            message = (
+                f"The change of account {status.key} {PREDICATES[status.reason]}: {step.message}"
+            )
             return PendingChange(status, message, status.report.findings)
     return None
 
@@ -68,5 +63,5 @@ def _named(domain: str, status: AccountStatus) -> PendingChange | None:
     causes = tuple(item for item in status.report.findings if item.domain == domain)
     if not causes:
         return None
-    message = f"The change of account {status.key} {_VERBS[status.reason]}."
+    message = f"The change of account {status.key} {PREDICATES[status.reason]}."
     return PendingChange(status, message, causes)

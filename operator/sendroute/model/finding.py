@@ -74,6 +74,14 @@ class Position(Struct, frozen=True, gc=False, order=True):
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    @classmethod
+    def of_text(cls, text: str) -> "Position | None":
+        """Return the position that ``str`` wrote; None for a text without line and column."""
+        file, *numbers = text.rsplit(":", 2)
+        if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
+            return None
+        return cls(file, *map(int, numbers))
+
 
 class TenantText(Struct, frozen=True):
     """How a finding reads to a tenant who may not know of other tenants.

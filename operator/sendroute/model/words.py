@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from sendroute.model.account_status import StatusReason
 from sendroute.model.change import Action, Kind
 
 NOUNS = {
@@ -18,6 +19,14 @@ DONE = {
     Action.REASSIGN: "reassigned",
     Action.SKIP: "skipped",
 }
+PREDICATES = {
+    StatusReason.HELD_BACK: "is held back",
+    StatusReason.FAILED: "failed",
+    StatusReason.REFUSED: "waits for an edit or a confirmation",
+    StatusReason.SKIPPED: "is applied in part",
+    StatusReason.CONTESTED: "is contested by another writer",
+}
+"""What became of an account, or of its change, that is not applied completely."""
 
 
 def number(count: int) -> str:

@@ -114,23 +114,28 @@ def _line(where: Where, report: Report) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    location = finding.position or finding.where
+    found = finding.position or finding.where
     return {
         "code": finding.code,
         "severity": finding.severity.value,
         "message": finding.message,
         "hint": finding.hint,
-        "position": _location(location) if location is not None else None,
+        "position": location(found) if found is not None else None,
         "namespace": finding.namespace,
         "account": finding.account,
-        "related": [_location(related) for related in finding.related],
+        "related": [location(related) for related in finding.related],
     }
 
 
-def _location(location: Position | Where) -> dict[str, Any]:
-    if isinstance(location, Where):
-        return {"file": location.file}
-    return {"file": location.file, "line": location.line, "column": location.column}
+def location(found: Position | Where) -> dict[str, Any]:
+    """Return a position, or a file as a whole, as plain data.
+
+    Args:
+        found: where a finding is.
+    """
+    if isinstance(found, Where):
+        return {"file": found.file}
+    return {"file": found.file, "line": found.line, "column": found.column}
 
 
 def _account_document(account: AccountReport, apply: bool) -> dict[str, Any]:

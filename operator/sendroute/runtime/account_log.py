@@ -10,18 +10,11 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, no_positions
 from sendroute.model.outcome import Result
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.model.words import counted, first_of
+from sendroute.model.words import PREDICATES, counted, first_of
 from sendroute.runtime.transition_log import Advise, finding_text
 
 _log = logging.getLogger(__name__)
 _LISTED = 5
-_VERBS = {
-    StatusReason.HELD_BACK: "is held back",
-    StatusReason.FAILED: "failed",
-    StatusReason.REFUSED: "waits",
-    StatusReason.SKIPPED: "is skipped in part",
-    StatusReason.CONTESTED: "is contested",
-}
 
 
 class AccountLog:
@@ -123,7 +116,7 @@ class AccountLog:
             logging.DEBUG if same else logging.WARNING,
             "%s %s: %s%s",
             _name(key),
-            _VERBS[status.reason],
+            PREDICATES[status.reason],
             first,
             others,
             extra=extra,

@@ -16,7 +16,6 @@ examples:
   sendroute status -o json
 """
 
-import re
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,13 +33,13 @@ from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN
 from sendroute.git.repository import is_top
 from sendroute.model.account_status import AccountStatus, ReportedFinding
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Position, whole_file
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RelayRow, RouteRow, StoreStatus
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
-from sendroute.reports.as_json import document
+from sendroute.reports.as_json import document, location
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
 from sendroute.reports.text import Console, clean, paragraph, wrap
@@ -49,7 +48,6 @@ from sendroute.store.lock_guard import locks_of, mismatches
 
 # A loop records every minute that it runs, but not during a round, which may last some minutes.
 _STALE = timedelta(minutes=15)
-_LINE = re.compile(r"(.+):(\d+):(\d+)", re.DOTALL)
 
 
 def options(parser: Parser) -> None:
@@ -161,14 +159,9 @@ def _finding(reported: ReportedFinding) -> dict[str, Any]:
     shown = replace(with_hint(reported), position=None, domain=None, wait=None)
     form: dict[str, Any] = to_builtins(shown)
     if reported.position is not None:
-        form["position"] = _position(reported.position)
+        position = Position.of_text(reported.position) or whole_file(reported.position)
+        form["position"] = location(position)
     return form
-
-
-def _position(text: str) -> dict[str, Any]:
-    if (match := _LINE.fullmatch(text)) is None:
-        return {"file": text}
-    return {"file": match[1], "line": int(match[2]), "column": int(match[3])}
 
 
 def _positioned(finding: ReportedFinding) -> str:
