@@ -114,28 +114,28 @@ def _line(where: Where, report: Report) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    found = finding.position or finding.where
+    position = finding.position or finding.where
     return {
         "code": finding.code,
         "severity": finding.severity.value,
         "message": finding.message,
         "hint": finding.hint,
-        "position": location(found) if found is not None else None,
+        "position": location(position) if position is not None else None,
         "namespace": finding.namespace,
         "account": finding.account,
         "related": [location(related) for related in finding.related],
     }
 
 
-def location(found: Position | Where) -> dict[str, Any]:
+def location(position: Position | Where) -> dict[str, Any]:
     """Return a position, or a file as a whole, as plain data.
 
     Args:
-        found: where a finding is.
+        position: where a finding is.
     """
-    if isinstance(found, Where):
-        return {"file": found.file}
-    return {"file": found.file, "line": found.line, "column": found.column}
+    if isinstance(position, Where):
+        return {"file": position.file}
+    return {"file": position.file, "line": position.line, "column": position.column}
 
 
 def _account_document(account: AccountReport, apply: bool) -> dict[str, Any]:
