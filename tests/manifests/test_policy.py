@@ -42,6 +42,8 @@ def test_each_document_adds_to_the_time_of_a_policy(tmp_path: Path) -> None:
     assert list(policy.check(policies, [(WHERE, PLAIN)] * 1000)) == []
 
 
+# The signal may interrupt a callback of the garbage collector, of Hypothesis: that is only noted.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_policy_that_takes_long_to_read_is_one_finding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
