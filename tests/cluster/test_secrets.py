@@ -160,6 +160,12 @@ def prepare_bound_elsewhere(api: FakeApi) -> None:
     api.put("acme", "ses-smtp", username=NAME, password=WORD, allowed_hosts="other.example:587")
 
 
+def prepare_misspelt_binding(api: FakeApi) -> None:
+    prepare_bound_elsewhere(api)
+    data = api.secrets["/api/v1/namespaces/acme/secrets/ses-smtp"]["data"]
+    data["allowed_hosts"] = data.pop("allowed-hosts")
+
+
 PROBLEMS: list[tuple[str, Callable[[FakeApi], None]]] = [
     ("secret-missing", prepare_missing),
     ("secret-forbidden", prepare_forbidden),
@@ -171,6 +177,7 @@ PROBLEMS: list[tuple[str, Callable[[FakeApi], None]]] = [
     ("secret-invalid", prepare_not_base64),
     ("secret-invalid", prepare_not_json),
     ("secret-not-bound", prepare_bound_elsewhere),
+    ("secret-not-bound", prepare_misspelt_binding),
 ]
 
 

@@ -219,7 +219,12 @@ def test_what_replaces_senders_is_kept_with_a_warning(
 
 @pytest.mark.parametrize(
     "name",
-    ["sender_dependent_default_transport_maps", "default_transport", "allow_percent_hack"],
+    [
+        "sender_dependent_default_transport_maps",
+        "default_transport",
+        "allow_percent_hack",
+        "empty_address_default_transport_maps_lookup_key",
+    ],
 )
 def test_a_service_that_routes_by_settings_of_its_own_is_refused(
     install: Install, run: Run, postconf: Postconf, config: Path, tmp_path: Path, name: str

@@ -213,10 +213,11 @@ class Operator:
         kind shows and another one cannot show yet is half of a change: what the account seems to
         lack may be there."""
         if lagging:
-            self._arrived |= {
+            half = {
                 owner for owner in self._queue.settling if not self._is_read_owner(owner, lagging)
             }
-            self._queue.forget(self._arrived)
+            self._arrived |= half
+            self._queue.forget(half)
         whole = {owner for owner in self._arrived if self._is_read_owner(owner, lagging)}
         self._arrived -= whole
         self._queue.changed(whole, now)

@@ -63,7 +63,7 @@ class OperatorRoundResult(Struct, frozen=True):
     commit, ``waiting`` those that wait for other objects, with the reason and the plan. ``before``
     are the account statuses before, ``drifted`` counts the changes that repaired drift,
     ``recorded`` are the sentences about what stays as another process left it, ``edited`` are the
-    accounts whose objects had changed, ``tested`` are the profiles of each account whose connection
+    owners whose objects had changed, ``tested`` are the profiles of each account whose connection
     test passed."""
 
     result: Result
@@ -74,7 +74,7 @@ class OperatorRoundResult(Struct, frozen=True):
     waiting: Mapping[AccountKey, tuple[str, AccountPlan]]
     drifted: Mapping[AccountKey, int]
     recorded: Mapping[AccountKey, Sequence[str]]
-    edited: Set[AccountKey]
+    edited: Set[Owner]
     tested: Mapping[AccountKey, frozenset[str]]
 
     @property
@@ -123,7 +123,8 @@ class Round:
         result, assessment = commit_round(
             reconciler, record, planned, statuses, options.actor, options.stop
         )
-        edited = {account.key for account in result.accounts} - self._inputs.unchanged
+        edited: set[Owner] = {PLATFORM, *(account.key for account in result.accounts)}
+        edited -= self._inputs.unchanged
         explained = edited | left_open(statuses)
         reconciled = {account.key for account in result.accounts} | (owners or frozenset())
         if owners is None:

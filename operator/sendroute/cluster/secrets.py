@@ -49,9 +49,11 @@ class _Secret(Struct):
 
 
 class _Content(NamedTuple):
-    """``keys`` are the content of the keys that matter. ``version`` identifies this content."""
+    """``keys`` are the content of the keys that matter, ``names`` the names of all keys.
+    ``version`` identifies this content."""
 
     keys: Mapping[str, bytes]
+    names: frozenset[str]
     version: str
 
     def __repr__(self) -> str:
@@ -229,11 +231,10 @@ class SecretsOfRun(ResolvedOnce):
         content = self._read[ref].content
         if isinstance(content, SecretProblem):
             return content
-        keys = content.keys
         return credential_in(
             self._secrets.shown(ref),
-            keys,
-            keys.__getitem__,
+            content.names,
+            content.keys.__getitem__,
             host,
             port,
             username,
@@ -246,15 +247,17 @@ def _content_of(body: bytes) -> _Content | None:
     what it decodes, so none leaves this function."""
     try:
         secret = msgspec.json.decode(body, type=_Secret)
+        data = secret.data or {}
         keys = {
             key: base64.b64decode(value, validate=True)
-            for key, value in (secret.data or {}).items()
+            for key, value in data.items()
             if key in KEYS
         }
     except (msgspec.DecodeError, binascii.Error, ValueError):
         return None
     metadata = secret.metadata
-    return _Content(MappingProxyType(keys), f"{metadata.uid} {metadata.resource_version}")
+    version = f"{metadata.uid} {metadata.resource_version}"
+    return _Content(MappingProxyType(keys), frozenset(data), version)
 
 
 def _missing(ref: SecretRef) -> SecretProblem:

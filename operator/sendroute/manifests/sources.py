@@ -367,8 +367,8 @@ _MISSING: dict[MissingReason, tuple[str, str, Remedy | None]] = {
     ),
     MissingReason.LINK: (
         "it is a symbolic link that git checked out as a file",
-        "Check it out where there are symbolic links, with core.symlinks=true. Until then nothing"
-        " is removed.",
+        "Check it out on a file system with symbolic links, with core.symlinks=true. Until then"
+        " nothing is removed.",
         None,
     ),
     MissingReason.UNKNOWN: (

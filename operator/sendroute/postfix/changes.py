@@ -26,6 +26,7 @@ _OWN_SETTINGS = {
             "smtpd_sender_restrictions",
             "smtpd_data_restrictions",
             "smtpd_sender_login_maps",
+            "smtpd_null_access_lookup_key",
             "smtpd_command_filter",
         ),
         "does not check whose domain a sender has",
@@ -34,6 +35,7 @@ _OWN_SETTINGS = {
         (
             "sender_dependent_default_transport_maps",
             "default_transport",
+            "empty_address_default_transport_maps_lookup_key",
             *SENDER_SYNTAX,
         ),
         "does not give mail the route of its sender",

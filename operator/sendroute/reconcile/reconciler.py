@@ -334,7 +334,7 @@ class Reconciler(Struct, frozen=True):
     def _record_statuses(
         self, planned: Planned, result: Result, statuses: AccountStatuses | None
     ) -> Applied:
-        """Write the account statuses, for ``status`` and for approvals."""
+        """Write the account statuses, which people read and approvals refer to."""
         try:
             assessment = assess(
                 result,

@@ -1,7 +1,7 @@
 """Text for a terminal: widths, wrapping, colour, and characters that must never reach one.
 
 Colours are six ANSI sequences (ECMA-48, SGR). rich is not used: importing rich.console takes longer
-than a complete ``validate`` may take, and a plan of 100,000 lines needs no layout engine.
+than a complete validation may take, and a plan of 100,000 lines needs no layout engine.
 """
 
 import re

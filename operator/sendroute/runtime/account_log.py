@@ -70,10 +70,11 @@ class AccountLog:
                 extra=_fields(old.key) | {"commit": commit, "digest": old.digest},
             )
         self._log_general(result.plan.findings, commit, locate)
+        open_owners = frozenset(statuses)
         statuses = {owner: status for owner, status in statuses.items() if not _is_logged(status)}
         for owner, status in statuses.items():
             self._log_status(owner, status)
-        for complete in self._statuses.keys() - statuses.keys():
+        for complete in self._statuses.keys() - open_owners:
             _log.info(
                 "%s is fully applied.",
                 _name(complete),

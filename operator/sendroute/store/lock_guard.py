@@ -99,9 +99,9 @@ def _may_exist(path: str) -> bool:
 
 
 def lock_file_candidates(path: str, is_top: IsTop, top: str | None = None) -> Iterator[str]:
-    """Yield the possible paths of a lock file: in the given directory, or beside the given file
-    (``apply manifests/*.yaml``), and in every directory above it in the same repository. A part of
-    a tree belongs to the store of the whole tree.
+    """Yield the possible paths of a lock file: in the given directory, or beside the given file,
+    and in every directory above it in the same repository. A part of a tree belongs to the store of
+    the whole tree.
 
     Args:
         path: a path of manifests.

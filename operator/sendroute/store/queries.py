@@ -175,7 +175,7 @@ def _cached(values: dict[_K, _V], key: _K, value: _V) -> _V:
 
 
 def explain_facts(connection: Connection, name: str) -> ExplainFacts:
-    """What ``explain`` needs to know about a domain; only the platform if the domain is unknown."""
+    """What an explanation needs to know about a domain; only the platform if it is unknown."""
     now = connection.execute(select(store.c.revision)).scalar_one()
     row_of_platform = connection.execute(select(platform)).one_or_none()
     current = platform_of(row_of_platform.spec) if row_of_platform else None

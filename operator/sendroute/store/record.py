@@ -557,7 +557,7 @@ class Store:
             )
 
     def explain_facts(self, domain: str) -> ExplainFacts:
-        """Return what ``explain`` needs to know about a domain, at one revision."""
+        """Return what an explanation needs to know about a domain, at one revision."""
         with self._reading() as connection:
             return queries.explain_facts(connection, domain)
 

@@ -116,7 +116,10 @@ def _document(
     yield "unapplied", map(_account_status, account_statuses)
     yield (
         "lock_files",
-        [{"code": lock.code, "message": lock.message, "hint": lock.hint} for lock in locks],
+        [
+            {"code": lock.code, "message": lock.message, "hint": lock.hint}
+            for lock in map(with_hint, locks)
+        ],
     )
 
 

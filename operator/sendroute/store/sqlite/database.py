@@ -2,8 +2,8 @@
 
 With the write-ahead log, readers (a plan that reads a million rows, an agent that polls the
 revision) and a writer do not block each other, and a killed process leaves the state before or
-after its transaction. ``synchronous = FULL``, because what ``apply`` reports as applied must
-survive a power failure; with a write-ahead log NORMAL does not guarantee that
+after its transaction. ``synchronous = FULL``, because what is reported as applied must survive a
+power failure; with a write-ahead log NORMAL does not guarantee that
 (https://www.sqlite.org/pragma.html#pragma_synchronous).
 """
 
