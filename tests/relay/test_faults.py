@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sqlite3
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -300,6 +301,18 @@ def test_the_rights_of_postfix_are_restored(served: tuple[Site, LoopProcess], na
         wait_until(lambda: path.stat().st_gid == before.st_gid)
     assert not agent.logged("It is built again")
     site.wait_until_served(switch(site))
+
+
+def test_a_directory_that_others_use_by_now_keeps_its_rights(
+    served: tuple[Site, LoopProcess],
+) -> None:
+    site, _agent = served
+    before = (site.tables / "aliases").stat()
+    (site.tables / "other").touch()
+    site.tables.chmod(0o755)
+    (site.tables / "aliases").chmod(0)
+    wait_until(lambda: (site.tables / "aliases").stat().st_mode == before.st_mode)
+    assert stat.S_IMODE(site.tables.stat().st_mode) == 0o755
 
 
 def test_tables_that_are_damaged_while_the_agent_runs_are_built_again(

@@ -97,21 +97,23 @@ class RelayDirectory:
         return [self.path / name for name in names]
 
     def restore_rights(self) -> None:
-        """Set the rights of the directory and of what Postfix reads, if they are others.
+        """Set the rights of the directory and of what Postfix reads, if they are others. A
+        directory that holds files of others by now keeps its own.
 
         Raises:
             OSError: they cannot be set.
         """
-        if stat.S_IMODE(self.path.stat().st_mode) != 0o750:
-            self.path.chmod(0o750)
-        self._set_group(self.path)
+        if not self._foreign():
+            if stat.S_IMODE(self.path.stat().st_mode) != 0o750:
+                self.path.chmod(0o750)
+            self._set_group(self.path)
         for file in self._files():
             if file.is_file() and not file.is_symlink():
                 self._share(file)
 
     def _require_own(self) -> None:
         """A directory of others, such as /var/lib, keeps its rights: they would be locked out."""
-        foreign = [path.name for path in self.path.iterdir() if not _is_own(path.name)]
+        foreign = self._foreign()
         if foreign:
             example = ascii(min(foreign))[1:-1]
             raise ProblemError(
@@ -122,6 +124,10 @@ class RelayDirectory:
                     hint="Choose a directory for the tables alone; the agent creates one.",
                 )
             )
+
+    def _foreign(self) -> list[str]:
+        """The names of files that are not the agent's."""
+        return [path.name for path in self.path.iterdir() if not _is_own(path.name)]
 
     def _share(self, path: Path) -> None:
         status = path.stat()
