@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from tests.store.conftest import Say
 
-from sendroute.cli.explain_message import _made
+from sendroute.cli.explain_message import _creation
 from sendroute.store.create import init_store
 
 from .conftest import Program
@@ -20,7 +20,7 @@ def test_it_is_the_change_of_that_profile_and_of_no_other(tmp_path: Path) -> Non
         moved = say.profile("aaa", say.ses, replace(say.ses, port=465))
         store.commit([say.plan(1, moved, say.profile("bbb"))], None, say.provenance)
         for endpoint in store.endpoints():
-            made = _made(store, endpoint)
+            made = _creation(store, endpoint)
             assert made is not None
             assert (made.name, made.revision) == (endpoint.binding.profile, endpoint.made)
 
