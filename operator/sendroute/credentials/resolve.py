@@ -5,7 +5,10 @@ never mixed in one secret. The binding is checked before the credential is read.
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import takewhile
 
 from msgspec.structs import replace
 
@@ -102,8 +105,16 @@ class LocalSecrets(ResolvedOnce):
     def _unknown_keys(self, ref: SecretRef) -> set[str]:
         """The keys of a secret's other variables, as they are written."""
         stem = (variable(ref, USERNAME) or "").removesuffix(USERNAME.upper())
-        others = {name.removeprefix(stem) for name in self._environment if name.startswith(stem)}
+        names = self._sorted_variables
+        following = map(names.__getitem__, range(bisect_left(names, stem), len(names)))
+        matching = takewhile(lambda name: name.startswith(stem), following)
+        others = {name.removeprefix(stem) for name in matching}
         return others - {key.upper().replace("-", "_") for key in KEYS} if stem else set()
+
+    @cached_property
+    def _sorted_variables(self) -> list[str]:
+        """The names of all variables, sorted once: there may be thousands of secrets."""
+        return sorted(self._environment)
 
     def _earlier_variables(self, ref: SecretRef) -> dict[str, str]:
         """The variables by their key that an earlier version would have read."""

@@ -6,6 +6,7 @@ matters only for which of two duplicates is called the first.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from sys import intern
 from typing import assert_never
 
@@ -332,29 +333,10 @@ class Compilation:
         code = "duplicate-object"
         if kind is shapes.SMTPProfile and other is draft:
             code = "duplicate-profile"
-        self.findings.append(
-            finding(
-                code,
-                message,
-                hint=hint,
-                where=here,
-                related=(there,),
-                account=draft.key,
-                domain=domain,
-            )
-        )
+        twice = partial(finding, code, message, hint=hint, domain=domain)
+        self.findings.append(twice(where=here, related=(there,), account=draft.key))
         if other is not draft:
-            self.findings.append(
-                finding(
-                    code,
-                    message,
-                    hint=hint,
-                    where=there,
-                    related=(here,),
-                    account=other.key,
-                    domain=domain,
-                )
-            )
+            self.findings.append(twice(where=there, related=(here,), account=other.key))
         return False
 
     def _add_platform(self, document: shapes.MailPlatform, where: Where) -> None:

@@ -39,9 +39,8 @@ _PIPE_SIZE = 1 << 20  # bytes; /proc/sys/fs/pipe-max-size without privileges
 _PATIENCE = 5.0
 """Seconds without a result after which the parent itself reads a chunk that a worker has taken."""
 
-_ChunkResults = list[
-    tuple[FileContent, bytes]
-]  # with the problems pickled, empty if there are none
+# The problems of each file are pickled, and empty if there are none.
+_ChunkResults = list[tuple[FileContent, bytes]]
 _decoder = msgspec.msgpack.Decoder(_ChunkResults)
 
 

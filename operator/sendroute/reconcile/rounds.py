@@ -35,8 +35,6 @@ from sendroute.reconcile.record import Record
 
 _log = logging.getLogger(__name__)
 
-Interruptible = Callable[[], AbstractContextManager[None]]
-
 
 def request_for(
     accounts: Collection[Owner] | None, statuses: AccountStatuses, guards: Guards
