@@ -11,36 +11,36 @@ from measuring import run
 from table import Row, megabytes, seconds
 
 LIMIT = 300_000_000
-_FEWER = 10
+FEWER = 10
 _LINEAR = 1.5
 _CONSTANT = 2.0
+
+Steps = dict[str, Any]
 
 
 def measure(lab: Lab) -> Iterator[Row]:
     domains, accounts = lab.size(100_000), lab.size(1000)
-    few, _ = _measured(domains // _FEWER, accounts // _FEWER)
+    few, _ = _measured(domains // FEWER, accounts // FEWER)
     many, peak = _measured(domains, accounts)
     what = f"hold {domains:,} objects of {accounts:,} accounts"
     yield Row("11", what, megabytes(peak), megabytes(LIMIT), peak / LIMIT, 1.0)
     yield Row("11", f"{what}: list them (no goal)", seconds(many["listed"]), "-")
     yield Row("11", f"{what}: compile them (no goal)", seconds(many["compiled"]), "-")
-    start, of_few = (it["listed"] + it["compiled"] for it in (many, few))
-    yield Row(
-        "11",
-        f"list and compile one of {domains:,} objects, of one of {domains // _FEWER:,}",
-        seconds(start),
-        seconds(of_few),
-        start / of_few / _FEWER,
-        _LINEAR,
+    yield from per_object(
+        few,
+        many,
+        f"list and compile one of {domains:,} objects, of one of {domains // FEWER:,}",
+        f"change one of {domains:,} objects, of one of {domains // FEWER:,}",
     )
-    yield Row(
-        "11",
-        f"change one of {domains:,} objects, of one of {domains // _FEWER:,}",
-        seconds(many["changed"]),
-        seconds(few["changed"]),
-        many["changed"] / few["changed"],
-        _CONSTANT,
-    )
+
+
+def per_object(few: Steps, many: Steps, start: str, change: str) -> Iterator[Row]:
+    """The rows that compare what one object costs among many with one among a tenth of them.
+    ``few`` and ``many`` are the seconds of each step, ``start`` and ``change`` what is compared."""
+    ours, of_few = (steps["listed"] + steps["compiled"] for steps in (many, few))
+    yield Row("11", start, seconds(ours), seconds(of_few), ours / of_few / FEWER, _LINEAR)
+    ours, of_few = many["changed"], few["changed"]
+    yield Row("11", change, seconds(ours), seconds(of_few), ours / of_few, _CONSTANT)
 
 
 def _measured(domains: int, accounts: int) -> tuple[dict[str, Any], int]:

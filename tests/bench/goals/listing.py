@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+from goals.cluster import FEWER, per_object
 from lab import CHILDREN, PYTHON, Lab
 from measuring import run
 from table import Row, megabytes, seconds
@@ -20,9 +21,6 @@ from tests.control_plane.programs import why_not
 
 _LIMIT = 300_000_000
 _OF_ACCOUNT = 100
-_FEWER = 10
-_LINEAR = 1.5
-_CONSTANT = 2.0
 _AT_ONCE = 100  # etcd takes at most 128 changes in one transaction
 _API = "sendroute.dev/v1alpha1"
 _CONDITION = {
@@ -46,7 +44,7 @@ _STATUS = {
 
 def measure(lab: Lab) -> Iterator[Row]:
     domains = lab.size(100_000)
-    fewer = domains // _FEWER
+    fewer = domains // FEWER
     what = f"{domains:,} domains on a real API server"
     if (reason := why_not()) is not None:
         yield Row("11", what, "-", note=reason)
@@ -63,22 +61,11 @@ def measure(lab: Lab) -> Iterator[Row]:
     yield Row("11", f"{what}: hold them", megabytes(peak), megabytes(_LIMIT), peak / _LIMIT, 1.0)
     for step in ("listed", "compiled"):
         yield Row("11", f"{what}: {step} (no goal)", seconds(many[step]), "-")
-    start, of_few = (it["listed"] + it["compiled"] for it in (many, few))
-    yield Row(
-        "11",
+    yield from per_object(
+        few,
+        many,
         f"{what}: list and compile one of them, of one of {fewer:,}",
-        seconds(start),
-        seconds(of_few),
-        start / of_few / _FEWER,
-        _LINEAR,
-    )
-    yield Row(
-        "11",
         f"{what}: change one of them, of one of {fewer:,}",
-        seconds(many["changed"]),
-        seconds(few["changed"]),
-        many["changed"] / few["changed"],
-        _CONSTANT,
     )
 
 
