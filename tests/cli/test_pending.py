@@ -45,7 +45,15 @@ def test_status_reports_the_domains_that_wait_once_and_names_all(sendroute: Prog
     (open_account,) = json.loads(sendroute("status", "-o", "json").out)["unapplied"]
     (waits,) = (f for f in open_account["findings"] if f["code"] == "dependency-skipped")
     assert len(waits["domains"]) == 40
-    assert waits.keys() == {"code", "severity", "message", "hint", "domains", "position"}
+    assert waits.keys() == {
+        "code",
+        "severity",
+        "message",
+        "hint",
+        "position",
+        "domains",
+        "more_domains",
+    }
 
 
 def test_explain_says_that_a_new_domain_is_held_back(sendroute: Program, manifests: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.cluster.kstatus import kstatus
 from tests.cluster.projected import (
     ACCOUNT,
@@ -33,6 +34,8 @@ from sendroute.model.conditions import ConditionType, Reason
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.outcome import AccountOutcome, Outcome
+from sendroute.model.provenance import AccountRevision
+from sendroute.runtime.contests import Contests
 
 ACME = AccountKey("acme", "acme")
 THE_ACCOUNT = ObjectKey("MailAccount", "acme", "acme")
@@ -74,6 +77,15 @@ ON_NANO = with_spec(ACCOUNT, plan="nano")
 TO_SES = {"id": "to-ses", "route": {"profile": "ses"}}
 ALL_TO_SES = with_spec(ACCOUNT, applyToAll={**TO_SES, "confirm": {"domains": 1}})
 SUSPENDED = with_spec(DOMAIN, suspend=True)
+
+
+def contested(key: owner.Owner) -> AccountStatus:
+    contests = Contests(300.0, lambda: 1.0)
+    for now in (0.0, 1.0, 2.0):
+        contests.changed({key: AccountRevision(7, "ci@build2", "1a2b3c4")})
+        contests.reconciled({key: Outcome.COMMITTED}, (), now, NOW)
+    (status,) = contests.statuses({}, ())
+    return status
 
 
 def row(
@@ -408,7 +420,7 @@ ROWS = [
         VALID,
         THE_ACCOUNT,
         "Failed",
-        fields={"status": AccountStatus(ACME, StatusReason.CONTESTED, StatusReport(), NOW)},
+        fields={"status": contested(ACME)},
         Applied=("False", "Contested"),
         Ready=("False", "Contested"),
         Stalled=("True", "Contested"),
@@ -700,12 +712,24 @@ def test_a_platform_that_is_not_saved_waits_for_its_secret() -> None:
 
 
 def test_a_platform_that_another_writer_reverts_is_contested() -> None:
-    contested = AccountStatus(owner.PLATFORM, StatusReason.CONTESTED, StatusReport(), NOW)
-    status = platform(statuses={owner.PLATFORM: contested})
+    status = platform(statuses={owner.PLATFORM: contested(owner.PLATFORM)})
     conditions = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
     assert conditions["Applied"] == ("False", "Contested")
     assert conditions["Stalled"] == ("True", "Contested")
     assert kstatus(1, status) == "Failed"
+
+
+def test_what_reverts_an_account_is_not_named_to_its_tenant() -> None:
+    status = contested(ACME)
+    (problem,) = status.report.findings
+    assert "by ci@build2 from commit 1a2b3c4" in problem.message
+    shown = str(Cluster().apply(VALID, fields={"status": status}))
+    assert "by another writer of the store" in shown
+    assert "build2" not in shown
+    # A status of an earlier version has no text for a tenant until it is written again.
+    report = StatusReport((replace(problem, for_tenant=None),))
+    fields = {"status": replace(status, report=report)}
+    assert "build2" not in str(Cluster().apply(VALID, fields=fields))
 
 
 def test_there_is_no_status_without_a_platform_object() -> None:

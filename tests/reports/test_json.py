@@ -2,15 +2,19 @@
 
 import json
 
+import msgspec
+from msgspec.structs import replace
+
+from sendroute.model.account_status import ReportedFinding, reported
 from sendroute.model.change import AccountPlan, Action, DomainChange, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Position, Where
+from sendroute.model.finding import Position, Where, whole_file
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.route import MANAGED, Origin, via
 from sendroute.reports import report as reports
-from sendroute.reports.as_json import chunks
+from sendroute.reports.as_json import chunks, finding_form
 
 KEY = AccountKey("acme", "acme")
 REROUTE = DomainChange(
@@ -101,3 +105,22 @@ def test_a_position_without_a_line_has_only_the_file():
     document = parsed(reports.of_plan(PLAN))
     assert document["changes"][0]["position"] == {"file": "a.yaml"}
     assert document["findings"][0]["position"] == {"file": "a.yaml"}
+
+
+def test_a_finding_has_the_same_keys_from_a_report_and_from_the_store():
+    common = ["code", "severity", "message", "hint", "position"]
+    assert list(finding_form(UNKNOWN)) == [*common, "namespace", "account", "related"]
+    stored = reported(replace(UNKNOWN, position=Position("a.yaml", 7, 12), domain="a.example"))
+    form = finding_form(stored)
+    assert list(form) == [*common, "domains", "more_domains"]
+    assert form["position"] == {"file": "a.yaml", "line": 7, "column": 12}
+
+
+def test_a_stored_finding_has_its_position_as_data():
+    whole = reported(finding("unreadable", "m", where=whole_file("a.lock")))
+    assert finding_form(whole)["position"] == {"file": "a.lock"}
+    earlier = '{"code":"unreadable","severity":"error","message":"m","position":"a.yaml:7:12"}'
+    stored = msgspec.json.decode(earlier, type=ReportedFinding)
+    assert stored.position == Position("a.yaml", 7, 12), "of an earlier version"
+    again = msgspec.json.decode(msgspec.json.encode(stored), type=ReportedFinding)
+    assert again == stored

@@ -13,7 +13,7 @@ from sendroute.model.account_status import (
     StatusReport,
 )
 from sendroute.model.current import DomainState
-from sendroute.model.finding import Severity
+from sendroute.model.finding import Position, Severity
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import PLATFORM
 from sendroute.model.provenance import AccountRevision
@@ -31,7 +31,7 @@ REPORT = StatusReport(
             Severity.REFUSED,
             "Too many.",
             "Approve it.",
-            "a.yaml:1:1",
+            Position("a.yaml", 7, 3),
             Approve("acme", "acme"),
         ),
         ReportedFinding(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.exit_status import ExitStatus
+from sendroute.cli.hints import with_hint
 from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
@@ -35,7 +36,7 @@ from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.planner.offline import check_tree
-from sendroute.reports.as_json import document
+from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.text import Console, clean, paragraph
 from sendroute.runtime.settings import DEFAULT_STORE
 from sendroute.store.url import sqlite_path
@@ -375,7 +376,7 @@ def _json(
             ("written", written and bool(texts)),
             ("files", files),
             ("changes", changes),
-            ("findings", [{"code": note.code, "message": note.message} for note in notes]),
+            ("findings", [finding_form(with_hint(note)) for note in notes]),
             ("diff", "".join(unified(texts))),
             ("next", then),
         ]

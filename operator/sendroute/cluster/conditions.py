@@ -105,7 +105,7 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
     before = _before(seen)
     file = str(seen.key)
     about = [item for item in reconciled.findings if item.where is None or item.where.file == file]
-    contest = _contest(reconciled.statuses.get(PLATFORM), "The platform")
+    contest = _contest(reconciled.statuses.get(PLATFORM))
     about += contest
     suspended = seen.document is not None and seen.document.spec.suspend is True
     accepted = _suspended("The MailPlatform") if suspended else _VALID
@@ -136,17 +136,16 @@ def project_platform(reconciled: ReconciledPlatform, now: datetime) -> MailPlatf
     )
 
 
-def _contest(status: AccountStatus | None, subject: str) -> tuple[Finding, ...]:
-    """That another writer reverts an account, or the platform, each time, without who that is."""
+def _contest(status: AccountStatus | None) -> tuple[Finding, ...]:
+    """That another writer reverts an account, or the platform, each time, as a tenant reads it."""
     if status is None or status.reason is not StatusReason.CONTESTED:
         return ()
-    message = (
-        f"{subject} is reverted by another writer of the store each time that Sendroute applies it."
-        " Sendroute applies it again with exponential backoff."
+    account = status.key if isinstance(status.key, AccountKey) else None
+    return tuple(
+        finding(item.code, text.message, hint=text.hint, account=account)
+        for item in status.report.findings
+        if (text := item.for_tenant) is not None
     )
-    code, key = Code.CONTESTED_ACCOUNT, status.key
-    account = key if isinstance(key, AccountKey) else None
-    return (finding(code, message, hint=code.fix, account=account),)
 
 
 def _platform_applied(
@@ -355,9 +354,7 @@ class _AccountProjection:
 
     @cached_property
     def _contest(self) -> tuple[Finding, ...]:
-        """That another writer reverts the account each time. Who that is, the status in the
-        store says to the platform team: it may follow a source that no tenant may know of."""
-        return _contest(self._reconciled.status, f"Account {self._reconciled.key}")
+        return _contest(self._reconciled.status)
 
     @cached_property
     def _stopped(self) -> AppliedState | None:

@@ -4,9 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from sendroute.model.change import DomainCounts, WholeChange
-from sendroute.model.finding import WHOLE_FILE, Finding, Severity
+from sendroute.model.finding import WHOLE_FILE, Finding, Position, Severity, TenantText
 from sendroute.model.owner import Owner
 from sendroute.model.remedy import Remedy
 from sendroute.model.waiting import Wait
@@ -29,24 +30,30 @@ class StatusReason(StrEnum):
 
 
 class ReportedFinding(Struct, frozen=True, omit_defaults=True):
-    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or ``FILE`` without a
-    line; None for a finding about no file.
+    """A finding as it was reported. ``position`` is a path for a finding about a file as a whole;
+    None for one about no file.
 
-    ``domain`` and ``wait`` are those of the finding. A finding about many domains that wait for the
-    same thing names the first of them in ``domains``, and counts the others in ``more_domains``.
-    A status of an earlier version has neither ``domain`` nor ``wait``.
+    ``domain``, ``wait`` and ``for_tenant`` are those of the finding. A finding about many domains
+    that wait for the same thing names the first of them in ``domains``, and counts the others in
+    ``more_domains``. A status of an earlier version has none of the first three, and its position
+    is the text ``FILE:LINE:COLUMN``.
     """
 
     code: str
     severity: Severity
     message: str
     hint: str | None = None
-    position: str | None = None
+    position: Position | str | None = None
     remedy: Remedy | None = None
     domains: tuple[str, ...] = ()
     more_domains: int = 0
     domain: str | None = None
     wait: Wait | None = None
+    for_tenant: TenantText | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.position, str):
+            force_setattr(self, "position", Position.of_text(self.position) or self.position)
 
 
 class PlanStep(Struct, frozen=True, omit_defaults=True):
@@ -117,7 +124,7 @@ def reported(finding: Finding) -> ReportedFinding:
     Returns:
         The stored form, without related positions.
     """
-    position = str(finding.position) if finding.position is not None else None
+    position: Position | str | None = finding.position
     if position is None and finding.where is not None and finding.where.document == WHOLE_FILE:
         position = finding.where.file
     return ReportedFinding(
@@ -129,4 +136,5 @@ def reported(finding: Finding) -> ReportedFinding:
         finding.remedy,
         domain=finding.domain,
         wait=finding.wait,
+        for_tenant=finding.for_tenant,
     )

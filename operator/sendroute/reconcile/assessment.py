@@ -352,7 +352,9 @@ def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> A
 def _as_shown(report: StatusReport) -> StatusReport:
     """The report without the data of its findings, which an earlier version did not store: an
     upgrade is no new status."""
-    findings = (replace(finding, domain=None, wait=None) for finding in report.findings)
+    findings = (
+        replace(finding, domain=None, wait=None, for_tenant=None) for finding in report.findings
+    )
     return replace(report, findings=tuple(findings))
 
 

@@ -6,10 +6,11 @@ Minor versions of ``format_version`` only add keys.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
+from sendroute.model.account_status import ReportedFinding
 from sendroute.model.change import AccountChange, Action, Change, PlatformChange, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.manifest_form import as_manifest
@@ -31,7 +32,7 @@ def _members(report: Report) -> Iterator[Member]:
     yield "format_version", FORMAT_VERSION
     if report.command in ONLY_FINDS:
         yield "summary", _problems(report)
-        yield "findings", map(_finding, report.findings)
+        yield "findings", map(finding_form, report.findings)
         return
     if report.store is not None:
         yield "store", {"lineage": report.store.lineage, "revision": report.store.revision}
@@ -40,7 +41,7 @@ def _members(report: Report) -> Iterator[Member]:
     if apply:
         yield "applied", _by_action(change.action for change, done in report.changes() if done)
     yield "changes", _changes(report, apply)
-    yield "findings", map(_finding, report.findings)
+    yield "findings", map(finding_form, report.findings)
     yield "severities", {s.value: count for s, count in _all_severities(report).items()}
     changing = (
         account for account in report.accounts if apply or account.changes or account.stopped
@@ -113,29 +114,47 @@ def _line(where: Where, report: Report) -> dict[str, Any]:
     return {"file": position.file, "line": position.line}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    position = finding.position or finding.where
-    return {
+def finding_form(finding: Finding | ReportedFinding) -> dict[str, Any]:
+    """Return a finding as plain data, with the same keys in every document.
+
+    Args:
+        finding: the finding, with the hint for its reader. A stored one has no related positions;
+            its account is that of its status. It names the domains that it was reported for
+            together.
+    """
+    form: dict[str, Any] = {
         "code": finding.code,
         "severity": finding.severity.value,
         "message": finding.message,
         "hint": finding.hint,
-        "position": location(position) if position is not None else None,
+    }
+    if isinstance(finding, ReportedFinding):
+        return form | {
+            "position": _location(finding.position),
+            "domains": finding.domains,
+            "more_domains": finding.more_domains,
+        }
+    return form | {
+        "position": _location(finding.position or finding.where),
         "namespace": finding.namespace,
         "account": finding.account,
-        "related": [location(related) for related in finding.related],
+        "related": [_location(related) for related in finding.related],
     }
 
 
-def location(position: Position | Where) -> dict[str, Any]:
-    """Return a position, or a file as a whole, as plain data.
-
-    Args:
-        position: where a finding is.
-    """
-    if isinstance(position, Where):
-        return {"file": position.file}
-    return {"file": position.file, "line": position.line, "column": position.column}
+def _location(location: Position | Where | str | None) -> dict[str, Any] | None:
+    """A position, or a file as a whole."""
+    match location:
+        case None:
+            return None
+        case str():
+            return {"file": location}
+        case Where():
+            return {"file": location.file}
+        case Position():
+            return {"file": location.file, "line": location.line, "column": location.column}
+        case _:
+            assert_never(location)
 
 
 def _account_document(account: AccountReport, apply: bool) -> dict[str, Any]:

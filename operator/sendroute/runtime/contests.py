@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, reported
 from sendroute.model.codes import Code, finding
+from sendroute.model.finding import TenantText
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.outcome import Outcome
 from sendroute.model.owner import PLATFORM, Owner
@@ -154,12 +155,16 @@ class Contests:
 
 def _status(key: Owner, contest: Contest, others: Collection[FollowedSource]) -> AccountStatus:
     subject = "The platform" if key is PLATFORM else f"Account {key}"
+    reverted = f"{subject} is reverted each time that Sendroute applies it, by"
+    then = "Sendroute applies it again with exponential backoff."
+    hint = Code.CONTESTED_ACCOUNT.fix
     problem = finding(
-        "contested-account",
-        f"{subject} is reverted each time that Sendroute applies it, by"
-        f" {_writer(contest.writer, others)}. Sendroute applies it again with exponential backoff.",
-        hint=Code.CONTESTED_ACCOUNT.fix,
+        Code.CONTESTED_ACCOUNT,
+        f"{reverted} {_writer(contest.writer, others)}. {then}",
+        hint=hint,
         account=None if key is PLATFORM else (key.namespace, key.name),
+        # The writer may follow a source that no tenant may know of.
+        for_tenant=TenantText(f"{reverted} another writer of the store. {then}", hint),
     )
     report = StatusReport((reported(problem),))
     return AccountStatus(key, StatusReason.CONTESTED, report, contest.since)

@@ -33,7 +33,7 @@ from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.owner import owner_names
 from sendroute.model.times import rfc3339, to_minute
-from sendroute.reports.as_json import document
+from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Console, clean, paragraph
 
@@ -161,10 +161,7 @@ def _pending(pending: PendingChange | None) -> dict[str, Any] | None:
         "reason": pending.status.reason.value,
         "since": rfc3339(pending.status.since),
         "message": pending.message,
-        "causes": [
-            {"code": cause.code, "message": cause.message, "hint": cause.hint}
-            for cause in map(with_hint, pending.causes)
-        ],
+        "causes": [finding_form(with_hint(cause)) for cause in pending.causes],
     }
 
 

@@ -22,7 +22,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import to_builtins
-from msgspec.structs import replace
 
 from sendroute.cli.command_line import BESIDE_MANIFESTS, Parser
 from sendroute.cli.hints import leave_shadow, with_hint
@@ -33,13 +32,13 @@ from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN
 from sendroute.git.repository import is_top
 from sendroute.model.account_status import AccountStatus, ReportedFinding
-from sendroute.model.finding import Finding, Position, whole_file
+from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RelayRow, RouteRow, StoreStatus
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
-from sendroute.reports.as_json import document, location
+from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
 from sendroute.reports.text import Console, clean, paragraph, wrap
@@ -114,13 +113,7 @@ def _document(
     yield "sources", map(_source, sources)
     yield "shadowed", map(_shadowed, shadowed)
     yield "unapplied", map(_account_status, account_statuses)
-    yield (
-        "lock_files",
-        [
-            {"code": lock.code, "message": lock.message, "hint": lock.hint}
-            for lock in map(with_hint, locks)
-        ],
-    )
+    yield "lock_files", [finding_form(with_hint(lock)) for lock in locks]
 
 
 def _source(source: FollowedSource) -> dict[str, Any]:
@@ -132,7 +125,7 @@ def _source(source: FollowedSource) -> dict[str, Any]:
         "stopped": rfc3339(source.stopped_at) if source.stopped_at is not None else None,
         "live": _is_live(source, datetime.now(UTC)),
         "not_served_since": rfc3339(source.faulty_since) if source.faulty_since else None,
-        "findings": [_finding(fault) for fault in source.faults],
+        "findings": _findings(source.faults),
     }
 
 
@@ -151,25 +144,18 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
         "approved": {"by": approval.by, "time": rfc3339(approval.at)}
         if approval is not None and status.approved
         else None,
-        "findings": [_finding(finding) for finding in status.report.findings],
+        "findings": _findings(status.report.findings),
         "more_findings": status.report.more,
     }
 
 
-def _finding(reported: ReportedFinding) -> dict[str, Any]:
-    """A finding as in every other document: its position is an object. Its message says what its
-    ``domain`` and ``wait`` are."""
-    shown = replace(with_hint(reported), position=None, domain=None, wait=None)
-    form: dict[str, Any] = to_builtins(shown)
-    if reported.position is not None:
-        position = Position.of_text(reported.position) or whole_file(reported.position)
-        form["position"] = location(position)
-    return form
+def _findings(findings: Iterable[ReportedFinding]) -> list[dict[str, Any]]:
+    return [finding_form(with_hint(finding)) for finding in findings]
 
 
 def _positioned(finding: ReportedFinding) -> str:
-    """The message, after the position if there is one that it does not name itself."""
-    if finding.position is None or finding.position in finding.message:
+    """The message, after the position if there is one."""
+    if finding.position is None:
         return finding.message
     return f"{finding.position}: {finding.message}"
 
