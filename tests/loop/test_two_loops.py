@@ -1,6 +1,7 @@
 """Two writers with different trees on one store: each takes the work of the other for drift."""
 
 import time
+from datetime import datetime
 
 import pytest
 
@@ -122,6 +123,35 @@ def test_two_loops_with_different_platforms_say_so(on_store: Workspace) -> None:
 
     wait_until(shown, "the status")
     assert second.stop() == 0
+
+
+def test_a_contested_platform_waits_while_another_account_is_applied(on_store: Workspace) -> None:
+    """The account is applied at once, on the platform in the store. What else is left open, here by
+    a file that cannot be read, is shown beside the contest."""
+    on_store.write_manifest("acme", account("acme", "a.example.com"))
+    other = on_store.directory / "other"
+    other.mkdir()
+    platform = (on_store.manifests / "platform.yaml").read_text()
+    replace(other / "platform.yaml", platform.replace("smtp.trekmail", "mail.trekmail"))
+    replace(other / "acme.yaml", account("acme", "a.example.com"))
+    loop = on_store.start("--interval", "1h")
+    committed = "The platform is committed"
+    for times in range(1, 8):  # the seventh waits for at least four seconds
+        loop.wait_for_log(committed, times=times)
+        assert on_store.sendroute("apply", "other", "--auto-approve").returncode == 0
+    on_store.write_manifest("bolt", account("bolt", "b.example.com"))
+    on_store.write_manifest("broken", "kind: [")
+    loop.wait_for_log("Account bolt/bolt is committed")
+    loop.wait_for_log(committed, times=8)
+    seventh, eighth = (datetime.fromisoformat(line["time"]) for line in loop.logged(committed)[6:8])
+    assert (eighth - seventh).total_seconds() >= 4
+
+    def shown() -> bool:
+        [status] = on_store.status()["unapplied"]
+        codes = {item["code"] for item in status["findings"]}
+        return status["reason"] == "contested" and codes == {"contested-account", "yaml-syntax"}
+
+    wait_until(shown, "the status with both")
 
 
 def test_a_platform_that_another_process_changes_is_put_back_at_once(on_store: Workspace) -> None:

@@ -5,11 +5,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from sendroute.model.account_status import AccountStatus, Approval, StatusReason
+from sendroute.model.account_status import (
+    AccountStatus,
+    Approval,
+    ReportedFinding,
+    StatusReason,
+)
 from sendroute.model.change import AccountPlan, Action, DomainChange, ObjectChange, Plan
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM
 from sendroute.model.waiting import Wait
@@ -234,3 +239,12 @@ def test_what_belongs_to_no_account_is_left_open_by_the_platform(
         assert assessment.statuses[PLATFORM].report.findings[0].position == "stray.yaml:4:2"
         fixed = assess_result(result(Outcome.UNCHANGED), assessment.statuses[PLATFORM])
         assert fixed.cleared == {PLATFORM}
+
+
+def test_a_contest_that_was_added_to_a_status_does_not_change_its_time() -> None:
+    skipped = result(Outcome.COMMITTED, "connection-test-failed")
+    (status,) = assess_result(skipped).written
+    contest = ReportedFinding("contested-account", Severity.ERROR, "It is reverted.")
+    report = replace(status.report, findings=(*status.report.findings, contest))
+    later = assess_result(skipped, replace(status, report=report), at=NOW + timedelta(hours=1))
+    assert later.written == (status,), "the contest is added again after the round, if it lasts"

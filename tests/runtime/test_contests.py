@@ -4,8 +4,15 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport
+from sendroute.model.account_status import (
+    AccountStatus,
+    ReportedFinding,
+    StatusReason,
+    StatusReport,
+)
+from sendroute.model.codes import Code
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Severity
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.outcome import Outcome
 from sendroute.model.owner import PLATFORM
@@ -17,6 +24,7 @@ OTHER = AccountKey("bolt", "bolt")
 WRITER = AccountRevision(7, "ci@build2", "1a2b3c4")
 AT = datetime(2026, 11, 29, tzinfo=UTC)
 INTERVAL = 300.0
+CONTESTED = Code.CONTESTED_ACCOUNT
 
 
 def contests() -> Contests:
@@ -98,7 +106,7 @@ def test_a_third_writer_that_puts_it_back_first_ends_no_contest() -> None:
     assert these.contested
 
 
-def test_the_status_names_the_other_writer_and_replaces_no_other_reason() -> None:
+def test_the_status_names_the_other_writer_and_replaces_nothing_held_back() -> None:
     these = contests()
     fight(these, 3)
     sources = [
@@ -127,3 +135,35 @@ def test_a_platform_that_is_changed_back_is_contested_too() -> None:
     assert problem.message.startswith(
         "The platform is reverted each time that Sendroute applies it,"
     )
+
+
+def test_a_contest_is_shown_beside_what_else_is_left_open() -> None:
+    """A broken file leaves the platform's status open, and the rest is applied: a contest must not
+    disappear behind it, nor the file behind the contest."""
+    these = contests()
+    for now in (0.0, 1.0, 2.0):
+        these.changed({KEY: WRITER, PLATFORM: WRITER})
+        these.reconciled({KEY: Outcome.COMMITTED, PLATFORM: Outcome.COMMITTED}, (), now, AT)
+    broken = ReportedFinding("yaml-syntax", Severity.ERROR, "The file is no YAML.")
+    for reason in (StatusReason.SKIPPED, StatusReason.REFUSED):
+        stored = {
+            owner: AccountStatus(owner, reason, StatusReport((broken,), more=2), AT)
+            for owner in (KEY, PLATFORM)
+        }
+        account, platform = these.statuses(stored, ())
+        assert [item.code for item in account.report.findings] == ["yaml-syntax", CONTESTED]
+        assert (account.reason, account.report.more) == (reason, 2), "a person must act first"
+        assert [item.code for item in platform.report.findings] == [CONTESTED, "yaml-syntax"]
+        assert (platform.reason, platform.report.more) == (StatusReason.CONTESTED, 2)
+        assert these.statuses({KEY: account, PLATFORM: platform}, ()) == [], "written once"
+
+
+def test_only_a_contested_platform_must_wait() -> None:
+    these = contests()
+    assert not these.must_wait(PLATFORM, 0.0)
+    for now in (0.0, 1.0, 2.0, 3.0):
+        these.changed({PLATFORM: WRITER})
+        these.reconciled({PLATFORM: Outcome.COMMITTED}, (), now, AT)
+    assert these.must_wait(PLATFORM, 3.5)
+    assert not these.must_wait(PLATFORM, 100.0)
+    assert not these.must_wait(KEY, 3.5)

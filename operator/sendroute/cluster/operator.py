@@ -342,6 +342,7 @@ class Operator:
             self._unchanged,
             self._is_read,
             self._unread_findings(),
+            self._store.changes.contests.must_wait(PLATFORM, started),
         )
         options = self._options
         round_options = OperatorRoundOptions(options.guards, options.actor, self._stop)
@@ -354,7 +355,12 @@ class Operator:
                 return
             done = Round(store, inputs, self._adapters, round_options).run()
             statuses = self._store.round_completed(
-                store, head, done.result, done.edited, done.before
+                store,
+                head,
+                done.result,
+                done.edited,
+                done.before,
+                kept_platform=done.kept_platform,
             )
             self._shown.round_completed(store, self._state, done, statuses)
         except ProblemError as problem:

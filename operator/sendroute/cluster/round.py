@@ -47,7 +47,8 @@ class RoundInputs(NamedTuple):
     """``owners`` are the accounts of the round that have settled; None for all of them.
     ``unchanged`` are those whose objects are as this process reconciled them last: what a round
     changes of these had drifted. ``is_read`` says whether a namespace is known, ``unread`` says
-    why something is not."""
+    why something is not. ``keeps_platform``: the change of the platform must wait until it is
+    due."""
 
     state: DesiredState
     queue: AccountQueue
@@ -56,6 +57,7 @@ class RoundInputs(NamedTuple):
     unchanged: Set[Owner]
     is_read: Callable[[str], bool]
     unread: tuple[Finding, ...]
+    keeps_platform: bool
 
 
 class OperatorRoundResult(Struct, frozen=True):
@@ -63,7 +65,8 @@ class OperatorRoundResult(Struct, frozen=True):
     commit, ``waiting`` those that wait for other objects, with the reason and the plan. ``before``
     are the account statuses before, ``drifted`` counts the changes that repaired drift,
     ``recorded`` are the sentences about what stays as another process left it, ``edited`` are the
-    owners whose objects had changed, ``tested`` are the profiles of each account whose connection
+    owners whose objects had changed, ``kept_platform`` is true if the platform was not decided,
+    ``tested`` are the profiles of each account whose connection
     test passed."""
 
     result: Result
@@ -75,6 +78,7 @@ class OperatorRoundResult(Struct, frozen=True):
     drifted: Mapping[AccountKey, int]
     recorded: Mapping[AccountKey, Sequence[str]]
     edited: Set[Owner]
+    kept_platform: bool
     tested: Mapping[AccountKey, frozenset[str]]
 
     @property
@@ -139,6 +143,7 @@ class Round:
             drifted(result, explained),
             recorded(result, explained),
             edited,
+            planned.scope.keeps_platform,
             _tested(planned),
         )
 
@@ -161,14 +166,20 @@ class Round:
         owners: Collection[Owner] | None = self._inputs.owners
         linked = True
         while True:
-            request = request_for(owners, statuses, self._options.guards)
+            request = request_for(
+                owners,
+                statuses,
+                self._options.guards,
+                keeps_platform=self._inputs.keeps_platform,
+            )
             planned = reconciler.plan(tree, request if linked else replace(request, linked=False))
             early = self._early(planned.plan)
             if not early:
                 return planned
             self._deferred |= early
-            keys = {plan.key for plan in planned.plan.accounts} if owners is None else set(owners)
-            owners = keys - early
+            if owners is None:
+                owners = {PLATFORM, *(account.key for account in planned.plan.accounts)}
+            owners = set(owners) - early
             linked = False  # those that wait are outside, so nothing moves from or to them
 
     def _early(self, plan: Plan) -> set[Owner]:

@@ -18,7 +18,7 @@ from sendroute.loop.served_trees import Candidate, ServedTrees
 from sendroute.loop.source_record import SourceRecord
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
-from sendroute.model.owner import Owner
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
 from sendroute.runtime.contests import Contests
@@ -140,11 +140,19 @@ class Loop:
             with self._options.stop.interruptible():
                 store = self._store.handle.get()
                 head = store.head()
-            round_result = run_round(store, self._trees, due, self._options)
+            must_wait = self._store.changes.contests.must_wait(PLATFORM, started)
+            round_result = run_round(
+                store, self._trees, due, self._options, keeps_platform=must_wait
+            )
             statuses: dict[Owner, AccountStatus] = {}
             if isinstance(round_result, RoundResult):
                 statuses = self._store.round_completed(
-                    store, head, round_result.result, round_result.edited, round_result.before
+                    store,
+                    head,
+                    round_result.result,
+                    round_result.edited,
+                    round_result.before,
+                    kept_platform=round_result.kept_platform,
                 )
         except ProblemError as problem:
             self._round_failed()

@@ -46,7 +46,8 @@ class RoundResult(Struct, frozen=True):
     statuses before. ``adopted`` is true if the tree differs from the previous one. ``drifted``
     counts the changes of each account whose manifests and platform had not changed, ``recorded``
     are the sentences about what stays as another process left it. ``edited`` are the accounts
-    whose manifests had changed, and the platform if every one may have.
+    whose manifests had changed, and the platform if every one may have. ``kept_platform`` is true
+    if the platform was not decided.
     """
 
     served: Candidate
@@ -58,6 +59,7 @@ class RoundResult(Struct, frozen=True):
     drifted: Mapping[AccountKey, int]
     recorded: Mapping[AccountKey, Sequence[str]]
     edited: Set[Owner]
+    kept_platform: bool
 
     @property
     def states(self) -> dict[Owner, RoundState]:
@@ -71,7 +73,12 @@ class StoreMismatch(Struct, frozen=True):
 
 
 def run_round(
-    store: LoopStore, trees: ServedTrees, due: DueAccounts, options: RoundOptions
+    store: LoopStore,
+    trees: ServedTrees,
+    due: DueAccounts,
+    options: RoundOptions,
+    *,
+    keeps_platform: bool,
 ) -> RoundResult | StoreMismatch:
     """Reconcile what is due with the newest tree that belongs to the store.
 
@@ -80,6 +87,7 @@ def run_round(
         trees: the trees, at least one.
         due: the accounts to reconcile.
         options: what a round needs besides.
+        keeps_platform: the change of the platform must wait until it is due.
 
     Returns:
         The result of the round, or the mismatch that prevented it.
@@ -99,7 +107,9 @@ def run_round(
             due_now = DueAccounts(due.accounts | edited)
         record = CountingRecord(store)
         reconciler = round_reconciler(record, options.verifier_for, options.tester, options.stop)
-        request = request_for(due_now.accounts, statuses, options.guards)
+        request = request_for(
+            due_now.accounts, statuses, options.guards, keeps_platform=keeps_platform
+        )
         planned = reconciler.plan(candidate.tree, request)
         planned, refused = reconciler.confirmed(planned)
         if refused is not None:
@@ -124,6 +134,7 @@ def run_round(
             drifted(result, explained),
             recorded(result, explained),
             edited,
+            planned.scope.keeps_platform,
         )
     return StoreMismatch(findings)
 

@@ -41,6 +41,7 @@ def plan_accounts(
     pending: Pending = NOTHING_PENDING,
     held: HeldChanges = NOTHING_HELD,
     ancestry: Ancestry | None = None,
+    keeps_platform: bool = False,
 ) -> Plan:
     """Plan what applying the manifests of some accounts changes. The cost depends only on these
     accounts.
@@ -68,6 +69,8 @@ def plan_accounts(
             applied since.
         ancestry: how the commit of the manifests relates to those that were applied last; None
             outside git.
+        keeps_platform: plan on the platform in the store, if there is one, because the change of
+            the platform must wait.
 
     Returns:
         The plan of these accounts, and the platform's own change.
@@ -77,6 +80,8 @@ def plan_accounts(
     platform, change, reported = decide_platform(desired, current, relay_failed, relay_rotated)
     if (refusal := refuse_platform(change, ancestry, guards)) is not None:
         platform, change, reported = current.platform, None, (*reported, refusal)
+    if keeps_platform and change is not None and current.platform is not None:
+        platform, change, reported = current.platform, None, ()
 
     accounts, stored = _among(desired.accounts, only), _among(current.accounts, only)
     conflicts = find_conflicts(accounts, stored, others)

@@ -19,7 +19,7 @@ from sendroute.model.account_status import (
     reported,
 )
 from sendroute.model.change import AccountPlan, Action, Change, DomainCounts, WholeChange
-from sendroute.model.codes import Trait, has_trait
+from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -351,9 +351,11 @@ def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> A
 
 def _as_shown(report: StatusReport) -> StatusReport:
     """The report without the data of its findings, which an earlier version did not store: an
-    upgrade is no new status."""
+    upgrade is no new status. Without a contest too, which is added after each round."""
     findings = (
-        replace(finding, domain=None, wait=None, for_tenant=None) for finding in report.findings
+        replace(finding, domain=None, wait=None, for_tenant=None)
+        for finding in report.findings
+        if finding.code != Code.CONTESTED_ACCOUNT
     )
     return replace(report, findings=tuple(findings))
 

@@ -88,12 +88,14 @@ class PlanRequest(Struct, frozen=True):
     """What to plan. ``only`` are the accounts; None for every account. ``linked`` adds the accounts
     that exchange domains with these; without them these domains do not move. ``pending`` is what
     the guards count of the other accounts of the same change; None to find it out from the
-    manifests and the store."""
+    manifests and the store. ``keeps_platform``: the change of the platform must wait, and ``only``
+    are planned on the platform in the store."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
     linked: bool = False
     pending: Pending | None = None
+    keeps_platform: bool = False
 
 
 class Planned(Struct, frozen=True):
@@ -217,7 +219,15 @@ class Reconciler(Struct, frozen=True):
                     guards=request.guards,
                     ancestry=ancestry,
                 )
-        scope = PlanScope(request.guards, selection.keys, selection.others, pending, held, ancestry)
+        scope = PlanScope(
+            request.guards,
+            selection.keys,
+            selection.others,
+            pending,
+            held,
+            ancestry,
+            request.keeps_platform,
+        )
         return scope, current, encrypted
 
     def confirmed(
@@ -316,7 +326,10 @@ class Reconciler(Struct, frozen=True):
     def _plan_again(self, planned: Planned) -> Planned:
         """Plan the same manifests on the changed store. Tests that ran are not repeated."""
         request = PlanRequest(
-            planned.scope.guards, planned.scope.only, pending=planned.scope.pending
+            planned.scope.guards,
+            planned.scope.only,
+            pending=planned.scope.pending,
+            keeps_platform=planned.scope.keeps_platform,
         )
         scope, current, encrypted = self._read(planned.tree, request)
         verified = planned.verifier.verify(

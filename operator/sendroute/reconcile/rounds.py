@@ -24,7 +24,7 @@ from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.desired import AccountKey
 from sendroute.model.outcome import Outcome, Result
-from sendroute.model.owner import Owner
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.guards import Guards
@@ -37,7 +37,11 @@ _log = logging.getLogger(__name__)
 
 
 def request_for(
-    accounts: Collection[Owner] | None, statuses: AccountStatuses, guards: Guards
+    accounts: Collection[Owner] | None,
+    statuses: AccountStatuses,
+    guards: Guards,
+    *,
+    keeps_platform: bool,
 ) -> PlanRequest:
     """The request of a plan for what is due, with the guards and the approvals.
 
@@ -45,6 +49,7 @@ def request_for(
         accounts: what is due; None for everything.
         statuses: the account statuses.
         guards: the limits.
+        keeps_platform: the change of the platform must wait, unless it is due.
 
     Returns:
         The request. The accounts that exchange domains with these are planned with them.
@@ -58,7 +63,13 @@ def request_for(
     if accounts is None:
         return PlanRequest(guards)
     keys = frozenset(key for key in accounts if isinstance(key, AccountKey))
-    return PlanRequest(guards, keys, linked=True, pending=pending_counts(statuses))
+    return PlanRequest(
+        guards,
+        keys,
+        linked=True,
+        pending=pending_counts(statuses),
+        keeps_platform=keeps_platform and PLATFORM not in accounts,
+    )
 
 
 class CountingRecord:

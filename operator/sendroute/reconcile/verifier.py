@@ -67,7 +67,7 @@ class PlanScope(Struct, frozen=True):
     know of all other accounts, and ``pending`` what the guards count of their uncommitted plans.
     ``held`` are the whole changes that were held back before.
     ``ancestry`` is how the commit of the manifests relates to those that were applied last; None
-    outside git."""
+    outside git. ``keeps_platform``: the change of the platform must wait."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
@@ -75,6 +75,7 @@ class PlanScope(Struct, frozen=True):
     pending: Pending = NOTHING_PENDING
     held: HeldChanges = NOTHING_HELD
     ancestry: Ancestry | None = None
+    keeps_platform: bool = False
 
 
 class SavedInputs(Struct, frozen=True):
@@ -124,6 +125,7 @@ def decide(
         pending=scope.pending,
         held=scope.held,
         ancestry=scope.ancestry,
+        keeps_platform=scope.keeps_platform,
     )
 
 

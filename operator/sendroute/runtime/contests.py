@@ -68,6 +68,18 @@ class Contests:
         """Return when an account that another writer changed is due; infinity without one."""
         return min(map(self._held_until, self._waiting), default=math.inf)
 
+    def must_wait(self, key: Owner, now: float) -> bool:
+        """Whether an account, or the platform, is contested and must not be repaired yet.
+
+        Args:
+            key: the account, or the platform.
+            now: the time.
+
+        Returns:
+            Whether its repair must wait.
+        """
+        return self._held_until(key) > now
+
     def _held_until(self, key: Owner) -> float:
         contest = self._contests.get(key)
         return -math.inf if contest is None else contest.held_until
@@ -132,8 +144,7 @@ class Contests:
     def statuses(
         self, stored: Mapping[Owner, AccountStatus], others: Collection[FollowedSource]
     ) -> list[AccountStatus]:
-        """The statuses of contested accounts that differ from the stored ones. One with another
-        reason remains, because it names what a person must do.
+        """The statuses of contested accounts that differ from the stored ones.
 
         Args:
             stored: every status in the store.
@@ -144,13 +155,29 @@ class Contests:
         """
         written = []
         for key, contest in self.contested.items():
-            status = _status(key, contest, others)
             old = stored.get(key)
-            if old is None or (
-                old.reason is StatusReason.CONTESTED and replace(old, since=contest.since) != status
-            ):
+            status = _with_contest(old, _status(key, contest, others))
+            if status != old:
                 written.append(status)
         return written
+
+
+def _with_contest(old: AccountStatus | None, contested: AccountStatus) -> AccountStatus:
+    """The status of a contested account that also says what else is left open.
+
+    If nothing was applied, the old one remains: nothing is reverted meanwhile. Of the platform the
+    contest comes first, because the rest are errors of files that are reported by themselves.
+    """
+    if old is None:
+        return contested
+    if old.reason in (StatusReason.HELD_BACK, StatusReason.FAILED):
+        return old
+    others = tuple(item for item in old.report.findings if item.code != Code.CONTESTED_ACCOUNT)
+    [contest] = contested.report.findings
+    if old.reason is StatusReason.CONTESTED or old.key is PLATFORM:
+        report = replace(old.report, findings=(contest, *others))
+        return replace(contested, report=report, commit=old.commit)
+    return replace(old, report=replace(old.report, findings=(*others, contest)))
 
 
 def _status(key: Owner, contest: Contest, others: Collection[FollowedSource]) -> AccountStatus:

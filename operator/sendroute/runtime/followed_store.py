@@ -120,6 +120,8 @@ class FollowedStore(Generic[S]):
         result: Result,
         edited: Collection[Owner],
         before: Mapping[Owner, AccountStatus],
+        *,
+        kept_platform: bool,
     ) -> dict[Owner, AccountStatus]:
         """A round is complete: record it, and show which accounts are contested.
 
@@ -129,6 +131,7 @@ class FollowedStore(Generic[S]):
             result: what the round did.
             edited: the owners whose manifests had changed.
             before: the account statuses before.
+            kept_platform: the round did not decide the platform.
 
         Returns:
             The account statuses now.
@@ -136,7 +139,9 @@ class FollowedStore(Generic[S]):
         Raises:
             ProblemError: the store is unavailable.
         """
-        self.changes.record_round(head, result, edited, before, store.account_statuses())
+        self.changes.record_round(
+            head, result, edited, before, store.account_statuses(), kept_platform=kept_platform
+        )
         self._show_contests(store)
         return self.changes.statuses
 

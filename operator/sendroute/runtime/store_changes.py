@@ -97,9 +97,12 @@ class StoreChanges:
         edited: Collection[Owner],
         before: Mapping[Owner, AccountStatus],
         after: Mapping[Owner, AccountStatus],
+        *,
+        kept_platform: bool,
     ) -> None:
         """A round is complete: ``head`` is the store's before it, ``edited`` are the owners whose
-        manifests had changed, ``before`` and ``after`` are the account statuses."""
+        manifests had changed, ``before`` and ``after`` are the account statuses. The platform was
+        not decided if ``kept_platform`` is true."""
         self.seen = head
         self.statuses = dict(after)
         self._approvals = _approvals(before)
@@ -113,7 +116,8 @@ class StoreChanges:
         outcomes: dict[Owner, Outcome] = {
             outcome.key: outcome.outcome for outcome in result.accounts
         }
-        outcomes[PLATFORM] = result.platform or Outcome.UNCHANGED
+        if not kept_platform:
+            outcomes[PLATFORM] = result.platform or Outcome.UNCHANGED
         self.contests.reconciled(
             outcomes,
             edited,
