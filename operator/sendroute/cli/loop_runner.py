@@ -2,7 +2,6 @@
 
 import logging
 import random
-from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +22,6 @@ from sendroute.loop.rounds import RoundOptions
 from sendroute.loop.served_trees import ServedTrees
 from sendroute.loop.source_record import SourceRecord
 from sendroute.manifests.tree import LoadedTree
-from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import DesiredTree
 from sendroute.runtime.actor import actor
@@ -34,10 +32,6 @@ from sendroute.store.lock_guard import NAME as LOCK_FILE
 from sendroute.store.lock_guard import lock_file_candidates
 
 _log = logging.getLogger(__name__)
-
-# Seconds to wait for a store that another process writes. The next round retries, and a stop must
-# not be delayed.
-_BUSY = 5.0
 
 # Seconds in which a round starts connection tests, because other accounts wait for them. If a
 # provider of a thousand profiles hangs, the remaining tests are retried later, each after its wait.
@@ -57,8 +51,6 @@ class LoopOptions(NamedTuple):
     guards: Guards
 
 
-# Seconds, in addition to the interval, after which a round without a heartbeat is not alive.
-_LONGEST_ROUND = 900.0
 _POLL_GIT = 30.0
 _POLL_DIRECTORY = 2.0
 
@@ -70,7 +62,7 @@ def run_loop(session: Session, options: LoopOptions) -> None:
         ProblemError: the source is invalid, or the state directory or the address is unavailable.
     """
     with (
-        running(options.interval + _LONGEST_ROUND, end_all) as service,
+        running(interval=options.interval, at_once=end_all) as service,
         closing(
             follow(options.source, options.branch, options.state_dir, _locks, [LOCK_FILE])
         ) as follower,
@@ -88,12 +80,13 @@ def run_loop(session: Session, options: LoopOptions) -> None:
         trees = ServedTrees(follower, read, service.stop)
         factory = session.factory
         verifier_for = partial(factory.verifier, saves=True)
-        round_options = RoundOptions(verifier_for, _test, options.guards, actor(), service.stop)
+        tester = partial(run_tests, start_within=_PATIENCE)
+        round_options = RoundOptions(verifier_for, tester, options.guards, actor(), service.stop)
         is_path = isinstance(follower, DirectoryFollower)
         poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
         loop = Loop(
             trees,
-            partial(factory.open_store, _BUSY),
+            factory.open_store_in_rounds,
             round_options,
             PollIntervals(options.interval, poll),
             LoopMetrics(service.metrics),
@@ -123,7 +116,3 @@ def _read(session: Session, snapshot: SourceSnapshot) -> LoadedTree:
 
 def _locks(path: str) -> list[str]:
     return list(lock_file_candidates(path, is_top))
-
-
-def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    return run_tests(requests, policy, start_within=_PATIENCE)

@@ -4,7 +4,6 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from threading import Thread
@@ -20,7 +19,6 @@ from sendroute.cluster.protocols import Adapters
 from sendroute.cluster.reporter import ClusterReporter
 from sendroute.cluster.secrets import ApiSecrets
 from sendroute.cluster.times import Times
-from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.planner.guards import Guards
 from sendroute.runtime.actor import VARIABLE, actor
 from sendroute.runtime.factory import run_tests
@@ -29,12 +27,9 @@ from sendroute.runtime.transition_log import AnyFinding
 
 _log = logging.getLogger(__name__)
 
-_BUSY = 5.0
-"""Seconds to wait for a store that another process writes. The next round tries again."""
 _PATIENCE = 10.0
 """Seconds in which a round starts connection tests, because other accounts wait for them, and a
 stop waits for the tests."""
-_LONGEST_ROUND = 900.0
 _ENDING = 25.0
 """Seconds that a stop waits for the operator; Kubernetes waits for 30."""
 _ACTOR = "operator"
@@ -66,7 +61,7 @@ def run_operator(session: Session, options: RunOptions) -> None:
     platform = PlatformFile(options.platform) if options.platform is not None else None
     connection = connect(options.kubeconfig)
     with ExitStack() as stack:
-        service = stack.enter_context(running(options.interval + _LONGEST_ROUND, lambda: None))
+        service = stack.enter_context(running(interval=options.interval))
         metrics = OperatorMetrics(service.metrics)
         api = stack.enter_context(Api(connection.client, metrics.answered))
         times = _times(options)
@@ -137,9 +132,9 @@ def _operator(
 ) -> Operator:
     factory = session.factory
     adapters = Adapters(
-        partial(factory.open_store, _BUSY),
+        factory.open_store_in_rounds,
         partial(factory.verifier, saves=True),
-        _test,
+        partial(run_tests, start_within=_PATIENCE),
         ClusterReporter(api),
         service.health,
         random.random,
@@ -162,7 +157,3 @@ def _operator(
 def _advise(finding: AnyFinding, /) -> AnyFinding:
     """A finding as it is: who reads the log of an operator has objects, and no command line."""
     return finding
-
-
-def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    return run_tests(requests, policy, start_within=_PATIENCE)

@@ -24,11 +24,6 @@ from sendroute.runtime.service import running
 
 _log = logging.getLogger(__name__)
 
-_BUSY = 5.0
-"""Seconds to wait for a store that another process writes. A stop must not be delayed."""
-_LONGEST = 900.0
-"""Seconds without a heartbeat after which the agent is not alive: it may read a large store."""
-
 
 class RelayOptions(NamedTuple):
     """The options of ``relay``."""
@@ -50,7 +45,7 @@ def run_agent(session: Session, options: RelayOptions) -> None:
     directory = RelayDirectory(Path(options.directory), options.group)
     with (
         _files_for_the_group(),
-        running(_LONGEST, lambda: None) as service,
+        running() as service,
         directory.locked(),
     ):
         server, reloads = _postfix(options)
@@ -63,7 +58,7 @@ def run_agent(session: Session, options: RelayOptions) -> None:
             )
         agent = Agent(
             directory,
-            partial(session.factory.open_store, _BUSY),
+            session.factory.open_store_in_rounds,
             partial(_keys, session.factory),
             AgentOptions(options.name, server, reloads),
             service.stop,

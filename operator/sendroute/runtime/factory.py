@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from sendroute.credentials.cipher import FernetCipher
     from sendroute.store.record import Store
 
+_BUSY_TIMEOUT_IN_ROUNDS = 5.0
+"""Seconds to wait for a store that another process writes, if the next round tries again. A stop
+must not be delayed."""
+
 
 class Factory:
     """Builds adapters from settings. It holds no state: each call builds a new adapter."""
@@ -60,6 +64,11 @@ class Factory:
         from sendroute.store.record import open_store
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
+
+    def open_store_in_rounds(self) -> "Store":
+        """Open the store as :meth:`open_store` does, for a process that runs for long: if another
+        process writes for more than a few seconds, the next round tries again."""
+        return self.open_store(_BUSY_TIMEOUT_IN_ROUNDS)
 
     def store_of(self, paths: Sequence[str]) -> "Store":
         """Open the store as :meth:`open_store` does. If there is none, but a lock file of the

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_LONGEST_ROUND = 900.0
+"""Seconds that one round, or reading a large store, may take without a heartbeat."""
+
 
 class Service(NamedTuple):
     """One process: the stop that signals set, its health, and the registry of its metrics."""
@@ -43,12 +46,14 @@ class Service(NamedTuple):
 
 
 @contextmanager
-def running(longest: float, at_once: Callable[[], None]) -> Iterator[Service]:
+def running(
+    *, interval: float = 0.0, at_once: Callable[[], None] = lambda: None
+) -> Iterator[Service]:
     """A context in which a process runs until SIGTERM or SIGINT. The block ends when the stop of
     the service is set; then the signal is logged.
 
     Args:
-        longest: seconds without a heartbeat after which the process is not alive.
+        interval: seconds that it may wait between two rounds, without a heartbeat.
         at_once: called before a second signal ends the process, to kill child processes.
 
     Yields:
@@ -56,5 +61,5 @@ def running(longest: float, at_once: Callable[[], None]) -> Iterator[Service]:
     """
     stop = Stop()
     with stop_on_signals(stop, at_once):
-        yield Service(stop, Health(longest), registry())
+        yield Service(stop, Health(interval + _LONGEST_ROUND), registry())
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
