@@ -28,11 +28,17 @@ from sendroute.cluster.conditions import project_platform
 from sendroute.cluster.objects import ObjectKey, ReconciledPlatform
 from sendroute.manifests.statuses import MAX_HELD_BACK, encode_status
 from sendroute.model import owner
-from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, reported
+from sendroute.model.account_status import (
+    AccountStatus,
+    ReportedFinding,
+    StatusReason,
+    StatusReport,
+    reported,
+)
 from sendroute.model.codes import Code, Responsible, Trait, condition_of, finding, is_stalled
 from sendroute.model.conditions import ConditionType, Reason
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.finding import Finding, Severity, TenantText, Where
 from sendroute.model.outcome import AccountOutcome, Outcome
 from sendroute.model.provenance import AccountRevision
 from sendroute.runtime.contests import Contests
@@ -717,6 +723,20 @@ def test_a_platform_that_another_writer_reverts_is_contested() -> None:
     assert conditions["Applied"] == ("False", "Contested")
     assert conditions["Stalled"] == ("True", "Contested")
     assert kstatus(1, status) == "Failed"
+
+
+def test_a_contest_is_shown_at_the_platform_without_the_errors_beside_it() -> None:
+    status = contested(owner.PLATFORM)
+    broken = ReportedFinding(
+        "invalid-value",
+        Severity.ERROR,
+        "It is broken.",
+        for_tenant=TenantText("It is broken.", None),
+    )
+    report = StatusReport((*status.report.findings, broken))
+    shown = platform(statuses={owner.PLATFORM: replace(status, report=report)})
+    assert "is reverted each time" in str(shown)
+    assert "It is broken." not in str(shown)
 
 
 def test_what_reverts_an_account_is_not_named_to_its_tenant() -> None:

@@ -101,7 +101,7 @@ def test_a_held_back_status_contains_the_plan_for_review() -> None:
     assert status.digest == digest(HELD_BACK.plan.accounts[0])
     assert status.report.summary == {"delete": 1}
     assert status.report.steps[0].message == "It goes."
-    assert status.report.findings[0].position == "a.yaml:4:2"
+    assert status.report.findings[0].position == Position("a.yaml", 4, 2)
 
 
 def test_many_findings_are_truncated_and_counted() -> None:

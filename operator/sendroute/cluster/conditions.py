@@ -144,7 +144,7 @@ def _contest(status: AccountStatus | None) -> tuple[Finding, ...]:
     return tuple(
         finding(item.code, text.message, hint=text.hint, account=account)
         for item in status.report.findings
-        if (text := item.for_tenant) is not None
+        if item.code == Code.CONTESTED_ACCOUNT and (text := item.for_tenant) is not None
     )
 
 
