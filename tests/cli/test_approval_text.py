@@ -31,7 +31,7 @@ STATUS = AccountStatus(
 )
 
 
-@pytest.mark.parametrize("columns", [40, 60, 100, None])
+@pytest.mark.parametrize("columns", [25, 40, 60, 100, None])
 def test_each_change_shows_from_and_to_and_fits_the_terminal(columns: int | None) -> None:
     shown = "".join(lines(STATUS, Console(columns=columns))).splitlines()
     joined = " ".join(" ".join(shown).split())

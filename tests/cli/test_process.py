@@ -246,7 +246,7 @@ def test_after_the_question_a_terminal_shows_the_result_only(
         assert "a001.example.com" in (many_accounts.parent / "report.txt").read_text()
 
 
-@pytest.mark.parametrize(("columns", "widest"), [("60", 60), ("9" * 5000, 1000)])
+@pytest.mark.parametrize(("columns", "widest"), [("20", 20), ("60", 60), ("9" * 5000, 1000)])
 def test_a_table_at_a_terminal_is_as_wide_as_the_terminal(
     store: Path, columns: str, widest: int
 ) -> None:

@@ -81,7 +81,7 @@ def shown(report, form):
     return "".join(render(report, form))
 
 
-@pytest.mark.parametrize("columns", [None, 40, 80, 100, 200])
+@pytest.mark.parametrize("columns", [None, 10, 25, 40, 80, 100, 200])
 @given(report=a_report())
 def test_text_fits_a_terminal_and_has_no_control_character(report, columns):
     for line in "".join(render(report, Format.TEXT, console=Console(columns=columns))).split("\n"):

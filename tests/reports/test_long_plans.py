@@ -57,7 +57,7 @@ def test_a_pipe_gets_every_change_account_and_note_on_a_line():
     assert not any("…" in line or "more" in line for line in lines)
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 100, 160])
+@pytest.mark.parametrize("columns", [10, 25, 39, 40, 60, 80, 100, 160])
 def test_a_terminal_wraps_a_long_name_and_cuts_none(columns):
     name = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.example"
     plan = account(0, 3)

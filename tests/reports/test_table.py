@@ -6,7 +6,7 @@ import pytest
 
 from sendroute.reports import as_csv
 from sendroute.reports.table import Columns, pairs, table
-from sendroute.reports.text import Console, width
+from sendroute.reports.text import Console, width, wrap
 
 LONG = "nordwind-handelsgesellschaft-und-verlag-gmbh/nordwind-handelsgesellschaft-und-verlag-gmbh"
 ROWS = [(LONG, "mandanten.kanzlei-hartmann.example", "managed"), ("acme/acme", "a.example", "ü界")]
@@ -30,7 +30,7 @@ def test_at_a_terminal_cells_are_wrapped_to_its_width_and_nothing_is_lost(column
         assert sorted(row.replace(" ", "").replace("\n", "")) == sorted("".join(cells))
 
 
-@pytest.mark.parametrize("columns", [40, 60, 79])
+@pytest.mark.parametrize("columns", [10, 20, 30, 40, 60, 79])
 def test_at_a_narrow_terminal_each_row_is_a_block_and_nothing_is_lost(columns):
     head, *rows = table(HEADS, ROWS, console=Console(columns=columns))
     assert (head, len(rows)) == ("", len(ROWS))
@@ -38,7 +38,9 @@ def test_at_a_narrow_terminal_each_row_is_a_block_and_nothing_is_lost(columns):
         assert max(map(width, row.splitlines())) <= columns
         given = "".join(part for pair in zip(HEADS, cells, strict=True) for part in pair)
         assert sorted("".join(row.split())) == sorted("".join(given.split()))
-    assert rows[1] == "\nACCOUNT  acme/acme\nDOMAIN   a.example\nROUTE    ü界\n"
+    beside = "\nACCOUNT  acme/acme\nDOMAIN   a.example\nROUTE    ü界\n"
+    below = "\nACCOUNT\n  acme/acme\nDOMAIN\n  a.example\nROUTE\n  ü界\n"
+    assert rows[1] == (beside if columns >= 30 else below if columns > 10 else rows[1])
 
 
 def test_a_table_that_fits_a_narrow_terminal_is_a_table():
@@ -63,6 +65,23 @@ def test_a_long_value_of_a_pair_is_one_line_in_a_file():
     value = "word " * 60
     assert len(list(pairs([("name", value)]))) == 1
     assert len(list(pairs([("name", value)], Console(columns=80)))) > 1
+
+
+@pytest.mark.parametrize("columns", [10, 25, 39, 40])
+def test_a_pair_fits_a_narrow_terminal_and_nothing_is_lost(columns):
+    items = [("a name of words", "b" * 70 + " c"), ("name", "")]
+    lines = list(pairs(items, Console(columns=columns)))
+    assert max(width(line.rstrip("\n")) for line in lines) <= columns
+    joined = "".join("".join(lines).split())
+    assert joined == "".join("".join(map("".join, items)).split())
+
+
+@pytest.mark.parametrize("columns", range(10, 60))
+def test_a_long_word_gets_no_space(columns):
+    word = "abcdefghij" * 6
+    lines = list(wrap(word, 4, first="hint: ", columns=columns))
+    assert "".join(line.strip() for line in lines) in (f"hint:{word}", f"hint: {word}")
+    assert max(map(len, lines)) <= columns
 
 
 def test_csv_is_read_back_as_it_was_written():

@@ -50,8 +50,9 @@ def test_wrapped_lines_fit_and_keep_every_word(text, indent, first):
 
 
 def test_lines_after_the_first_hang_beneath_its_words():
-    lines = list(wrap("one two three four", 4, first="hint: ", columns=20))
-    assert lines == ["    hint: one two", "          three four"]
+    text = f"{'one two ' * 3}three four"
+    lines = list(wrap(text, 4, first="hint: ", columns=40))
+    assert lines == [f"    hint: one two{' one two' * 2} three", "          four"]
 
 
 def test_numbers_have_thousands_separators():

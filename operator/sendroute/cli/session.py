@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 COMMITS = "sendroute.reconcile.commit"
 """The log of what became of each account."""
-_NARROWEST, _WIDEST = 40, 10_000
+_NARROWEST, _WIDEST = 10, 10_000
+"""A narrower terminal shows no whole word of a plan."""
 
 
 class Verbosity(IntEnum):

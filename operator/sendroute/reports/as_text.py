@@ -25,6 +25,7 @@ from sendroute.reports.grouping import (
 )
 from sendroute.reports.report import AccountReport, Report, format_position
 from sendroute.reports.text import (
+    NARROW,
     PLAIN,
     Console,
     TextStyle,
@@ -94,6 +95,10 @@ def _lines(whole: Report, console: Console, already: Report | None) -> Iterator[
         yield ""
     for line in wrap(totals(whole), 0, columns=console.columns):
         yield paint(line, TextStyle.BOLD, console.colour)
+
+
+def _is_narrow(console: Console) -> bool:
+    return console.columns is not None and console.columns < NARROW
 
 
 def _limit(count: int, console: Console) -> int | None:
@@ -187,6 +192,11 @@ def _waiting(waiting: WaitingDomains, console: Console) -> Iterator[str]:
     """Domains that wait for the same thing: the sentence once, then their names."""
     verb = Action.SKIP.value
     label = paint(f"{verb:<{_VERB}}", _ACTION_STYLES[Action.SKIP], console.colour)
+    if _is_narrow(console):
+        yield f"  {label}".rstrip()
+        yield from wrap(clean(waiting.message), _BENEATH, columns=console.columns)
+        yield from _names(waiting.domains, _BENEATH, console)
+        return
     first, *lines = wrap(clean(waiting.message), _BENEATH, columns=console.columns)
     yield f"  {label}  {first[_BENEATH:]}"
     yield from lines
@@ -236,6 +246,11 @@ def _row(
 ) -> Iterator[str]:
     """One line per change. At a terminal, what does not fit is on the next lines."""
     verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], console.colour)
+    if _is_narrow(console):
+        yield f"  {verb}".rstrip()
+        for text in filter(None, (cells.name, cells.does, reason)):
+            yield from wrap(text, _BENEATH, columns=console.columns)
+        return
     begin = f"  {verb}  {cells.name}"
     start = _BENEATH + names + 2
     gap = " " * (steps - cells.columns + 2)
@@ -289,7 +304,8 @@ def finding_lines(finding: Finding, console: Console = PLAIN) -> Iterator[str]:
     if console.fits(width(head) + 2 + width(where)):
         yield f"{label}  {where}".rstrip()
     else:
-        yield label
+        for part in _folded(head, console.columns):
+            yield paint(part, _SEVERITY_STYLES[finding.severity], console.colour)
         yield from wrap(where, 4, columns=console.columns)
     yield from wrap(clean(finding.message), 4, columns=console.columns)
     if finding.hint:

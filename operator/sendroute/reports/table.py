@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import zip_longest
 
 from sendroute.reports.text import (
+    NARROW,
     PLAIN,
     Console,
     TextStyle,
@@ -21,7 +22,10 @@ from sendroute.reports.text import (
 
 _GAP = 2
 _NARROWEST = 6
-_NARROW = 80
+_BLOCKS = 80
+_BESIDE = 16
+"""A cell is beside its name if it has so many columns there; otherwise it is below."""
+_BELOW = 2
 _RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION", "DOMAIN", "ROUTE"})
 """Columns that are wrapped last, because half a time is useless, and users search for domains and
 routes."""
@@ -85,7 +89,7 @@ class Columns:
         widths = [max(width(self._heads[index]), self._widths[index]) for index in shown]
         if console.columns is not None:
             room = console.columns - _GAP * (len(heads) - 1)
-            if console.columns < _NARROW and sum(widths) > room:
+            if console.columns < _BLOCKS and sum(widths) > room:
                 yield ""
                 yield from _blocks(
                     heads, ([row[index] for index in shown] for row in rows), console
@@ -109,15 +113,27 @@ def _measured(cell: str) -> tuple[str, int]:
 def _blocks(heads: Sequence[str], rows: Iterable[Sequence[str]], console: Console) -> Iterator[str]:
     """A block for each row: a line for each cell that is not empty, below an empty line."""
     indent = max(map(width, heads)) + _GAP
-    room = (console.columns or 0) - indent
     for number, row in enumerate(rows):
         lines = ["\n"] if number else []
         for head, cell in zip(heads, row, strict=True):
-            for index, part in enumerate(fold(clean(cell), room) if cell else ()):
-                name = "" if index else paint(head, TextStyle.BOLD, console.colour)
-                gap = " " * (indent - (0 if index else width(head)))
-                lines.append(no_command(f"{name}{gap}{part}").rstrip() + "\n")
+            if cell:
+                field = _field(head, clean(cell), indent, console)
+                lines += (no_command(line).rstrip() + "\n" for line in field)
         yield "".join(lines)
+
+
+def _field(head: str, cell: str, indent: int, console: Console) -> Iterator[str]:
+    """The lines of a cell and its head: beside it, or below it if the terminal is too narrow."""
+    columns = console.columns or 0
+    if columns - indent < _BESIDE:
+        for part in fold(head, columns):
+            yield paint(part, TextStyle.BOLD, console.colour)
+        yield from (" " * _BELOW + part for part in fold(cell, columns - _BELOW))
+        return
+    first, *others = fold(cell, columns - indent)
+    gap = " " * (indent - width(head))
+    yield f"{paint(head, TextStyle.BOLD, console.colour)}{gap}{first}"
+    yield from (" " * indent + part for part in others)
 
 
 def _narrow(widths: list[int], yielding: Sequence[int], room: int) -> None:
@@ -159,6 +175,14 @@ def pairs(items: Sequence[tuple[str, str]], console: Console = PLAIN) -> Iterato
         The lines, each with its end.
     """
     indent = max(len(name) for name, _ in items) + _GAP
+    if console.columns is not None and console.columns < NARROW:
+        for name, value in items:
+            lines = [
+                *fold(name, console.columns),
+                *wrap(clean(value), _BELOW, columns=console.columns),
+            ]
+            yield from (no_command(line).rstrip() + "\n" for line in lines)
+        return
     for name, value in items:
         first, *continuation = wrap(clean(value), indent, columns=console.columns) or [""]
         yield f"{name:<{indent}}{first.lstrip()}".rstrip() + "\n"

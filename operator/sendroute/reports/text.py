@@ -15,6 +15,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 """
 WIDTH = 100
 """Columns of a terminal that does not say how wide it is."""
+NARROW = 40
+"""With fewer columns nothing is aligned: names, values and sentences are beneath each other."""
+_INDENT = 2
+"""The indent at such a terminal."""
 
 
 class Console(NamedTuple):
@@ -106,13 +110,17 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int | None = WIDTH
 
     Args:
         text: the text, cleaned.
-        indent: the number of spaces before each line.
-        first: a text before the words of the first line; the other lines hang beneath the words.
+        indent: the number of spaces before each line; fewer at a terminal of less than ``NARROW``
+            columns.
+        first: a text before the words of the first line; the other lines hang beneath the words,
+            unless the terminal is so narrow.
         columns: the maximum width of a line, in columns; None for one line.
 
     Yields:
         The lines, without line breaks.
     """
+    if columns is not None and columns < NARROW:
+        indent, text, first = min(indent, _INDENT), f"{first}{text}", ""
     margin = " " * indent
     if columns is None or indent + width(first) + width(text) <= columns:
         yield margin + first + text
@@ -120,7 +128,7 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int | None = WIDTH
     line, used = margin + first, indent + width(first)
     margin += " " * width(first)
     begun = bool(first.strip())
-    for word in _words(text, columns - len(margin) - 2):
+    for word in _words(text, columns - len(margin)):
         needed = width(word)
         if begun and used + 1 + needed > columns:
             yield line
@@ -145,7 +153,8 @@ def paragraph(text: str, console: Console) -> Iterator[str]:
 
 def fold(text: str, columns: int) -> list[str]:
     """Break a cleaned text into lines of at most ``columns`` columns: between words, and within a
-    word that is longer."""
+    word that is longer. One wide character always fits."""
+    columns = max(columns, 2)
     lines, remainder = [], text
     while width(remainder) > columns:
         head = _head(remainder, columns)
@@ -157,6 +166,7 @@ def fold(text: str, columns: int) -> list[str]:
 
 
 def _words(text: str, columns: int) -> Iterator[str]:
+    columns = max(columns, 2)  # one wide character
     for word in text.split(" "):
         if _DIGEST.fullmatch(word):
             yield word

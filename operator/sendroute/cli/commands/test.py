@@ -84,4 +84,4 @@ def _text(results: Sequence[TestResult], console: Console) -> Iterable[str]:
     for line, result in zip(lines, results, strict=True):
         yield line
         text = f"{result.detail} {result.advice}" if result.advice else result.detail
-        yield from (f"    {part}\n" for part in wrap(clean(text), 4, columns=console.columns))
+        yield from (f"{part}\n" for part in wrap(clean(text), 8, columns=console.columns))
