@@ -46,17 +46,19 @@ def platform_of(home: Path) -> Path:
 
 
 class RunningOperator:
-    """It follows one namespace, from now until :meth:`stop`. ``shows``: and writes statuses."""
+    """It follows one namespace, or several, from now until :meth:`stop`, and leads. ``shows``: and
+    writes statuses. ``leads``: at once, and not only after :meth:`lead`."""
 
     def __init__(
         self,
         kubeconfig: Path,
-        namespace: str,
+        namespace: str | tuple[str, ...],
         store: str,
         platform: Path,
         identity: str | None = None,
         *,
         shows: bool = False,
+        leads: bool = True,
     ) -> None:
         self.error: BaseException | None = None
         factory = Factory(Settings(store))
@@ -70,13 +72,15 @@ class RunningOperator:
             random.random,
             _unchanged,
         )
+        namespaces = (namespace,) if isinstance(namespace, str) else namespace
         options = OperatorOptions(
-            FAST, Guards(100, 100), "operator", (namespace,), PlatformFile(str(platform))
+            FAST, Guards(100, 100), "operator", namespaces, PlatformFile(str(platform))
         )
         self.operator = Operator(self._api, options, adapters, OperatorMetrics(CollectorRegistry()))
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
-        self.operator.lead(identity)
+        if leads:
+            self.operator.lead(identity)
 
     def _run(self) -> None:
         try:

@@ -269,3 +269,40 @@ def test_a_kind_is_followed_from_the_answer_of_a_watch_on_also_without_an_event(
         api.otherwise = lambda _query: refusal(503)
         api.ended.set()
         eventually(lambda: not reflector.follows)
+
+
+def test_a_copy_that_is_behind_is_listed_again(api: ScriptedApi) -> None:
+    api.script += [
+        page([domain("a", 3)], 10),
+        watch(),
+        page([domain("a", 3)], 14),  # behind too
+        page([domain("a", 12)], 16),
+    ]
+    with reflecting(api, Times(longest_wait=0.02)) as (reflector, copy):
+        eventually(lambda: len(api.requests) == 2)
+        reflector.catch_up(10)
+        assert not reflector.is_behind
+        reflector.catch_up(15)
+        assert reflector.is_behind
+        eventually(lambda: not reflector.is_behind)
+        assert copy.versions == {"a": "12"}
+        assert reflector.reported == 16
+        eventually(lambda: len(api.requests) == 5)
+    assert ["watch" in query for query in api.queries] == [False, True, False, False, True]
+    assert reflector.fault is None
+
+
+def test_a_cluster_without_the_version_that_is_needed_is_believed_in_the_end(
+    api: ScriptedApi,
+) -> None:
+    api.otherwise = lambda query: watch() if "watch" in query else page([domain("a", 3)], 10)
+    with reflecting(api, Times(longest_wait=0.02)) as (reflector, copy):
+        reflector.catch_up(1000)
+        eventually(lambda: reflector.fault is not None)
+        assert reflector.is_behind
+        assert copy.versions == {}
+        eventually(lambda: not reflector.is_behind)
+        assert copy.versions == {"a": "3"}
+        assert reflector.reported == 10
+    lists = [query for query in api.queries if "watch" not in query]
+    assert len(lists) == 11

@@ -50,3 +50,30 @@ def test_other_writers_need_no_epoch(store: Store) -> None:
     store.raise_epoch("leader")
     store.write_account_statuses([STATUS], [])
     assert store.account_statuses() == {KEY: STATUS}
+
+
+def test_the_next_leader_reads_what_the_last_writer_had_seen(store: Store, store_url: str) -> None:
+    assert store.object_versions() == {}
+    with open_store(store_url) as old, open_store(store_url) as new:
+        epoch = old.raise_epoch("old")
+        assert store.object_versions() == {}
+        old.fence(epoch, {"SendingDomain": 7, "MailAccount": 12})
+        assert store.object_versions() == {}, "nothing was written yet"
+        old.write_account_statuses([STATUS], [])
+        old.fence(epoch, {"SendingDomain": 9, "MailAccount": 12})
+        new.raise_epoch("new")
+        with pytest.raises(ProblemError):
+            old.write_account_statuses([], [KEY])
+        assert new.object_versions() == {"SendingDomain": 7, "MailAccount": 12}
+
+
+def test_a_writer_that_has_seen_no_objects_forgets_no_versions(
+    store: Store, store_url: str
+) -> None:
+    with open_store(store_url) as leader:
+        leader.fence(leader.raise_epoch("leader"), {"SendingDomain": 7})
+        leader.write_account_statuses([STATUS], [])
+    store.write_account_statuses([], [KEY])
+    store.fence(store.raise_epoch("another leader"))
+    store.write_account_statuses([STATUS], [])
+    assert store.object_versions() == {"SendingDomain": 7}

@@ -68,7 +68,8 @@ def fill(url: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         store.approve(status, say.provenance)
         fault = ReportedFinding("yaml-syntax", Severity.ERROR, "Invalid YAML.")
         store.write_followed_source(FollowedSource("manifests", "c0ffee", at, (fault,), at))
-        store.raise_epoch("sendroute-0")
+        store.fence(store.raise_epoch("sendroute-0"), {"SendingDomain": 7})
+        store.write_account_statuses([], ())
     with opened(url) as raw:
         raw.execute("INSERT INTO applied_commit VALUES ('c0ffee', 'f1257')")
         raw.execute("INSERT INTO relay VALUES ('mx1', 1, '2026-11-03 00:00:00')")
@@ -136,6 +137,7 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
         Store.relays,
         Store.history,
         Store.followed_sources,
+        Store.object_versions,
         Store.applied_commits,
         lambda store: store.history(domain="a.example"),
         lambda store: store.history(owner=AccountKey("acme", "acme")),

@@ -91,6 +91,8 @@ class Operator:
         self._has_reconciled_all = False
         self._arrived: set[Owner] = {PLATFORM}  # what changed, of namespaces not followed now
         self._unchanged: set[Owner] = set()  # since this process reconciled them
+        self._unread: tuple[Reflector, ...] = tuple(self._reflectors)
+        self._versions: dict[str, int] = {}  # of what was taken from the inbox, by kind
         self._mismatch: tuple[Finding, ...] = ()
         self._secrets_at = 0.0
         self._platform_at = 0.0
@@ -135,15 +137,21 @@ class Operator:
     def _open_store(self) -> OperatorStore:
         store = self._adapters.open_store()
         if self._epoch is not None:
-            store.fence(self._epoch)
+            store.fence(self._epoch, self._versions)
         return store
 
     def _raise_epoch(self, store: OperatorStore) -> None:
-        """From now on, a leader that was replaced writes nothing."""
+        """From now on, a leader that was replaced writes nothing. What it has seen of the objects
+        this one must see too, before it reconciles them: its watches may lag behind."""
         if self._leads and self._identity is not None and self._epoch is None:
-            self._epoch = store.raise_epoch(self._identity)
-            store.fence(self._epoch)
-            _log.info("%s leads, in epoch %d of the store.", self._identity, self._epoch)
+            epoch = store.raise_epoch(self._identity)
+            versions = store.object_versions()
+            self._versions = {**versions, **self._versions}
+            for reflector in self._reflectors:
+                reflector.catch_up(versions.get(reflector.kind, 0))
+            self._epoch = epoch
+            store.fence(epoch, self._versions)
+            _log.info("%s leads, in epoch %d of the store.", self._identity, epoch)
 
     def stop(self) -> None:
         """End :meth:`run` soon, from any thread."""
@@ -180,11 +188,13 @@ class Operator:
 
     def _iterate(self) -> None:
         self._poll_platform(time.monotonic())
+        self._check_store()
         # Before the inbox: what is read now is in it completely.
-        unread = self._unread()
-        lagging = [reflector for reflector in self._reflectors if not reflector.follows]
-        self._has_begun = self._has_begun or not self._is_blind(unread)
+        lagging = [item for item in self._reflectors if item.is_behind or not item.follows]
+        self._unread = tuple(item for item in self._reflectors if item.is_behind or not item.synced)
+        self._has_begun = self._has_begun or not self._is_blind
         changes = self._inbox.take()
+        self._versions = self._versions | self._reported_versions()
         concerned = self._state.apply(changes)
         self._arrived |= concerned
         if PLATFORM in concerned:
@@ -195,8 +205,7 @@ class Operator:
         now = time.monotonic()
         if self._has_begun:
             self._queue_arrived(lagging, now)
-        self._check_store()
-        if self._has_begun and self._leads and self._is_fenced:
+        if self._may_reconcile:
             self._poll_secrets(now)
             due = self._due()
             if due is not None:
@@ -207,6 +216,20 @@ class Operator:
         self._idle = self._is_idle()
         self._wakeups.wait(seconds)
         time.sleep(self._options.times.batch)  # objects arrive by the thousand
+
+    def _reported_versions(self) -> dict[str, int]:
+        """The newest versions of what was taken from the inbox. They are read after it: one that is
+        newer than needed costs the next leader a list, one that is older would hide a change."""
+        versions: dict[str, int] = {}
+        for reflector in self._reflectors:
+            if reflector.reported:
+                newest = max(reflector.reported, versions.get(reflector.kind, 0))
+                versions[reflector.kind] = newest
+        return versions
+
+    @property
+    def _may_reconcile(self) -> bool:
+        return self._has_begun and self._leads and self._is_fenced and not self._is_blind
 
     def _queue_arrived(self, lagging: Sequence[Reflector], now: float) -> None:
         """What changed settles while every kind of its namespace is followed. A change that one
@@ -226,7 +249,7 @@ class Operator:
         """What is due. The first round over all accounts, which finds what was deleted while no
         operator ran, follows when everything was read and has settled."""
         now = time.monotonic()
-        if not self._has_reconciled_all and not self._unread() and self._depth == 0:
+        if not self._has_reconciled_all and not self._unread and self._depth == 0:
             self._has_reconciled_all = True
             self._queue.all_due(now)
         if self._state.platform is None and not self._queue.is_settled(PLATFORM, now):
@@ -237,7 +260,7 @@ class Operator:
     def _next_at(self) -> float:
         """The time of the next work, if nothing wakes the operator before."""
         times = [time.monotonic() + self._options.times.heartbeat]
-        if self._has_begun and self._leads:
+        if self._may_reconcile:
             contested_at = self._store.changes.contests.next()
             times += [self._queue.next(), self._secrets_at, contested_at]
         if not self._store.handle.is_up:
@@ -251,7 +274,7 @@ class Operator:
             and self._store.handle.is_up
             and self._depth == 0
             and self._queue.next() > time.monotonic()
-            and not self._unread()
+            and not self._unread
             and self._inbox.is_empty
         )
 
@@ -278,20 +301,17 @@ class Operator:
             self._inbox.put({file.object.key: file.object})
         self._platform_log.update(file.findings)
 
-    def _unread(self) -> list[Reflector]:
-        """What was never listed completely."""
-        return [reflector for reflector in self._reflectors if not reflector.synced]
-
-    def _is_blind(self, unread: Sequence[Reflector]) -> bool:
-        """Whether nothing can be reconciled yet: the platform, or every namespace, is unread."""
-        if any(reflector.kind == PLATFORM_KIND for reflector in unread):
+    @property
+    def _is_blind(self) -> bool:
+        """Whether nothing can be reconciled: the platform, or every namespace, is unread."""
+        if any(reflector.kind == PLATFORM_KIND for reflector in self._unread):
             return True
         namespaces = set(self._options.namespaces or ("",))
-        return namespaces <= {reflector.namespace for reflector in unread}
+        return namespaces <= {reflector.namespace for reflector in self._unread}
 
     def _is_read(self, namespace: str) -> bool:
         """Whether all objects of a namespace are known."""
-        return self._is_known(namespace, self._unread())
+        return self._is_known(namespace, self._unread)
 
     def _is_read_owner(self, owner: Owner, unread: Sequence[Reflector]) -> bool:
         return owner is PLATFORM or self._is_known(owner.namespace, unread)
@@ -310,7 +330,7 @@ class Operator:
                 f"The {reflector.kind} objects{_of(reflector)} were not read yet.",
                 hint="Nothing is removed before. Check the roles of the service account.",
             )
-            for reflector in self._unread()
+            for reflector in self._unread
         )
 
     def _fault(self) -> tuple[Finding, ...]:
@@ -348,6 +368,8 @@ class Operator:
         round_options = OperatorRoundOptions(options.guards, options.actor, self._stop)
         try:
             store = self._store.handle.get()
+            if self._epoch is not None:
+                store.fence(self._epoch, self._versions)
             head = store.head()
             self._mismatch = self._shown.check_store(store, self._state)
             if self._mismatch:
@@ -391,7 +413,7 @@ class Operator:
         """The accounts of the round that have settled; None for all, if all have."""
         now = time.monotonic()
         if due.accounts is None and self._depth == 0 and not self._options.namespaces:
-            return None if not self._unread() else self._known(now)
+            return None if not self._unread else self._known(now)
         if due.accounts is None:
             return self._known(now)
         return frozenset(owner for owner in due.accounts if self._is_ready(owner, now))

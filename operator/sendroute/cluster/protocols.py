@@ -42,8 +42,13 @@ class OperatorStore(Record, SharedStore, Protocol):
         """Begin the epoch of a new leader. Returns its number."""
         ...
 
-    def fence(self, epoch: int) -> None:
-        """Write nothing more once another leader has begun an epoch."""
+    def fence(self, epoch: int, versions: Mapping[str, int]) -> None:
+        """Write nothing more once another leader has begun an epoch. Each transaction records
+        ``versions``: what this leader has seen of the objects, by kind."""
+        ...
+
+    def object_versions(self) -> Mapping[str, int]:
+        """What a leader had seen of the objects when it wrote last, by kind."""
         ...
 
 

@@ -40,8 +40,8 @@ _SHORT = 1.0
 _GONE = 410
 DEFAULT_TIMES = Times()
 _STALE_LISTS = 10
-"""Lists in a row that are older than what was seen: then the cluster was rolled back, and they are
-believed."""
+"""Lists in a row that are older than what was seen: then the cluster was set back, or the store was
+moved to another one, and they are believed."""
 
 Changes = dict[ObjectKey, ClusterObject | None]
 """Objects as they are now; None for one that was deleted."""
@@ -102,7 +102,8 @@ class Reflector(Thread):
 
     ``synced`` is set after the first complete list. ``follows``: the copy is complete, and a watch
     continues it; False from a failure until the next list or watch is answered. ``fault`` is why
-    the API cannot be followed now, None if it can.
+    the API cannot be followed now, None if it can. ``reported`` is the newest version that may have
+    been put into the inbox.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Reflector(Thread):
         self.synced = False
         self.follows = False
         self.fault: ApiError | None = None
+        self.reported = 0
         self._api = api
         self._inbox = inbox
         self._random = random
@@ -128,7 +130,8 @@ class Reflector(Thread):
         self._restarts = restarts
         self._objects: dict[ObjectKey, str] = {}  # the version of each
         self._version = ""  # empty: everything must be listed
-        self._newest = 0
+        self._newest = 0  # everything up to this version is in the inbox
+        self._needed = 0
         self._relist_at = 0.0
         self._failures = 0
         self._stale = 0
@@ -138,7 +141,7 @@ class Reflector(Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if not self._version or time.monotonic() >= self._relist_at:
+                if not self._version or self.is_behind or time.monotonic() >= self._relist_at:
                     self._list()
                 self._watch()
             except ApiError as error:
@@ -149,6 +152,21 @@ class Reflector(Thread):
     def stop(self) -> None:
         """Stop soon, from any thread."""
         self._stopping.set()
+        self._end_watch()
+
+    def catch_up(self, version: int) -> None:
+        """Read at least this version of the objects soon: from any thread. If the watch has not
+        shown it yet, everything is listed again."""
+        self._needed = version
+        if self.is_behind:
+            self._end_watch()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the copy is older than :meth:`catch_up` asked for."""
+        return self._newest < self._needed
+
+    def _end_watch(self) -> None:
         stream = self._stream
         if stream is not None:
             stream.close()
@@ -188,18 +206,22 @@ class Reflector(Thread):
         version = ""
         for items, version in self._pages():
             self._check_version(version)
+            self.reported = number(version)
             self._report(items, seen)
         deleted = self._objects.keys() - seen
         for key in deleted:
             del self._objects[key]
         self._version = version
-        self._newest = number(version)
-        self._stale = 0
         self._relist_at = time.monotonic() + self._times.relist * (1 + self._random() / 10)
         self._succeeded()
         self._inbox.put(dict.fromkeys(deleted))
+        self._newest = number(version)
+        if self._stale >= _STALE_LISTS:
+            self._needed = min(self._needed, self._newest)
+        self._stale = 0
         self.synced = True
-        self._follow()
+        self.follows = True
+        self._inbox.put({})
 
     def _pages(self) -> Iterator[tuple[list[ListedObject], str]]:
         """Each page, with the version of the list. If the rest of it has expired, all is listed
@@ -223,12 +245,13 @@ class Reflector(Thread):
             query = [*limit, ("continue", page.metadata.continue_)]
 
     def _check_version(self, version: str) -> None:
-        """Refuse a list that is older than what was seen: what it lacks was not deleted. Versions
-        of one cluster can be compared
+        """Refuse a list that is older than what was seen, or than what is needed: what it lacks was
+        not deleted. Versions of one kind can be compared
         (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions)."""
         if not version:
             raise ApiError(0, "the Kubernetes API answered a list without a version")
-        if number(version) >= self._newest or self._stale >= _STALE_LISTS:
+        oldest = max(self._newest, self._needed)
+        if number(version) >= oldest or self._stale >= _STALE_LISTS:
             return
         self._stale += 1
         raise ApiError(0, f"the Kubernetes API answered an old list, of version {version}")
@@ -265,10 +288,13 @@ class Reflector(Thread):
         self._follow()
         events = 0
         try:
-            for line in () if self._stopping.is_set() else stream.lines():
+            for line in () if self._is_interrupted else stream.lines():
                 self._take(line)
                 events += 1
                 self._succeeded()
+        except ApiError:
+            if not self.is_behind:
+                raise
         finally:
             self._stream = None
             with suppress(Exception):
@@ -276,10 +302,14 @@ class Reflector(Thread):
         if (
             not events
             and time.monotonic() - started < min(_SHORT, self._times.watch)
-            and not self._stopping.is_set()
+            and not self._is_interrupted
         ):
             raise ApiError(0, "the Kubernetes API ends every watch at once")
         self._succeeded()
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._stopping.is_set() or self.is_behind
 
     def _take(self, line: bytes) -> None:
         event = _decode_event(line)
@@ -290,6 +320,7 @@ class Reflector(Thread):
             return
         item = decode_item(event.object)
         version = item.metadata.resource_version
+        self.reported = max(self.reported, number(version))
         if event.type == "DELETED":
             key = ObjectKey(self.kind, item.metadata.namespace, item.metadata.name)
             if self._objects.pop(key, None) is not None:
@@ -302,8 +333,11 @@ class Reflector(Thread):
         self._seen_up_to(version)
 
     def _seen_up_to(self, version: str) -> None:
+        was_behind = self.is_behind
         self._version = version
         self._newest = max(self._newest, number(version))
+        if was_behind and not self.is_behind:
+            self._inbox.put({})
 
     def _follow(self) -> None:
         """The copy is complete, and continued from now on: wake who waits for that."""

@@ -3,11 +3,17 @@ raises.
 
 A Lease of Kubernetes is no fence: a leader that was paused may write after another one took over.
 So a leader checks the number in each transaction that it writes.
+
+The row also holds which versions of the objects the leader had seen then: the next leader, whose
+watches may lag behind, reconciles nothing older.
 """
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select
+import msgspec
+from sqlalchemy import Connection, select, update
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -25,19 +31,23 @@ def raise_epoch(connection: Connection, leader: str) -> int:
     return number
 
 
-def check_epoch(connection: Connection, number: int) -> None:
-    """Check that this is the current epoch. On PostgreSQL, nobody raises it before this transaction
-    ends.
+def check_epoch(connection: Connection, number: int, versions: Mapping[str, int]) -> None:
+    """Check that this is the current epoch, and record what its leader has seen. On PostgreSQL,
+    nobody raises the epoch before this transaction ends.
 
     Args:
         connection: the transaction that will write.
         number: the epoch of the writer.
+        versions: for each kind the newest version of its objects that the writer has seen.
 
     Raises:
         ProblemError: another leader has raised the epoch (``leader-replaced``).
     """
     row = connection.execute(
-        select(table.c.number, table.c.leader).with_for_update(read=True)
+        # A row that is updated later must not be shared until then: two writers would deadlock.
+        select(table.c.number, table.c.leader, table.c.object_versions).with_for_update(
+            read=not versions
+        )
     ).one_or_none()
     if row is None or row.number != number:
         now = f": {row.leader}" if row is not None else ""
@@ -48,3 +58,12 @@ def check_epoch(connection: Connection, number: int) -> None:
                 hint="Nothing was written. This process ends, and starts again as a standby.",
             )
         )
+    seen = json.dumps(dict(versions), sort_keys=True)
+    if versions and row.object_versions != seen:
+        connection.execute(update(table).values(object_versions=seen))
+
+
+def object_versions(connection: Connection) -> dict[str, int]:
+    """The newest versions of the objects that a leader had seen when it wrote last, by kind."""
+    text = connection.execute(select(table.c.object_versions)).scalar_one_or_none()
+    return {} if text is None else msgspec.json.decode(str(text), type=dict[str, int])

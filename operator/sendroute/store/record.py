@@ -2,7 +2,7 @@
 :class:`~sendroute.model.problem.ProblemError` instead of a database error."""
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -114,6 +114,7 @@ class Store:
         self._location = database.location
         self._identity = _identity(database.location)
         self._epoch: int | None = None
+        self._versions: Mapping[str, int] = MappingProxyType({})
 
     @property
     def location(self) -> str:
@@ -151,11 +152,11 @@ class Store:
     ) -> _T:
         """As :meth:`~sendroute.store.database.Database.write`. A leader that was replaced writes
         nothing."""
-        number = self._epoch
+        number, versions = self._epoch, self._versions
 
         def fenced(connection: Connection) -> _T:
             if number is not None:
-                epochs.check_epoch(connection, number)
+                epochs.check_epoch(connection, number, versions)
             return work(connection)
 
         return self._database.write(fenced, accounts=accounts, alone=alone, commit_id=commit_id)
@@ -173,14 +174,22 @@ class Store:
         with translated_errors(self.location):
             return self._database.write(lambda connection: epochs.raise_epoch(connection, leader))
 
-    def fence(self, epoch: int) -> None:
+    def fence(self, epoch: int, versions: Mapping[str, int] = MappingProxyType({})) -> None:
         """Write nothing more once another leader has begun an epoch: each transaction checks it,
         and raises ProblemError (``leader-replaced``) instead of writing.
 
         Args:
             epoch: what :meth:`raise_epoch` returned.
+            versions: what this leader has seen of the objects, for :meth:`object_versions`: each
+                transaction records it.
         """
-        self._epoch = epoch
+        self._epoch, self._versions = epoch, versions
+
+    def object_versions(self) -> dict[str, int]:
+        """Return the newest version of the objects that a leader had seen when it wrote last, by
+        kind. What an object declared before may not be reconciled any more."""
+        with self._reading() as connection:
+            return epochs.object_versions(connection)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

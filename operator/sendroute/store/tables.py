@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0015"
+HEAD = "0016"
 
 metadata = MetaData(
     naming_convention={
@@ -331,10 +331,13 @@ followed_source = Table(
     Column("stopped_at", UtcDateTime),
 )
 
+# `object_versions` is a JSON object: for each kind the newest version that the leader had seen when
+# it wrote last. NULL if no leader has written yet.
 epoch = _one_row(
     "epoch",
     Column("number", BigInteger, nullable=False),
     Column("leader", Text, nullable=False),
     Column("raised_at", UtcDateTime, nullable=False),
+    Column("object_versions", Text),
     CheckConstraint("number >= 1", name="number"),
 )
