@@ -236,7 +236,9 @@ def test_what_belongs_to_no_account_is_left_open_by_the_platform(
     assert [status.reason for status in assessment.written] == ([reason] if reason else [])
     assert assessment.retryable == frozenset(), "only an edit helps"
     if reason is not None:
-        assert assessment.statuses[PLATFORM].report.findings[0].position == "stray.yaml:4:2"
+        assert assessment.statuses[PLATFORM].report.findings[0].position == Position(
+            "stray.yaml", 4, 2
+        )
         fixed = assess_result(result(Outcome.UNCHANGED), assessment.statuses[PLATFORM])
         assert fixed.cleared == {PLATFORM}
 

@@ -10,11 +10,12 @@ from sendroute.model.change import AccountPlan, Action, DomainChange, Plan, Shad
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Where
+from sendroute.model.finding import Severity, Where
 from sendroute.model.route import MANAGED, Origin, via
 from sendroute.model.waiting import Wait
 from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
+from sendroute.reports.as_text import findings_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.text import PLAIN, Console, width
 
@@ -287,3 +288,39 @@ def test_a_terminal_gets_the_first_of_many_warnings_that_say_the_same():
     assert "warning profile-deleted\n    … and 5 more warnings like this" in text
     assert text.rstrip().endswith("27 warnings."), "all are counted"
     assert shown(Format.TEXT, plan, console=PLAIN).count("refers to profile ses") == 25
+
+
+def wins(number, severity=Severity.WARNING, account="acme"):
+    """A warning as a large apply-all gives it for each domain."""
+    name = f"e{number}.example.com"
+    return finding(
+        "apply-all-wins",
+        f"The manifest of {name} declares unconfigured.",
+        severity=severity,
+        hint=f"Edit {name}.",
+        where=Where("a.yaml", number),
+        account=(account, account),
+        domain=name,
+    )
+
+
+@pytest.mark.parametrize("console", [PLAIN, TERMINAL])
+def test_what_is_said_of_many_domains_is_said_once_and_names_them(console):
+    shown = "\n".join(findings_lines(map(wins, range(5)), console))
+    assert shown.count("declares unconfigured") == shown.count("hint: ") == 1
+    assert all(f"e{number}.example.com (a.yaml)" in shown for number in range(1, 5))
+
+
+def test_a_terminal_counts_the_last_of_many_and_a_pipe_names_all():
+    findings = [wins(number) for number in range(100)]
+    assert "\n".join(findings_lines(findings, TERMINAL)).count(".example.com (") == 20
+    assert "… and 79 more like this" in "\n".join(findings_lines(findings, TERMINAL))
+    assert "\n".join(findings_lines(findings, PLAIN)).count(".example.com (") == 99
+
+
+def test_errors_and_accounts_are_not_merged():
+    errors = [wins(number, Severity.ERROR) for number in range(3)]
+    accounts = [wins(1), wins(2, account="bolt")]
+    for findings in (errors, accounts):
+        shown = "\n".join(findings_lines(findings, PLAIN))
+        assert shown.count("declares unconfigured") == len(findings)

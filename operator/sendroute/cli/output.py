@@ -17,7 +17,7 @@ from sendroute.cli.session import Session
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
-from sendroute.reports.as_text import finding_lines
+from sendroute.reports.as_text import finding_lines, findings_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report, of_ended
 from sendroute.reports.text import PLAIN, Console, no_command
@@ -111,10 +111,9 @@ def present_problem(
 
 
 def _problems_only(report: Report, console: Console) -> Iterable[str]:
-    for item in report.findings:
-        if item.severity is not Severity.INFO:
-            for line in finding_lines(item, console):
-                yield line + "\n"
+    problems = (item for item in report.findings if item.severity is not Severity.INFO)
+    for line in findings_lines(problems, console):
+        yield no_command(line) + "\n"
 
 
 def _is_report(output: Output) -> bool:

@@ -21,6 +21,7 @@ from sendroute.reports.grouping import (
     MAX_ACCOUNTS,
     MAX_SIMILAR,
     group_changes,
+    group_findings,
     group_shadowed,
 )
 from sendroute.reports.report import AccountReport, Report, format_position
@@ -89,8 +90,7 @@ def _lines(whole: Report, console: Console, already: Report | None) -> Iterator[
     if omitted := accounts[len(listed) :]:
         yield from wrap(more_accounts(omitted), 0, columns=console.columns)
         yield ""
-    for finding in _listed(report, console):
-        yield from finding_lines(finding, console)
+    yield from findings_lines(report.listed(), console)
     if report.findings:
         yield ""
     for line in wrap(totals(whole), 0, columns=console.columns):
@@ -111,23 +111,51 @@ def _is_shown(account: AccountReport) -> bool:
     return bool(account.changes or account.shadowed or account.stopped or done)
 
 
-def _listed(report: Report, console: Console) -> Iterator[Finding]:
-    """Every finding, but at a terminal of similar notes and warnings only the first; the others are
-    counted."""
+def findings_lines(findings: Iterable[Finding], console: Console = PLAIN) -> Iterator[str]:
+    """Show findings. What is said of many domains is said once, and the other domains are listed.
+
+    At a terminal, of many similar notes and warnings only the first are shown; the others are
+    counted.
+
+    Args:
+        findings: the findings; they are cleaned here.
+        console: where they are written.
+
+    Yields:
+        The lines, without line breaks.
+    """
     limit = _limit(MAX_SIMILAR, console)
     counts: Counter[tuple[str, Severity, str]] = Counter()
-    for finding in report.listed():
-        if limit is None or finding.severity not in _MANY:
-            yield finding
-            continue
-        similar = finding.code, finding.severity, _DOMAIN.sub("…", finding.message)
-        counts[similar] += 1
-        if counts[similar] <= limit:
-            yield finding
+    for group in group_findings(findings):
+        finding = group[0]
+        if limit is not None and finding.severity in _MANY:
+            similar = finding.code, finding.severity, _DOMAIN.sub("…", finding.message)
+            counts[similar] += 1
+            if counts[similar] > limit:
+                continue
+        yield from finding_lines(finding, console)
+        if len(group) > 1:
+            yield from _same(group[1:], console)
     for (code, severity, _), count in counts.items():
         if count > MAX_SIMILAR:
             more = f"{number(count - MAX_SIMILAR)} more {_MANY[severity]} like this"
-            yield Finding(code, severity, f"… and {more}; the JSON report lists all.")
+            omitted = Finding(code, severity, f"… and {more}; the JSON report lists all.")
+            yield from finding_lines(omitted, console)
+
+
+def _same(findings: Sequence[Finding], console: Console) -> Iterator[str]:
+    """The other domains of which a finding is said, each with its position."""
+    listed = findings[: _limit(MAX_SIMILAR, console)]
+    domains = ", ".join(map(_domain_and_position, listed))
+    yield from wrap(clean(domains), 4, first="the same of: ", columns=console.columns)
+    if omitted := len(findings) - len(listed):
+        yield from wrap(_omitted_line(omitted), 4, columns=console.columns)
+
+
+def _domain_and_position(finding: Finding) -> str:
+    location = finding.position or finding.where
+    position = f" ({format_position(location)})" if location is not None else ""
+    return f"{finding.domain}{position}"
 
 
 def _account(account: AccountReport, console: Console) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from sendroute.model.change import Change, DomainChange, Shadowed
+from sendroute.model.finding import Finding, Severity
 from sendroute.model.route import Route
 from sendroute.model.waiting import Wait, WaitingDomains
 
@@ -62,4 +63,21 @@ def group_shadowed(shadowed: Iterable[Shadowed]) -> list[list[Shadowed]]:
     for shadow in shadowed:
         key = shadow.declared, shadow.assigned, shadow.apply_all
         groups.setdefault(key, []).append(shadow)
+    return list(groups.values())
+
+
+def group_findings(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """The warnings and notes in groups of those of one account that differ only by their domain, in
+    the order of each group's first one. Every error and refusal is alone."""
+    groups: dict[object, list[Finding]] = {}
+    for index, finding in enumerate(findings):
+        key: object = index
+        if finding.domain is not None and finding.severity in (Severity.WARNING, Severity.INFO):
+            texts = [
+                text and text.replace(finding.domain, "")
+                for text in (finding.message, finding.hint)
+            ]
+            account = finding.namespace, finding.account
+            key = finding.code, finding.severity, account, finding.related, *texts
+        groups.setdefault(key, []).append(finding)
     return list(groups.values())
