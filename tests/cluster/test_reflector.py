@@ -121,15 +121,30 @@ def test_a_watch_that_is_refused_with_410_is_followed_by_a_list(api: ScriptedApi
 
 def test_a_list_whose_rest_has_expired_begins_again(api: ScriptedApi) -> None:
     api.script += [
-        page([domain("a", 3)], 10, "next"),
+        page([domain("a", 3), domain("deleted", 2)], 10, "next"),
         refusal(410, "Expired"),
-        page([domain("a", 3), domain("b", 4)], 12),
+        page([domain("a", 3)], 12, "next"),
+        page([domain("b", 4)], 12),
     ]
     with reflecting(api) as (_, copy):
-        eventually(lambda: len(api.requests) == 4)
+        eventually(lambda: len(api.requests) == 5)
         assert copy.versions == {"a": "3", "b": "4"}
-        assert copy.deleted == []
-    assert "continue" not in api.queries[2]
+        assert copy.deleted == ["deleted"], "it was deleted while it was listed"
+    pages = [query.get("continue") for query in api.queries[:4]]
+    assert pages == [None, "next", None, "next"]
+    assert {query["limit"] for query in api.queries[:4]} == {"500"}, "never all on one page"
+
+
+def test_a_list_that_expires_each_time_begins_again_after_a_wait(api: ScriptedApi) -> None:
+    api.otherwise = lambda query: (
+        refusal(410, "Expired") if "continue" in query else page([domain("a", 3)], 10, "next")
+    )
+    started = time.monotonic()
+    with reflecting(api, Times(first_retry=1.0)) as (reflector, _):
+        eventually(lambda: len(api.requests) >= 10)
+        assert time.monotonic() - started >= 0.5
+        assert not reflector.synced
+        assert not reflector.follows
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,9 @@ DEFAULT_TIMES = Times()
 _STALE_LISTS = 10
 """Lists in a row that are older than what was seen: then the cluster was set back, or the store was
 moved to another one, and they are believed."""
+_EXPIRED_LISTS = 3
+"""So often a list whose rest has expired begins again at once; then after a wait, as after any
+failure."""
 
 Changes = dict[ObjectKey, ClusterObject | None]
 """Objects as they are now; None for one that was deleted."""
@@ -202,12 +205,7 @@ class Reflector(Thread):
     def _list(self) -> None:
         """List everything, and report what differs from the copy."""
         self._restarts(self.kind, "list")
-        seen: set[ObjectKey] = set()
-        version = ""
-        for items, version in self._pages():
-            self._check_version(version)
-            self.reported = number(version)
-            self._report(items, seen)
+        seen, version = self._read_pages()
         deleted = self._objects.keys() - seen
         for key in deleted:
             del self._objects[key]
@@ -223,22 +221,36 @@ class Reflector(Thread):
         self.follows = True
         self._inbox.put({})
 
+    def _read_pages(self) -> tuple[set[ObjectKey], str]:
+        """Report every page of a list. Returns what is on them, and the version of the list.
+
+        If the rest has expired, the list begins again with its first page. The API would continue
+        as of now, by the token in its answer, but then what changed meanwhile on the pages before
+        would be missed."""
+        for expired in range(_EXPIRED_LISTS + 1):
+            seen: set[ObjectKey] = set()
+            version = ""
+            try:
+                for items, version in self._pages():
+                    self._check_version(version)
+                    self.reported = number(version)
+                    self._report(items, seen)
+            except ApiError as error:
+                if error.status != _GONE or expired == _EXPIRED_LISTS:
+                    raise
+                continue
+            break
+        return seen, version
+
     def _pages(self) -> Iterator[tuple[list[ListedObject], str]]:
-        """Each page, with the version of the list. If the rest of it has expired, all is listed
-        again, on one page."""
+        """Each page, with the version of the list."""
         path = path_of(self.kind, self.namespace)
         limit = [("limit", str(PAGE))]
         query: Query = limit
         while True:
             if self._stopping.is_set():
                 raise ApiError(0, "the operator stops")
-            try:
-                page = decode_page(self._api.request("GET", path, query=query))
-            except ApiError as error:
-                if error.status != _GONE or not query:
-                    raise
-                query = []
-                continue
+            page = decode_page(self._api.request("GET", path, query=query))
             yield page.items, page.metadata.resource_version
             if not page.metadata.continue_:
                 return
