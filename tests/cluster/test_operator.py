@@ -185,6 +185,9 @@ def test_a_route_that_another_process_assigned_is_put_back_as_drift(
         assert "contested-account" in sendroute("status", "-o", "json", store=store)
         eventually(lambda: _condition(cluster, tenant, "Ready") == ("False", "Contested"))
         assert _condition(cluster, tenant, "Stalled") == ("True", "Contested")
+        cluster.kubectl(
+            "wait", "sendingdomain", "-n", tenant, "--all", "--for=condition=Stalled", "--timeout=60s"
+        )
         eventually(lambda: "Contested" in _reasons_of_events(cluster, tenant))
 
 

@@ -316,13 +316,15 @@ class _AccountProjection:
         applied: AppliedState | None = None
         match subject.seen.document:
             case MailAccount():
-                applied = self._stopped or _because(self._contest) or self._account_applied(current)
+                applied = self._stopped or self._account_applied(current)
             case SMTPProfile() if file in self._profiles:
                 name, profile = self._profiles[file]
                 applied = _IS_APPLIED if current.profiles.get(name) == profile.profile else None
             case SendingDomain() if file in self._domains:
                 desired = self._domains[file]
                 applied = _domain_applied(desired, current.domains.get(desired.domain))
+        if applied is not None and applied.is_applied:
+            applied = _because(self._contest) or applied  # the store holds it for a moment only
         return applied or self._not_applied(subject.findings)
 
     def _account_applied(self, current: CurrentAccount) -> AppliedState | None:
@@ -350,7 +352,7 @@ class _AccountProjection:
         waiting = self._reconciled.waiting
         if waiting is not None:
             return AppliedState(ConditionValue("False", Reason.WAITING, waiting))
-        return _because(findings) or self._stopped or _PENDING
+        return _because(findings) or self._stopped or _because(self._contest) or _PENDING
 
     @cached_property
     def _contest(self) -> tuple[Finding, ...]:

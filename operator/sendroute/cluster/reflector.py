@@ -205,7 +205,7 @@ class Reflector(Thread):
     def _list(self) -> None:
         """List everything, and report what differs from the copy."""
         self._restarts(self.kind, "list")
-        seen, version = self._read_pages()
+        seen, version = self._read_list()
         deleted = self._objects.keys() - seen
         for key in deleted:
             del self._objects[key]
@@ -221,25 +221,28 @@ class Reflector(Thread):
         self.follows = True
         self._inbox.put({})
 
-    def _read_pages(self) -> tuple[set[ObjectKey], str]:
-        """Report every page of a list. Returns what is on them, and the version of the list.
+    def _read_list(self) -> tuple[set[ObjectKey], str]:
+        """Report a list. Returns what is on it, and its version.
 
-        If the rest has expired, the list begins again with its first page. The API would continue
-        as of now, by the token in its answer, but then what changed meanwhile on the pages before
-        would be missed."""
-        for expired in range(_EXPIRED_LISTS + 1):
-            seen: set[ObjectKey] = set()
-            version = ""
+        If the rest has expired, it begins again with the first page. The API would continue as of
+        now, by the token in its answer, but then what changed meanwhile on the pages before would
+        be missed."""
+        expired = 0
+        while True:
             try:
-                for items, version in self._pages():
-                    self._check_version(version)
-                    self.reported = number(version)
-                    self._report(items, seen)
+                return self._read_pages()
             except ApiError as error:
                 if error.status != _GONE or expired == _EXPIRED_LISTS:
                     raise
-                continue
-            break
+                expired += 1
+
+    def _read_pages(self) -> tuple[set[ObjectKey], str]:
+        seen: set[ObjectKey] = set()
+        version = ""
+        for items, version in self._pages():
+            self._check_version(version)
+            self.reported = number(version)
+            self._report(items, seen)
         return seen, version
 
     def _pages(self) -> Iterator[tuple[list[ListedObject], str]]:
