@@ -78,6 +78,7 @@ class Row(NamedTuple):
 
 FAILED: dict[str, Any] = {"outcome": AccountOutcome(ACME, Outcome.FAILED, 0)}
 REFUSED: dict[str, Any] = {"outcome": AccountOutcome(ACME, Outcome.REFUSED, 0)}
+UNREAD: dict[str, Any] = {"outcome": None, "current": None, "desired": None}
 MANAGED = with_spec(DOMAIN, route={"managed": {}})
 ON_NANO = with_spec(ACCOUNT, plan="nano")
 TO_SES = {"id": "to-ses", "route": {"profile": "ses"}}
@@ -487,6 +488,24 @@ ROWS = [
         "InProgress",
         findings=(found("cluster-unreachable", None),),
         fields=FAILED,
+        Applied=("False", "ClusterUnreachable"),
+    ),
+    row(
+        "an account whose objects cannot be read",
+        VALID,
+        THE_ACCOUNT,
+        "InProgress",
+        findings=(found("cluster-unreachable", None),),
+        fields=UNREAD,
+        Applied=("False", "ClusterUnreachable"),
+    ),
+    row(
+        "an object whose account may be there, but cannot be read",
+        documents(PLATFORM, VIA_SES),
+        THE_DOMAIN,
+        "InProgress",
+        fields={**UNREAD, "findings": (found("cluster-unreachable", None),)},
+        Accepted=("True", "Valid"),
         Applied=("False", "ClusterUnreachable"),
     ),
     row(

@@ -4,7 +4,7 @@ import json
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -186,7 +186,13 @@ def test_a_route_that_another_process_assigned_is_put_back_as_drift(
         eventually(lambda: _condition(cluster, tenant, "Ready") == ("False", "Contested"))
         assert _condition(cluster, tenant, "Stalled") == ("True", "Contested")
         cluster.kubectl(
-            "wait", "sendingdomain", "-n", tenant, "--all", "--for=condition=Stalled", "--timeout=60s"
+            "wait",
+            "sendingdomain",
+            "-n",
+            tenant,
+            "--all",
+            "--for=condition=Stalled",
+            "--timeout=60s",
         )
         eventually(lambda: "Contested" in _reasons_of_events(cluster, tenant))
 
@@ -278,6 +284,40 @@ def test_a_kind_that_may_not_be_listed_removes_nothing(
         time.sleep(3)
         assert routes(store) == {"a.example": "managed"}
         assert operator.stop() == 0, operator.log
+
+
+def test_a_kind_that_may_not_be_listed_is_shown_where_people_look(
+    cluster: PrivateControlPlane, tenant: str, store: Path
+) -> None:
+    kinds = ("mailplatforms", "mailaccounts", "sendingdomains")
+    user = cluster.service_account(tenant, "operator")
+
+    def allow(group: str, resources: Iterable[str], *verbs: str) -> None:
+        cluster.allow(
+            user, [{"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}]
+        )
+
+    allow("sendroute.dev", kinds, "list", "watch")
+    allow("sendroute.dev", (f"{kind}/status" for kind in (*kinds, "smtpprofiles")), "patch")
+    allow("events.k8s.io", ("events",), "create", "patch")
+    cluster.apply(account(namespace=tenant), domain("a.example", tenant))
+    with running(user.kubeconfig, store, "--no-leader-election"):
+        eventually(lambda: _condition(cluster, tenant, "Ready") == ("False", "ClusterUnreachable"))
+        assert _condition(cluster, tenant, "Reconciling") == ("True", "ClusterUnreachable")
+        status = _account(cluster, tenant)["status"]
+        assert "The SMTPProfile objects of the namespace cannot be read" in str(status)
+        assert "serviceaccount" not in str(status), "a tenant need not know the operator's account"
+        words = "--for=condition=Applied=false"
+        cluster.kubectl("wait", "sendingdomain", "a-example", "-n", tenant, words, "--timeout=60s")
+        cluster.kubectl("wait", "mailplatform", "default", words, "--timeout=60s")
+        status = cluster.get("mailplatforms", "default")["status"]
+        assert "smtpprofiles.sendroute.dev is forbidden" in str(status)
+        eventually(lambda: "ClusterUnreachable" in _reasons_of_events(cluster, tenant))
+        assert routes(store) == {}
+        allow("sendroute.dev", ("smtpprofiles",), "list", "watch")
+        eventually(lambda: _condition(cluster, tenant, "Ready") == ("True", "Applied"))
+        cluster.kubectl("wait", "mailplatform", "default", "--for=condition=Ready", "--timeout=60s")
+        assert routes(store) == {"a.example": "managed"}
 
 
 def test_definitions_that_are_deleted_and_created_again_lose_no_route(

@@ -277,7 +277,7 @@ class _AccountProjection:
         if seen.document is None:
             return subject._replace(applied=self._not_applied(findings))
         name = f"{seen.key.kind} {seen.key.name}"
-        if self._account_object is None:
+        if self._account_object is None and not self._is_unread:
             missing = (
                 f"{name} belongs to account {self._reconciled.key.name} of namespace"
                 f" {self._reconciled.key.namespace}, which no MailAccount defines."
@@ -385,6 +385,14 @@ class _AccountProjection:
     @cached_property
     def _is_other_store(self) -> bool:
         return _is_other_store(self._reconciled.findings)
+
+    @cached_property
+    def _is_unread(self) -> bool:
+        """Whether objects cannot be read, so that one which seems to be missing may be there."""
+        findings = self._reconciled.findings
+        return self._reconciled.outcome is None and any(
+            item.code == Code.CLUSTER_UNREACHABLE for item in findings
+        )
 
     # Conditions
 

@@ -7,11 +7,12 @@ due.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from sendroute.cluster.api import Api
 from sendroute.cluster.desired import DesiredState
+from sendroute.cluster.kind_faults import FaultKey, KindFaults, faults_of, unread_findings
 from sendroute.cluster.metrics import OperatorMetrics
 from sendroute.cluster.objects import PLATFORM_KIND, PLURALS
 from sendroute.cluster.platform_file import PlatformFile
@@ -21,7 +22,7 @@ from sendroute.cluster.reflector import Inbox, Reflector
 from sendroute.cluster.reported_statuses import ReportedStatuses
 from sendroute.cluster.round import OperatorRoundOptions, Round, RoundInputs
 from sendroute.cluster.times import Times
-from sendroute.model.codes import Code, Trait, finding, has_trait
+from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
@@ -93,6 +94,8 @@ class Operator:
         self._unchanged: set[Owner] = set()  # since this process reconciled them
         self._unread: tuple[Reflector, ...] = tuple(self._reflectors)
         self._versions: dict[str, int] = {}  # of what was taken from the inbox, by kind
+        self._faults = KindFaults(self._reflectors, options.times.patience)
+        self._shown_faults: dict[FaultKey, Finding] = {}
         self._mismatch: tuple[Finding, ...] = ()
         self._secrets_at = 0.0
         self._platform_at = 0.0
@@ -205,6 +208,8 @@ class Operator:
         now = time.monotonic()
         if self._has_begun:
             self._queue_arrived(lagging, now)
+        self._faults.update(now)
+        self._show_faults(concerned)
         if self._may_reconcile:
             self._poll_secrets(now)
             due = self._due()
@@ -322,32 +327,23 @@ class Operator:
             return "" not in names
         return namespace in self._options.namespaces and namespace not in names
 
-    def _unread_findings(self) -> tuple[Finding, ...]:
-        """Why something was never read: as long as it is so, nothing is removed."""
-        return tuple(
-            finding(
-                "cluster-unreachable",
-                f"The {reflector.kind} objects{_of(reflector)} were not read yet.",
-                hint="Nothing is removed before. Check the roles of the service account.",
-            )
-            for reflector in self._unread
-        )
-
-    def _fault(self) -> tuple[Finding, ...]:
-        """Why the API cannot be followed now."""
-        findings = []
-        for reflector in self._reflectors:
-            error = reflector.fault
-            if error is not None:
-                findings.append(
-                    finding(
-                        "cluster-unreachable",
-                        f"The {reflector.kind} objects{_of(reflector)} cannot be followed: {error}",
-                        hint="Nothing is removed because of it. Check the API server, and the roles"
-                        " of the service account.",
-                    )
-                )
-        return tuple(findings)
+    def _show_faults(self, changed: Set[Owner]) -> None:
+        """Show in the cluster what cannot be followed for long, and which accounts wait for it."""
+        faults = self._faults.lasting(time.monotonic())
+        is_new = faults != self._shown_faults
+        waiting = self._arrived if is_new else self._arrived & changed
+        leads = self._leads and self._is_fenced and self._store.handle.is_up
+        if not leads or not (is_new or (faults and waiting)):
+            return
+        of_accounts = {
+            owner: faults_of(owner, faults) for owner in waiting if owner is not PLATFORM
+        }
+        try:
+            store = self._store.handle.get()
+            self._shown.show_faults(store, self._state, tuple(faults.values()), of_accounts)
+            self._shown_faults = faults
+        except ProblemError as problem:
+            self._store.down(problem.findings)
 
     # Rounds
 
@@ -361,7 +357,7 @@ class Operator:
             owners,
             self._unchanged,
             self._is_read,
-            self._unread_findings(),
+            unread_findings(self._unread),
             self._store.changes.contests.must_wait(PLATFORM, started),
         )
         options = self._options
@@ -465,7 +461,7 @@ class Operator:
     def _report_health(self) -> None:
         """Ready: the store answers, and the objects were read once. A standby is ready too, so that
         a roll-out does not wait for a leader that gives up only when it is replaced."""
-        health, faults = self._adapters.health, self._fault()
+        health, faults = self._adapters.health, self._faults.findings
         health.beat()
         self._api_log.update(faults)
         self._metrics.queue(self._depth)
@@ -487,7 +483,3 @@ class Operator:
         else:
             leads = "This process is the leader." if self._leads else "Another process leads."
             health.ready(leads)
-
-
-def _of(reflector: Reflector) -> str:
-    return f" of namespace {reflector.namespace}" if reflector.namespace else ""

@@ -29,6 +29,8 @@ class ReportedStatuses:
         self._reporter = reporter
         self._last: dict[Owner, int] = {}
         self._checked = ""  # the lineage that was compared with the statuses
+        self._faults: tuple[Finding, ...] = ()
+        self._of_platform: tuple[tuple[Finding, ...], Outcome | None] = ((), None)
 
     def check_store(self, store: OperatorStore, state: DesiredState) -> tuple[Finding, ...]:
         """Compare the store with what the statuses in the cluster show, once for each store.
@@ -57,20 +59,7 @@ class ReportedStatuses:
 
     def _report_mismatch(self, state: DesiredState, mismatch: Finding) -> None:
         for key in state.mentioned:
-            objects = state.objects(key)
-            if objects and self._is_news(key, (mismatch,)):
-                reconciled = Reconciled(
-                    key,
-                    objects,
-                    state.accounts.get(key),
-                    (mismatch,),
-                    None,
-                    None,
-                    None,
-                    None,
-                    lineage=next(filter(None, map(shown_lineage, objects)), ""),
-                )
-                self._reporter.account(reconciled)
+            self._report_unreconciled(state, key, (mismatch,))
         item = next(iter(state.objects(PLATFORM)), None)
         if self._is_news(PLATFORM, (mismatch,)):
             self._reporter.platform(
@@ -84,6 +73,51 @@ class ReportedStatuses:
                     shown_lineage(item) if item is not None else "",
                 )
             )
+
+    def _report_unreconciled(
+        self, state: DesiredState, key: AccountKey, findings: tuple[Finding, ...]
+    ) -> None:
+        """Report why an account is not reconciled. What its objects have shown remains."""
+        objects = state.objects(key)
+        if objects and self._is_news(key, ([_seen(item) for item in objects], findings)):
+            reconciled = Reconciled(
+                key,
+                objects,
+                state.accounts.get(key),
+                findings,
+                None,
+                None,
+                None,
+                None,
+                lineage=next(filter(None, map(shown_lineage, objects)), ""),
+            )
+            self._reporter.account(reconciled)
+
+    def show_faults(
+        self,
+        store: OperatorStore,
+        state: DesiredState,
+        faults: tuple[Finding, ...],
+        waiting: Mapping[AccountKey, tuple[Finding, ...]],
+    ) -> None:
+        """Report what cannot be read of the cluster, at the MailPlatform and at the accounts that
+        wait for it.
+
+        Args:
+            store: the store.
+            state: the objects.
+            faults: all faults.
+            waiting: those for which each account waits.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        for key, findings in waiting.items():
+            if findings:
+                self._report_unreconciled(state, key, findings)
+        if faults != self._faults:
+            self._faults = faults
+            self._report_platform(store, state, store.account_statuses())
 
     def round_completed(
         self,
@@ -120,7 +154,12 @@ class ReportedStatuses:
                     )
                 )
                 self._last[key] = digests[key]  # not earlier, because the store may fail before
-        self._report_platform(store, state, done, statuses)
+        findings = (
+            *(general for general in done.result.plan.findings if general.account is None),
+            *done.result.findings,
+        )
+        self._of_platform = findings, done.result.platform
+        self._report_platform(store, state, statuses)
 
     def _accounts(
         self, state: DesiredState, done: OperatorRoundResult, statuses: AccountStatuses
@@ -174,24 +213,20 @@ class ReportedStatuses:
         self,
         store: OperatorStore,
         state: DesiredState,
-        done: OperatorRoundResult,
         statuses: AccountStatuses,
     ) -> None:
         item = next(iter(state.objects(PLATFORM)), None)
         with store.snapshot() as snapshot:
             current = snapshot.read_accounts(())
-        findings = (
-            *(general for general in done.result.plan.findings if general.account is None),
-            *done.result.findings,
-        )
+        findings, outcome = self._of_platform
         reconciled = ReconciledPlatform(
             item,
-            findings,
-            done.result.platform,
+            (*findings, *self._faults),
+            outcome,
             statuses,
             current.platform,
             state.platform.platform if state.platform is not None else None,
-            current.lineage,
+            current.lineage if self._checked else "",
         )
         if self._is_news(PLATFORM, _platform_content(reconciled)):
             self._reporter.platform(reconciled)
