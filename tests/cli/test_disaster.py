@@ -58,10 +58,12 @@ def history(sendroute: Program, workdir: Path, lose: Lose) -> Path:  # noqa: ARG
 
     def apply(*documents: str) -> None:
         write(manifests / "all.yaml", PLATFORM, *documents)
+        is_declared = any("name: beta," in document for document in documents)
+        removed = () if is_declared else ("--remove-account", "beta/beta")
         lock = str(manifests / "sendroute.lock")
         result = sendroute(
             "apply", "manifests", "--auto-approve", "--write-lock", lock, "--max-change-percent",
-            "100", "--max-remove-percent", "100", "--remove-account", "beta/beta",
+            "100", "--max-remove-percent", "100", *removed,
         )  # fmt: skip
         assert result.status == 0, result
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PLATFORM, Program, account, domain, write
+from .conftest import PLATFORM, Program, account, domain, profile, write
 
 SMALL = [f"t{number}" for number in range(6)]
 
@@ -149,6 +149,40 @@ def test_an_account_is_removed_only_if_it_is_named(tenants: Tenants) -> None:
     status, text = tenants.apply("--remove-account", "t0/t0")
     assert (status, "account t1/t1 is no longer" in text.lower()) == (3, True), text
     assert tenants.holding("t0", "t1") == {"t1"}
+
+
+def test_an_account_that_is_declared_cannot_be_named(tenants: Tenants) -> None:
+    """The path is wrong, or the option was left in a script."""
+    tenants.delete("t0")
+    named = ("--remove-account", "t0/t0", "--remove-account", "t1/t1")
+    for run in (tenants.plan, tenants.apply):
+        status, text = run(*named)
+        assert (status, "t1.yaml declares this account" in text) == (64, True), text
+    assert tenants.holding("t0", "t1") == {"t0", "t1"}
+    tenants.declare("t1", "a.t1.example", more=", remove: {confirm: {domains: 2}}")
+    assert tenants.apply(*named)[0] == 0, "its manifest says the same"
+    assert not tenants.holding("t0", "t1")
+
+
+def test_a_removal_is_not_offered_while_the_domains_could_move(
+    tenants: Tenants, workdir: Path
+) -> None:
+    """An account is renamed across namespaces, and the new one cannot take its domains yet."""
+    count = 12  # so that a limit refuses it too
+    domains = [f"d{number}.example" for number in range(count)]
+    tenants.declare("old", *domains)
+    assert tenants.apply()[0] == 0
+    tenants.delete("old")
+    moved = [domain("new", name, "{profile: ses}") for name in domains]
+    missing = profile("new", "ses").replace("ses-smtp", "absent")
+    write(workdir / "manifests/new.yaml", account("new"), missing, *moved)
+    for run in (tenants.plan, tenants.apply):
+        status, text = run()
+        assert (status, "account-removal" in text, "too-many-removals" in text) == (3, True, True)
+        assert "--remove-account" not in text
+        assert "--max-remove-percent" not in text
+        assert "Fix that account first" in text
+    assert tenants.holding("old")
 
 
 def test_several_accounts_can_be_named(tenants: Tenants) -> None:

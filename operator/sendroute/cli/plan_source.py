@@ -1,18 +1,20 @@
 """Makes a plan from paths or from a saved plan, for ``plan`` and ``apply``."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from sendroute.cli.command_line import UsageError
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, nowhere, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.manifests.tree import locations_of
 from sendroute.model.codes import Code
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
@@ -66,6 +68,7 @@ def plan_paths(
 
     Raises:
         ProblemError: an account is unknown, or the store, the secrets or a key is unusable.
+        UsageError: an account that is to be removed is declared.
     """
     loaded = read_tree(paths, session, cached=True)
     only = None
@@ -74,6 +77,7 @@ def plan_paths(
         known = loaded.desired.mentioned.union(store.accounts())
         known |= store.removed_accounts(to_remove - known)
         accounts_named(sorted(map(str, to_remove)), known, nowhere)
+        _require_undeclared(to_remove, loaded.desired)
         only = accounts_named(options.only, known, nowhere) if options.only else None
     request = PlanRequest(options.guards, only)
     tree = tree_of_paths(loaded, lock=options.lock, records=options.records)
@@ -81,6 +85,19 @@ def plan_paths(
     planned = reconciler.plan(tree, request, test=options.test)
     loaded.locate.expect(locations_of(planned.plan))
     return planned
+
+
+def _require_undeclared(to_remove: Collection[AccountKey], desired: Desired) -> None:
+    """The removal of an account that is declared, and not to be removed, is a mistake: the path is
+    wrong, or the option was left in a script. Confirming it would do nothing now, and would let the
+    removal through when the document is lost."""
+    for key in sorted(to_remove):
+        account = desired.accounts.get(key)
+        if account is not None and account.remove is None:
+            raise UsageError(
+                f"--remove-account {key}: {account.where.file} declares this account, so nothing"
+                " would be removed. Remove its documents, or do not give the option."
+            )
 
 
 def plan_saved(

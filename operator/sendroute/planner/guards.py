@@ -32,6 +32,11 @@ from sendroute.model.words import counted
 
 FROM_DOMAINS = 10
 
+_WAITS = (
+    "Another account declares domains of it, and cannot take them now. Fix that account first: then"
+    " they move."
+)
+
 
 Pending = Mapping[AccountKey, DomainCounts]
 """By account, what the guards count of a change that was planned and not committed."""
@@ -134,7 +139,9 @@ def check_guards(
     """
     tally = _tally(plan)
     counts = _unconfirmed(plan.key, tally, desired, guards)
-    check = _GuardCheck(plan.key, desired, ChangeSize(domain_count, counts), sizes, guards)
+    waits = any(item.code == Code.REMOVED_BEFORE_MOVE for item in plan.findings)
+    change = ChangeSize(domain_count, counts)
+    check = _GuardCheck(plan.key, desired, change, sizes, guards, waits)
     refusals = []
     if tally.removes_account and counts.removed:
         refusals.append(check.account_removal(counts.removed))
@@ -179,13 +186,15 @@ def total(counts: Iterable[DomainCounts]) -> DomainCounts:
 
 
 class _GuardCheck(Struct, frozen=True):
-    """One account: ``account`` is what the change would do to its domains."""
+    """One account: ``account`` is what the change would do to its domains. ``waits``: it would lose
+    domains that another account declares and cannot take now."""
 
     key: AccountKey
     desired: DesiredAccount | None
     account: ChangeSize
     sizes: Collection[ChangeSize]
     guards: Guards
+    waits: bool
 
     def exceeded(self) -> WholeChange | None:
         """The whole change, if it exceeds a limit for the kind of changes that the account has."""
@@ -270,12 +279,18 @@ class _GuardCheck(Struct, frozen=True):
         code: str,
         message: str,
         hint: str,
-        remedy: Remedy,
+        remedy: Remedy | None,
         *path: str,
         to_tenant: str | None = None,
     ) -> Finding:
-        """``to_tenant`` is the message without what it says of the whole store."""
-        if self.guards.approved is not None:
+        """``to_tenant`` is the message without what it says of the whole store.
+
+        What lets a removal through is not offered while a domain of it could move instead: nothing
+        of the domain would be sent until then.
+        """
+        if self.waits and code != Code.TOO_MANY_CHANGES:
+            hint, remedy = _WAITS, None
+        elif self.guards.approved is not None:
             hint, remedy = "If the change is intended, approve it.", Approve(*self.key)
         where = None
         if self.desired is not None:
