@@ -29,6 +29,7 @@ NASTY = [
     "a\nb\r\n::error::c",
     "::stop-commands::x " * 20,
     "##[error]x",
+    "###vso[task.setvariable]y",
     "a,line=9:x%0Ab",
     "a|b`c``d\\|e",
     "<script>alert(1)</script><!-- --> ]]> &amp;",
@@ -98,6 +99,14 @@ def test_every_format_is_utf_8_without_control_characters(report, form):
     controls = {c for c in text if unicodedata.category(c) in ("Cc", "Zl", "Zp")}
     assert controls <= {"\n"}
     assert "\u202e" not in text
+    # GitHub Actions and Azure Pipelines read what a job prints. They take these for commands
+    # anywhere in a line, and ``::`` where a line begins, after spaces.
+    assert "##[" not in text
+    assert "##vso[" not in text
+    is_workflow_command = form is Format.GITHUB
+    assert is_workflow_command or not any(
+        line.lstrip().startswith("::") for line in text.splitlines()
+    )
 
 
 @given(a_report())

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _CRASHES = """
 import warnings
 from threading import Thread
@@ -48,11 +50,12 @@ def test_an_unexpected_exception_is_one_json_line_and_ends_the_process() -> None
     assert all("RuntimeError: two\nlines" in line["exception"] for line in lines)
 
 
-def test_no_text_line_is_a_command_of_a_build_log() -> None:
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_no_line_is_a_command_of_a_build_log(form: str) -> None:
     script = (
         "import logging\n"
         "from sendroute.runtime import logs\n"
-        "logs.start('text', 'INFO')\n"
+        f"logs.start('{form}', 'INFO')\n"
         "logging.getLogger('sendroute').info('%s', '::error::x\\n##[error]y')\n"
     )
     source = str(Path(__file__).parents[2] / "operator")
@@ -64,5 +67,9 @@ def test_no_text_line_is_a_command_of_a_build_log() -> None:
         check=True,
     )
     (line,) = completed.stderr.splitlines()
-    assert line.endswith("error::x\\n## [error]y")
+    if form == "json":
+        assert json.loads(line)["message"] == "::error::x\n##[error]y"
+    else:
+        assert line.endswith("error::x\\n## [error]y")
     assert not line.startswith("::")
+    assert "##[" not in line

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from sendroute.reports.text import clean
+from sendroute.reports.text import clean, no_command
 
 # A spreadsheet takes a cell that begins with one of these for a formula
 # (https://owasp.org/www-community/attacks/CSV_Injection).
@@ -31,5 +31,5 @@ def lines(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    cleaned = clean(text)
+    cleaned = no_command(clean(text))
     return f"'{cleaned}" if cleaned.startswith(_FORMULA) else cleaned

@@ -12,7 +12,7 @@ from sendroute.model.transition import step
 from sendroute.model.words import actions_planned, number
 from sendroute.reports.grouping import MAX_SIMILAR, group_changes
 from sendroute.reports.report import AccountReport, Report, format_position
-from sendroute.reports.text import clean
+from sendroute.reports.text import clean, no_command
 from sendroute.reports.words import object_name, outcome_words, totals
 
 _STYLE = """
@@ -145,7 +145,7 @@ def _table(caption: str, changes: Sequence[Change]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    return escape(clean(text))
+    return escape(no_command(clean(text)))
 
 
 def _code(text: str) -> str:

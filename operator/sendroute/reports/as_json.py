@@ -20,8 +20,12 @@ FORMAT_VERSION = "1.0"
 
 Member = tuple[str, Any]
 
-# Characters that a terminal or an editor interprets, although JSON allows them (RFC 8259, 7).
-_ACTED_ON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Characters that a terminal, an editor or a build log interprets, although JSON allows them (RFC
+# 8259, 7). GitHub Actions and Azure Pipelines take ``##[`` and ``##vso[`` for a command anywhere in
+# a line. They take ``::`` for one only where a line begins, as none does with a string's content.
+_ACTED_ON = re.compile(
+    r"(?i:#(?=#(?:vso)?\[))|[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
 
 
 def chunks(report: Report) -> Iterator[str]:
@@ -214,6 +218,18 @@ def encoded(value: Any) -> str:
         text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a file name that is not UTF-8: strict readers refuse surrogates
         text = msgspec.json.encode(_without_surrogates(value)).decode()
+    return inert(text)
+
+
+def inert(text: str) -> str:
+    """Escape what a terminal, an editor or a build log interprets.
+
+    Args:
+        text: JSON, with such characters only in strings.
+
+    Returns:
+        The same JSON value.
+    """
     return _ACTED_ON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

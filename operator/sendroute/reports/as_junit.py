@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from sendroute.model.finding import Finding, Position, Severity
 from sendroute.reports.report import Report, file_of, format_position
-from sendroute.reports.text import clean
+from sendroute.reports.text import clean, no_command
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -43,7 +43,7 @@ def _test_case(finding: Finding, fails: bool) -> Iterator[str]:
     sentences = [f"{format_position(location)}: {finding.message}" if location else finding.message]
     sentences += [f"hint: {finding.hint}"] if finding.hint else []
     sentences += [f"see also: {format_position(related)}" for related in finding.related]
-    body = "\n".join(escape(clean(sentence)) for sentence in sentences)
+    body = "\n".join(escape(no_command(clean(sentence))) for sentence in sentences)
     if fails:
         kind = f"type={_attribute(finding.code)} message={_attribute(finding.message)}"
         yield f"      <failure {kind}>{body}</failure>"

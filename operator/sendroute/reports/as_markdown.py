@@ -19,7 +19,7 @@ from sendroute.model.transition import step
 from sendroute.model.words import actions_planned, counted, number
 from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import AccountReport, Report, format_position
-from sendroute.reports.text import clean
+from sendroute.reports.text import clean, no_command
 from sendroute.reports.words import object_name, outcome_words, totals
 
 LIMIT = 65_536
@@ -172,7 +172,7 @@ def _row(change: Change) -> str:
 
 def prose(text: str) -> str:
     """A sentence in which nothing is markup, a mention or a link."""
-    return _inert(clean(text))
+    return _inert(no_command(clean(text)))
 
 
 def _inert(plain: str) -> str:

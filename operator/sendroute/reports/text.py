@@ -13,6 +13,8 @@ from typing import NamedTuple
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 """The digest of a plan is never broken into two lines, however narrow the terminal: it is copied.
 """
+_COMMAND = re.compile(r"##(?=(?:vso)?\[)", re.IGNORECASE)
+"""A command of the log of GitHub Actions or of Azure Pipelines."""
 WIDTH = 100
 """Columns of a terminal that does not say how wide it is."""
 NARROW = 40
@@ -55,12 +57,12 @@ def clean(text: str) -> str:
     r"""Return ``text`` without anything that a terminal or a log viewer interprets.
 
     Control characters, direction overrides and lone surrogates (a file name that is not UTF-8)
-    become visible escapes like ``\x1b``; other kinds of space become a space. ``##[`` is
-    split, because some build logs interpret it as a command anywhere in a line.
+    become visible escapes like ``\x1b``; other kinds of space become a space. ``##[`` and
+    ``##vso[`` are split, because some build logs interpret them as a command anywhere in a line.
     """
     if not text.isprintable():
         text = "".join(c if c.isprintable() else _visible(c) for c in text)
-    return text.replace("##[", "## [")
+    return _COMMAND.sub("## ", text) if "##" in text else text
 
 
 def _visible(character: str) -> str:

@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime
 from types import TracebackType
 
+from sendroute.reports.as_json import inert
 from sendroute.reports.text import clean, no_command
 
 _log = logging.getLogger(__name__)
@@ -86,4 +87,4 @@ class _JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
-        return json.dumps(line | extra, default=str)
+        return inert(json.dumps(line | extra, default=str))
