@@ -543,7 +543,7 @@ def test_allowed_hosts_in_a_variable_are_separated_by_commas() -> None:
     "key",
     [
         *("allowed_hosts", "allowed-host", "Allowed-Hosts", "ALLOWED_HOSTS", "allowed-hosts.txt"),
-        *("allowedHosts", "alowed-hosts", "allowed-hosts\x1b"),
+        *("allowedHosts", "alowed-hosts", "allowed-hosts\x1b", "allowed-ports"),
     ],
 )
 def test_a_list_of_hosts_under_nearly_its_name_allows_nothing(
@@ -553,6 +553,19 @@ def test_a_list_of_hosts_under_nearly_its_name_allows_nothing(
     (directory / "acme" / "ses-smtp" / key).write_text(f"{HOST}\n")
     message = refused(look_up(directory), "secret-not-bound")
     assert message.isprintable()
+
+
+def test_what_is_said_of_a_list_of_ports_can_be_followed(write_secret: WriteSecret) -> None:
+    """Who lists ports wants to bind the secret, and a list of ports alone would bind nothing."""
+    directory = write_secret(username=NAME, password=WORD)
+    key = directory / "acme" / "ses-smtp" / "allowed-ports"
+    key.write_text("587\n")
+    problem = look_up(directory)
+    assert isinstance(problem, SecretProblem)
+    assert problem.hint == "Rename the key to allowed-hosts, with one host or host:port a line."
+    key.unlink()
+    key.with_name("allowed-hosts").write_text(f"{HOST}:587\n")
+    assert look_up(directory) == GOOD
 
 
 @pytest.mark.parametrize("key", ["allowed-hosts~", "allowed-hosts.bak", "..data", "ca.crt", "host"])

@@ -161,7 +161,7 @@ def _misspelt_list(ref: SecretRef, keys: Collection[str]) -> SecretProblem | Non
             return SecretProblem(
                 "secret-not-bound",
                 f"The secret {ref} is not sent anywhere: it has {given}, and no {ALLOWED_HOSTS}.",
-                f"Rename the key to {ALLOWED_HOSTS}.",
+                f"Rename the key to {ALLOWED_HOSTS}, with one host or host:port a line.",
             )
     return None
 
