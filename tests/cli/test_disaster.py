@@ -127,6 +127,12 @@ def test_after_a_total_loss_all_routes_are_restored(
     assert made.status == 0, made
     assert "6 domains" in made.out
     assert routes(sendroute) == before
+    for of in ("b.example", "beta/beta", "beta", "acme/ses", "ses"):
+        shown = sendroute("history", of).out
+        assert ("it came with the store" in shown) == (source == "lock"), shown
+        assert "No changes.\n" not in shown
+    for of in ("absent.example", "beta/absent"):
+        assert sendroute("history", of).out == "No changes.\n"
     plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
     # A lock file holds no credentials: they are saved again from their secrets, nothing else is.
     kinds = {(change["kind"], change["reason"]) for change in plan["changes"]}

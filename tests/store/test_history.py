@@ -1,9 +1,11 @@
 """The history shows every state in the form of its manifest, also rows of older versions."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sendroute.model.change import Kind, State
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
@@ -155,3 +157,23 @@ def test_a_bulk_switch_has_the_form_of_the_manifests(store: Store, say: Any) -> 
 
 def as_json(state: State) -> Any:
     return json.loads(json.dumps(as_manifest(state)))
+
+
+def test_a_clock_that_was_set_back_hides_no_later_revision(store: Store, say: Any) -> None:
+    """The revisions 2, 3 and 4 were committed at ten, nine and eleven o'clock."""
+    times = [datetime(2026, 11, 29, hour, tzinfo=UTC) for hour in (10, 9, 11)]
+    store.commit([say.start("a.example")], None, replace(say.provenance, at=times[0]))
+    state = DomainState(MANAGED, Origin.DEFAULT)
+    for index, at in enumerate(times[1:]):
+        revision = store.read().accounts[say.key].revision
+        change = say.domain(f"b{index}.example", None, state)
+        store.commit([say.plan(revision, change)], None, replace(say.provenance, at=at))
+    newest = store.head().revision
+
+    def shown(hour: int, minute: int = 0) -> set[int]:
+        since = datetime(2026, 11, 29, hour, minute, tzinfo=UTC)
+        return {entry.revision for entry in store.history(owner=say.key, since=since)}
+
+    assert shown(9, 30) == {newest - 2, newest - 1, newest}
+    assert shown(10, 30) == {newest}
+    assert shown(11, 30) == set()

@@ -32,6 +32,8 @@ from sendroute.store.record import Store
 from sendroute.store.restore import RestorePoint
 from sendroute.store.tables import relay
 
+from .raw import opened
+
 NANO = AccountState("nano")
 SHADOWED = DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, "move")
 RAN = ("move", RanApplyAll(via("ses"), 1))
@@ -194,6 +196,43 @@ def test_a_lock_file_is_fresh_after_a_restore_to_it(
         [say.plan(revision, say.domain("b.example", None, managed))], None, say.provenance
     )
     assert switched.is_changed_since(locked)
+
+
+def test_the_entry_of_a_restore_has_its_revision_as_data(
+    switched: Store, locked: Head, say: Any, tmp_path: Path
+) -> None:
+    delete(switched, say, 1, a=SHADOWED)
+    restore(switched, say.provenance, tmp_path / "sendroute.lock")
+    (entry,) = (item for item in switched.history() if item.kind == "Store" and item.after)
+    assert entry.after == {"revision": locked.revision}
+
+
+@pytest.mark.parametrize(
+    ("after", "message", "is_found"),
+    [
+        ('{"revision":NUMBER}', "Any words.", True),
+        ('{"revision":999}', "It was restored to x.lock, revision NUMBER.", False),
+        (None, "It was restored to x.lock, revision NUMBER.", True),
+        (None, "Any words.", False),
+    ],
+)
+def test_a_restore_is_found_by_its_data_and_in_an_earlier_version_by_its_message(
+    switched: Store,
+    locked: Head,
+    say: Any,
+    store_url: str,
+    after: str | None,
+    message: str,
+    is_found: bool,
+) -> None:
+    delete(switched, say, 1, a=SHADOWED)
+    texts = (text and text.replace("NUMBER", str(locked.revision)) for text in (after, message))
+    values = ", ".join("NULL" if text is None else f"'{text}'" for text in texts)
+    columns = "revision, namespace, account, kind, name, action, reason, after, message"
+    row = f"max(revision), '', '', 'Store', '', 'update', 'restored', {values}"
+    with opened(store_url) as raw:
+        raw.execute(f"INSERT INTO history ({columns}) SELECT {row} FROM history")  # noqa: S608
+    assert switched.is_changed_since(locked) is not is_found
 
 
 @pytest.mark.parametrize("copy", ["from_lock", "from_backup"])

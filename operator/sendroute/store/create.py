@@ -19,7 +19,7 @@ from sendroute.store.backups import copy_file, damage_of_backup, damaged, mark, 
 from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.errors import WrongValueError, exists
-from sendroute.store.history import FROM_BACKUP, FROM_LOCK, add_store_entry, restored_to
+from sendroute.store.history import FROM_BACKUP, FROM_LOCK, add_store_entry
 from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
@@ -220,8 +220,8 @@ def _from_lock(
         now = fill_from_lock(connection, lock, provenance, commit_id)
     except IntegrityError as error:
         raise ProblemError(contradictory(path)) from error
-    message = f"The store was created from a lock file of {restored_to(lock.revision)}"
-    add_store_entry(connection, now, "create", FROM_LOCK, message)
+    message = f"The store was created from a lock file of revision {lock.revision}."
+    add_store_entry(connection, now, "create", FROM_LOCK, message, restored_to=lock.revision)
     revisions.end(connection, now)
 
 
@@ -238,11 +238,11 @@ def _record_restored(
         raise damaged(source) from error
     before = connection.execute(select(store.c.revision)).scalar_one()
     now = revisions.begin(connection, provenance, commit_id)
-    message = f"The store was created from the backup {source.name} of {restored_to(before)}"
+    message = f"The store was created from the backup {source.name} of revision {before}."
     reason = FROM_BACKUP
     if decrypts is not None and endpoints.decrypts_none(connection, decrypts):
         reason = endpoints.WITHOUT_KEY
         message += " None of its credentials could be decrypted with the given key."
-    add_store_entry(connection, now, "create", reason, message)
+    add_store_entry(connection, now, "create", reason, message, restored_to=before)
     advance_ids(connection, now)
     revisions.end(connection, now)

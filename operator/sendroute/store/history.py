@@ -40,9 +40,16 @@ _COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # no
 
 
 def add_store_entry(
-    connection: Connection, now: int, action: str, reason: str, message: str
+    connection: Connection,
+    now: int,
+    action: str,
+    reason: str,
+    message: str,
+    *,
+    restored_to: int | None = None,
 ) -> None:
-    """Add an entry about the store as a whole. ``now`` is the id of its revision's row."""
+    """Add an entry about the store as a whole. ``now`` is the id of its revision's row.
+    ``restored_to`` is the revision of the state that the store got."""
     connection.execute(
         insert(history).values(
             revision=now,
@@ -51,6 +58,7 @@ def add_store_entry(
             kind=STORE_KIND,
             name="",
             action=action,
+            after=None if restored_to is None else _restored_state(restored_to),
             reason=reason,
             message=message,
         )
@@ -99,7 +107,13 @@ def is_changed_since(connection: Connection, head: Head) -> bool:
             history.c.name == "",
             history.c.kind == STORE_KIND,
             history.c.reason.in_(_RESTORED),
-            history.c.message.like(f"% {restored_to(head.revision)}%"),
+            or_(
+                history.c.after == _restored_state(head.revision),
+                and_(
+                    history.c.after.is_(None),
+                    history.c.message.like(f"% revision {head.revision}.%"),
+                ),
+            ),
         )
     )
     since = max(number or 0, connection.execute(restored).scalar() or 0)
@@ -118,10 +132,20 @@ def is_changed_since(connection: Connection, head: Head) -> bool:
     return any(connection.execute(query).first() for query in (changed, switched_later))
 
 
-def restored_to(number: int) -> str:
-    """How the entry of a restored store ends its first sentence: :func:`is_changed_since` looks for
-    it."""
-    return f"revision {number}."
+def _restored_state(number: int) -> str:
+    """The state of an entry about a store that was restored to a revision, or created from it. An
+    entry of an earlier version has none, and ends its first sentence with `revision 7.`."""
+    return f'{{"revision":{number}}}'
+
+
+def from_lock(connection: Connection) -> HistoryEntry | None:
+    """The entry of the creation of the store, if it was created from a lock file: what it holds
+    since then has no other entry. None for a store whose history begins with its first object."""
+    created = and_(
+        history.c.name == "", history.c.kind == STORE_KIND, history.c.reason == FROM_LOCK
+    )
+    row = connection.execute(_CHANGES.where(created).limit(1)).one_or_none()
+    return None if row is None else _entry(row, row.kind, row.name)
 
 
 _WHEN = (revision.c.number, revision.c.at, revision.c.actor, revision.c.source_commit)
@@ -140,7 +164,9 @@ _SWITCHES = (
 
 class HistoryFilter(NamedTuple):
     """Which entries to list, and how many at most. None is no restriction. With an owner and a
-    profile, the entries of both: a name may be that of an account and of a profile."""
+    profile, the entries of both: a name may be that of an account and of a profile. ``since``
+    selects the first revision of that time or later and all that follow it: a clock that was set
+    back hides none."""
 
     domain: str | None = None
     owner: Owner | None = None
@@ -173,8 +199,12 @@ def history_of(connection: Connection, chosen: HistoryFilter) -> list[HistoryEnt
     if either:
         changes = changes.where(or_(*either))
     if chosen.since is not None:
-        changes = changes.where(revision.c.at >= chosen.since)
-        switches = switches.where(revision.c.at >= chosen.since)
+        first = select(func.min(revision.c.number)).where(revision.c.at >= chosen.since)
+        number = connection.execute(first).scalar()
+        if number is None:
+            return []
+        changes = changes.where(revision.c.number >= number)
+        switches = switches.where(revision.c.number >= number)
     entries = [_entry(row, row.kind, row.name) for row in connection.execute(changes)]
     if chosen.profile is None or chosen.owner is not None:  # a switch is no change of a profile
         entries += islice(_switched(connection, switches, chosen.domain, limit), limit)

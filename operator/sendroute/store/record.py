@@ -586,7 +586,8 @@ class Store:
             owner: only the entries of this account, or of the platform; None for all.
             profile: only the entries of profiles with this namespace (None for any) and name; with
                 an owner, the entries of both.
-            since: only the entries of this time and later; None for all.
+            since: only the entries of the first revision of this time or later, and of those after
+                it; None for all.
             limit: the maximum number of entries; None for all.
 
         Returns:
@@ -595,6 +596,12 @@ class Store:
         chosen = history.HistoryFilter(domain, owner, profile, since, limit)
         with self._reading() as connection:
             return history.history_of(connection, chosen)
+
+    def created_from_lock(self) -> HistoryEntry | None:
+        """Return the entry of the store's creation from a lock file, of which it has no earlier
+        history; None if it was created in another way."""
+        with self._reading() as connection:
+            return history.from_lock(connection)
 
     def status(self) -> StoreStatus:
         """Return the store's revision, its counts and its relays."""

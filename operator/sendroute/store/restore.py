@@ -26,7 +26,7 @@ from sendroute.model.records import RestorePoint
 from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.errors import stale
-from sendroute.store.history import RESTORED, add_store_entry, restored_to
+from sendroute.store.history import RESTORED, add_store_entry
 from sendroute.store.lockfile import Lock, LockAccount
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, logins_text, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, endpoint, platform, profile, relay
@@ -66,8 +66,9 @@ def restore(
         for write in writes:
             _relink_apply_alls(connection, write.key, write.account_id, write.shadows)
         commit.write_accounts(connection, writes, encrypted)
-    message = f"The store was restored to {point.file}, {restored_to(point.head.revision)}"
-    add_store_entry(connection, now, "update", RESTORED, message)
+    number = point.head.revision
+    message = f"The store was restored to {point.file}, revision {number}."
+    add_store_entry(connection, now, "update", RESTORED, message, restored_to=number)
     if diverged:
         advance_ids(connection, now)
         behind = store_table.c.revision < point.head.revision

@@ -11,6 +11,7 @@ import argparse
 import re
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
-from sendroute.reports.text import Console, clean, wrap
+from sendroute.reports.text import Console, clean, paragraph, wrap
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
@@ -84,13 +85,14 @@ def run(arguments: Namespace, session: Session) -> int:
     with session.factory.open_store() as store:
         limits = {"since": arguments.since, "limit": arguments.limit or newest}
         entries = _entries_of(store, arguments.of, limits)
+        known = None if entries or arguments.of is None else _known(store, arguments.of)
 
     def show(form: str, console: Console) -> Iterable[str]:
         if form == "csv":
             return as_csv.lines(_CSV_HEADS, map(_csv_row, entries))
         if form == "json":
             return document([("format_version", "1.0"), ("changes", map(_entry, entries))])
-        return _text(entries, console)
+        return _text(entries, console) if known is None else paragraph(known, console)
 
     return present(session, outputs, show)
 
@@ -110,7 +112,7 @@ def _entries_of(
         known = store.accounts()
         if of not in {key.name for key in known}:
             entries = store.history(profile=(None, of), **limits)
-            if entries:
+            if entries or any(of == profile.name for profile in _profile_names(store)):
                 return entries
         (key,) = accounts_named(
             [of], known, lambda name: f"The store has no account and no profile `{name}`."
@@ -123,6 +125,35 @@ def _entries_of(
             return ()
         message = f"The domain {error.message}; the value is {of!r}."
         raise ProblemError(finding("unknown-domain", message, hint=error.hint)) from error
+
+
+def _profile_names(store: "Store") -> Iterator[AccountKey]:
+    """The names of the profiles, each with its namespace."""
+    for profile in store.profiles():
+        yield AccountKey(profile.account.namespace, profile.name)
+
+
+def _known(store: "Store", of: str) -> str | None:
+    """What is known of an object of the store without a change; None if it is not in the store, or
+    if there is nothing to say."""
+    created = store.created_from_lock()
+    if created is None:
+        return None
+    namespace, _, name = of.rpartition("/")
+    if "." in of:
+        with suppress(InvalidNameError):
+            of = domain_name(of)
+        is_held = bool(store.routes([of]))
+    else:
+        keys = [*store.accounts(), *_profile_names(store)]
+        is_held = any(key.name == name and namespace in ("", key.namespace) for key in keys)
+    if not is_held:
+        return None
+    return (
+        f"No changes of {of} since {to_minute(created.at)}: it came with the store, which"
+        f" {created.actor} created then, at revision {created.revision}. {created.message} A lock"
+        " file holds no history."
+    )
 
 
 _CSV_HEADS = (
