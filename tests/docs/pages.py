@@ -90,11 +90,13 @@ def _command(name: str, parent: str = "") -> Iterator[str]:
 
 
 def _description(doc: str) -> tuple[str, str, str]:
-    """A command's docstring: its first line, its text, its examples."""
-    text, _, examples = doc.partition("\nexamples:\n")
+    """A command's docstring: its first line, its text, its examples. The text may go on after the
+    examples, which are indented."""
+    text, _, following = doc.partition("\nexamples:\n")
+    examples, _, more = following.rstrip().partition("\n\n")
     summary, _, rest = text.strip().partition("\n\n")
-    shown = "\n".join(line[2:] for line in examples.rstrip().splitlines())
-    return " ".join(summary.split()), rest.strip(), shown
+    shown = [line.removeprefix("  ") for line in examples.splitlines()]
+    return " ".join(summary.split()), f"{rest.strip()}\n\n{more}".strip(), "\n".join(shown)
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
