@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -147,6 +148,48 @@ def test_after_a_total_loss_all_routes_are_restored(
     assert (third["route"], third["origin"]) == ({"profile": "ses"}, "default")
     # The profile that is declared again gets an id that was never used.
     assert "[p100000" in sendroute("explain", "own.example").out
+
+
+@pytest.mark.parametrize("source", ["lock", "backup"])
+def test_hints_lead_from_an_empty_store_back_to_the_lost_one(
+    sendroute: Program, history: Path, lose: Lose, store_url: str, source: str
+) -> None:
+    before = routes(sendroute)
+    assert sendroute("backup", "monday.db").status == 0
+    lose()
+    refused = sendroute("init")
+    assert refused.status == 3
+    assert "sendroute init --from-lock FILE, sendroute init --from-backup FILE" in refused.err
+    assert sendroute("init", *shlex.split(refused.err.rpartition("sendroute init ")[2])).status == 0
+    if source == "lock":
+        result = sendroute("apply", "manifests", "--auto-approve", "-o", "json")
+        [hint] = [
+            item["hint"]
+            for item in json.loads(result.out)["findings"]
+            if item["code"] == "store-empty"
+        ]
+        assert str(history / "sendroute.lock").endswith(hint.rpartition(" ")[2])
+    else:
+        result = sendroute("restore", "monday.db")
+        assert (result.status, "wrong-store" in result.err) == (3, True), result
+        hint = " ".join(result.err.partition("hint: ")[2].split())
+    follow(hint, sendroute, store_url)
+    assert routes(sendroute) == before
+
+
+def follow(hint: str, sendroute: Program, store_url: str) -> None:
+    """Do what the hint says after its colon: move the empty store away, and create another."""
+    _, _, steps = hint.partition("again from the ")
+    move, _, init = steps.partition(": ")[2].partition(" sendroute init ")
+    if store_url.startswith("postgresql"):
+        with psycopg.connect(store_url, autocommit=True) as connection:
+            connection.execute(move.partition(" in ")[0].encode())
+    else:
+        program, old, new, also = shlex.split(move)
+        assert (program, also) == ("mv", "&&")
+        Path(old).rename(new)
+    created = sendroute("init", *shlex.split(init))
+    assert created.status == 0, created
 
 
 def test_a_lock_file_brings_an_older_backup_up_to_date(
@@ -438,7 +481,7 @@ def test_a_second_init_reports_the_store_and_leaves_its_key_alone(
     for arguments in ((), ("--key-file", "sendroute.key"), ("--from-backup", "none.db")):
         again = sendroute("init", *arguments)
         assert (again.status, "store-exists" in again.err) == (3, True), again
-        assert "move" not in again.err
+        assert "moved" not in again.err
         assert "key" not in again.err
     key = next(Path.cwd().parent.rglob("sendroute.key"))
     kept = key.rename(key.with_name("kept"))

@@ -14,6 +14,8 @@ from sendroute.model.remedy import (
     Perform,
     RaiseLimit,
     Remedy,
+    ReplaceEmptyStore,
+    ReuseKey,
     Setting,
     Task,
 )
@@ -25,12 +27,15 @@ REMEDIES = [
     *map(Perform, Task),
     CheckOutSubmodules(),
     GenerateKey(),
+    ReuseKey("sendroute.key"),
+    ReplaceEmptyStore("/srv/sendroute.db", "sendroute.lock"),
+    ReplaceEmptyStore("postgresql://db.example:5432/sendroute", "monday.db", is_backup=True),
 ]
 
 
 @pytest.mark.parametrize("remedy", REMEDIES, ids=str)
 def test_every_remedy_has_an_option_or_a_command(remedy: Remedy) -> None:
-    assert words(remedy).startswith(("--", "sendroute ", "git ", "openssl "))
+    assert words(remedy).startswith(("--", "sendroute ", "git ", "openssl ", "mv ", "ALTER "))
 
 
 def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None:

@@ -23,10 +23,13 @@ from sendroute.model.remedy import (
     Perform,
     RaiseLimit,
     Remedy,
+    ReplaceEmptyStore,
+    ReuseKey,
     Setting,
     ShowRoutes,
     Task,
 )
+from sendroute.store.url import is_postgres
 
 _LIMITS = {GuardLimit.CHANGES: "--max-change-percent", GuardLimit.REMOVALS: "--max-remove-percent"}
 
@@ -119,6 +122,11 @@ def words(remedy: Remedy) -> str:
             command, placeholder, *more = _TASKS[task]
             shown = _argument(subject) if subject else placeholder
             return " ".join([command, shown, *more]).rstrip()
+        case ReplaceEmptyStore():
+            return _replace_empty_store(remedy)
+        case ReuseKey(path):
+            command = "sendroute init --from-lock FILE, sendroute init --from-backup FILE, or"
+            return f"{command} sendroute init --key-file {_argument(path)}"
         case CheckOutSubmodules():
             return "git submodule update --init"
         case GenerateKey():
@@ -135,6 +143,16 @@ def words(remedy: Remedy) -> str:
             return _postfix_config(remedy)
         case _:
             assert_never(remedy)
+
+
+def _replace_empty_store(remedy: ReplaceEmptyStore) -> str:
+    """The empty store is moved and not removed, because only its user knows that it is empty."""
+    if is_postgres(remedy.location):
+        move = f"ALTER SCHEMA sendroute RENAME TO sendroute_old in {remedy.location}, then"
+    else:
+        move = f"mv {_argument(remedy.location)} {_argument(remedy.location + '.old')} &&"
+    option = "--from-backup" if remedy.is_backup else "--from-lock"
+    return f"{move} sendroute init {option} {_argument(remedy.file)}"
 
 
 def _postfix_config(remedy: ConfigurePostfix) -> str:

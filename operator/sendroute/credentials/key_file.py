@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import Configure, Setting
+from sendroute.model.remedy import Configure, ReuseKey, Setting
 
 NAME = "sendroute.key"
 
@@ -44,9 +44,9 @@ def create_key(path: Path) -> None:
             finding(
                 "key-exists",
                 f"The key file {path} exists, and a key is never overwritten.",
-                hint="It may be the key of another store, so leave it there. The new store can use"
-                " it too.",
-                remedy=Configure(Setting.KEY),
+                hint="Leave it there: if its store was lost, create that store again with it, from"
+                " a lock file or a backup. A new store can use it too.",
+                remedy=ReuseKey(str(path)),
             )
         ) from error
     except OSError as error:

@@ -75,6 +75,11 @@ class Current(Struct, frozen=True):
     accounts: dict[AccountKey, CurrentAccount]
     undecryptable: frozenset[tuple[Owner, str]] = frozenset()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the store holds nothing, not even an account that was removed."""
+        return self.platform is None and not self.accounts
+
     def account(self, key: AccountKey) -> CurrentAccount:
         """Return an account.
 

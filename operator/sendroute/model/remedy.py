@@ -92,6 +92,21 @@ class Perform(Struct, frozen=True, tag="perform"):
     subject: str | None = None
 
 
+class ReplaceEmptyStore(Struct, frozen=True, tag="replace-empty-store"):
+    """Move an empty store away, and create the one that was lost from a saved state of it, which is
+    a lock file or a backup."""
+
+    location: str
+    file: str
+    is_backup: bool = False
+
+
+class ReuseKey(Struct, frozen=True, tag="reuse-key"):
+    """Create a store with a key that exists: the store that was lost, or a new one."""
+
+    path: str
+
+
 class CheckOutSubmodules(Struct, frozen=True, tag="check-out-submodules"):
     """Have git check out the submodules of a repository."""
 
@@ -142,6 +157,8 @@ Remedy = (
     | ConfirmRemoval
     | Configure
     | Perform
+    | ReplaceEmptyStore
+    | ReuseKey
     | CheckOutSubmodules
     | GenerateKey
     | DeleteProfile

@@ -44,6 +44,11 @@ class Record(Protocol):
     """The store. Each method is one transaction, and raises a
     :class:`~sendroute.model.problem.ProblemError` instead of a database's own error."""
 
+    @property
+    def location(self) -> str:
+        """The store's path, or its URL without a password."""
+        ...
+
     def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
         """Return the whole state at one revision, and the encrypted credentials in use."""
         ...

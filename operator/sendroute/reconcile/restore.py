@@ -18,7 +18,7 @@ from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import RestorePoint
-from sendroute.model.remedy import Configure, Setting
+from sendroute.model.remedy import Configure, ReplaceEmptyStore, Setting
 from sendroute.planner.profiles import needs_test
 from sendroute.planner.restore import RestorePlan, plan_restore
 from sendroute.reconcile.secret_check import destinations
@@ -32,10 +32,16 @@ class SavedState(NamedTuple):
     current: Current
     encrypted: EncryptedCredentials
     head: Head
+    is_backup: bool
 
 
 class RestoreTarget(Protocol):
     """The store as a restore needs it; see :class:`sendroute.store.record.Store`."""
+
+    @property
+    def location(self) -> str:
+        """The store's path, or its URL without a password."""
+        ...
 
     def read(self) -> Current:
         """The whole state at one revision."""
@@ -94,7 +100,7 @@ def restore(
     """
     now = store.read()
     if now.lineage != saved.current.lineage:
-        raise ProblemError(_wrong_store(now, saved))
+        raise ProblemError(_wrong_store(now, saved, store.location))
     planned = plan_restore(now, saved.current)
     if planned.is_empty and store.contains(saved.head):
         return _result(planned, Outcome.UNCHANGED, (), now.revision)
@@ -126,13 +132,24 @@ def _result(
     )
 
 
-def _wrong_store(now: Current, saved: SavedState) -> Finding:
+def _wrong_store(now: Current, saved: SavedState, location: str) -> Finding:
+    message = (
+        f"{saved.file} belongs to the store {saved.current.lineage}, but the given store is"
+        f" {now.lineage}."
+    )
+    if now.is_empty:
+        return finding(
+            "wrong-store",
+            message,
+            hint="Specify the store that the file belongs to. If that store was lost, move the"
+            " given one away, which is empty, and create the lost one again from the file.",
+            remedy=ReplaceEmptyStore(location, str(saved.file), is_backup=saved.is_backup),
+        )
     return finding(
         "wrong-store",
-        f"{saved.file} belongs to the store {saved.current.lineage}, but the given store is"
-        f" {now.lineage}.",
-        hint="A missing store is created from the file. Specify the store that the file belongs"
-        " to.",
+        message,
+        hint="Specify the store that the file belongs to. If that store was lost, specify a"
+        " location without a store, and it is created there from the file.",
         remedy=Configure(Setting.STORE),
     )
 

@@ -97,6 +97,11 @@ class CountingRecord:
         self.account_statuses = store.account_statuses
 
     @property
+    def location(self) -> str:
+        """As :attr:`Record.location`."""
+        return self._store.location
+
+    @property
     def unavailable(self) -> ProblemError | None:
         """Why the store is unavailable; None if it is available."""
         return self._failed[-1] if len(self._failed) >= self._IN_A_ROW else None

@@ -129,8 +129,8 @@ def saved_state(path: Path) -> SavedState:
     """
     if is_lock_file(path):
         lock = lockfile.read(path)
-        return SavedState(path, lock.current(), {}, lock.head)
+        return SavedState(path, lock.current(), {}, lock.head, is_backup=False)
     with open_backup(path) as opened, damage_of_backup(path):
         backup = Store(opened)
         current, encrypted = backup.read_with_credentials()
-        return SavedState(path, current, encrypted, backup.head())
+        return SavedState(path, current, encrypted, backup.head(), is_backup=True)

@@ -58,7 +58,8 @@ def exists(location: str) -> ProblemError:
     return problem(
         "store-exists",
         f"{location} already exists. Creating a store never overwrites anything.",
-        "Use that store, or specify another location for the new one.",
+        "Use that store. To create another one here, move it away first; or specify another"
+        " location.",
         Configure(Setting.STORE),
     )
 

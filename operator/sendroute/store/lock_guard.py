@@ -17,7 +17,7 @@ from sendroute.model.current import Current
 from sendroute.model.finding import Finding, whole_file
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
-from sendroute.model.remedy import Perform, Task
+from sendroute.model.remedy import Perform, ReplaceEmptyStore, Task
 from sendroute.store.lock_text import LockHeader, load, parse
 
 NAME = "sendroute.lock"
@@ -31,6 +31,11 @@ _RESTORE = (
 
 class Commits(Protocol):
     """The commits of a store."""
+
+    @property
+    def location(self) -> str:
+        """The store's path, or its URL without a password."""
+        ...
 
     def contains(self, head: Head) -> bool:
         """Return whether a commit is in the store's history, or the store was restored to it.
@@ -162,7 +167,7 @@ def mismatches(
             continue
         head = header.head
         if header.lineage != current.lineage:
-            yield _other_store(current, header.lineage, path)
+            yield _other_store(current, header.lineage, path, commits.location)
         elif current.revision < head.revision:
             yield _older_copy(current, head, path)
         elif head.commit_id and not commits.contains(head):
@@ -206,14 +211,14 @@ def _stale_lock(current: Current, head: Head, path: str) -> Finding:
     )
 
 
-def _other_store(current: Current, lineage: str, path: str) -> Finding:
-    if current.platform is None and not current.accounts:
+def _other_store(current: Current, lineage: str, path: str, location: str) -> Finding:
+    if current.is_empty:
         return finding(
             "store-empty",
             f"The given store is empty, but {path} belongs to a store with history.",
-            hint="Specify the store that the lock file belongs to, or create the store again from"
-            " the lock file.",
-            remedy=Perform(Task.RESTORE_FROM_LOCK_FILE, str(path)),
+            hint="Specify the store that the lock file belongs to. If that store was lost, move the"
+            " empty one away, and create the lost one again from the lock file.",
+            remedy=ReplaceEmptyStore(location, path),
             where=whole_file(str(path)),
         )
     return finding(
