@@ -146,14 +146,14 @@ class Cluster:
                     raise RuntimeError(f"PostgreSQL did not start:\n{log}") from None
             time.sleep(0.02)
 
-    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+    def stop(self, signal_number: signal.Signals = signal.SIGQUIT) -> None:
         """Stop the server and return when it has ended.
 
         SIGQUIT is PostgreSQL's immediate shutdown, which is like a crash; SIGINT is the fast
         shutdown, which ends sessions and writes all data.
         """
         if self._server is not None:
-            self._server.stop(how)
+            self._server.stop(signal_number)
             self._server = None
 
     @contextmanager

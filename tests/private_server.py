@@ -36,10 +36,10 @@ class PrivateServer:
         orphaned: signal.Signals = signal.SIGKILL,
         **more: Any,
     ) -> None:
-        how = orphaned.name.removeprefix("SIG")
+        signal_name = orphaned.name.removeprefix("SIG")
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                ("sh", "-c", _WATCHED, "sh", how, *command),
+                ("sh", "-c", _WATCHED, "sh", signal_name, *command),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -55,12 +55,12 @@ class PrivateServer:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def send_signal(self, how: signal.Signals) -> None:
-        self._process.send_signal(how)
+    def send_signal(self, signal_number: signal.Signals) -> None:
+        self._process.send_signal(signal_number)
 
-    def stop(self, how: signal.Signals) -> None:
+    def stop(self, signal_number: signal.Signals) -> None:
         """Send the signal and return when the server has ended."""
-        self._process.send_signal(how)
+        self._process.send_signal(signal_number)
         try:
             self._process.wait(_TIMEOUT)
         except subprocess.TimeoutExpired:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.control_plane.control_plane import Answer, ControlPlane
+from tests.control_plane.control_plane import ApiResponse, ControlPlane
 from tests.manifests.admission_cases import CASES, Case, Refused, account, domain, profile
 
 from sendroute.manifests.crd import RESOURCES
@@ -32,7 +32,7 @@ def placed(document: dict[str, Any], namespace: str) -> dict[str, Any]:
 
 def create(
     control_plane: ControlPlane, namespace: str, document: dict[str, Any], query: str = ""
-) -> Answer:
+) -> ApiResponse:
     path = path_of(document, namespace)
     return control_plane.request("POST", f"{path}?{query}", placed(document, namespace))
 
@@ -43,7 +43,7 @@ def update(
     document: dict[str, Any],
     change: dict[str, Any],
     part: str = "",
-) -> Answer:
+) -> ApiResponse:
     path = f"{path_of(document, namespace)}/{document['metadata']['name']}{part}"
     content_type = "application/merge-patch+json"
     return control_plane.request("PATCH", path, change, content_type=content_type)

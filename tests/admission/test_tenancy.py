@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.control_plane.control_plane import Answer, ControlPlane, PrivateControlPlane, User
+from tests.control_plane.control_plane import ApiResponse, ControlPlane, PrivateControlPlane, User
 from tests.control_plane.polling import eventually
 from tests.manifests.admission_cases import (
     CASES,
@@ -287,13 +287,13 @@ def path_of(value: dict[str, Any]) -> str:
     return f"/apis/sendroute.dev/v1alpha1/{within}{RESOURCES[value['kind']].plural}"
 
 
-def post(cluster: ControlPlane, user: User | None, value: dict[str, Any]) -> Answer:
+def post(cluster: ControlPlane, user: User | None, value: dict[str, Any]) -> ApiResponse:
     return cluster.request("POST", f"{path_of(value)}?dryRun=All", value, user=user)
 
 
 def patch(
     cluster: ControlPlane, user: User | None, value: dict[str, Any], change: dict[str, Any]
-) -> Answer:
+) -> ApiResponse:
     path = f"{path_of(value)}/{value['metadata']['name']}?dryRun=All"
     content_type = "application/merge-patch+json"
     return cluster.request("PATCH", path, change, user=user, content_type=content_type)

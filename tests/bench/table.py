@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-HEAD = ("goal", "what", "ours", "the other", "ratio", "limit", "")
+HEAD = ("goal", "case", "ours", "the other", "ratio", "limit", "")
 
 
 class Row(NamedTuple):
@@ -12,7 +12,7 @@ class Row(NamedTuple):
     no value; ``failed``: there should be a value."""
 
     goal: str
-    what: str
+    case: str
     ours: str
     other: str = "-"
     value: float | None = None
@@ -29,7 +29,7 @@ class Row(NamedTuple):
         return self.value <= self.limit
 
     @property
-    def verdict(self) -> str:
+    def status(self) -> str:
         match self.met:
             case None:
                 return self.note
@@ -55,12 +55,12 @@ def as_json(row: Row) -> dict[str, object]:
 def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.goal,
-        row.what,
+        row.case,
         row.ours,
         row.other,
         _figure(row.value, row.unit),
         "" if row.limit is None else f"<= {_figure(row.limit, row.unit)}",
-        row.verdict,
+        row.status,
     )
 
 

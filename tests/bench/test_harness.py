@@ -111,7 +111,7 @@ def test_the_table_shows_met_missed_or_a_note() -> None:
         Row("2", "alone", "1 s", note="no peer: offline"),
     ]
     lines = [" ".join(line.split()) for line in render(rows).splitlines()]
-    assert lines[0] == "goal what ours the other ratio limit"
+    assert lines[0] == "goal case ours the other ratio limit"
     assert lines[2:] == [
         "1 fast 1 s 4 s 0.25 x <= 0.5 x met",
         "1 large 300 MB - 300 MB <= 200 MB MISSED",
@@ -124,7 +124,7 @@ def test_without_real_mail_its_goal_is_skipped_and_says_so(
 ) -> None:
     monkeypatch.setattr(throughput, "why_not", lambda: "root only")
     (row,) = throughput.measure(Lab(tmp_path))
-    assert (row.met, row.verdict) == (None, "SKIPPED, NO REAL MAIL: root only")
+    assert (row.met, row.status) == (None, "SKIPPED, NO REAL MAIL: root only")
     assert "SKIPPED, goal 10" in capsys.readouterr().err
 
 
@@ -145,7 +145,7 @@ def test_a_goal_writes_its_rows_as_json(tmp_path: Path) -> None:
     )  # the test does not depend on whether the goal is met
     assert done.stdout.startswith("QUICK"), done.stderr
     rows = json.loads(rows_file.read_text())["rows"]
-    assert [row["what"].partition(" /")[0] for row in rows] == [
+    assert [row["case"].partition(" /")[0] for row in rows] == [
         "sendroute --help",
         "validate of one file",
     ]

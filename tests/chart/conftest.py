@@ -126,10 +126,10 @@ def api_server(private_control_plane: PrivateControlPlane) -> PrivateControlPlan
 
 def the(objects: Objects, kind: str, name: str = "") -> dict[str, Any]:
     """The one object of a kind, or of a kind and a name."""
-    (found,) = (
+    (item,) = (
         o for o in objects if o["kind"] == kind and (not name or o["metadata"]["name"] == name)
     )
-    return found
+    return item
 
 
 def variables(container: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,11 +82,11 @@ class Pod:
         path = self._home / f"{container}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def wait(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    def wait(self, condition: Callable[[], bool], expectation: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert self._process.poll() is None, self._all_output(f"the pod ended: {what}")
-            assert time.monotonic() < deadline, self._all_output(what)
+            assert self._process.poll() is None, self._all_output(f"the pod ended: {expectation}")
+            assert time.monotonic() < deadline, self._all_output(expectation)
             time.sleep(0.1)
 
     def execute(self, container: str, *command: str) -> int:
@@ -125,9 +125,9 @@ class Pod:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def _all_output(self, what: str) -> str:
+    def _all_output(self, expectation: str) -> str:
         logs = (f"--- {path.name}\n{path.read_text()}" for path in self._home.glob("*.log"))
-        return "\n".join((what, *logs))
+        return "\n".join((expectation, *logs))
 
     def _layer(self) -> None:
         """What the image has beside this machine, and the mount points, which a kubelet creates
@@ -183,10 +183,10 @@ class Pod:
     def _start(self, container: Container) -> str:
         """The command line of a container."""
         assert container["securityContext"]["readOnlyRootFilesystem"]
-        target, own = f"{self._home}/root", self._home / f"container-{container['name']}"
-        shutil.copytree(self._home / "image", own, symlinks=True)
+        target, container_root = f"{self._home}/root", self._home / f"container-{container['name']}"
+        shutil.copytree(self._home / "image", container_root, symlinks=True)
         lines = [
-            self._file_system(own.name),
+            self._file_system(container_root.name),
             f'mount -o remount,ro "{target}/usr"; mount -o remount,ro "{target}"',
             f'mount -t proc proc "{target}/proc"',
             f'mount --rbind /dev "{target}/dev"',

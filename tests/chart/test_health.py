@@ -25,7 +25,7 @@ class Expected(NamedTuple):
     flux: str
 
 
-def thing(*conditions: tuple[str, str], generation: int = 2, observed: int = 2) -> Object:
+def sending_domain(*conditions: tuple[str, str], generation: int = 2, observed: int = 2) -> Object:
     written = [
         {"type": name, "status": status, "reason": "Reason", "message": f"{name} is {status}."}
         for name, status in conditions
@@ -40,41 +40,44 @@ def thing(*conditions: tuple[str, str], generation: int = 2, observed: int = 2) 
 
 
 def without_status() -> Object:
-    created = thing(observed=-1)
+    created = sending_domain(observed=-1)
     del created["status"]["conditions"]
     return created
 
 
 CASES: dict[str, tuple[Object, Expected]] = {
-    "ready": (thing(("Accepted", "True"), ("Ready", "True")), Expected("Healthy", "Current")),
+    "ready": (
+        sending_domain(("Accepted", "True"), ("Ready", "True")),
+        Expected("Healthy", "Current"),
+    ),
     "created": (without_status(), Expected("Progressing", "InProgress")),
     "changed": (
-        thing(("Ready", "True"), generation=3),
+        sending_domain(("Ready", "True"), generation=3),
         Expected("Progressing", "InProgress"),
     ),
     "reconciling": (
-        thing(("Ready", "False"), ("Reconciling", "True")),
+        sending_domain(("Ready", "False"), ("Reconciling", "True")),
         Expected("Progressing", "InProgress"),
     ),
     "stalled": (
-        thing(("Ready", "False"), ("Stalled", "True")),
+        sending_domain(("Ready", "False"), ("Stalled", "True")),
         Expected("Degraded", "Failed"),
     ),
     "stalled before the change": (
-        thing(("Ready", "False"), ("Stalled", "True"), generation=3),
+        sending_domain(("Ready", "False"), ("Stalled", "True"), generation=3),
         Expected("Progressing", "InProgress"),
     ),
 }
 
 
-def argo_cd(script: str, found: Object) -> dict[str, str]:
+def argo_cd(script: str, resource: Object) -> dict[str, str]:
     """Run a script as Argo CD does: the object is the global ``obj``, and none of the libraries of
     Lua can reach the system."""
     lua = lupa.LuaRuntime(register_eval=False, unpack_returned_tuples=True)
     environment = lua.globals()
     for name in ("os", "io", "package", "require", "dofile", "loadfile", "debug"):
         environment[name] = None
-    environment.obj = lua.table_from(found, recursive=True)
+    environment.obj = lua.table_from(resource, recursive=True)
     return dict(lua.execute(script))
 
 
@@ -91,12 +94,12 @@ def flux(kstatus: Path) -> Callable[[Iterable[Object]], list[str]]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_argo_cd_shows_the_health(name: str) -> None:
-    found, expected = CASES[name]
-    assert argo_cd(SCRIPT, found)["status"] == expected.argo_cd
+    resource, expected = CASES[name]
+    assert argo_cd(SCRIPT, resource)["status"] == expected.argo_cd
 
 
 def test_flux_waits_for_the_same(flux: Callable[[Iterable[Object]], list[str]]) -> None:
-    assert flux(found for found, _ in CASES.values()) == [to.flux for _, to in CASES.values()]
+    assert flux(resource for resource, _ in CASES.values()) == [to.flux for _, to in CASES.values()]
 
 
 def projected() -> list[Object]:
@@ -127,7 +130,7 @@ def test_argo_cd_and_flux_agree_on_every_status_that_the_operator_writes(
 ) -> None:
     same = {"Healthy": "Current", "Degraded": "Failed", "Progressing": "InProgress"}
     objects = projected()
-    healths = [argo_cd(SCRIPT, found)["status"] for found in objects]
+    healths = [argo_cd(SCRIPT, resource)["status"] for resource in objects]
     assert [same[health] for health in healths] == flux(objects)
     assert set(healths) == set(same), "each of them is tried"
 
@@ -137,9 +140,9 @@ def test_argo_cd_shows_why_an_object_is_degraded() -> None:
 
 
 def test_a_suspended_object_is_suspended() -> None:
-    found = thing(("Ready", "True"))
-    found["spec"]["suspend"] = True
-    assert argo_cd(SCRIPT, found)["status"] == "Suspended"
+    resource = sending_domain(("Ready", "True"))
+    resource["spec"]["suspend"] = True
+    assert argo_cd(SCRIPT, resource)["status"] == "Suspended"
 
 
 def test_the_config_map_holds_the_script_in_the_form_that_has_wildcards() -> None:

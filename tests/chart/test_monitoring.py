@@ -69,10 +69,10 @@ def rules(render: Render) -> list[dict[str, Any]]:
 
 
 def complaints(expression: str) -> Iterator[str]:
-    found = list(selectors(promql_parser.parse(expression)))
+    parsed = list(selectors(promql_parser.parse(expression)))
     written = set(re.findall(r"\b(?:sendroute_\w+|up)(?=\{)", expression))
-    assert {selector.name for selector in found} == written, expression
-    for selector in found:
+    assert {selector.name for selector in parsed} == written, expression
+    for selector in parsed:
         if selector.name in OF_PROMETHEUS:
             continue
         labels = [of[selector.name] for of in SERVED.values() if selector.name in of]

@@ -146,8 +146,8 @@ def remove_definitions(api_server: PrivateControlPlane) -> None:
     api_server.kubectl("delete", "--wait=false", "-k", str(CHART / "crds"))
 
     def are_gone() -> bool:
-        found = {definition["metadata"]["name"] for definition in api_server.get("crd")["items"]}
-        return found.isdisjoint(f"{kind}.sendroute.dev" for kind in KINDS)
+        names = {definition["metadata"]["name"] for definition in api_server.get("crd")["items"]}
+        return names.isdisjoint(f"{kind}.sendroute.dev" for kind in KINDS)
 
     eventually(are_gone, 240.0, interval=1.0)
 
@@ -207,11 +207,11 @@ def re_command(notes: str, start: str) -> str:
 
 
 def test_two_releases_share_a_cluster(open_namespace: OpenNamespace, helm_here: Helm) -> None:
-    one, two = open_namespace(RESTRICTED), open_namespace(RESTRICTED)
-    for name, namespace, watched in (("one", one, "acme"), ("two", two, "globex")):
+    first, second = open_namespace(RESTRICTED), open_namespace(RESTRICTED)
+    for name, namespace, watched in (("one", first, "acme"), ("two", second, "globex")):
         values = {"watchNamespaces": [watched]}
         helm_here("install", name, str(CHART), "--namespace", namespace, values=values)
-    for name, namespace in (("one", one), ("two", two)):
+    for name, namespace in (("one", first), ("two", second)):
         helm_here("uninstall", name, "--namespace", namespace)
 
 

@@ -122,9 +122,9 @@ def test_a_store_on_a_volume_has_one_pod_at_a_time(render: Render) -> None:
     assert claim["annotations"]["helm.sh/resource-policy"] == "keep"
     volumes = {volume["name"]: volume for volume in deployment["template"]["spec"]["volumes"]}
     assert volumes["store"]["persistentVolumeClaim"]["claimName"] == claim["name"]
-    own = render({"store": {"sqlite": {"existingClaim": "mine"}}})
-    assert "PersistentVolumeClaim" not in {o["kind"] for o in own}
-    assert {"name": "store", "persistentVolumeClaim": {"claimName": "mine"}} in pod_of(own)[
+    objects = render({"store": {"sqlite": {"existingClaim": "mine"}}})
+    assert "PersistentVolumeClaim" not in {o["kind"] for o in objects}
+    assert {"name": "store", "persistentVolumeClaim": {"claimName": "mine"}} in pod_of(objects)[
         "volumes"
     ]
 

@@ -107,11 +107,11 @@ HIDDEN = {
 }
 
 
-@pytest.mark.parametrize("how", HIDDEN)
+@pytest.mark.parametrize("case", HIDDEN)
 def test_what_cannot_be_read_is_not_removed_and_the_rest_goes_on(
-    how: str, bolt: Path, sendroute: Program
+    case: str, bolt: Path, sendroute: Program
 ) -> None:
-    hide, code = HIDDEN[how]
+    hide, code = HIDDEN[case]
     hide(bolt)
     for arguments in (("validate", "manifests"), ("plan", "manifests")):
         assert sendroute(*arguments).status == 1
@@ -142,11 +142,11 @@ STOPPED = {
 }
 
 
-@pytest.mark.parametrize("how", STOPPED)
+@pytest.mark.parametrize("case", STOPPED)
 def test_each_stopped_account_says_by_a_finding_of_its_own_what_stops_it(
-    how: str, bolt: Path, sendroute: Program
+    case: str, bolt: Path, sendroute: Program
 ) -> None:
-    stop, accounts = STOPPED[how]
+    stop, accounts = STOPPED[case]
     position = stop(bolt)
     planned = json.loads(sendroute("plan", "manifests", "-o", "json").out)
     applied = json.loads(sendroute("apply", "manifests", "--auto-approve", "-o", "json").out)

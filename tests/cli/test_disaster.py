@@ -321,8 +321,8 @@ class LostKey(NamedTuple):
         applied = self.sendroute("apply", *(arguments or ("manifests",)), "--auto-approve",
                                  "-o", "json=report.json")  # fmt: skip
         report = json.loads(Path("report.json").read_text())
-        found = [(item["code"], item["severity"]) for item in report["findings"]]
-        return applied.status, [item for item in found if item[0] != "profile-unused"]
+        findings = [(item["code"], item["severity"]) for item in report["findings"]]
+        return applied.status, [item for item in findings if item[0] != "profile-unused"]
 
     def drop(self, *names: str) -> None:
         for name in names:
@@ -358,9 +358,11 @@ def test_without_some_secrets_the_others_are_encrypted_and_these_are_named(
     lost_key: LostKey,
 ) -> None:
     lost_key.drop("acme/mailgun-smtp")
-    status, found = lost_key.apply()
+    status, findings = lost_key.apply()
     assert status == 4
-    assert sorted(found) == [("credential-unreadable", "info")] * 2 + [("secret-missing", "error")]
+    assert sorted(findings) == [("credential-unreadable", "info")] * 2 + [
+        ("secret-missing", "error")
+    ]
     assert lost_key.apply() == (4, [("secret-missing", "error")]), "until the secret is given"
     write_secret(lost_key.secrets / "acme/mailgun-smtp")
     assert lost_key.apply() == (0, [("credential-unreadable", "info")])
@@ -409,8 +411,8 @@ def test_an_old_key_that_is_found_again_is_enough(lost_key: LostKey) -> None:
     new = next(lost_key.secrets.parent.rglob("sendroute.key"))
     new.write_text(new.read_text() + Path("old.key").read_text())
     lost_key.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
-    status, found = lost_key.apply()
-    assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
+    status, findings = lost_key.apply()
+    assert (status, {code for code, _ in findings}) == (0, {"secret-not-compared"})
 
 
 def test_rekey_leaves_the_credentials_of_the_lost_key_and_names_them(lost_key: LostKey) -> None:
@@ -432,8 +434,8 @@ def test_rekey_leaves_the_credentials_of_the_lost_key_and_names_them(lost_key: L
     whole = lost_key.sendroute("rekey", "--key-file", str(keys))
     assert (whole.status, whole.err) == (0, ""), "nothing was lost"
     keys.write_text(keys.read_text().split()[0])
-    status, found = lost_key.apply("--key-file", "keys", "manifests")
-    assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
+    status, findings = lost_key.apply("--key-file", "keys", "manifests")
+    assert (status, {code for code, _ in findings}) == (0, {"secret-not-compared"})
 
 
 def test_a_wrong_key_is_still_refused(lost_key: LostKey) -> None:

@@ -41,7 +41,7 @@ def test_a_log_may_be_compressed_by_gzip(sendroute: Program, workdir: Path) -> N
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [
         (gzip.compress(LINE.encode() * 99)[:-9], "it is damaged"),
         (b"\x1f\x8bxx", "it is damaged"),
@@ -49,9 +49,9 @@ def test_a_log_may_be_compressed_by_gzip(sendroute: Program, workdir: Path) -> N
     ],
 )
 def test_a_log_that_cannot_be_read_says_why(
-    sendroute: Program, workdir: Path, content: bytes, why: str
+    sendroute: Program, workdir: Path, content: bytes, reason: str
 ) -> None:
     (workdir / "old").write_bytes(content)
     result = sendroute("explain", "--message", "4F2A81C0B7", "--log", "old")
     assert result.status == 1
-    assert f"The mail log old cannot be read: {why}." in result.err
+    assert f"The mail log old cannot be read: {reason}." in result.err

@@ -479,7 +479,7 @@ def test_domains_keep_their_routes_when_a_store_is_moved_by_an_export(
 
 def _routes(sendroute: Program, *arguments: str) -> dict[str, object]:
     domains = json.loads(sendroute(*arguments, "routes", "-o", "json").out)["domains"]
-    return {each["domain"]: each["route"] for each in domains}
+    return {entry["domain"]: entry["route"] for entry in domains}
 
 
 def test_init_creates_a_store_and_a_key_and_never_replaces_them(

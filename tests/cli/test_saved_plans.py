@@ -294,8 +294,8 @@ def test_damaged_bytes_are_recognised_as_a_saved_plan(
     result = sendroute("apply", "change.plan")
     assert result.status == 1, result
     changed = case == "with a changed marker"  # it is well-formed
-    why = "was changed after it was saved" if changed else "is damaged"
-    assert f"The saved plan change.plan cannot be used: it {why}." in result.err
+    reason = "was changed after it was saved" if changed else "is damaged"
+    assert f"The saved plan change.plan cannot be used: it {reason}." in result.err
     assert "Save the plan again" in result.err
     assert "not-utf8" not in result.err
     assert "No domains" in sendroute("routes").out

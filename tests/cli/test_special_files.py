@@ -9,7 +9,7 @@ from .conftest import Program
 
 
 @pytest.mark.parametrize(
-    ("command", "what"),
+    ("command", "subject"),
     [
         (("--key-file", "fifo", "apply", "manifests", "--auto-approve"), "The key file fifo"),
         (("validate", "manifests", "--policy", "fifo"), "The policy fifo"),
@@ -17,14 +17,14 @@ from .conftest import Program
     ],
 )
 def test_a_fifo_is_refused_with_its_reason(
-    sendroute: Program, manifests: Path, command: tuple[str, ...], what: str
+    sendroute: Program, manifests: Path, command: tuple[str, ...], subject: str
 ) -> None:
     assert manifests.exists()
     sendroute("init")
     os.mkfifo("fifo")
     result = sendroute(*command)
     text = " ".join((result.out + result.err).split())
-    assert (result.status, f"{what} cannot be read: it is not a regular file" in text) == (
+    assert (result.status, f"{subject} cannot be read: it is not a regular file" in text) == (
         1,
         True,
     ), text

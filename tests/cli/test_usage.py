@@ -240,9 +240,9 @@ def test_no_default_is_wrong_usage(name: str) -> None:
     if hasattr(module, "COMMANDS"):
         members = (member.replace("-", "_") for member in module.COMMANDS)
         modules = [import_module(f"{module.__name__}.{member}") for member in members]
-    for each in modules:
+    for command in modules:
         parser = Parser(name)
-        each.options(parser)
+        command.options(parser)
         for action in parser._actions:
             if isinstance(action.default, str) and action.default != SUPPRESS:
                 parser._get_value(action, action.default)  # type: ignore[attr-defined]

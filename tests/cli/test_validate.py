@@ -263,12 +263,12 @@ def test_a_number_that_a_rule_cannot_take_is_a_finding_at_its_document(
     text = (manifests / "acme.yaml").read_text()
     (manifests / "acme.yaml").write_text(text.replace("spec:\n", f"spec:\n  x: {number}\n", 1))
     result = sendroute("validate", "manifests", "--policy", "p.json", "-o", "json")
-    found = [
+    reported = [
         (item["code"], item["position"]["file"]) for item in json.loads(result.out)["findings"]
     ]
     assert result.status == 1
-    assert found.count(("policy-violation", "manifests/acme.yaml")) == 1
-    assert ("unknown-field", "manifests/acme.yaml") in found
+    assert reported.count(("policy-violation", "manifests/acme.yaml")) == 1
+    assert ("unknown-field", "manifests/acme.yaml") in reported
 
 
 @pytest.mark.parametrize(
@@ -338,14 +338,14 @@ OUTSIDE = {
 }
 
 
-@pytest.mark.parametrize("what", OUTSIDE)
+@pytest.mark.parametrize("case", OUTSIDE)
 @pytest.mark.parametrize("form", ["text", "json", "markdown", "html", "github", "sarif", "junit"])
 def test_a_file_outside_the_tree_is_not_quoted(
-    what: str, form: str, sendroute: Program, manifests: Path
+    case: str, form: str, sendroute: Program, manifests: Path
 ) -> None:
     secret = manifests.parent / "elsewhere/secret.yaml"
     secret.parent.mkdir()
-    secret.write_text(OUTSIDE[what], errors="surrogateescape")
+    secret.write_text(OUTSIDE[case], errors="surrogateescape")
     (manifests / "link.yaml").symlink_to(secret)
     result = sendroute("validate", "manifests", "-o", form)
     assert result.status == 1
@@ -363,8 +363,8 @@ def test_a_file_below_a_link_out_of_the_tree_is_not_quoted(
     write(manifests / ".hidden/y.yaml", account("b", plan=f"'{SECRET} '"))
     (manifests / "y.yaml").symlink_to(".hidden/y.yaml")
     result = sendroute("validate", "manifests", "-o", "json")
-    found = {entry["position"]["file"] for entry in json.loads(result.out)["findings"]}
-    assert found == {"manifests/tenants/deep/x.yaml", "manifests/y.yaml"}
+    reported = {entry["position"]["file"] for entry in json.loads(result.out)["findings"]}
+    assert reported == {"manifests/tenants/deep/x.yaml", "manifests/y.yaml"}
     assert SECRET not in result.out
 
 
@@ -435,8 +435,8 @@ def test_the_namespace_of_the_platform_is_closed_to_tenants(
     text = document.replace("namespace: acme", "namespace: sendroute-system")
     write(manifests / "system.yaml", text)
     result = sendroute("validate", "manifests", "-o", "json")
-    found = {(f["code"], f["position"]["line"]) for f in json.loads(result.out)["findings"]}
-    assert ("reserved-namespace", 3) in found
+    reported = {(f["code"], f["position"]["line"]) for f in json.loads(result.out)["findings"]}
+    assert ("reserved-namespace", 3) in reported
     assert result.status == 1
 
 
@@ -448,8 +448,8 @@ def test_an_object_accepts_findings_below_error(sendroute: Program, manifests: P
     accepted = '"sendroute.dev/accept": "unusual-port,profile-unused"'
     odd = profile("acme", "odd").replace("587", "5870")
     write(manifests / "odd.yaml", accepting(odd, accepted), odd.replace("odd", "other"))
-    found = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
-    assert {f["position"]["line"] > 10 for f in found} == {True}
+    reported = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
+    assert {f["position"]["line"] > 10 for f in reported} == {True}
     write(manifests / "odd.yaml", accepting(odd, accepted))
     assert findings(sendroute, "--strict") == []
     assert sendroute("validate", "manifests", "--strict").status == 0
@@ -509,19 +509,19 @@ LOCKS = {
 }
 
 
-@pytest.mark.parametrize("what", LOCKS)
+@pytest.mark.parametrize("case", LOCKS)
 def test_a_lock_file_that_cannot_be_read_is_reported_at_its_line(
-    what: str, sendroute: Program, manifests: Path, store: Path
+    case: str, sendroute: Program, manifests: Path, store: Path
 ) -> None:
     assert store.exists()
-    text, line, message = LOCKS[what]
+    text, line, message = LOCKS[case]
     (manifests / "sendroute.lock").write_text(text, errors="surrogateescape")
     for arguments in (("validate", "manifests"), ("plan", "manifests")):
         result = sendroute(*arguments, "-o", "json")
-        (found,) = json.loads(result.out)["findings"]
+        (report,) = json.loads(result.out)["findings"]
         assert result.status == 1
-        assert found["position"]["file"] == "manifests/sendroute.lock"
-        assert (found["position"].get("line", 1), message in found["message"]) == (line, True)
+        assert report["position"]["file"] == "manifests/sendroute.lock"
+        assert (report["position"].get("line", 1), message in report["message"]) == (line, True)
         assert "hunter2" not in result.out
     assert sendroute("apply", "manifests", "--auto-approve").status == 1
 
@@ -530,8 +530,8 @@ def test_a_lock_file_whose_link_has_no_target_is_not_taken_for_absent(
     sendroute: Program, manifests: Path
 ) -> None:
     (manifests / "sendroute.lock").symlink_to("nowhere")
-    found = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
-    assert {(f["code"], f["position"]["file"]) for f in found} == {
+    reported = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
+    assert {(f["code"], f["position"]["file"]) for f in reported} == {
         ("unreadable", "manifests/sendroute.lock")
     }
-    assert any("lock file" in f["message"] for f in found)
+    assert any("lock file" in f["message"] for f in reported)

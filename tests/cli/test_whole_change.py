@@ -243,9 +243,9 @@ def test_a_domain_that_another_tenant_claims_is_removed_when_only_its_owner_is_a
     tenants.declare("t0", "a.t0.example")
     tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
     status, text = tenants.plan("--only", "t0/t0")
-    why = "account t1/t1 declares it, but is not planned."
+    reason = "account t1/t1 declares it, but is not planned."
     gone = "b.t0.example is no longer declared by account t0/t0 and can no longer send"
-    assert (status, f"{gone}: {why}" in text) == (0, True), text
+    assert (status, f"{gone}: {reason}" in text) == (0, True), text
     assert text.count("warning removed-before-move  manifests/t0.yaml:") == 1
     status, text = tenants.apply("--only", "t0/t0")
     assert status == 0, text
@@ -341,7 +341,9 @@ def test_named_accounts_are_applied_while_the_whole_change_is_within_the_limits(
 
 def test_reroutes_of_accounts_that_are_not_named_count(tenants: Tenants) -> None:
     for name in SMALL:
-        documents = (domain(name, f"{one}.{name}.example", "{unconfigured: {}}") for one in "ab")
+        documents = (
+            domain(name, f"{label}.{name}.example", "{unconfigured: {}}") for label in "ab"
+        )
         write(Path(f"manifests/{name}.yaml"), account(name), *documents)
     status, text = tenants.apply("--only", "t0/t0")
     assert (status, "too-many-changes" in text) == (3, True), text

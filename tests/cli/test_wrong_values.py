@@ -45,12 +45,12 @@ def check_commands(sendroute: Program, capsys: pytest.CaptureFixture[str]) -> No
     """Every exception would pass through ``main`` or be reported as an error in Sendroute."""
     for command in COMMANDS:
         result = sendroute(*command)
-        said = result.out + result.err
-        assert "error in Sendroute" not in said, (command, said)
-        assert "Traceback" not in said, (command, said)
+        output = result.out + result.err
+        assert "error in Sendroute" not in output, (command, output)
+        assert "Traceback" not in output, (command, output)
         assert result.status in (0, 1, 3, 4), (command, result)
         if result.status == 1:
-            assert "error store-failed" in said or "damaged" in said, (command, result)
+            assert "error store-failed" in output or "damaged" in output, (command, result)
     capsys.readouterr()
 
 

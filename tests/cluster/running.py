@@ -87,19 +87,19 @@ class RunningOperator:
         actors = [actor for owner, actor in rows(self.store, statement) if owner == namespace]
         return str(actors[-1])
 
-    def until_quiet(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until it has reconciled every change, and has written nothing in two rounds since.
         What is settling is not reconciled, however long that takes."""
         writes, rounds = self.writes(), self.rounds()
 
-        def is_quiet() -> bool:
+        def is_idle() -> bool:
             nonlocal writes, rounds
             now = self.writes()
             if now != writes or not self._has_settled:
                 writes, rounds = now, self.rounds()
             return self.rounds() >= rounds + 2
 
-        eventually(is_quiet, 90, interval=0.25)
+        eventually(is_idle, 90, interval=0.25)
 
     @property
     def _has_settled(self) -> bool:

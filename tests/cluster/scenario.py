@@ -197,24 +197,27 @@ def _declare_together(tenant: Tenant) -> None:
 
 STEPS = (
     Step("declare an account", _begin),
-    Step("another default", lambda it: it.account(defaultRoute=through("ses"))),
-    Step("a domain without a route", lambda it: it.domain("docs")),
-    Step("a declared route", lambda it: it.domain("news", through("mailgun"))),
-    Step("another port", lambda it: it.profile("mailgun", port=2525)),
+    Step("another default", lambda tenant: tenant.account(defaultRoute=through("ses"))),
+    Step("a domain without a route", lambda tenant: tenant.domain("docs")),
+    Step("a declared route", lambda tenant: tenant.domain("news", through("mailgun"))),
+    Step("another port", lambda tenant: tenant.profile("mailgun", port=2525)),
     Step(
         "an apply-all",
-        lambda it: it.account(
+        lambda tenant: tenant.account(
             defaultRoute=through("ses"),
             applyToAll={"id": "to-mailgun", "route": through("mailgun"), "confirm": {"domains": 4}},
         ),
     ),
-    Step("a route declared after it", lambda it: it.domain("blog", through("ses"))),
-    Step("the request taken back, another default", lambda it: it.account(defaultRoute=MANAGED)),
-    Step("another domain without a route", lambda it: it.domain("help")),
+    Step("a route declared after it", lambda tenant: tenant.domain("blog", through("ses"))),
+    Step(
+        "the request removed, another default",
+        lambda tenant: tenant.account(defaultRoute=MANAGED),
+    ),
+    Step("another domain without a route", lambda tenant: tenant.domain("help")),
     Step("domains before their profile", _declare_together),
-    Step("a profile is deleted", lambda it: it.delete("SMTPProfile", "mailgun")),
-    Step("a domain is deleted", lambda it: it.delete("SendingDomain", "docs")),
-    Step("a route is not declared any more", lambda it: it.domain("shop2")),
-    Step("a deleted domain comes back", lambda it: it.domain("docs")),
-    Step("a profile comes back", lambda it: it.profile("mailgun")),
+    Step("a profile is deleted", lambda tenant: tenant.delete("SMTPProfile", "mailgun")),
+    Step("a domain is deleted", lambda tenant: tenant.delete("SendingDomain", "docs")),
+    Step("a route is not declared any more", lambda tenant: tenant.domain("shop2")),
+    Step("a deleted domain comes back", lambda tenant: tenant.domain("docs")),
+    Step("a profile comes back", lambda tenant: tenant.profile("mailgun")),
 )

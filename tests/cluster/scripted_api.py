@@ -38,7 +38,7 @@ def domain(name: str, version: int) -> dict[str, Any]:
     )
 
 
-class Answer:
+class ScriptedResponse:
     """One answer. ``events`` are the lines of a watch, which ``lasting`` keeps open afterwards."""
 
     def __init__(
@@ -59,19 +59,19 @@ class Answer:
         self.cut = cut
 
 
-def page(items: list[Any], version: int, following: str = "") -> Answer:
+def page(items: list[Any], version: int, following: str = "") -> ScriptedResponse:
     metadata = {"resourceVersion": str(version), "continue": following}
-    return Answer(body={"kind": "List", "metadata": metadata, "items": items})
+    return ScriptedResponse(body={"kind": "List", "metadata": metadata, "items": items})
 
 
-def refusal(status: int, reason: str = "", **headers: str) -> Answer:
+def refusal(status: int, reason: str = "", **headers: str) -> ScriptedResponse:
     body = {"kind": "Status", "message": f"refused with {status}", "reason": reason, "code": status}
-    return Answer(status, body, headers=headers)
+    return ScriptedResponse(status, body, headers=headers)
 
 
-def watch(*events: tuple[str, Any], lasting: bool = True) -> Answer:
+def watch(*events: tuple[str, Any], lasting: bool = True) -> ScriptedResponse:
     lines = [{"type": kind, "object": value} for kind, value in events]
-    return Answer(events=lines, lasting=lasting)
+    return ScriptedResponse(events=lines, lasting=lasting)
 
 
 class ScriptedApi:
@@ -79,13 +79,13 @@ class ScriptedApi:
     ``requests`` are the parameters of each, with the time of its arrival."""
 
     def __init__(self) -> None:
-        self.script: deque[Answer] = deque()
-        self.otherwise: Callable[[dict[str, str]], Answer] = lambda _query: watch()
+        self.script: deque[ScriptedResponse] = deque()
+        self.otherwise: Callable[[dict[str, str]], ScriptedResponse] = lambda _query: watch()
         self.requests: list[tuple[float, dict[str, str]]] = []
         self.ended = threading.Event()
         self.api = Api(None)
 
-    def answer(self, target: str) -> Answer:
+    def answer(self, target: str) -> ScriptedResponse:
         query = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         self.requests.append((time.monotonic(), query))
         return self.script.popleft() if self.script else self.otherwise(query)

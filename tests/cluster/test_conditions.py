@@ -51,7 +51,7 @@ VIA_SES = with_spec(DOMAIN, route={"profile": "ses"})
 VALID = documents(PLATFORM, ACCOUNT, PROFILE, VIA_SES)
 
 
-def found(code: str, key: ObjectKey | None, *path: str, **fields: Any) -> Finding:
+def finding_at(code: str, key: ObjectKey | None, *path: str, **fields: Any) -> Finding:
     where = Where(str(key), 0).at(*path) if key is not None else None
     return finding(code, f"What {code} says.", where=where, account=ACME, **fields)
 
@@ -116,7 +116,7 @@ def secret(code: str) -> Row:
         documents(PLATFORM, ACCOUNT),
         THE_PROFILE,
         "InProgress",
-        findings=(found(code, THE_PROFILE, "spec", "credentials"),),
+        findings=(finding_at(code, THE_PROFILE, "spec", "credentials"),),
         fields={"objects": tuple(objects_in(documents(ACCOUNT, PROFILE)))},
         ResolvedRefs=("False", reason),
         Applied=("False", reason),
@@ -157,7 +157,7 @@ ROWS = [
         documents(PLATFORM, ACCOUNT, with_spec(PROFILE, connectionTest="warn")),
         THE_PROFILE,
         "Current",
-        findings=(found("connection-test-failed", THE_PROFILE, severity=Severity.WARNING),),
+        findings=(finding_at("connection-test-failed", THE_PROFILE, severity=Severity.WARNING),),
         ConnectionVerified=("False", "TestFailed"),
         Ready=("True", "TestFailed"),
     ),
@@ -166,7 +166,7 @@ ROWS = [
         documents(PLATFORM, ACCOUNT),
         THE_PROFILE,
         "InProgress",
-        findings=(found("address-refused", THE_PROFILE),),
+        findings=(finding_at("address-refused", THE_PROFILE),),
         fields={"objects": tuple(objects_in(documents(ACCOUNT, PROFILE)))},
         ConnectionVerified=("False", "AddressRefused"),
         Ready=("False", "AddressRefused"),
@@ -238,7 +238,9 @@ ROWS = [
         ObjectKey("SendingDomain", "acme", "again"),
         "Failed",
         findings=(
-            found("domain-conflict", ObjectKey("SendingDomain", "acme", "again"), "spec", "domain"),
+            finding_at(
+                "domain-conflict", ObjectKey("SendingDomain", "acme", "again"), "spec", "domain"
+            ),
         ),
         fields={
             "objects": tuple(objects_in(documents(ACCOUNT, DOMAIN, with_spec(DOMAIN, "again"))))
@@ -298,7 +300,7 @@ ROWS = [
         VALID,
         THE_PROFILE,
         "Current",
-        findings=(found("secret-not-compared", THE_PROFILE, cause="secret-missing"),),
+        findings=(finding_at("secret-not-compared", THE_PROFILE, cause="secret-missing"),),
         ResolvedRefs=("False", "SecretNotFound"),
         Ready=("True", "SecretNotFound"),
     ),
@@ -307,7 +309,7 @@ ROWS = [
         VALID,
         THE_PROFILE,
         "Current",
-        findings=(found("secret-not-compared", THE_PROFILE),),
+        findings=(finding_at("secret-not-compared", THE_PROFILE),),
         ResolvedRefs=("False", "SecretNotCompared"),
         Ready=("True", "SecretNotCompared"),
     ),
@@ -409,7 +411,7 @@ ROWS = [
         VALID,
         THE_DOMAIN,
         "InProgress",
-        findings=(found("dependency-skipped", THE_DOMAIN, "spec", "route"),),
+        findings=(finding_at("dependency-skipped", THE_DOMAIN, "spec", "route"),),
         Applied=("False", "DependencySkipped"),
         Reconciling=("True", "DependencySkipped"),
     ),
@@ -418,7 +420,7 @@ ROWS = [
         VALID,
         THE_ACCOUNT,
         "InProgress",
-        findings=(found("stale-plan", None),),
+        findings=(finding_at("stale-plan", None),),
         fields=REFUSED,
         Applied=("False", "StoreChanged"),
     ),
@@ -466,7 +468,7 @@ ROWS = [
         VALID,
         THE_ACCOUNT,
         "InProgress",
-        findings=(found("store-failed", None),),
+        findings=(finding_at("store-failed", None),),
         fields=FAILED,
         Applied=("False", "StoreUnavailable"),
         Reconciling=("True", "StoreUnavailable"),
@@ -476,7 +478,7 @@ ROWS = [
         VALID,
         THE_ACCOUNT,
         "Failed",
-        findings=(found("wrong-store", None),),
+        findings=(finding_at("wrong-store", None),),
         fields=REFUSED,
         Applied=("False", "StoreLineageMismatch"),
         Stalled=("True", "StoreLineageMismatch"),
@@ -486,7 +488,7 @@ ROWS = [
         VALID,
         THE_ACCOUNT,
         "InProgress",
-        findings=(found("cluster-unreachable", None),),
+        findings=(finding_at("cluster-unreachable", None),),
         fields=FAILED,
         Applied=("False", "ClusterUnreachable"),
     ),
@@ -495,7 +497,7 @@ ROWS = [
         VALID,
         THE_ACCOUNT,
         "InProgress",
-        findings=(found("cluster-unreachable", None),),
+        findings=(finding_at("cluster-unreachable", None),),
         fields=UNREAD,
         Applied=("False", "ClusterUnreachable"),
     ),
@@ -504,7 +506,7 @@ ROWS = [
         documents(PLATFORM, VIA_SES),
         THE_DOMAIN,
         "InProgress",
-        fields={**UNREAD, "findings": (found("cluster-unreachable", None),)},
+        fields={**UNREAD, "findings": (finding_at("cluster-unreachable", None),)},
         Accepted=("True", "Valid"),
         Applied=("False", "ClusterUnreachable"),
     ),
@@ -513,7 +515,7 @@ ROWS = [
         VALID,
         THE_ACCOUNT,
         "Failed",
-        findings=(found("key-missing", None),),
+        findings=(finding_at("key-missing", None),),
         fields=REFUSED,
         Applied=("False", "KeyMissing"),
     ),
@@ -522,7 +524,7 @@ ROWS = [
         VALID,
         THE_PROFILE,
         "Failed",
-        findings=(found("credential-unreadable", THE_PROFILE),),
+        findings=(finding_at("credential-unreadable", THE_PROFILE),),
         Applied=("False", "CredentialUnreadable"),
     ),
 ]
@@ -653,7 +655,7 @@ def test_the_status_of_another_store_is_kept(code: str) -> None:
     current = cluster.current.account(ACME)
     empty = msgspec.structs.replace(current, domains={}, profiles={})
     mismatch = {"current": empty, "lineage": "ffff"} | REFUSED
-    after = cluster.apply(VALID, findings=[found(code, None)], fields=mismatch)
+    after = cluster.apply(VALID, findings=[finding_at(code, None)], fields=mismatch)
     assert after[THE_ACCOUNT]["store"] == {"lineage": "7c1e"}
     assert after[THE_ACCOUNT]["counts"] == before[THE_ACCOUNT]["counts"]
     assert after[THE_DOMAIN] == before[THE_DOMAIN]
@@ -663,7 +665,7 @@ def test_an_unreadable_store_changes_the_status_of_the_account_only() -> None:
     cluster = Cluster()
     before = cluster.apply(VALID)
     gone = {"current": None, "lineage": ""} | FAILED
-    after = cluster.apply(VALID, findings=[found("store-failed", None)], fields=gone)
+    after = cluster.apply(VALID, findings=[finding_at("store-failed", None)], fields=gone)
     assert after[THE_ACCOUNT]["store"] == before[THE_ACCOUNT]["store"]
     assert after[THE_DOMAIN] == before[THE_DOMAIN]
     assert after[THE_PROFILE] == before[THE_PROFILE]

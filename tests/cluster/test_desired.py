@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 28, 10, tzinfo=UTC)
 PLATFORM_SPEC = {"plans": [{"name": "nano", "managed": False}]}
 
 
-def thing(
+def cluster_object(
     kind: str,
     name: str,
     spec: Any,
@@ -47,11 +47,11 @@ def thing(
 
 def domain(name: str, host: str, **fields: Any) -> ClusterObject:
     spec = {"account": "acme", "domain": host} | fields.pop("spec", {})
-    return thing("SendingDomain", name, spec, **fields)
+    return cluster_object("SendingDomain", name, spec, **fields)
 
 
-ACCOUNT = thing("MailAccount", "acme", {"plan": "nano"})
-PLATFORM_OBJECT = thing("MailPlatform", "default", PLATFORM_SPEC, namespace="")
+ACCOUNT = cluster_object("MailAccount", "acme", {"plan": "nano"})
+PLATFORM_OBJECT = cluster_object("MailPlatform", "default", PLATFORM_SPEC, namespace="")
 
 
 def put(state: DesiredState, *objects: ClusterObject) -> frozenset[Any]:
@@ -83,7 +83,7 @@ def test_no_later_change_reaches_the_state_of_a_plan() -> None:
     before = repr(tree.desired)
     assert tree.claims.declaring("a.example") == (ACME,)
 
-    orphan = thing("SendingDomain", "o", {"account": "lost", "domain": "o.example"})
+    orphan = cluster_object("SendingDomain", "o", {"account": "lost", "domain": "o.example"})
     accepted = domain("b", "b.example", annotations={"sendroute.dev/accept": "profile-unused"})
     put(state, orphan, accepted)
     state.apply({ObjectKey("MailAccount", "acme", "acme"): None})
@@ -106,7 +106,10 @@ def test_an_account_is_compiled_only_when_it_has_settled() -> None:
 def test_a_status_alone_concerns_no_account() -> None:
     state = DesiredState()
     put(state, ACCOUNT)
-    assert put(state, thing("MailAccount", "acme", {"plan": "nano"}, status={"a": 1})) == set()
+    assert (
+        put(state, cluster_object("MailAccount", "acme", {"plan": "nano"}, status={"a": 1}))
+        == set()
+    )
     assert state.objects(ACME)[0].status == {"a": 1}
 
 
@@ -114,11 +117,11 @@ def test_an_annotation_and_a_new_object_of_the_same_name_concern_the_account() -
     state = DesiredState()
     put(state, ACCOUNT)
     approved = {"sendroute.dev/approve": "0123"}
-    assert put(state, thing("MailAccount", "acme", {"plan": "nano"}, annotations=approved)) == {
-        ACME
-    }
+    assert put(
+        state, cluster_object("MailAccount", "acme", {"plan": "nano"}, annotations=approved)
+    ) == {ACME}
     assert [item.key.name for item in state.annotated] == ["acme"]
-    assert put(state, thing("MailAccount", "acme", {"plan": "nano"}, age=5)) == {ACME}
+    assert put(state, cluster_object("MailAccount", "acme", {"plan": "nano"}, age=5)) == {ACME}
     assert state.annotated == ()
 
 
@@ -170,8 +173,8 @@ def test_two_objects_of_one_age_are_in_the_order_of_their_names() -> None:
 
 def test_an_invalid_object_stops_its_account_and_no_other() -> None:
     state = DesiredState()
-    other = thing("MailAccount", "other", {"plan": "nano"})
-    bad = thing("SMTPProfile", "ses", {"account": "acme", "port": "x"})
+    other = cluster_object("MailAccount", "other", {"plan": "nano"})
+    bad = cluster_object("SMTPProfile", "ses", {"account": "acme", "port": "x"})
     put(state, PLATFORM_OBJECT, ACCOUNT, other, bad)
     desired = declared(state)
     assert desired.stopped == {ACME}
@@ -183,8 +186,8 @@ def test_an_invalid_object_stops_its_account_and_no_other() -> None:
 
 def test_an_object_whose_account_cannot_be_read_stops_its_namespace() -> None:
     state = DesiredState()
-    elsewhere = thing("MailAccount", "acme", {"plan": "nano"}, namespace="other")
-    bad = thing("SendingDomain", "a", {"account": 7, "domain": "a.example"})
+    elsewhere = cluster_object("MailAccount", "acme", {"plan": "nano"}, namespace="other")
+    bad = cluster_object("SendingDomain", "a", {"account": 7, "domain": "a.example"})
     put(state, PLATFORM_OBJECT, ACCOUNT, elsewhere, bad)
     stored = AccountKey("acme", "gone")
     desired = declared(state, stored)
@@ -214,7 +217,7 @@ def test_without_a_platform_that_is_said() -> None:
     assert [item.code for item in declared(state).findings] == ["no-platform"]
     put(state, PLATFORM_OBJECT)
     assert declared(state).findings == ()
-    put(state, thing("MailPlatform", "default", {"plans": 7}, namespace="", generation=2))
+    put(state, cluster_object("MailPlatform", "default", {"plans": 7}, namespace="", generation=2))
     assert {item.code for item in declared(state).findings} == {"invalid-value"}
 
 
@@ -222,7 +225,7 @@ def test_what_an_object_accepts_is_not_reported() -> None:
     state = DesiredState()
     accepts = {"sendroute.dev/accept": "profile-unused"}
     profile = {"account": "acme", "host": "smtp.example.com", "port": 587, "encryption": "starttls"}
-    put(state, PLATFORM_OBJECT, ACCOUNT, thing("SMTPProfile", "ses", profile))
+    put(state, PLATFORM_OBJECT, ACCOUNT, cluster_object("SMTPProfile", "ses", profile))
     assert [item.code for item in declared(state).findings] == ["profile-unused"]
-    put(state, thing("SMTPProfile", "ses", profile, annotations=accepts))
+    put(state, cluster_object("SMTPProfile", "ses", profile, annotations=accepts))
     assert declared(state).findings == ()

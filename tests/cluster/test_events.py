@@ -48,15 +48,15 @@ def after(before: str, now: str, **fields: Any) -> list[Event]:
 
 def changes(cluster: Cluster, before: Any, written: Any) -> list[StatusChange]:
     old = {seen.key: seen.status_json for seen in before}
-    found = []
+    status_changes = []
     for seen in cluster.objects:
         if seen.key in written:
             now = decode_status(seen.key.kind, msgspec.json.encode(written[seen.key]))
             assert now is not None
-            found.append(
+            status_changes.append(
                 StatusChange(seen, decode_status(seen.key.kind, old.get(seen.key, b"")), now)
             )
-    return found
+    return status_changes
 
 
 def short(events: list[Event]) -> list[tuple[str, bool, str]]:
@@ -206,10 +206,10 @@ def now() -> Now:
 
 @pytest.fixture
 def log(api: RecordingApi, now: Now) -> Iterator[EventWriter]:
-    found = EventWriter(api, now=now)
-    yield found
+    event_writer = EventWriter(api, now=now)
+    yield event_writer
     api.gate.set()
-    found.stop()
+    event_writer.stop()
 
 
 EVENT = Event(

@@ -16,7 +16,7 @@ from typing import Self
 
 import pytest
 from tests.control_plane.control_plane import ControlPlane, Document
-from tests.control_plane.faulty_api import Call, Does, Fault, FaultyApi, no_faults
+from tests.control_plane.faulty_api import Call, FaultKind, FaultyApi, InjectedFault, no_faults
 from tests.control_plane.polling import eventually
 from tests.control_plane.schedules import schedule
 
@@ -162,8 +162,8 @@ class Run:
         items = self._server.request("GET", path).document["items"]
         return routes == {item["spec"]["domain"]: _shown(item) for item in items}
 
-    def is_quiet(self) -> bool:
-        return self._running[-1][1].operator.is_quiet
+    def is_idle(self) -> bool:
+        return self._running[-1][1].operator.is_idle
 
     @contextmanager
     def outage(self, *, expires: bool) -> Iterator[None]:
@@ -175,10 +175,10 @@ class Run:
         yield
         lists = api.calls.copy()
 
-        def forgotten(call: Call, number: int) -> Fault | None:
+        def forgotten(call: Call, number: int) -> InjectedFault | None:
             listed = "list", call.resource
             if call.verb == "watch" and api.calls[listed] == lists[listed]:
-                return Fault(Does.ANSWERS, status=410)
+                return InjectedFault(FaultKind.ERROR, status=410)
             return faults(call, number)
 
         api.faults = forgotten if expires else faults
@@ -247,7 +247,7 @@ def play(run: Run, expected: list[Recorded], seed: int | None) -> None:
             count += len(changes)
             eventually(lambda count=count: run.count() >= count, interval=0.01)
         run.api.faults = no_faults
-        eventually(run.is_quiet, interval=0.01)
+        eventually(run.is_idle, interval=0.01)
         if run.shows:
             eventually(run.statuses_are_right)
     changes = recorded(run.store)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.control_plane.control_plane import ControlPlane
-from tests.control_plane.faulty_api import Call, Does, Fault, FaultyApi, no_faults
+from tests.control_plane.faulty_api import Call, FaultKind, FaultyApi, InjectedFault, no_faults
 from tests.control_plane.polling import eventually
 
 from .in_process import RunningOperator, platform_of
@@ -80,14 +80,16 @@ def test_a_new_leader_whose_objects_are_old_waits_until_it_sees_what_was_applied
     eventually(lambda: all(api.calls["watch", kind] for kind in kinds))
     fresh = api.calls["list", "sendingdomains"] + stale_lists
 
-    def lagging(call: Call, number: int) -> Fault | None:
+    def lagging(call: Call, number: int) -> InjectedFault | None:
         """The next lists of domains are those of before, and no watch shows one until there is a
         new list."""
         if call.resource != "sendingdomains":
             return None
         if call.verb == "watch" and api.calls["list", call.resource] <= fresh:
-            return Fault(Does.ANSWERS, status=500)
-        return Fault(Does.IS_STALE) if call.verb == "list" and number < fresh else None
+            return InjectedFault(FaultKind.ERROR, status=500)
+        return (
+            InjectedFault(FaultKind.STALE_LIST) if call.verb == "list" and number < fresh else None
+        )
 
     api.faults = lagging
     api.break_connections()
@@ -99,9 +101,9 @@ def test_a_new_leader_whose_objects_are_old_waits_until_it_sees_what_was_applied
     eventually(cluster.route_is("old", None))
     before = len(recorded(cluster.store))
     second.operator.lead("second")
-    eventually(lambda: second.operator.is_quiet)
+    eventually(lambda: second.operator.is_idle)
     assert [change.name for change in recorded(cluster.store)[before:]] == []
-    stale = [call for call, _, fault in api.injected if fault.does is Does.IS_STALE]
+    stale = [call for call, _, fault in api.injected if fault.kind is FaultKind.STALE_LIST]
     assert len(stale) == stale_lists
 
 
@@ -119,9 +121,9 @@ def test_what_changed_waits_until_every_kind_of_its_namespace_is_followed(
     tenant.domain("before")
     eventually(cluster.route_is("before", "managed"))
 
-    def without_accounts(call: Call, _number: int) -> Fault | None:
+    def without_accounts(call: Call, _number: int) -> InjectedFault | None:
         is_account = call.path.endswith(f"/{namespace}/mailaccounts")
-        return Fault(Does.ANSWERS, status=500) if is_account else None
+        return InjectedFault(FaultKind.ERROR, status=500) if is_account else None
 
     api.faults = without_accounts
     api.break_connections()

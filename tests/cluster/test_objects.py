@@ -38,61 +38,67 @@ def read(kind: str, spec: Any, **metadata: Any) -> ClusterObject:
 
 
 def test_an_object_is_a_document_with_the_metadata_that_is_needed() -> None:
-    found = read("SendingDomain", {"account": "acme", "domain": "shop.example.com"})
-    assert found.key == ObjectKey("SendingDomain", "acme", "shop")
-    assert str(found.key) == "SendingDomain/acme/shop"
-    assert (found.uid, found.generation, found.resource_version) == ("0b5c", 3, "77")
-    assert found.created == datetime(2026, 11, 28, 10, tzinfo=UTC)
-    assert found.annotations == {"sendroute.dev/accept": "profile-unused"}
-    assert found.status == {"observedGeneration": 2}
-    assert found.account == AccountKey("acme", "acme")
-    assert isinstance(found.document, shapes.SendingDomain)
-    assert found.document.spec.domain == "shop.example.com"
+    cluster_object = read("SendingDomain", {"account": "acme", "domain": "shop.example.com"})
+    assert cluster_object.key == ObjectKey("SendingDomain", "acme", "shop")
+    assert str(cluster_object.key) == "SendingDomain/acme/shop"
+    assert (cluster_object.uid, cluster_object.generation, cluster_object.resource_version) == (
+        "0b5c",
+        3,
+        "77",
+    )
+    assert cluster_object.created == datetime(2026, 11, 28, 10, tzinfo=UTC)
+    assert cluster_object.annotations == {"sendroute.dev/accept": "profile-unused"}
+    assert cluster_object.status == {"observedGeneration": 2}
+    assert cluster_object.account == AccountKey("acme", "acme")
+    assert isinstance(cluster_object.document, shapes.SendingDomain)
+    assert cluster_object.document.spec.domain == "shop.example.com"
 
 
 def test_the_platform_has_no_namespace() -> None:
-    found = read("MailPlatform", {"plans": []}, name="default", namespace="")
-    assert str(found.key) == "MailPlatform/default"
-    assert found.account is None
-    assert isinstance(found.document, shapes.MailPlatform)
+    cluster_object = read("MailPlatform", {"plans": []}, name="default", namespace="")
+    assert str(cluster_object.key) == "MailPlatform/default"
+    assert cluster_object.account is None
+    assert isinstance(cluster_object.document, shapes.MailPlatform)
 
 
 @pytest.mark.parametrize("port", [587, 587.0])
 def test_a_number_is_read_as_in_a_file(port: float) -> None:
     spec = {"account": "acme", "host": "smtp.example.com", "port": port, "encryption": "starttls"}
-    found = read("SMTPProfile", spec)
-    assert isinstance(found.document, shapes.SMTPProfile), found.findings
-    assert found.document.spec.port == 587
+    cluster_object = read("SMTPProfile", spec)
+    assert isinstance(cluster_object.document, shapes.SMTPProfile), cluster_object.findings
+    assert cluster_object.document.spec.port == 587
 
 
 def test_an_invalid_object_has_every_problem_and_its_account() -> None:
-    found = read(
+    cluster_object = read(
         "SendingDomain", {"account": "acme", "route": {"newProfile": {"name": "ses"}}, "x": 1}
     )
-    assert found.document is None
-    assert found.account == AccountKey("acme", "acme")
-    assert found.profiles == {"ses"}
-    assert {(item.code, item.account) for item in found.findings} >= {
+    assert cluster_object.document is None
+    assert cluster_object.account == AccountKey("acme", "acme")
+    assert cluster_object.profiles == {"ses"}
+    assert {(item.code, item.account) for item in cluster_object.findings} >= {
         ("unknown-field", "acme"),
         ("missing-field", "acme"),
     }
-    assert {item.where.file for item in found.findings if item.where} == {"SendingDomain/acme/shop"}
+    assert {item.where.file for item in cluster_object.findings if item.where} == {
+        "SendingDomain/acme/shop"
+    }
 
 
 def test_a_name_that_no_file_may_have_is_invalid_here_too() -> None:
     spec = {"account": "acme", "domain": "shop.example.com"}
-    found = read("SendingDomain", spec, name="shop.example.com")
-    assert found.document is None
-    assert found.findings[0].where is not None
-    assert found.findings[0].where.path == ("metadata", "name")
+    cluster_object = read("SendingDomain", spec, name="shop.example.com")
+    assert cluster_object.document is None
+    assert cluster_object.findings[0].where is not None
+    assert cluster_object.findings[0].where.path == ("metadata", "name")
 
 
 @pytest.mark.parametrize("spec", [None, [], "text"])
 def test_an_object_without_a_usable_spec_is_invalid(spec: Any) -> None:
-    found = read("MailAccount", spec)
-    assert found.document is None
-    assert found.findings
-    assert found.account == AccountKey("acme", "shop")
+    cluster_object = read("MailAccount", spec)
+    assert cluster_object.document is None
+    assert cluster_object.findings
+    assert cluster_object.account == AccountKey("acme", "shop")
 
 
 def test_a_status_is_held_compressed() -> None:

@@ -54,17 +54,17 @@ def tenant(cluster: PrivateControlPlane) -> Iterator[str]:
 
 def documents(example: Path) -> list[Document]:
     """The manifests of an example. Their connections are not tested: there are no servers."""
-    found: list[Document] = []
+    manifests: list[Document] = []
     for path in sorted((example / "manifests").rglob("*.yaml")):
-        found += filter(None, yaml.safe_load_all(path.read_text()))
-    for document in found:
+        manifests += filter(None, yaml.safe_load_all(path.read_text()))
+    for document in manifests:
         profile = document["spec"].get("route", {}).get("newProfile")
         if document["kind"] == "SMTPProfile":
             profile = document["spec"]
         if profile is not None:
             profile["connectionTest"] = "skip"
             profile.pop("credentials", None)
-    return found
+    return manifests
 
 
 def namespace_of(document: Document) -> str | None:
@@ -167,7 +167,7 @@ def other_tree(directory: Path, tenant: str) -> Path:
     return file
 
 
-def test_a_route_that_another_process_assigned_is_put_back_as_drift(
+def test_a_route_that_another_process_assigned_is_repaired_as_drift(
     cluster: PrivateControlPlane, tenant: str, store: Path, tmp_path: Path
 ) -> None:
     file = other_tree(tmp_path, tenant)
@@ -262,8 +262,10 @@ def test_a_namespace_deleted_by_mistake_is_held_back_until_it_is_approved(
 
 
 def _held_back(store: Path) -> set[str]:
-    found = rows(store, "SELECT namespace, account FROM account_status WHERE reason = 'held-back'")
-    return {"/".join(row) for row in found}
+    accounts = rows(
+        store, "SELECT namespace, account FROM account_status WHERE reason = 'held-back'"
+    )
+    return {"/".join(row) for row in accounts}
 
 
 def test_a_kind_that_may_not_be_listed_removes_nothing(
@@ -565,12 +567,12 @@ def test_another_store_with_domains_of_its_own_stays_as_it_is(
     assert set(routes(other)) == {"c.example"}, "neither created nor removed"
     assert "wrong-store" in operator.log
     shown = [_account(cluster, tenant), _account(cluster, neighbour)]
-    for this, that in (shown, shown[::-1]):
-        conditions = {item["type"]: item for item in this["status"]["conditions"]}
+    for ours, theirs in (shown, shown[::-1]):
+        conditions = {item["type"]: item for item in ours["status"]["conditions"]}
         message = conditions["Applied"]["message"]
         assert "was written from the store" in message
-        assert this["status"]["store"]["lineage"] in message
-        assert that["metadata"]["namespace"] not in message
+        assert ours["status"]["store"]["lineage"] in message
+        assert theirs["metadata"]["namespace"] not in message
         assert conditions["Stalled"]["status"] == "True"
     old, new = (
         {
@@ -582,8 +584,8 @@ def test_another_store_with_domains_of_its_own_stays_as_it_is(
     assert old["Ready"] == "True", "its mail continues by the store that the relays have"
     assert new["Ready"] == "False"
     events = cluster.get("events", "-n", tenant)["items"]
-    [mismatch] = [it for it in events if it["reason"] == "StoreLineageMismatch"
-                  and it["involvedObject"]["kind"] == "MailAccount"]  # fmt: skip
+    [mismatch] = [event for event in events if event["reason"] == "StoreLineageMismatch"
+                  and event["involvedObject"]["kind"] == "MailAccount"]  # fmt: skip
     assert mismatch["type"] == "Warning"
     cluster.kubectl("delete", KINDS, "--all", "-n", neighbour)
 
@@ -598,5 +600,5 @@ def _reasons_of_events(cluster: PrivateControlPlane, tenant: str) -> set[str]:
 
 def _condition(cluster: PrivateControlPlane, tenant: str, kind: str) -> tuple[str, str] | None:
     conditions = _account(cluster, tenant).get("status", {}).get("conditions", ())
-    found = {item["type"]: (item["status"], item["reason"]) for item in conditions}
-    return found.get(kind)
+    states = {item["type"]: (item["status"], item["reason"]) for item in conditions}
+    return states.get(kind)

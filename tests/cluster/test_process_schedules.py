@@ -47,7 +47,7 @@ _SCHEDULES = -(-SCHEDULES // 25)
 """One for every 25 of those with faults of requests."""
 _AT_ONCE = 10
 """Schedules that are played at the same time: they mostly wait."""
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 _SECRET = "mailgun-smtp"
 _KEYS = {"username": "acme", "password": "of-the-tests"}
 _LEADS = re.compile(r"leads, in epoch (\d+)")
@@ -79,7 +79,7 @@ class _Objects(_Secret, InCluster):
     """Objects, and the Secret that comes and goes."""
 
     def create_secret(self) -> None:
-        data = {name: base64.b64encode(it.encode()).decode() for name, it in _KEYS.items()}
+        data = {name: base64.b64encode(value.encode()).decode() for name, value in _KEYS.items()}
         document = {"metadata": {"name": _SECRET}, "data": data}
         answer = self._server.request("POST", self._secrets, document)
         assert answer.status == 201, answer
@@ -211,7 +211,7 @@ class Run:
                 pod.keep_running()
             return condition()
 
-        eventually(is_so, _PATIENCE, interval=0.25)
+        eventually(is_so, _TIMEOUT, interval=0.25)
 
     def leader(self) -> Pod:
         """The operator that leads, as soon as one does."""
@@ -284,7 +284,7 @@ class Run:
             self.until(lambda: any(pod.epoch > epoch for pod in self.pods))
         finally:
             leader.send(signal.SIGCONT)
-        eventually(lambda: leader.has_ended, _PATIENCE)
+        eventually(lambda: leader.has_ended, _TIMEOUT)
 
     @contextmanager
     def without_secret(self, seconds: float) -> Iterator[None]:

@@ -140,6 +140,6 @@ def test_kstatus_itself_says_what_the_model_of_it_says(
         (kstatus,), input=json.dumps(objects), capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    said = [entry["Status"] for entry in json.loads(done.stdout)]
-    assert said == [modelled(item.generation, item.status) for item in statuses]
-    assert set(said) == {"Current", "InProgress", "Failed"}
+    computed = [entry["Status"] for entry in json.loads(done.stdout)]
+    assert computed == [modelled(item.generation, item.status) for item in statuses]
+    assert set(computed) == {"Current", "InProgress", "Failed"}

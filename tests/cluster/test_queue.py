@@ -1,4 +1,4 @@
-"""Which accounts are due: after quiet, never in the middle of a sync, and always in the end."""
+"""Which accounts are due: once they settled, never in the middle of a sync, always in the end."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.cluster.queue import AccountQueue, quiet_needed, with_platform
+from sendroute.cluster.queue import AccountQueue, settle_time, with_platform
 from sendroute.cluster.times import Times
 from sendroute.model.change import (
     AccountChange,
@@ -87,8 +87,8 @@ DECLARES = plan(change_of_domain(Action.CREATE, None, Origin.DECLARED))
         "held back by a guard",
     ],
 )
-def test_what_cannot_be_taken_back_waits_longer(planned: AccountPlan, seconds: float) -> None:
-    assert quiet_needed(planned, TIMES)[0] == seconds
+def test_what_is_destructive_settles_longer(planned: AccountPlan, seconds: float) -> None:
+    assert settle_time(planned, TIMES)[0] == seconds
 
 
 def test_an_account_is_due_a_second_after_its_last_event() -> None:
@@ -100,7 +100,7 @@ def test_an_account_is_due_a_second_after_its_last_event() -> None:
     assert due.due(1.9) == DueAccounts(frozenset({A}))
 
 
-def test_a_deferred_account_is_due_after_more_quiet() -> None:
+def test_a_deferred_account_settles_longer() -> None:
     due = queue()
     due.changed([A, B], 0.0)
     assert due.defer(A, 1.0, STAMPS) is not None
@@ -118,7 +118,7 @@ def test_an_event_that_arrives_meanwhile_is_looked_at_soon() -> None:
     due = queue()
     due.changed([A], 0.0)
     due.defer(A, 1.0, plan(findings=(finding("unknown-profile", "message"),)))
-    assert due.is_patient(A)
+    assert due.waits_for_object(A)
     due.changed([A], 2.0)  # the profile arrives
     assert due.due(3.0) == DueAccounts(frozenset({A}))
 
@@ -171,9 +171,9 @@ events = st.lists(
 def test_every_account_is_reconciled_in_time_and_never_too_early(
     arrivals: list[tuple[Owner, float]], planned: AccountPlan
 ) -> None:
-    """Whatever the events: at most a minute after the first one, and after quiet."""
+    """Whatever the events: at most a minute after the first one, and after they have settled."""
     due, now = queue(), 0.0
-    needed, _ = quiet_needed(planned, TIMES)
+    seconds, _ = settle_time(planned, TIMES)
     first: dict[Owner, float] = {}
     last: dict[Owner, float] = {}
 
@@ -190,8 +190,8 @@ def test_every_account_is_reconciled_in_time_and_never_too_early(
                 if due.defer(owner, now, planned) is None:
                     done.add(owner)
             for owner in done:
-                quiet = now - last[owner]
-                assert quiet >= needed - 1e-6 or now - first[owner] >= 60.0 - 1e-6
+                without_event = now - last[owner]
+                assert without_event >= seconds - 1e-6 or now - first[owner] >= 60.0 - 1e-6
                 assert now - first[owner] <= 60.0 + 1e-6
                 del first[owner], last[owner]
             states = dict.fromkeys(done, RoundState.COMPLETE)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.scripted_api import (
-    Answer,
     ScriptedApi,
+    ScriptedResponse,
     domain,
     page,
     refusal,
@@ -154,17 +154,17 @@ def test_a_list_that_expires_each_time_begins_again_after_a_wait(api: ScriptedAp
         refusal(404),
         refusal(429, Retry_After="1"),
         refusal(500),
-        Answer(body={}),
-        Answer(body={"metadata": {}, "items": []}),
-        Answer(body="<html>"),
-        Answer(body=page([], 50).body, cut=True),
+        ScriptedResponse(body={}),
+        ScriptedResponse(body={"metadata": {}, "items": []}),
+        ScriptedResponse(body="<html>"),
+        ScriptedResponse(body=page([], 50).body, cut=True),
         page([], 7),
         page([domain("b", 4)], 50, "next"),
     ],
     ids=["403", "404", "429", "500", "nothing", "no version", "text", "cut", "old", "half a list"],
 )
 def test_nothing_seems_deleted_by_an_answer_that_is_no_complete_list(
-    api: ScriptedApi, answer: Answer
+    api: ScriptedApi, answer: ScriptedResponse
 ) -> None:
     api.script += [
         page([domain("a", 3), domain("b", 4)], 10),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from tests.control_plane.control_plane import ControlPlane
-from tests.control_plane.faulty_api import Call, Does, Fault, FaultyApi, no_faults
+from tests.control_plane.faulty_api import Call, FaultKind, FaultyApi, InjectedFault, no_faults
 from tests.control_plane.polling import eventually
 from tests.control_plane.schedules import schedule
 
@@ -94,9 +94,9 @@ def outage(api: FaultyApi, *, expires: bool) -> Iterator[None]:
     yield
     faults, lists = api.faults, api.calls["list", "sendingdomains"]
 
-    def forgotten(call: Call, number: int) -> Fault | None:
+    def forgotten(call: Call, number: int) -> InjectedFault | None:
         if call.verb == "watch" and api.calls["list", call.resource] == lists:
-            return Fault(Does.ANSWERS, status=410)
+            return InjectedFault(FaultKind.ERROR, status=410)
         return faults(call, number)
 
     api.faults = forgotten if expires else faults
@@ -140,15 +140,17 @@ def test_a_list_that_lags_behind_deletes_nothing(server: ControlPlane, namespace
         tenant.domain("new")
         eventually(lambda: set(copy.versions) == {"new", "old"})
 
-        def lagging(call: Call, number: int) -> Fault | None:
+        def lagging(call: Call, number: int) -> InjectedFault | None:
             """Watches expire until there is a new list, and that one lags behind."""
             if call.verb == "watch" and api.calls["list", call.resource] == 1:
-                return Fault(Does.ANSWERS, status=410)
-            return Fault(Does.IS_STALE) if call.verb == "list" and number <= 3 else None
+                return InjectedFault(FaultKind.ERROR, status=410)
+            return (
+                InjectedFault(FaultKind.STALE_LIST) if call.verb == "list" and number <= 3 else None
+            )
 
         api.faults = lagging
         api.break_connections()
         tenant.delete(KIND, "old")
         eventually(lambda: copy.versions == versions(server, namespace))
         assert copy.deleted == ["old"]
-        assert sum(fault.does is Does.IS_STALE for _, _, fault in api.injected) == 3
+        assert sum(fault.kind is FaultKind.STALE_LIST for _, _, fault in api.injected) == 3

@@ -63,9 +63,9 @@ class Clock:
 
 @pytest.fixture
 def api() -> FakeApi:
-    found = FakeApi()
-    found.put("acme", "ses-smtp", username=NAME, password=WORD)
-    return found
+    api = FakeApi()
+    api.put("acme", "ses-smtp", username=NAME, password=WORD)
+    return api
 
 
 @pytest.fixture
@@ -188,13 +188,13 @@ def test_each_problem_has_its_code_and_shows_no_value(
     secrets: ApiSecrets, api: FakeApi, code: str, prepare: Callable[[FakeApi], None]
 ) -> None:
     prepare(api)
-    found = problem_of(secrets)
-    assert found.code == code
-    assert "ses-smtp" in found.message
-    assert found.hint
+    problem = problem_of(secrets)
+    assert problem.code == code
+    assert "ses-smtp" in problem.message
+    assert problem.hint
     for value in (NAME, WORD):
         for form in (value, base64.b64encode(value.encode()).decode()):
-            assert form not in f"{found.message} {found.hint} {found!r}"
+            assert form not in f"{problem.message} {problem.hint} {problem!r}"
 
 
 def test_an_allowed_host_is_allowed(secrets: ApiSecrets, api: FakeApi) -> None:

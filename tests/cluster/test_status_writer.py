@@ -51,10 +51,10 @@ def api() -> RecordingApi:
 
 @pytest.fixture
 def writer(api: RecordingApi) -> Iterator[StatusWriter]:
-    found = StatusWriter(api, workers=3, random=lambda: 0.01)
-    yield found
+    status_writer = StatusWriter(api, workers=3, random=lambda: 0.01)
+    yield status_writer
     api.gate.set()
-    found.stop()
+    status_writer.stop()
 
 
 def texts(api: RecordingApi) -> list[str]:

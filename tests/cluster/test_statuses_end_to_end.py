@@ -83,7 +83,7 @@ def namespace(plane: PrivateControlPlane) -> str:
     return plane.create_namespace()
 
 
-class Shown:
+class NamespaceView:
     """What kubectl shows of the objects of a namespace."""
 
     def __init__(self, plane: PrivateControlPlane, namespace: str) -> None:
@@ -123,12 +123,12 @@ class Shown:
 
 
 @pytest.fixture
-def shown(plane: PrivateControlPlane, namespace: str) -> Shown:
-    return Shown(plane, namespace)
+def view(plane: PrivateControlPlane, namespace: str) -> NamespaceView:
+    return NamespaceView(plane, namespace)
 
 
 def test_a_user_applies_and_sees_the_columns(
-    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, shown: Shown
+    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, view: NamespaceView
 ) -> None:
     plane.apply(
         account(namespace, defaultRoute=SES),
@@ -139,65 +139,63 @@ def test_a_user_applies_and_sees_the_columns(
     )
     for name in ("sendingdomain/shop", "sendingdomain/news", "mailaccount/acme", "smtpprofile/ses"):
         plane.kubectl("wait", name, "-n", namespace, "--for=condition=Ready", "--timeout=60s")
-    operator.until_quiet()
-    assert shown.table("sendingdomains") == {
+    operator.wait_until_idle()
+    assert view.table("sendingdomains") == {
         "NAME": ["ACCOUNT", "ROUTE", "ORIGIN", "READY", "REASON"],
         "blog": ["acme", "profile ses", "default", "True", "Applied"],
         "news": ["acme", "managed", "declared", "True", "Applied"],
         "shop": ["acme", "profile ses", "declared", "True", "Applied"],
     }
-    status = shown.get("mailaccount", "acme")["status"]
+    status = view.get("mailaccount", "acme")["status"]
     assert status["effectiveDefaultText"] == "profile ses"
     assert status["counts"] == {"domains": 3, "profiles": 1, "shadowed": 0}
     assert status["store"]["lineage"] == operator.lineage
 
 
 def test_the_default_the_apply_all_and_the_deletion_of_its_profile(
-    plane: PrivateControlPlane, namespace: str, shown: Shown
+    plane: PrivateControlPlane, namespace: str, view: NamespaceView
 ) -> None:
     plane.apply(account(namespace), profile(namespace), domain(namespace, "shop"))
     plane.apply(domain(namespace, "news", route={"managed": {}}))
-    eventually(lambda: shown.is_ready("sendingdomain", "news", "Applied"))
-    eventually(lambda: shown.is_ready("sendingdomain", "shop", "Applied"))
+    eventually(lambda: view.is_ready("sendingdomain", "news", "Applied"))
+    eventually(lambda: view.is_ready("sendingdomain", "shop", "Applied"))
 
     plane.apply(account(namespace, defaultRoute=SES))
     eventually(
         lambda: (
-            shown.get("mailaccount", "acme")["status"].get("effectiveDefaultText") == "profile ses"
+            view.get("mailaccount", "acme")["status"].get("effectiveDefaultText") == "profile ses"
         )
     )
-    assert shown.table("sendingdomains")["shop"][1:3] == ["managed", "default"], (
-        "it keeps its route"
-    )
+    assert view.table("sendingdomains")["shop"][1:3] == ["managed", "default"], "it keeps its route"
 
     to_ses = {"id": "to-ses", "route": SES}
     plane.apply(account(namespace, defaultRoute=SES, applyToAll=to_ses))
-    eventually(lambda: shown.is_ready("mailaccount", "acme", "AwaitingConfirmation", ready=False))
+    eventually(lambda: view.is_ready("mailaccount", "acme", "AwaitingConfirmation", ready=False))
     confirmed = {**to_ses, "confirm": {"domains": 2}}
     plane.apply(account(namespace, defaultRoute=SES, applyToAll=confirmed))
-    eventually(lambda: shown.is_ready("mailaccount", "acme", "Applied"))
-    eventually(lambda: shown.is_ready("sendingdomain", "news", "Shadowed"))
-    assert shown.table("sendingdomains")["news"] == [
+    eventually(lambda: view.is_ready("mailaccount", "acme", "Applied"))
+    eventually(lambda: view.is_ready("sendingdomain", "news", "Shadowed"))
+    assert view.table("sendingdomains")["news"] == [
         "acme",
         "profile ses",
         "apply-all",
         "True",
         "Shadowed",
     ]
-    assert shown.get("sendingdomain", "news")["status"]["shadowedBy"] == "to-ses"
-    assert shown.get("mailaccount", "acme")["status"]["lastApplyAll"]["domains"] == 2
-    eventually(lambda: ("acme", "ApplyAllRan") in shown.events())
-    eventually(lambda: ("news", "RouteChanged") in shown.events())
+    assert view.get("sendingdomain", "news")["status"]["shadowedBy"] == "to-ses"
+    assert view.get("mailaccount", "acme")["status"]["lastApplyAll"]["domains"] == 2
+    eventually(lambda: ("acme", "ApplyAllRan") in view.events())
+    eventually(lambda: ("news", "RouteChanged") in view.events())
 
     plane.kubectl("delete", "smtpprofile", "ses", "-n", namespace)
-    eventually(lambda: shown.is_ready("mailaccount", "acme", "DefaultFellBack"))
-    eventually(lambda: shown.table("sendingdomains")["shop"][1:3] == ["managed", "reassigned"])
-    assert shown.conditions("mailaccount", "acme")["ResolvedRefs"] == ("False", "DefaultFellBack")
-    eventually(lambda: ("acme", "DefaultFellBack") in shown.events())
+    eventually(lambda: view.is_ready("mailaccount", "acme", "DefaultFellBack"))
+    eventually(lambda: view.table("sendingdomains")["shop"][1:3] == ["managed", "reassigned"])
+    assert view.conditions("mailaccount", "acme")["ResolvedRefs"] == ("False", "DefaultFellBack")
+    eventually(lambda: ("acme", "DefaultFellBack") in view.events())
 
 
 def test_a_secret_that_comes_later_is_found(
-    plane: PrivateControlPlane, namespace: str, shown: Shown, operator: RunningOperator
+    plane: PrivateControlPlane, namespace: str, view: NamespaceView, operator: RunningOperator
 ) -> None:
     credentials = {"secretRef": {"name": "ses-smtp"}}
     plane.apply(
@@ -205,9 +203,9 @@ def test_a_secret_that_comes_later_is_found(
         profile(namespace, credentials=credentials),
         domain(namespace, "shop", route=SES),
     )
-    eventually(lambda: shown.is_ready("smtpprofile", "ses", "SecretNotFound", ready=False))
-    assert shown.conditions("smtpprofile", "ses")["Reconciling"] == ("True", "SecretNotFound")
-    eventually(lambda: shown.is_ready("sendingdomain", "shop", "DependencySkipped", ready=False))
+    eventually(lambda: view.is_ready("smtpprofile", "ses", "SecretNotFound", ready=False))
+    assert view.conditions("smtpprofile", "ses")["Reconciling"] == ("True", "SecretNotFound")
+    eventually(lambda: view.is_ready("sendingdomain", "shop", "DependencySkipped", ready=False))
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -215,8 +213,8 @@ def test_a_secret_that_comes_later_is_found(
         "stringData": {"username": "acme", "password": "canary-word-77ab"},
     }
     plane.apply(secret)
-    eventually(lambda: shown.is_ready("smtpprofile", "ses", "Applied"), seconds=90)
-    eventually(lambda: shown.is_ready("sendingdomain", "shop", "Applied"), seconds=90)
+    eventually(lambda: view.is_ready("smtpprofile", "ses", "Applied"), seconds=90)
+    eventually(lambda: view.is_ready("sendingdomain", "shop", "Applied"), seconds=90)
     everything = plane.kubectl(
         "get",
         "mailaccounts,smtpprofiles,sendingdomains,events.events.k8s.io",
@@ -230,12 +228,12 @@ def test_a_secret_that_comes_later_is_found(
 
 
 def test_a_namespace_deleted_by_mistake_is_held_back_until_it_is_approved(
-    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, shown: Shown
+    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, view: NamespaceView
 ) -> None:
     names = [f"d{number}" for number in range(3)]
     plane.apply(account(namespace), *(domain(namespace, name) for name in names))
     for name in names:
-        eventually(lambda name=name: shown.is_ready("sendingdomain", name, "Applied"))  # type: ignore[misc]
+        eventually(lambda name=name: view.is_ready("sendingdomain", name, "Applied"))  # type: ignore[misc]
     plane.kubectl("delete", "namespace", namespace, "--wait=true")
 
     def held() -> list[dict[str, str]]:
@@ -265,19 +263,19 @@ def test_a_namespace_deleted_by_mistake_is_held_back_until_it_is_approved(
 
 
 def test_a_change_that_is_held_back_is_approved_at_its_account(
-    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, shown: Shown
+    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, view: NamespaceView
 ) -> None:
     names = [f"d{number:02}" for number in range(12)]
     plane.apply(account(namespace), *(domain(namespace, name) for name in names))
     for name in names:
-        eventually(lambda name=name: shown.is_ready("sendingdomain", name, "Applied"))  # type: ignore[misc]
+        eventually(lambda name=name: view.is_ready("sendingdomain", name, "Applied"))  # type: ignore[misc]
     plane.kubectl("delete", "sendingdomain", *names[:6], "-n", namespace)
-    eventually(lambda: shown.is_ready("mailaccount", "acme", "HeldBack", ready=False))
-    eventually(lambda: ("acme", "HeldBack") in shown.events())
+    eventually(lambda: view.is_ready("mailaccount", "acme", "HeldBack", ready=False))
+    eventually(lambda: ("acme", "HeldBack") in view.events())
     assert len(operator.domains(namespace)) == 12, "mail continues as it was"
 
     def message() -> str:
-        conditions = shown.get("mailaccount", "acme")["status"]["conditions"]
+        conditions = view.get("mailaccount", "acme")["status"]["conditions"]
         return str(next(c["message"] for c in conditions if c["type"] == "Applied"))
 
     digest = message().rstrip(".").rpartition(" ")[2]
@@ -287,50 +285,50 @@ def test_a_change_that_is_held_back_is_approved_at_its_account(
     assert len(operator.domains(namespace)) == 12
     plane.kubectl(*annotate, f"sendroute.dev/approve={digest}")
     eventually(lambda: len(operator.domains(namespace)) == 6)
-    eventually(lambda: shown.is_ready("mailaccount", "acme", "Applied"))
+    eventually(lambda: view.is_ready("mailaccount", "acme", "Applied"))
     assert operator.approved_by(namespace) == "kubernetes:kubectl-annotate"
 
 
 def test_a_status_that_was_deleted_comes_back(
-    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, shown: Shown
+    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, view: NamespaceView
 ) -> None:
     plane.apply(account(namespace), domain(namespace, "shop"))
-    eventually(lambda: shown.is_ready("sendingdomain", "shop", "Applied"))
-    operator.until_quiet()
-    before = shown.get("sendingdomain", "shop")["status"]
+    eventually(lambda: view.is_ready("sendingdomain", "shop", "Applied"))
+    operator.wait_until_idle()
+    before = view.get("sendingdomain", "shop")["status"]
     patch = '{"status": {"route": null, "routeText": "profile x", "conditions": []}}'
     plane.kubectl(
         *("patch", "sendingdomain", "shop", "-n", namespace, "--subresource=status"),
         *("--type=merge", "-p", patch),
     )
-    eventually(lambda: shown.is_ready("sendingdomain", "shop", "Applied"))
-    after = shown.get("sendingdomain", "shop")["status"]
+    eventually(lambda: view.is_ready("sendingdomain", "shop", "Applied"))
+    after = view.get("sendingdomain", "shop")["status"]
     assert {**after, "conditions": 0} == {**before, "conditions": 0}
 
 
 def test_nobodys_spec_is_written_and_an_unchanged_cluster_costs_no_write(
-    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, shown: Shown
+    plane: PrivateControlPlane, namespace: str, operator: RunningOperator, view: NamespaceView
 ) -> None:
     documents = [account(namespace), profile(namespace), domain(namespace, "shop", route=SES)]
     plane.apply(*documents)
-    eventually(lambda: shown.is_ready("sendingdomain", "shop", "Applied"))
-    operator.until_quiet()
+    eventually(lambda: view.is_ready("sendingdomain", "shop", "Applied"))
+    operator.wait_until_idle()
     before = objects(plane)
     writes = operator.writes()
     operator.after_rounds(3)
     assert operator.writes() == writes
     assert objects(plane) == before
     for document in documents:
-        found = shown.get(document["kind"].lower(), document["metadata"]["name"])
-        assert found["spec"] == document["spec"]
-        assert found["metadata"]["generation"] == 1
-        assert not {"finalizers", "ownerReferences"} & found["metadata"].keys()
+        current = view.get(document["kind"].lower(), document["metadata"]["name"])
+        assert current["spec"] == document["spec"]
+        assert current["metadata"]["generation"] == 1
+        assert not {"finalizers", "ownerReferences"} & current["metadata"].keys()
 
 
 def test_a_restarted_operator_writes_nothing_that_is_there_already(
     plane: PrivateControlPlane, operator: RunningOperator
 ) -> None:
-    operator.until_quiet()
+    operator.wait_until_idle()
     with running_operator(plane, operator.store) as restarted:
         eventually(lambda: "sendroute_rounds_total" in restarted.page(), 60)
         restarted.after_rounds(3)
@@ -340,7 +338,7 @@ def test_a_restarted_operator_writes_nothing_that_is_there_already(
 def test_every_status_in_the_cluster_is_as_kstatus_expects(
     plane: PrivateControlPlane, operator: RunningOperator
 ) -> None:
-    operator.until_quiet()
+    operator.wait_until_idle()
     for item in objects(plane):
         state = kstatus(item["metadata"]["generation"], item.get("status"))
         types = {c["type"]: c["status"] for c in item["status"]["conditions"]}

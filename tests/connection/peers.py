@@ -27,7 +27,7 @@ SHOP = AccountKey("acme", "shop")
 CANARY = Credential("canary-user-7f3", "canary-Pa55-word-91c")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
-Answer = bytes | Callable[["Talk"], None]
+Reply = bytes | Callable[["Talk"], None]
 """How a server answers a command: with bytes, or by a function."""
 
 
@@ -80,7 +80,7 @@ class Server:
     """A scripted SMTP server. ``answers`` replaces its answer to a command; ``TLS`` is the
     handshake, ``GREETING`` the first reply, ``TLS-EHLO`` an EHLO in TLS."""
 
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, Reply] = field(default_factory=dict)
     context: ssl.SSLContext | None = None
     implicit: bool = False
     address: str = "127.0.0.1"
@@ -150,7 +150,7 @@ class Server:
             if verb == "EHLO":
                 tls = b"" if self.context is None or talk.in_tls else b"250-STARTTLS\r\n"
                 key = "TLS-EHLO" if talk.in_tls and "TLS-EHLO" in self.answers else "EHLO"
-                usual: Answer = b"250-hello\r\n" + tls + b"250 AUTH PLAIN LOGIN\r\n"
+                usual: Reply = b"250-hello\r\n" + tls + b"250 AUTH PLAIN LOGIN\r\n"
                 go_on = self._do(talk, key, usual)
             elif verb == "STARTTLS":
                 go_on = self._do(talk, verb, b"220 go ahead\r\n")
@@ -171,7 +171,7 @@ class Server:
         talk.wrap(self.context)
         return True
 
-    def _do(self, talk: Talk, verb: str, usual: Answer) -> bool:
+    def _do(self, talk: Talk, verb: str, usual: Reply) -> bool:
         """Whether the session continues: it ends when a function that answers returns."""
         answer = self.answers.get(verb, usual)
         if isinstance(answer, bytes):

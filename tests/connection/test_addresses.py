@@ -63,9 +63,9 @@ REFUSED = {
 
 @pytest.mark.parametrize(("address", "kind"), REFUSED.items(), ids=REFUSED)
 def test_an_address_that_is_not_public_is_refused(address: str, kind: str) -> None:
-    why = why_refused(ip_address(address), ())
-    assert why is not None
-    assert kind in why
+    reason = why_refused(ip_address(address), ())
+    assert reason is not None
+    assert kind in reason
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_a_public_address_is_allowed(address: str) -> None:
     ],
 )  # fmt: skip
 def test_allowed_networks_of_the_platform(address: str, listed: list[str], taken: bool) -> None:
-    why = why_refused(ip_address(address), networks(tuple(listed)))
-    assert (why is None) is taken
+    reason = why_refused(ip_address(address), networks(tuple(listed)))
+    assert (reason is None) is taken
 
 
 def test_embedded_addresses_of_local_nat64_follow_rfc_6052() -> None:

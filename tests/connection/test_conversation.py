@@ -92,7 +92,7 @@ def test_ehlo_has_the_address_only_if_there_is_no_name(
 
 
 @pytest.mark.parametrize(
-    ("declared", "own", "managed", "expected"),
+    ("declared", "hostname", "managed", "expected"),
     [
         ("mail.example", "host.example", "smtp.example", b"EHLO mail.example"),
         (None, "host.example", "smtp.example", b"EHLO host.example"),
@@ -105,11 +105,11 @@ def test_the_name_for_ehlo_is_the_first_that_is_there(
     hosts: Hosts,
     monkeypatch: pytest.MonkeyPatch,
     declared: str | None,
-    own: str | None,
+    hostname: str | None,
     managed: str,
     expected: bytes,
 ) -> None:
-    monkeypatch.setattr(run, "own_name", lambda: own)
+    monkeypatch.setattr(run, "own_name", lambda: hostname)
     relay = Relay("relay.example", 25, Encryption.NONE)
     platform = Platform(
         Managed(None, managed, (), relay), (), LOOPBACK, helo_name=declared, test_timeout=5
@@ -200,7 +200,7 @@ class OnAnyPort(Controller):
 def aiosmtpd(authority: Authority) -> Iterator[Controller]:
     """Another server implementation, which accepts one username and password."""
 
-    def authenticate(_server: SMTP, _session: object, _envelope: object, _how: str, data):
+    def authenticate(_server: SMTP, _session: object, _envelope: object, _mechanism: str, data):
         assert isinstance(data, LoginPassword)
         right = (CANARY.username.encode(), CANARY.password.encode())
         return AuthResult(success=(data.login, data.password) == right, handled=False)

@@ -32,7 +32,7 @@ from tests.postfix.programs import (
 
 from sendroute.model.credential import Credential
 
-from .peers import CLIENT, Answer, Authority, Check, Hosts, Serve, Talk, hang_up
+from .peers import CLIENT, Authority, Check, Hosts, Reply, Serve, Talk, hang_up
 
 NAME = "localhost"
 SERVICES = """\
@@ -205,7 +205,7 @@ def strict(talk: Talk) -> None:
 
 
 USER, LONG = Credential("u", "p"), Credential("u", "k" * 700)
-CASES: dict[str, tuple[dict[str, Answer], Credential | None]] = {
+CASES: dict[str, tuple[dict[str, Reply], Credential | None]] = {
     "in order": ({}, None),
     "a sign-in": ({}, USER),
     "HELO only": ({"EHLO": b"502 what?\r\n"}, None),
@@ -224,8 +224,8 @@ CASES: dict[str, tuple[dict[str, Answer], Credential | None]] = {
 }
 WITHOUT_SIGNING_IN = ("HELO only, and a sign-in", "no sign-in")
 """Postfix hands the mail over without a sign-in, and a test does not let it come to that."""
-DESTINATIONS = [(case, how) for case in CASES for how in ("none", "starttls", "tls")]
-SERVER: dict[str, Answer] = {
+DESTINATIONS = [(case, encryption) for case in CASES for encryption in ("none", "starttls", "tls")]
+SERVER: dict[str, Reply] = {
     "HELO": b"250 ok\r\n",
     "MAIL": b"250 ok\r\n",
     "RCPT": b"250 ok\r\n",

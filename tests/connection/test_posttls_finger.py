@@ -1,4 +1,4 @@
-"""The verdicts of connection tests, compared with those of Postfix's client on the same servers.
+"""The outcomes of connection tests, compared with those of Postfix's client on the same servers.
 
 posttls-finger(1) connects, greets and verifies as smtp(8) does, and reads its settings from the one
 description that connection tests have. It does not sign in and knows no HELO. Where it is missing
@@ -23,9 +23,9 @@ from .test_tls import issued_by_an_intermediate, server_side
 NAME = "localhost"
 """posttls-finger resolves names as the system does, so the server is where every system has it."""
 
-FOUND = program("posttls-finger")
+PROGRAM = program("posttls-finger")
 pytestmark = pytest.mark.skipif(
-    FOUND is None,
+    PROGRAM is None,
     reason="NOT COMPARED WITH POSTFIX: posttls-finger is missing (install the package postfix)",
 )
 
@@ -41,7 +41,7 @@ def postfix(tmp_path: Path, authority: Authority) -> Postfix:
     def is_usable(port: int, encryption: str, timeout: int = 5) -> bool:
         wrapper = ["-w"] if encryption == "tls" else []
         command = [
-            str(FOUND),
+            str(PROGRAM),
             *("-h", "native", "-a", "ipv4", "-t", str(timeout), "-T", str(timeout)),
             *("-l", "none" if encryption == "none" else "secure"),
             *("-F", authority.file, "-p", f">={SMTP_CLIENT.tls_minimum}", "-s", NAME),
@@ -96,7 +96,7 @@ SERVERS: dict[str, Callable[[Authority], ssl.SSLContext]] = {
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("encryption", ["starttls", "tls"])
 @pytest.mark.parametrize("kind", SERVERS)
-def test_both_give_the_same_verdict_on_tls(
+def test_both_give_the_same_outcome_on_tls(
     check: Check,
     serve: Serve,
     hosts: Hosts,
@@ -135,7 +135,7 @@ def late(talk: Talk) -> None:
         pytest.param({"EHLO": hang_up}, id="closed at EHLO"),
     ],
 )
-def test_both_give_the_same_verdict_on_a_session(
+def test_both_give_the_same_outcome_on_a_session(
     check: Check, serve: Serve, hosts: Hosts, postfix: Postfix, answers
 ) -> None:
     server = serve(answers=answers)

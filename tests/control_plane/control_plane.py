@@ -36,7 +36,7 @@ _CONTROLLERS = (
 )
 
 
-class Answer(NamedTuple):
+class ApiResponse(NamedTuple):
     status: int
     document: Document
 
@@ -115,7 +115,9 @@ class ControlPlane:
     def install_crds(self) -> None:
         """Define Sendroute's kinds, as its chart does. More than one process may do so at once."""
         documents = [yaml.safe_load(file.read_text()) for file in _CRDS.glob("*.yaml")]
-        kinds = [it for it in documents if it["kind"] == "CustomResourceDefinition"]
+        kinds = [
+            document for document in documents if document["kind"] == "CustomResourceDefinition"
+        ]
         apply = ("apply", "--server-side", "--force-conflicts", "-f", "-")
         self.kubectl(*apply, stdin=yaml.safe_dump_all(kinds))
         for kind in kinds:
@@ -133,7 +135,7 @@ class ControlPlane:
         content_type: str = "application/json",
         timeout: float = 60,
         url: str | None = None,
-    ) -> Answer:
+    ) -> ApiResponse:
         """One request to the API server, by a user with a token. ``url``: another way to it."""
         token = (user or self.admin).token
         assert token is not None, "this user signs in with a certificate"
@@ -146,8 +148,8 @@ class ControlPlane:
             answer = server.getresponse()
             text = answer.read().decode()
         with suppress(ValueError):
-            return Answer(answer.status, json.loads(text))
-        return Answer(answer.status, {"message": text})
+            return ApiResponse(answer.status, json.loads(text))
+        return ApiResponse(answer.status, {"message": text})
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -1,7 +1,7 @@
 """An HTTPS proxy before the API server that injects faults.
 
-What happens to a request is decided by :class:`Faults`: a plain function of the request and of how
-many such requests came before it, so that a seed gives the same faults again.
+A :data:`FaultInjector` decides what happens to a request: a plain function of the request and of
+how many such requests came before it, so that a seed gives the same faults again.
 """
 
 import http.client
@@ -39,35 +39,35 @@ class Call(NamedTuple):
     path: str
 
 
-class Does(Enum):
-    """What a fault does."""
+class FaultKind(Enum):
+    """What happens to a request or to its answer."""
 
-    ANSWERS = "answers an error"
-    CUTS_BEFORE = "breaks the connection before the server gets the request"
-    CUTS_AFTER = "breaks the connection after the server has done it, before the client knows"
-    DELAYS = "delays the answer, and each event of a watch"
-    CUTS_WATCH = "breaks a watch after some events"
-    CUTS_EVENT = "breaks a watch in the middle of an event"
-    ENDS_WATCH = "ends a watch properly after some events"
-    EXPIRES_WATCH = "reports 410 Gone within a watch"
-    IS_STALE = "answers a list as it was answered before"
+    ERROR = "answers an error"
+    CUT_BEFORE = "breaks the connection before the server gets the request"
+    CUT_AFTER = "breaks the connection after the server has done it, before the client knows"
+    DELAY = "delays the answer, and each event of a watch"
+    CUT_WATCH = "breaks a watch after some events"
+    CUT_EVENT = "breaks a watch in the middle of an event"
+    END_WATCH = "ends a watch properly after some events"
+    EXPIRE_WATCH = "reports 410 Gone within a watch"
+    STALE_LIST = "answers a list as it was answered before"
 
 
 @dataclass(frozen=True)
-class Fault:
+class InjectedFault:
     """``status``: of an answer. ``seconds``: of a delay. ``events``: that pass before."""
 
-    does: Does
+    kind: FaultKind
     status: int = 0
     seconds: float = 0.0
     events: int = 0
 
 
-Faults = Callable[[Call, int], Fault | None]
+FaultInjector = Callable[[Call, int], InjectedFault | None]
 """What happens to the call that came after so many calls with the same verb and resource."""
 
 
-def no_faults(_call: Call, _number: int) -> Fault | None:
+def no_faults(_call: Call, _number: int) -> InjectedFault | None:
     return None
 
 
@@ -81,11 +81,11 @@ class FaultyApi:
     ``calls`` counts calls by verb and resource; ``injected`` holds the faults in their order.
     """
 
-    def __init__(self, control_plane: ControlPlane, faults: Faults = no_faults) -> None:
+    def __init__(self, control_plane: ControlPlane, faults: FaultInjector = no_faults) -> None:
         self.control_plane = control_plane
         self.faults = faults
         self.calls: Counter[tuple[str, str]] = Counter()
-        self.injected: list[tuple[Call, int, Fault]] = []
+        self.injected: list[tuple[Call, int, InjectedFault]] = []
         self._lists: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
@@ -148,7 +148,7 @@ class FaultyApi:
         with self._lock:
             self._sockets.discard(connection)
 
-    def decide(self, call: Call) -> Fault | None:
+    def decide(self, call: Call) -> InjectedFault | None:
         """Count a call, and return its fault."""
         with self._lock:
             number = self.calls[call.verb, call.resource]
@@ -228,23 +228,23 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.api.decide(call)
         if fault is None:
             self._pass_on(call, body, None)
-        elif fault.does is Does.ANSWERS:
+        elif fault.kind is FaultKind.ERROR:
             self._answer_error(fault.status)
-        elif fault.does is Does.CUTS_BEFORE:
+        elif fault.kind is FaultKind.CUT_BEFORE:
             self._cut()
-        elif fault.does is Does.CUTS_AFTER:
+        elif fault.kind is FaultKind.CUT_AFTER:
             self._ask(body).read()
             self._cut()
-        elif fault.does is Does.IS_STALE and (text := self.api.remembered(call)) is not None:
+        elif fault.kind is FaultKind.STALE_LIST and (text := self.api.remembered(call)) is not None:
             self._answer(200, text, {"Content-Type": "application/json"})
         else:
-            if fault.does is Does.DELAYS:
+            if fault.kind is FaultKind.DELAY:
                 time.sleep(fault.seconds)
             self._pass_on(call, body, fault)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any  # noqa: N815
 
-    def _pass_on(self, call: Call, body: bytes | None, fault: Fault | None) -> None:
+    def _pass_on(self, call: Call, body: bytes | None, fault: InjectedFault | None) -> None:
         answer = self._ask(body)
         if call.verb == "watch" and answer.status == 200:
             self._pass_events_on(answer, fault)
@@ -260,7 +260,9 @@ class _Handler(BaseHTTPRequestHandler):
             {name: answer.headers[name] for name in kept if name in answer.headers},
         )
 
-    def _pass_events_on(self, answer: http.client.HTTPResponse, fault: Fault | None) -> None:
+    def _pass_events_on(
+        self, answer: http.client.HTTPResponse, fault: InjectedFault | None
+    ) -> None:
         """Pass the events of a watch on one by one, until its fault."""
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -270,23 +272,23 @@ class _Handler(BaseHTTPRequestHandler):
         while True:
             event = (
                 b""
-                if fault and left == 0 and fault.does is not Does.CUTS_EVENT
+                if fault and left == 0 and fault.kind is not FaultKind.CUT_EVENT
                 else (answer.readline())
             )
             if fault and left == 0:
-                if fault.does is Does.CUTS_EVENT:
+                if fault.kind is FaultKind.CUT_EVENT:
                     self._write_chunk(event[: len(event) // 2])
-                if fault.does is Does.EXPIRES_WATCH:
+                if fault.kind is FaultKind.EXPIRE_WATCH:
                     status = json.dumps({"type": "ERROR", "object": _status(410)})
                     self._write_chunk(status.encode() + b"\n")
-                if fault.does in (Does.CUTS_WATCH, Does.CUTS_EVENT):
+                if fault.kind in (FaultKind.CUT_WATCH, FaultKind.CUT_EVENT):
                     self._cut()
                     return
-                if fault.does in (Does.EXPIRES_WATCH, Does.ENDS_WATCH):
+                if fault.kind in (FaultKind.EXPIRE_WATCH, FaultKind.END_WATCH):
                     break
             if not event:
                 break
-            if fault and fault.does is Does.DELAYS:
+            if fault and fault.kind is FaultKind.DELAY:
                 time.sleep(fault.seconds)
             self._write_chunk(event)
             left -= 1

@@ -42,16 +42,18 @@ class Toolset:
     @cached_property
     def version(self) -> str:
         text = (self.directory / "go.mod").read_text()
-        found = re.search(rf"^\s*(?:require )?{re.escape(self.source)} (v\S+)", text, re.MULTILINE)
-        assert found is not None, f"{self.directory}/go.mod does not require {self.source}"
-        return found[1]
+        requirement = re.search(
+            rf"^\s*(?:require )?{re.escape(self.source)} (v\S+)", text, re.MULTILINE
+        )
+        assert requirement is not None, f"{self.directory}/go.mod does not require {self.source}"
+        return requirement[1]
 
     @property
     def home(self) -> Path:
         """Where the built programs are: a directory for each version, its dependencies and its own
         sources."""
-        own = sorted(self.directory.glob("*.go"))
-        files = (self.directory / "go.mod", self.directory / "go.sum", *own)
+        sources = sorted(self.directory.glob("*.go"))
+        files = (self.directory / "go.mod", self.directory / "go.sum", *sources)
         digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
         return _cache() / self.name / f"{self.version}-{digest}"
 

@@ -2,24 +2,24 @@
 
 import random
 
-from .faulty_api import Call, Does, Fault, Faults
+from .faulty_api import Call, FaultInjector, FaultKind, InjectedFault
 
 _LATER = (429, 500, 503)
 """A server that cannot answer now: nothing was done."""
 _ANSWERS = {"list": (410, *_LATER), "watch": (410, *_LATER), "get": _LATER}
 _ANSWERS_OF_WRITES = (409, *_LATER)
-_CUTS = (Does.CUTS_BEFORE, Does.CUTS_AFTER)
-_DOES = {
-    "list": (Does.ANSWERS, *_CUTS, Does.DELAYS, Does.IS_STALE),
+_CUTS = (FaultKind.CUT_BEFORE, FaultKind.CUT_AFTER)
+_KINDS = {
+    "list": (FaultKind.ERROR, *_CUTS, FaultKind.DELAY, FaultKind.STALE_LIST),
     "watch": (
-        *(Does.ANSWERS, Does.CUTS_BEFORE, Does.DELAYS),
-        *(Does.CUTS_WATCH, Does.CUTS_EVENT, Does.ENDS_WATCH, Does.EXPIRES_WATCH),
+        *(FaultKind.ERROR, FaultKind.CUT_BEFORE, FaultKind.DELAY),
+        *(FaultKind.CUT_WATCH, FaultKind.CUT_EVENT, FaultKind.END_WATCH, FaultKind.EXPIRE_WATCH),
     ),
 }
-_DOES_OF_OTHERS = (Does.ANSWERS, *_CUTS, Does.DELAYS)
+_KINDS_OF_OTHERS = (FaultKind.ERROR, *_CUTS, FaultKind.DELAY)
 
 
-def schedule(seed: int, *, rate: float | None = None, longest_delay: float = 0.1) -> Faults:
+def schedule(seed: int, *, rate: float | None = None, longest_delay: float = 0.1) -> FaultInjector:
     """Faults by a seed.
 
     The fault of a call depends on the seed, on what is called and on how many such calls came
@@ -29,12 +29,12 @@ def schedule(seed: int, *, rate: float | None = None, longest_delay: float = 0.1
     """
     part = random.Random(seed).uniform(0.05, 0.5) if rate is None else rate
 
-    def faults(call: Call, number: int) -> Fault | None:
+    def faults(call: Call, number: int) -> InjectedFault | None:
         draw = random.Random(f"{seed} {call.verb} {call.resource} {number}")
         if draw.random() >= part:
             return None
-        return Fault(
-            draw.choice(_DOES.get(call.verb, _DOES_OF_OTHERS)),
+        return InjectedFault(
+            draw.choice(_KINDS.get(call.verb, _KINDS_OF_OTHERS)),
             status=draw.choice(_ANSWERS.get(call.verb, _ANSWERS_OF_WRITES)),
             seconds=draw.uniform(0.0, longest_delay),
             events=draw.choice((0, 0, 1, 2, 5)),

@@ -10,21 +10,21 @@ from contextlib import closing, contextmanager
 import pytest
 
 from .control_plane import ControlPlane, Document
-from .faulty_api import Call, Does, Fault, Faults, FaultyApi, no_faults
+from .faulty_api import Call, FaultInjector, FaultKind, FaultyApi, InjectedFault, no_faults
 from .polling import eventually
 from .schedules import schedule
 
-Served = Callable[[Faults], FaultyApi]
+StartFaultyApi = Callable[[FaultInjector], FaultyApi]
 _OF_THE_CLUSTER = "kube-root-ca.crt"
 BROKEN = (ConnectionError, ssl.SSLError, http.client.HTTPException)
 
 
 @pytest.fixture
-def served(control_plane: ControlPlane) -> Iterator[Served]:
+def start_faulty_api(control_plane: ControlPlane) -> Iterator[StartFaultyApi]:
     """Start a proxy with the given faults of the API server's configmaps."""
     started: list[FaultyApi] = []
 
-    def start(faults: Faults = no_faults) -> FaultyApi:
+    def start(faults: FaultInjector = no_faults) -> FaultyApi:
         started.append(FaultyApi(control_plane, faults).__enter__())
         return started[-1]
 
@@ -33,7 +33,7 @@ def served(control_plane: ControlPlane) -> Iterator[Served]:
         api.__exit__()
 
 
-def at(fault: Fault, *numbers: int) -> Faults:
+def at(fault: InjectedFault, *numbers: int) -> FaultInjector:
     """That fault of these calls."""
     return lambda _, number: fault if number in numbers else None
 
@@ -56,8 +56,8 @@ def watch(api: FaultyApi, namespace: str) -> Iterator[Iterator[Document]]:
     """The events of a watch of all configmaps from now on. A controller creates one soon after the
     namespace, which must not be among them."""
     server = api.control_plane
-    own = f"{path(namespace)}/{_OF_THE_CLUSTER}"
-    eventually(lambda: server.request("GET", own).status == 200)
+    root_certificate = f"{path(namespace)}/{_OF_THE_CLUSTER}"
+    eventually(lambda: server.request("GET", root_certificate).status == 200)
     version = server.request("GET", path(namespace)).document["metadata"]["resourceVersion"]
     host = api.url.removeprefix("https://")
     client = http.client.HTTPSConnection(host, context=api.client_tls, timeout=30)
@@ -83,9 +83,9 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[Document]:
 
 
 def test_without_faults_it_is_the_api_server(
-    control_plane: ControlPlane, served: Served, namespace: str
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str
 ) -> None:
-    api = served(no_faults)
+    api = start_faulty_api(no_faults)
     user = api.admin()
     control_plane.kubectl("create", "configmap", "one", "-n", namespace, user=user)
     with watch(api, namespace) as events:
@@ -99,33 +99,43 @@ def test_without_faults_it_is_the_api_server(
 
 @pytest.mark.parametrize("status", [409, 410, 429, 500, 503])
 def test_an_error_is_answered_instead(
-    control_plane: ControlPlane, served: Served, namespace: str, status: int
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str, status: int
 ) -> None:
-    api = served(at(Fault(Does.ANSWERS, status), 0))
+    api = start_faulty_api(at(InjectedFault(FaultKind.ERROR, status), 0))
     assert create(control_plane, namespace, "one", url=api.url) == status
     assert create(control_plane, namespace, "one", url=api.url) == 201
     assert [fault.status for _, _, fault in api.injected] == [status]
 
 
-@pytest.mark.parametrize(("does", "then"), [(Does.CUTS_BEFORE, 201), (Does.CUTS_AFTER, 409)])
+@pytest.mark.parametrize(
+    ("kind", "then"), [(FaultKind.CUT_BEFORE, 201), (FaultKind.CUT_AFTER, 409)]
+)
 def test_a_request_is_cut_before_or_after_it_is_done(
-    control_plane: ControlPlane, served: Served, namespace: str, does: Does, then: int
+    control_plane: ControlPlane,
+    start_faulty_api: StartFaultyApi,
+    namespace: str,
+    kind: FaultKind,
+    then: int,
 ) -> None:
-    api = served(at(Fault(does), 0))
+    api = start_faulty_api(at(InjectedFault(kind), 0))
     with pytest.raises(BROKEN):
         create(control_plane, namespace, "one", url=api.url)
     assert create(control_plane, namespace, "one", url=api.url) == then
 
 
-def test_an_answer_is_delayed(control_plane: ControlPlane, served: Served, namespace: str) -> None:
-    api = served(at(Fault(Does.DELAYS, seconds=0.3), 0))
+def test_an_answer_is_delayed(
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str
+) -> None:
+    api = start_faulty_api(at(InjectedFault(FaultKind.DELAY, seconds=0.3), 0))
     started = time.monotonic()
     assert create(control_plane, namespace, "one", url=api.url) == 201
     assert time.monotonic() - started >= 0.3
 
 
-def test_a_list_is_stale(control_plane: ControlPlane, served: Served, namespace: str) -> None:
-    api = served(at(Fault(Does.IS_STALE), 1))
+def test_a_list_is_stale(
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str
+) -> None:
+    api = start_faulty_api(at(InjectedFault(FaultKind.STALE_LIST), 1))
     create(control_plane, namespace, "old")
 
     def listed() -> set[str]:
@@ -137,11 +147,11 @@ def test_a_list_is_stale(control_plane: ControlPlane, served: Served, namespace:
     assert listed() == {"old", "new"}
 
 
-@pytest.mark.parametrize("does", [Does.CUTS_WATCH, Does.CUTS_EVENT])
+@pytest.mark.parametrize("kind", [FaultKind.CUT_WATCH, FaultKind.CUT_EVENT])
 def test_a_watch_is_cut(
-    control_plane: ControlPlane, served: Served, namespace: str, does: Does
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str, kind: FaultKind
 ) -> None:
-    api = served(at(Fault(does, events=1), 0))
+    api = start_faulty_api(at(InjectedFault(kind, events=1), 0))
     with watch(api, namespace) as events:
         create(control_plane, namespace, "one")
         create(control_plane, namespace, "two")
@@ -150,15 +160,19 @@ def test_a_watch_is_cut(
             next(events)
 
 
-def test_a_watch_ends(control_plane: ControlPlane, served: Served, namespace: str) -> None:
-    api = served(at(Fault(Does.ENDS_WATCH, events=1), 0))
+def test_a_watch_ends(
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str
+) -> None:
+    api = start_faulty_api(at(InjectedFault(FaultKind.END_WATCH, events=1), 0))
     with watch(api, namespace) as events:
         create(control_plane, namespace, "one")
         assert len(list(events)) == 1
 
 
-def test_a_watch_expires(control_plane: ControlPlane, served: Served, namespace: str) -> None:
-    api = served(at(Fault(Does.EXPIRES_WATCH, events=1), 0))
+def test_a_watch_expires(
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str
+) -> None:
+    api = start_faulty_api(at(InjectedFault(FaultKind.EXPIRE_WATCH, events=1), 0))
     with watch(api, namespace) as events:
         create(control_plane, namespace, "one")
         _, last = list(events)
@@ -166,9 +180,9 @@ def test_a_watch_expires(control_plane: ControlPlane, served: Served, namespace:
 
 
 def test_an_open_watch_breaks_when_the_server_goes_down(
-    control_plane: ControlPlane, served: Served, namespace: str
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str
 ) -> None:
-    api = served(no_faults)
+    api = start_faulty_api(no_faults)
     with watch(api, namespace) as events:
         create(control_plane, namespace, "one")
         next(events)
@@ -189,19 +203,19 @@ def test_a_seed_gives_the_same_faults_again() -> None:
         for number in range(50)
     ]
 
-    def drawn(seed: int) -> list[Fault | None]:
+    def drawn(seed: int) -> list[InjectedFault | None]:
         faults = schedule(seed)
         return [faults(call, number) for call, number in calls]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
-    assert {fault.does for seed in range(20) for fault in drawn(seed) if fault} == set(Does)
+    assert {fault.kind for seed in range(20) for fault in drawn(seed) if fault} == set(FaultKind)
 
 
 def test_clients_get_through_a_schedule_of_faults(
-    control_plane: ControlPlane, served: Served, namespace: str
+    control_plane: ControlPlane, start_faulty_api: StartFaultyApi, namespace: str
 ) -> None:
-    api = served(schedule(7, rate=0.5, longest_delay=0.02))
+    api = start_faulty_api(schedule(7, rate=0.5, longest_delay=0.02))
     for number in range(20):
 
         def is_there(name: str = f"m{number}") -> bool:

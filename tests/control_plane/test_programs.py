@@ -50,8 +50,8 @@ def build(variables: dict[str, str], *words: str) -> tuple[int, str]:
 
 def cached(home: Path) -> list[str]:
     """The programs that are in the cache, by the version of their toolset."""
-    found = home.glob(".cache/sendroute/*/v*/*")
-    return sorted(f"{path.parent.name.partition('-')[0]}/{path.name}" for path in found)
+    paths = home.glob(".cache/sendroute/*/v*/*")
+    return sorted(f"{path.parent.name.partition('-')[0]}/{path.name}" for path in paths)
 
 
 def calls(home: Path) -> list[str]:

@@ -197,8 +197,8 @@ def check(url: str) -> list[RecordedChange]:
 
 @contextmanager
 def _snapshot(raw: Raw, url: str) -> Iterator[None]:
-    how = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" if is_postgres(url) else "BEGIN"
-    raw.execute(how)
+    statement = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" if is_postgres(url) else "BEGIN"
+    raw.execute(statement)
     yield
     raw.execute("ROLLBACK")
 

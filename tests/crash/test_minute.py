@@ -31,7 +31,7 @@ from .manifest_trees import ACCOUNTS, PAIRS, write_pair, write_tree
 from .test_killed_apply import APPLY, check_plan_is_empty
 
 SECONDS = float(os.environ.get("SENDROUTE_TEST_MINUTE", "60"))
-PATIENCE = 60.0
+TIMEOUT = 60.0
 RUN = ("--max-change-percent", "100", "--max-remove-percent", "100", "--listen", "")
 
 
@@ -96,7 +96,7 @@ class Minute:
             assert "store-failed" in applier.text(), applier.text()
 
     def wait_until(self, condition: Callable[[], bool], expected: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < deadline, (
                 f"timed out waiting for {expected}: {self._output()}"

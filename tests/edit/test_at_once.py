@@ -131,7 +131,7 @@ def test_a_dry_run_waits_for_nobody(sendroute: Program, tree: Path) -> None:
 
 
 def test_a_file_that_an_editor_saves_at_the_last_moment_is_kept(tmp_path: Path) -> None:
-    """The second file changes after the edit was prepared; the first one is put back."""
+    """The second file changes after the edit was prepared; the first one is restored."""
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("old a")
     second.write_text("old b")

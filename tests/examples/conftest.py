@@ -121,11 +121,13 @@ class Sandbox:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CEILING_DIRECTORIES": str(root),
             **{
-                f"GIT_{who}_{what}": "jane" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)
+                f"GIT_{role}_{field}": "jane"
+                for role in ("AUTHOR", "COMMITTER")
+                for field in ("NAME",)
             },
-            **{f"GIT_{who}_EMAIL": "jane@example.com" for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{role}_EMAIL": "jane@example.com" for role in ("AUTHOR", "COMMITTER")},
             # So that a commit of the same content has the same id in every run.
-            **{f"GIT_{who}_DATE": "2026-11-01T12:00:00Z" for who in ("AUTHOR", "COMMITTER")},
+            **{f"GIT_{role}_DATE": "2026-11-01T12:00:00Z" for role in ("AUTHOR", "COMMITTER")},
         }
 
     def program(self, name: str, script: str) -> None:

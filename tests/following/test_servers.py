@@ -85,11 +85,11 @@ def test_http_without_git(repository: Repository, following: Follow, tmp_path: P
     repository.git("clone", "-q", "--bare", str(repository.directory), str(tmp_path / "bare.git"))
     repository.git(f"--git-dir={tmp_path}/bare.git", "update-server-info")
 
-    class Quiet(SimpleHTTPRequestHandler):
+    class SilentHandler(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *_: object) -> None:  # noqa: A002
             """Log nothing."""
 
-    handler = functools.partial(Quiet, directory=str(tmp_path))
+    handler = functools.partial(SilentHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -193,13 +193,15 @@ def test_a_missing_program_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def bare_repository(tmp_path: Path) -> Path:
     Git(str(tmp_path), 30, ()).local(["init", "-q", "--bare", "own"], never)
     return tmp_path / "own"
 
 
-def test_lines_are_yielded_while_git_runs_and_git_ends_with_the_iterator(own: Path) -> None:
-    git = Git(str(own), 30, ())
+def test_lines_are_yielded_while_git_runs_and_git_ends_with_the_iterator(
+    bare_repository: Path,
+) -> None:
+    git = Git(str(bare_repository), 30, ())
     endless = ["-c", "alias.endless=!while :; do printf 'x\\0y\\0'; done", "endless"]
     lines = git.lines(endless, never)
     assert [next(lines), next(lines)] == [b"x", b"y"]
@@ -207,38 +209,38 @@ def test_lines_are_yielded_while_git_runs_and_git_ends_with_the_iterator(own: Pa
     with pytest.raises(StoppedError):
         list(git.lines(endless, lambda: True))
     with pytest.raises(GitFailedError) as caught:
-        list(Git(str(own), 0.3, ()).lines(endless, never))
+        list(Git(str(bare_repository), 0.3, ()).lines(endless, never))
     assert caught.value.is_of_the_call
 
 
-def test_a_process_may_use_only_so_much_memory(own: Path, tmp_path: Path) -> None:
+def test_a_process_may_use_only_so_much_memory(bare_repository: Path, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(64 << 20))
-    git = Git(str(own), 30, ())
-    own_git = f"--git-dir={own}"
+    git = Git(str(bare_repository), 30, ())
+    own_git = f"--git-dir={bare_repository}"
     tag = ("hash-object", "-t", "tag", "--literally", "-w")  # git does not stream a tag
     written = git.local([own_git, *tag, str(tmp_path / "big")], never)
     arguments = [own_git, "cat-file", "tag", written.decode().strip()]
     assert len(git.local(arguments, never, max_output=128 << 20)) == 64 << 20
     with pytest.raises(GitFailedError) as caught:
-        Git(str(own), 30, (), ProcessLimits(memory=16 << 20)).local(arguments, never)
+        Git(str(bare_repository), 30, (), ProcessLimits(memory=16 << 20)).local(arguments, never)
     assert caught.value.cause == TOO_MUCH_MEMORY
 
 
-def test_a_process_may_write_only_so_large_files(own: Path) -> None:
-    (own / "big").write_bytes(os.urandom(1 << 20))
-    arguments = [f"--git-dir={own}", "hash-object", "-w", str(own / "big")]
+def test_a_process_may_write_only_so_large_files(bare_repository: Path) -> None:
+    (bare_repository / "big").write_bytes(os.urandom(1 << 20))
+    arguments = [f"--git-dir={bare_repository}", "hash-object", "-w", str(bare_repository / "big")]
     with pytest.raises(GitFailedError) as caught:
-        Git(str(own), 30, (), ProcessLimits(file_size=1 << 16)).local(arguments, never)
+        Git(str(bare_repository), 30, (), ProcessLimits(file_size=1 << 16)).local(arguments, never)
     assert caught.value.cause == TOO_MANY_BYTES
-    Git(str(own), 30, ()).local(arguments, never)
+    Git(str(bare_repository), 30, ()).local(arguments, never)
 
 
-def test_git_may_print_only_so_much(own: Path) -> None:
-    (own / "big").write_bytes(b"x" * (3 << 20))
-    arguments = [f"--git-dir={own}", "hash-object", "-w", str(own / "big")]
-    git = Git(str(own), 30, ())
+def test_git_may_print_only_so_much(bare_repository: Path) -> None:
+    (bare_repository / "big").write_bytes(b"x" * (3 << 20))
+    arguments = [f"--git-dir={bare_repository}", "hash-object", "-w", str(bare_repository / "big")]
+    git = Git(str(bare_repository), 30, ())
     blob = git.local(arguments, never).decode().strip()
-    arguments = [f"--git-dir={own}", "cat-file", "blob", blob]
+    arguments = [f"--git-dir={bare_repository}", "cat-file", "blob", blob]
     with pytest.raises(GitFailedError) as caught:
         git.local(arguments, never)
     assert caught.value.cause == TOO_LONG_OUTPUT

@@ -57,11 +57,11 @@ def test_a_directory_that_looks_like_a_bare_repository_is_a_directory(
         outer,
         f'[core]\nbare = false\nworktree = ..\nfsmonitor = "{program(tmp_path)}"\n',
     )
-    found = open_repository(str(outer / "m"))
-    assert found is not None
-    assert found.top == str(outer)
+    repository = open_repository(str(outer / "m"))
+    assert repository is not None
+    assert repository.top == str(outer)
     assert commit_of([str(outer / "m")]) == head(outer)
-    UnchangedFiles(found).blobs()
+    UnchangedFiles(repository).blobs()
     assert not (tmp_path / "ran").exists()
 
 
@@ -102,13 +102,13 @@ def test_the_configuration_of_a_real_repository_runs_nothing(
     (outer / ".gitattributes").write_text("*.yaml filter=x diff=x\n")
     (outer / "m/a.yaml").write_text("a: 2\n")
     (outer / "m/a.yaml").write_text("a: 1\n")
-    found = open_repository(str(outer / "m"))
-    assert found is not None
-    UnchangedFiles(found).blobs()
-    commit = find_commit("HEAD", found)
+    repository = open_repository(str(outer / "m"))
+    assert repository is not None
+    UnchangedFiles(repository).blobs()
+    commit = find_commit("HEAD", repository)
     assert commit == head(outer)
-    list_tree(commit, found)
-    assert find_commit("1" * 40, found) is None
+    list_tree(commit, repository)
+    assert find_commit("1" * 40, repository) is None
     commit_of([str(outer / "m")])
     assert not (tmp_path / "ran").exists()
 
@@ -124,9 +124,9 @@ def test_a_git_file_in_the_tree_of_a_repository_leads_to_no_files_of_that_tree(
     tenant.mkdir()
     (tenant / "a.yaml").write_text("a: 1\n")
     (tenant / ".git").write_text("gitdir: ../m\n")
-    found = find_repository(str(tenant))
-    assert found is not None
-    assert found.top == str(outer)
+    repository = find_repository(str(tenant))
+    assert repository is not None
+    assert repository.top == str(outer)
     assert commit_of([str(tenant)]) == f"{head(outer)}-dirty"
     assert not (tmp_path / "ran").exists()
 
@@ -139,17 +139,17 @@ def test_worktrees_and_submodules_are_repositories_of_their_own(
     allowed = ["-c", "protocol.file.allow=always"]
     git(outer, *allowed, "submodule", "add", "-q", f"file://{outer}", "m/sub")
     for directory in (tmp_path / "side", outer / "inner", outer / "m/sub"):
-        found = open_repository(str(directory / "m"))
-        assert found is not None
-        assert found.top == str(directory)
+        repository = open_repository(str(directory / "m"))
+        assert repository is not None
+        assert repository.top == str(directory)
         assert commit_of([str(directory / "m")]) == head(directory)
 
 
 def test_a_git_directory_without_a_repository_is_passed_over(outer: Path) -> None:
     (outer / "m/.git").mkdir()
-    found = open_repository(str(outer / "m"))
-    assert found is not None
-    assert found.top == str(outer)
+    repository = open_repository(str(outer / "m"))
+    assert repository is not None
+    assert repository.top == str(outer)
     (outer / "m/.git/HEAD").touch()
     with pytest.raises(GitFailedError):
         open_repository(str(outer / "m"))

@@ -21,9 +21,9 @@ def commit(directory: Path, text: str) -> str:
 
 
 def history(path: Path) -> TreeHistory:
-    found = tree_history([str(path)])
-    assert found is not None
-    return found
+    ancestry = tree_history([str(path)])
+    assert ancestry is not None
+    return ancestry
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[st
 def test_a_commit_contains_itself_and_its_ancestors_only(line: tuple[Path, list[str]]) -> None:
     top, commits = line
     git(top, "checkout", "-q", commits[2])
-    found = history(top)
-    assert [found.contains(name) for name in commits] == [True, True, True, False, False]
-    assert found.commit == commits[2]
-    assert found.first_commit() == commits[0]
-    assert found.contains("0" * 40) is False
-    assert not found.has("0" * 40)
-    assert not found.has("--help")
+    ancestry = history(top)
+    assert [ancestry.contains(name) for name in commits] == [True, True, True, False, False]
+    assert ancestry.commit == commits[2]
+    assert ancestry.first_commit() == commits[0]
+    assert ancestry.contains("0" * 40) is False
+    assert not ancestry.has("0" * 40)
+    assert not ancestry.has("--help")
 
 
 def test_a_merge_contains_both_sides_and_keeps_the_first_commit(
@@ -57,9 +57,9 @@ def test_a_merge_contains_both_sides_and_keeps_the_first_commit(
     assert history(top).contains(commits[0]) is False
     git(top, "checkout", "-q", "main")
     git(top, "merge", "-q", "--allow-unrelated-histories", "-m", "merged", "other")
-    found = history(top)
-    assert (found.contains(side), found.contains(commits[4])) == (True, True)
-    assert found.first_commit() == commits[0]
+    ancestry = history(top)
+    assert (ancestry.contains(side), ancestry.contains(commits[4])) == (True, True)
+    assert ancestry.first_commit() == commits[0]
 
 
 def test_a_shallow_clone_answers_only_what_it_knows(

@@ -73,13 +73,13 @@ def upstream(workspace: Workspace) -> Upstream:
 def test_a_branch_that_was_set_back_waits_for_an_approval(
     workspace: Workspace, upstream: Upstream
 ) -> None:
-    one = upstream.commit(account("acme", "a.example"))
+    older = upstream.commit(account("acme", "a.example"))
     two = upstream.commit(account("acme", "a.example", "b.example"))
     loop = workspace.start(upstream.url, *BRANCH)
     wait_until(lambda: len(workspace.domains()) == 2, "both domains")
-    upstream.set_back(one)
+    upstream.set_back(older)
     line = loop.wait_for_log("Account acme/acme is held back", two[:12])
-    assert (line["code"], line["commit"]) == ("older-tree", one)
+    assert (line["code"], line["commit"]) == ("older-tree", older)
     assert set(workspace.domains()) == {"a.example", "b.example"}
 
     approved = workspace.sendroute("approve", "acme", "--auto-approve")
@@ -88,7 +88,7 @@ def test_a_branch_that_was_set_back_waits_for_an_approval(
     loop.wait_for_log("Account acme/acme is fully applied")
     # The older commit is the one applied last now, so what follows it needs no approval.
     recorded = "select source_commit from applied_commit"
-    wait_until(lambda: workspace.sql(recorded) == [(one,)], "the older commit")
+    wait_until(lambda: workspace.sql(recorded) == [(older,)], "the older commit")
     upstream.commit(account("acme", "c.example"))
     wait_until(lambda: set(workspace.domains()) == {"c.example"}, "the next commit")
 
@@ -108,12 +108,12 @@ def test_many_commits_between_two_polls_are_no_older_tree(
 
 def test_an_older_signed_commit_changes_nothing(workspace: Workspace, upstream: Upstream) -> None:
     signers = upstream.sign_from_now_on()
-    one = upstream.commit(account("acme", "a.example", "b.example"))
+    older = upstream.commit(account("acme", "a.example", "b.example"))
     upstream.commit(account("acme", "a.example"))
     trust = ("--verify-signatures", "--allowed-signers", str(signers))
     loop = workspace.start(upstream.url, *BRANCH, *trust)
     wait_until(lambda: set(workspace.domains()) == {"a.example"}, "the domain")
-    upstream.set_back(one)
+    upstream.set_back(older)
     loop.wait_for_log("Account acme/acme is held back")
     loop.stop()
     assert set(workspace.domains()) == {"a.example"}, "an addition waits too"
@@ -153,10 +153,10 @@ def test_a_signed_commit_of_another_repository_waits_for_an_approval(
 def test_a_directory_that_lacks_the_commit_applied_last_is_held_back(
     workspace: Workspace, upstream: Upstream
 ) -> None:
-    one = upstream.commit(account("acme", "a.example"))
+    older = upstream.commit(account("acme", "a.example"))
     upstream.commit(account("acme", "a.example", "b.example"))
     applied = workspace.sendroute("apply", "up/m", "--auto-approve")
     assert applied.returncode == 0, applied.stdout
-    upstream.set_back(one)
+    upstream.set_back(older)
     workspace.start("up/m").wait_for_log("Account acme/acme is held back")
     assert set(workspace.domains()) == {"a.example", "b.example"}

@@ -247,7 +247,7 @@ def test_an_unavailable_source_or_address_is_logged_as_an_error(
     assert (loop.lines[-1]["code"], loop.lines[-1]["level"]) == (code, "error")
 
 
-def test_only_what_was_put_back_counts_as_repaired_drift(workspace: Workspace) -> None:
+def test_only_what_was_repaired_counts_as_repaired_drift(workspace: Workspace) -> None:
     undeclared = account("acme", "a.example.com").replace("  route: {managed: {}}\n", "")
     workspace.write_manifest("acme", undeclared)
     loop = workspace.start()
@@ -259,7 +259,9 @@ def test_only_what_was_put_back_counts_as_repaired_drift(workspace: Workspace) -
     assert workspace.sendroute("apply", "other", "--auto-approve").returncode == 0
     loop.wait_for_log("acme/acme", "committed", times=2)
     assert workspace.domains()["a.example.com"] == "unconfigured", "it stays as assigned"
-    said = loop.wait_for_log("Account acme/acme was changed by another process")
-    assert "a.example.com stays on unconfigured; its manifest no longer declares" in said["message"]
+    warning = loop.wait_for_log("Account acme/acme was changed by another process")
+    assert (
+        "a.example.com stays on unconfigured; its manifest no longer declares" in warning["message"]
+    )
     assert loop.stop() == 0
     assert not loop.logged("had drifted")

@@ -71,7 +71,7 @@ def test_an_edit_that_agrees_with_the_other_writer_ends_a_contest(on_store: Work
     assert second.stop() == 0
 
 
-def test_another_account_is_put_back_at_once_while_one_is_contested(on_store: Workspace) -> None:
+def test_another_account_is_repaired_at_once_while_one_is_contested(on_store: Workspace) -> None:
     on_store.write_manifest("bolt", account("bolt", "b.example.com"))
     first, second = _until_contested(on_store)
     assert second.stop() == 0
@@ -85,7 +85,7 @@ def test_another_account_is_put_back_at_once_while_one_is_contested(on_store: Wo
     assert not first.logged("Account bolt/bolt is contested")
 
 
-def test_a_job_that_applies_another_tree_is_put_back_at_once_the_first_times(
+def test_a_job_that_applies_another_tree_is_repaired_at_once_the_first_times(
     on_store: Workspace,
 ) -> None:
     on_store.write_manifest("acme", account("acme", "a.example.com"))
@@ -154,7 +154,7 @@ def test_a_contested_platform_waits_while_another_account_is_applied(on_store: W
     wait_until(shown, "the status with both")
 
 
-def test_a_platform_that_another_process_changes_is_put_back_at_once(on_store: Workspace) -> None:
+def test_a_platform_that_another_process_changes_is_repaired_at_once(on_store: Workspace) -> None:
     on_store.write_manifest("acme", account("acme", "a.example.com"))
     _write_other_tree(on_store)
     platform = on_store.directory / "other" / "platform.yaml"

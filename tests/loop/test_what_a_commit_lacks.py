@@ -135,7 +135,7 @@ def test_a_relative_ca_file_is_that_of_the_commit(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ca_file", "why"),
+    ("ca_file", "reason"),
     [
         ("../../../../../../../../../../etc/hostname", "leads out of the repository"),
         ("../ca.pem", "is not among the followed files"),
@@ -143,14 +143,14 @@ def test_a_relative_ca_file_is_that_of_the_commit(workspace: Workspace) -> None:
     ],
 )
 def test_a_relative_ca_file_that_is_not_in_the_commit_stops_the_tree(
-    workspace: Workspace, ca_file: str, why: str
+    workspace: Workspace, ca_file: str, reason: str
 ) -> None:
     top = follow_with_ca_file(workspace, ca_file, 1)
     replace(top / "ca.pem", "x")
     replace(top / "m/certificates/x.pem", "x")
     commit_all(top)
     loop = workspace.start(f"file://{top}", "--path", "m", "--poll", "200ms")
-    line = loop.wait_for_log(f"The platform's caFile {ca_file} {why}.")
+    line = loop.wait_for_log(f"The platform's caFile {ca_file} {reason}.")
     assert line["code"] == "source-unreachable"
     assert "/trees/" not in str(line)
     assert loop.stop() == 0

@@ -34,13 +34,13 @@ class Case(NamedTuple):
 
 
 def document(kind: str, spec: Any, **metadata: Any) -> dict[str, Any]:
-    own: dict[str, Any] = (
+    identity: dict[str, Any] = (
         {"name": "default"} if kind == "MailPlatform" else {"name": "a", "namespace": "acme"}
     )
     return {
         "apiVersion": "sendroute.dev/v1alpha1",
         "kind": kind,
-        "metadata": own | metadata,
+        "metadata": identity | metadata,
         "spec": spec,
     }
 
@@ -413,5 +413,5 @@ DIFFERENT: list[tuple[str, dict[str, Any], Refused | None, str]] = [
 CASES = [
     *(Case(name, value) for name, value in ACCEPTED),
     *(Case(name, value, refused) for name, value, refused in REFUSED),
-    *(Case(name, value, refused, why) for name, value, refused, why in DIFFERENT),
+    *(Case(name, value, refused, reason) for name, value, refused, reason in DIFFERENT),
 ]

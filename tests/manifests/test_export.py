@@ -148,8 +148,8 @@ def test_an_export_compiles_to_what_the_store_held(
     assert desired.platform.platform == platform
     of_account = desired.accounts[ACME]
     assert AccountState(of_account.plan, of_account.default, of_account.logins) == account
-    assert {name: each.profile for name, each in of_account.profiles.items()} == saved
-    assert [(each.route, each.overrides) for each in of_account.domains] == [
+    assert {name: item.profile for name, item in of_account.profiles.items()} == saved
+    assert [(item.route, item.overrides) for item in of_account.domains] == [
         (_exported_route(account, state), state.overrides) for state in states
     ]
 
@@ -173,10 +173,10 @@ def test_an_export_names_the_domains_that_another_store_would_route_differently(
         DomainState(via("ses"), Origin.DEFAULT),
         DomainState(via("ses"), Origin.DECLARED, via("ses")),
     )
-    documents, (declared, found) = exported(store)
-    assert (found.code, found.severity) == ("out-of-sync", "info")
-    assert "1 domain of account acme/acme" in found.message
-    assert "d0.example." in found.message
+    documents, (declared, routed_differently) = exported(store)
+    assert (routed_differently.code, routed_differently.severity) == ("out-of-sync", "info")
+    assert "1 domain of account acme/acme" in routed_differently.message
+    assert "d0.example." in routed_differently.message
     assert (declared.code, declared.severity) == ("route-now-declared", "info")
     assert "1 domain of account acme/acme" in declared.message
     assert "d1.example." in declared.message
@@ -195,8 +195,8 @@ def test_an_export_declares_the_assigned_route_instead_of_one_that_is_unavailabl
         DomainState(via("ses"), Origin.REASSIGNED, via("deleted")),
         DomainState(MANAGED, Origin.REASSIGNED),  # unavailable too
     )
-    documents, found = exported(store)
-    assert [item.code for item in found] == [
+    documents, findings = exported(store)
+    assert [item.code for item in findings] == [
         "profile-deleted",
         "route-now-declared",
         "out-of-sync",

@@ -77,12 +77,12 @@ HOSTILE: dict[str, tuple[Callable[[], str | bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_files_give_a_finding_in_time_and_other_files_are_read(
-    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make, code = HOSTILE[what]
+    make, code = HOSTILE[case]
     content = make()
     Path("hostile.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     Path("neighbour.yaml").write_text(GOOD)

@@ -190,10 +190,10 @@ def large(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fill", "why"), [(many, "names"), (spread, "names"), (large, "MiB of manifests")]
+    ("fill", "limit"), [(many, "names"), (spread, "names"), (large, "MiB of manifests")]
 )
 def test_links_out_of_the_tree_lead_to_a_limited_number_of_files(
-    fill: Callable[[Path], None], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fill: Callable[[Path], None], limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "MAX_NAMES", 20)
     monkeypatch.setattr(links, "MAX_BYTES", 1500)
@@ -208,7 +208,7 @@ def test_links_out_of_the_tree_lead_to_a_limited_number_of_files(
     assert not any(name.startswith("m/x/") for name in names)
     assert "m/b/deep/s.yaml" in names
     assert len(names) == 42
-    assert f"{why}, and is not followed" in findings[0].message
+    assert f"{limit}, and is not followed" in findings[0].message
 
 
 def test_links_to_single_files_count_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,7 @@ def test_the_parent_reads_what_a_failed_worker_does_not_return(
 def test_the_parent_does_not_wait_for_a_stopped_worker(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel, "_PATIENCE", 0.1)
+    monkeypatch.setattr(parallel, "_RESULT_TIMEOUT", 0.1)
     files = OneFork(tree, stop_self)
     entries, _ = files.entries()
     assert list(read_in_parallel(files, entries, 3)) == in_one_process(files)

@@ -414,15 +414,15 @@ def test_damage_that_still_decodes_is_detected(repository: Path, change: str) ->
     assert cached(repository).read_bytes() == whole
 
 
-@pytest.mark.parametrize("how", ["another's", "writable", "link", "pipe", "large"])
+@pytest.mark.parametrize("case", ["another's", "writable", "link", "pipe", "large"])
 def test_a_cache_that_another_user_can_write_is_not_read(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    repository: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     put("t/a.yaml")
     commit()
     cold = domains(FileSource(["t"]), GitCache(["t"]))
     file = cached(repository)
-    match how:
+    match case:
         case "another's":
             monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
         case "writable":

@@ -62,7 +62,7 @@ def lists_of_codes(name: str, tree: ast.Module) -> list[str]:
 
 
 def test_no_other_module_has_a_list_of_codes() -> None:
-    lists = [found for name, tree in trees() for found in lists_of_codes(name, tree)]
+    lists = [line for name, tree in trees() for line in lists_of_codes(name, tree)]
     assert not lists, "use a property of the code in model/codes.py instead"
 
 

@@ -5,7 +5,7 @@ account's key is a pair of strings, a route is ``"managed"``, ``"unconfigured"``
 ``"profile NAME"``. It is slow, and as repetitive as the page. Each step quotes the rule
 that requires it.
 
-``step`` returns the expected store and a verdict for each account: whether the account stays
+``step`` returns the expected store and an expectation for each account: whether the account stays
 unchanged, and which codes the plan must report. If the page allows several codes for one fact,
 any of them is accepted; ``may`` holds the codes that the page neither requires nor forbids.
 """
@@ -168,7 +168,7 @@ EVERYTHING = ERRORS | {
 
 
 @dataclass
-class Verdict:
+class AccountExpectation:
     """``unchanged``: the account stays as it is, ``by_whole_change`` because of the size of the
     whole change; ``saved``: otherwise, the profiles that are written. ``must``: at least one code
     of each set is reported."""
@@ -183,7 +183,7 @@ class Verdict:
         self.must.append(set(any_of))
 
     def disagrees(self, reported: set[str]) -> str | None:
-        """The problem with the reported codes, or None if they match the verdict."""
+        """The problem with the reported codes, or None if they match the expectation."""
         for any_of in self.must:
             if not any_of & reported:
                 return f"none of {sorted(any_of)} is reported"
@@ -222,8 +222,8 @@ def step(
     remove_percent: int = 30,
     remove_accounts: frozenset[Key] = frozenset(),
     held: dict[Key, Size] | None = None,
-) -> tuple[Store, dict[Key, Verdict]]:
-    """The store after the tree is applied, and the verdict of each account.
+) -> tuple[Store, dict[Key, AccountExpectation]]:
+    """The store after the tree is applied, and the expectation of each account.
 
     ``failing``: the names of profiles whose connection test fails, in any account; ``rotated``: the
     names of profiles whose secret has new content; ``remove_accounts``: the accounts whose removal
@@ -236,7 +236,9 @@ def step(
     for doc in tree.accounts.values():
         if doc.is_removed:
             doc.profiles, doc.domains, doc.contested = {}, {}, set()
-    verdicts = {key: Verdict() for key in {*tree.accounts, *tree.orphans, *store.accounts}}
+    expectations = {
+        key: AccountExpectation() for key in {*tree.accounts, *tree.orphans, *store.accounts}
+    }
 
     # "`spec.suspend: true` leaves an object as the store holds it."
     plans = tree.plans
@@ -244,15 +246,17 @@ def step(
         plans = store.plans
     # "Without a readable platform [...] nothing is applied."
     if plans is None:
-        for verdict in verdicts.values():
-            verdict.unchanged = True
-            verdict.may = {"no-platform", "suspended", *ERRORS}
-        return after, verdicts
+        for expectation in expectations.values():
+            expectation.unchanged = True
+            expectation.may = {"no-platform", "suspended", *ERRORS}
+        return after, expectations
     after.plans = deepcopy(plans)
 
     # 1. What stops an account, whatever the other accounts do.
-    denied, retained, moves = conflicts(tree, store, verdicts)
-    stopped = {key for key in verdicts if is_stopped(key, tree, store, plans, verdicts[key])}
+    denied, retained, moves = conflicts(tree, store, expectations)
+    stopped = {
+        key for key in expectations if is_stopped(key, tree, store, plans, expectations[key])
+    }
     unchanged = set(stopped)
 
     # 2. "A domain that another account declares **moves**: it leaves one account and is new in the
@@ -262,8 +266,8 @@ def step(
     measures: list[Size] = []
     while True:
         outcomes: dict[Key, Outcome] = {}
-        drafts: dict[Key, Verdict] = {}
-        for key in verdicts:
+        drafts: dict[Key, AccountExpectation] = {}
+        for key in expectations:
             if key in unchanged:
                 continue
             doc, stored = tree.accounts.get(key), store.accounts.get(key)
@@ -273,7 +277,7 @@ def step(
             # namespace. A domain that only other namespaces claim "is removed for its owner".
             waiting = {name for name in outgoing & blocked if moves[name][1][0] == key[0]}
             stays = waiting | (retained & set(stored.domains if stored else ()))
-            drafts[key] = Verdict()
+            drafts[key] = AccountExpectation()
             if doc is not None and not doc.is_removed:
                 ignored = denied.get(key, set()) | (incoming & blocked)
                 for name in ignored & set(doc.domains):
@@ -296,9 +300,9 @@ def step(
                 # "An account is removed only with everything it owns": it waits for the other
                 # account of its namespace, and "is skipped".
                 unchanged.add(key)
-                verdicts[key].unchanged = True
-                verdicts[key].must = [{"dependency-skipped"}]
-                verdicts[key].may |= EVERYTHING
+                expectations[key].unchanged = True
+                expectations[key].must = [{"dependency-skipped"}]
+                expectations[key].may |= EVERYTHING
             elif stored is not None:
                 outcomes[key] = Outcome(None, {}, removed=set(stored.domains))
         now_blocked = set(blocked)
@@ -316,9 +320,9 @@ def step(
             if before is not None and not tree.complete and removes_anything(before, outcome):
                 # "An account that would lose anything is held back as a whole (`held-back`), and
                 # the others continue." A domain whose move is blocked is not lost.
-                verdicts[key].must = [{"held-back"}]
-                verdicts[key].may |= EVERYTHING
-                held_back = verdicts[key].unchanged = True
+                expectations[key].must = [{"held-back"}]
+                expectations[key].may |= EVERYTHING
+                held_back = expectations[key].unchanged = True
                 unchanged.add(key)
         if held_back:
             continue
@@ -369,14 +373,14 @@ def step(
             for whole in measures:
                 if size.removed and too_many(whole.removed, whole.domains, remove_percent):
                     refusals.add("too-many-removals")
-                    verdicts[key].by_whole_change = True
+                    expectations[key].by_whole_change = True
                 if size.rerouted and too_many(whole.rerouted, whole.domains, change_percent):
                     refusals.add("too-many-changes")
-                    verdicts[key].by_whole_change = True
+                    expectations[key].by_whole_change = True
             if refusals:
-                verdicts[key].must += [*drafts[key].must, *({code} for code in refusals)]
-                verdicts[key].may |= drafts[key].may
-                halted = verdicts[key].unchanged = True
+                expectations[key].must += [*drafts[key].must, *({code} for code in refusals)]
+                expectations[key].may |= drafts[key].may
+                halted = expectations[key].unchanged = True
                 unchanged.add(key)
         if not halted:
             break
@@ -386,21 +390,21 @@ def step(
     for name in blocked:
         source, target = moves[name]
         for key in (source, target) if source[0] == target[0] else (target,):
-            verdicts[key].may |= {"dependency-skipped", "domain-conflict"}
+            expectations[key].may |= {"dependency-skipped", "domain-conflict"}
             if key not in unchanged:
-                verdicts[key].require("dependency-skipped")
+                expectations[key].require("dependency-skipped")
 
     # 4. "Sendroute plans and commits each account as one transaction: all of it or nothing."
     for key, outcome in outcomes.items():
-        verdicts[key].must += drafts[key].must
-        verdicts[key].may |= drafts[key].may
+        expectations[key].must += drafts[key].must
+        expectations[key].may |= drafts[key].may
         # "If other accounts declare the domain, and none of them gets it in this change, that is
         # the warning `removed-before-move`."
         moved = {name for name, (source, _) in moves.items() if source == key} - blocked
         for name in outcome.removed - moved:
             if any(name in d.domains or name in d.contested for d in tree.accounts.values()):
-                verdicts[key].require("removed-before-move")
-        verdicts[key].saved = outcome.saved
+                expectations[key].require("removed-before-move")
+        expectations[key].saved = outcome.saved
         if outcome.stored is None:
             after.accounts.pop(key, None)
         else:
@@ -408,7 +412,7 @@ def step(
         # "These ids are kept forever, also after the account is deleted and created again."
         if outcome.ran:
             after.ran.setdefault(key, {}).update(outcome.ran)
-    return after, verdicts
+    return after, expectations
 
 
 def too_many(count: int, domains: int, percent: int) -> bool:
@@ -427,7 +431,7 @@ def domains_of(outcome: Outcome) -> set[str]:
 
 
 def conflicts(
-    tree: Tree, store: Store, verdicts: dict[Key, Verdict]
+    tree: Tree, store: Store, expectations: dict[Key, AccountExpectation]
 ) -> tuple[dict[Key, set[str]], set[str], dict[str, tuple[Key, Key]]]:
     """The denied claims of each account; the domains that stay in the store although the manifests
     of their account no longer declare them; and for each domain that moves, the account that loses
@@ -445,14 +449,14 @@ def conflicts(
         for key in keys:
             denied.setdefault(key, set()).add(name)
             if name not in tree.accounts[key].contested:
-                verdicts[key].require("domain-conflict")
+                expectations[key].require("domain-conflict")
 
     for name, claimants in claims.items():
         holder = next((k for k, stored in store.accounts.items() if name in stored.domains), None)
         for key in claimants:
             # Two claims within one account: the reader of the tree reports it.
             if name in tree.accounts[key].contested:
-                verdicts[key].may.add("domain-conflict")
+                expectations[key].may.add("domain-conflict")
         others = [key for key in claimants if key != holder]
         if holder in claimants:
             # "If two accounts declare one domain, the account that holds it in the store keeps it."
@@ -489,7 +493,7 @@ def is_stopped(
     tree: Tree,
     store: Store,
     plans: dict[str, bool],
-    verdict: Verdict,
+    expectation: AccountExpectation,
 ) -> bool:
     """Whether the account is not planned, because of its own documents."""
     doc = tree.accounts.get(key)
@@ -499,26 +503,28 @@ def is_stopped(
         # "An account is removed only with everything it owns; otherwise the finding is
         # `account-not-empty`." An account that no document defines is an error too
         # (`unknown-account`).
-        verdict.unchanged = True
+        expectation.unchanged = True
         # In an incomplete tree its MailAccount may be unreadable: it is held back.
-        verdict.require(*(("account-not-empty", "unknown-account", "held-back") if stored else ()))
-        verdict.must = verdict.must if stored else [{"unknown-account"}]
-        verdict.may |= EVERYTHING
+        expectation.require(
+            *(("account-not-empty", "unknown-account", "held-back") if stored else ())
+        )
+        expectation.must = expectation.must if stored else [{"unknown-account"}]
+        expectation.may |= EVERYTHING
         return True
 
     # "A suspended account is not planned. Each is reported as `suspended`."
     if doc is not None and doc.suspended:
-        verdict.unchanged = True
-        verdict.must = stopped_by_file(doc, tree) if doc.broken else [{"suspended"}]
-        verdict.may |= EVERYTHING
+        expectation.unchanged = True
+        expectation.must = stopped_by_file(doc, tree) if doc.broken else [{"suspended"}]
+        expectation.may |= EVERYTHING
         return True
 
     # A removal needs no service plan, and refers to nothing.
     if doc is not None and doc.is_removed:
         if doc.broken:
-            verdict.unchanged = True
-            verdict.must = stopped_by_file(doc, tree)
-            verdict.may |= EVERYTHING
+            expectation.unchanged = True
+            expectation.must = stopped_by_file(doc, tree)
+            expectation.may |= EVERYTHING
         return doc.broken
 
     # "An error in a document or a reference stops its account."
@@ -526,14 +532,14 @@ def is_stopped(
         codes = errors(doc, stored, store.ran.get(key, {}), plans)
         if doc.broken:
             # Other errors may only follow from the document that could not be read.
-            verdict.unchanged = True
-            verdict.must = stopped_by_file(doc, tree)
-            verdict.may |= EVERYTHING
+            expectation.unchanged = True
+            expectation.must = stopped_by_file(doc, tree)
+            expectation.may |= EVERYTHING
             return True
         if codes:
-            verdict.unchanged = True
-            verdict.must = [{code} for code in sorted(codes)]
-            verdict.may |= EVERYTHING
+            expectation.unchanged = True
+            expectation.must = [{code} for code in sorted(codes)]
+            expectation.may |= EVERYTHING
             return True
 
     return False
@@ -649,12 +655,12 @@ def change_account(
     rotated: frozenset[str],
     ignored: set[str],
     stays: set[str],
-    verdict: Verdict,
+    expectation: AccountExpectation,
 ) -> Outcome:
     """Steps 1 to 6 of "The order of one change".
 
     ``ignored``: the domains whose claim is denied; ``stays``: the domains that the store holds and
-    that stay although no document of the account declares them. Adds codes to ``verdict``.
+    that stay although no document of the account declares them. Adds codes to ``expectation``.
     """
     profiles_before = stored.profiles if stored else {}
     rows_before = stored.domains if stored else {}
@@ -685,7 +691,7 @@ def change_account(
                 more.add(name)
             elif is_new_target and profile_of(profile.reassign_to) in skipped:
                 more.add(name)
-                verdict.require("dependency-skipped")
+                expectation.require("dependency-skipped")
         if not more:
             break
         skipped |= more
@@ -695,7 +701,7 @@ def change_account(
     for name, profile in doc.profiles.items():
         if profile.suspended:
             # "A suspended profile keeps its stored version."
-            verdict.require("suspended")
+            expectation.require("suspended")
             if name in profiles_before:
                 profiles[name] = profiles_before[name]
         elif name in skipped:
@@ -728,17 +734,17 @@ def change_account(
         row = rows_before.get(name)
         if newly_declared(domain, row):
             skipped_domains.add(name)
-            verdict.require("dependency-skipped")
+            expectation.require("dependency-skipped")
         elif (row.shadow is None or (confirmed and switched)) and row.route != domain.route:
             skipped_domains.add(name)
-            verdict.may |= {"dependency-skipped", "profile-deleted"}
+            expectation.may |= {"dependency-skipped", "profile-deleted"}
     # A skipped domain "stays as it is", so its profile must stay too: the removal of the profile
     # depends on the skipped edit and is skipped with it.
     for name, previous in profiles_before.items():
         users = [d for d in skipped_domains if d in rows_before]
         if name not in doc.profiles and via(name) in [rows_before[d].route for d in users]:
             profiles[name] = previous
-            verdict.require("dependency-skipped")
+            expectation.require("dependency-skipped")
 
     def satisfiable(route: str) -> bool:
         # `managed`: "the account's service plan offers managed sending"; `profile: NAME`: "the
@@ -757,8 +763,8 @@ def change_account(
         effective = None
         if doc.default != default_before:
             default = default_before
-            verdict.require("dependency-skipped")
-        verdict.may |= {"default-fell-back", "profile-deleted"}
+            expectation.require("dependency-skipped")
+        expectation.may |= {"default-fell-back", "profile-deleted"}
     elif doc.default is not None and satisfiable(doc.default):
         # "A declared default that is satisfiable is kept."
         effective = doc.default
@@ -766,8 +772,8 @@ def change_account(
         # "The default falls back to the plan default, with the warning `default-fell-back`."
         effective = plan_default
         if doc.default is not None:
-            verdict.require("default-fell-back")
-            verdict.may.add("profile-deleted")
+            expectation.require("default-fell-back")
+            expectation.may.add("profile-deleted")
 
     # --- Step 3, each domain: "The first rule that matches decides".
     rows: dict[str, Row] = {}
@@ -778,7 +784,7 @@ def change_account(
         declared = domain.route
         if domain.suspended:
             # "A suspended domain keeps its route through default, declaration and apply-all."
-            verdict.require("suspended")
+            expectation.require("suspended")
             if row is not None:
                 rows[name] = row
         elif name in skipped_domains:
@@ -789,7 +795,7 @@ def change_account(
             # 3.1: "is new and has a declared route": the declared route.
             rows[name] = Row(declared, "declared", declared, None, domain.overrides)
         elif row is None and effective is None:
-            verdict.require("dependency-skipped")
+            expectation.require("dependency-skipped")
         elif row is None and effective is not None:
             # 3.2: "is new and has none": the effective default.
             rows[name] = Row(effective, "default")
@@ -821,22 +827,22 @@ def change_account(
     for name, domain in documents.items():
         known = not newly_declared(domain, rows_before.get(name))
         if domain.suspended:
-            verdict.may |= {"profile-deleted", "managed-not-in-plan"}
+            expectation.may |= {"profile-deleted", "managed-not-in-plan"}
         elif known and name not in skipped_domains and domain.route is not None:
             if profile_of(domain.route) in skipped:
-                verdict.may.add("profile-deleted")
+                expectation.may.add("profile-deleted")
             elif profile_of(domain.route) is not None and not satisfiable(domain.route):
                 # "If the store already knew the declaration, this is a deletion: the domains are
                 # reassigned, with the warning `profile-deleted`."
-                verdict.require("profile-deleted")
+                expectation.require("profile-deleted")
             if domain.route == MANAGED and not offers_managed:
                 # "If the store already knew that declaration, step 5 decides." It is a warning.
-                verdict.require("managed-not-in-plan")
+                expectation.require("managed-not-in-plan")
     for profile in doc.profiles.values():
         if profile_of(profile.reassign_to) is not None and not satisfiable(
             str(profile.reassign_to)
         ):
-            verdict.may.add("profile-deleted")
+            expectation.may.add("profile-deleted")
 
     # --- Step 4, the apply-all.
     ran_now: dict[str, str] = {}
@@ -845,10 +851,14 @@ def change_account(
         # "The same id with the same route has run already: nothing happens. The same id with
         # another route is refused (`apply-all-id-reused`)."
         if ran[request.id] != request.route:
-            verdict.require("apply-all-id-reused")
+            expectation.require("apply-all-id-reused")
     elif request is not None and profile_of(request.route) in skipped:
-        verdict.require("dependency-skipped")
-        verdict.may |= {"awaiting-confirmation", "confirmation-exceeded", "apply-all-unsatisfiable"}
+        expectation.require("dependency-skipped")
+        expectation.may |= {
+            "awaiting-confirmation",
+            "confirmation-exceeded",
+            "apply-all-unsatisfiable",
+        }
     elif request is not None:
         # "The apply-all runs only while the account has **at most** that many domains."
         # "Domains that override it do not count."
@@ -869,7 +879,7 @@ def change_account(
         if refusals:
             # "A refused apply-all is left out as a whole. The other changes of the account
             # continue."
-            verdict.require(*refusals)
+            expectation.require(*refusals)
         else:
             # The apply-all and the record of its id are one transaction.
             ran_now[request.id] = request.route
@@ -894,15 +904,15 @@ def change_account(
                     # "If an apply-all makes a domain send whose manifest declares `unconfigured`,
                     # each such domain gets the warning `apply-all-wins`."
                     if document.route == UNCONFIGURED and request.route != UNCONFIGURED:
-                        verdict.require("apply-all-wins")
+                        expectation.require("apply-all-wins")
                     if edited and document.route != request.route and name not in skipped_domains:
-                        verdict.require("apply-all-wins")
-                    verdict.may.add("apply-all-wins")
+                        expectation.require("apply-all-wins")
+                    expectation.may.add("apply-all-wins")
 
     # "An id that never ran in the account is the warning `unknown-apply-all`."
     for domain in documents.values():
         if domain.overrides is not None and domain.overrides not in {**ran, **ran_now}:
-            verdict.require("unknown-apply-all")
+            expectation.require("unknown-apply-all")
 
     # --- Step 5, reassignment.
     for row in rows.values():
@@ -921,9 +931,9 @@ def change_account(
             row.route, row.origin = plan_default, "reassigned"
         row.shadow = None
         if deleted is not None:
-            verdict.require("profile-deleted")
+            expectation.require("profile-deleted")
         else:
-            verdict.may.add("managed-not-in-plan")
+            expectation.may.add("managed-not-in-plan")
 
     # --- Step 6: "A domain that no manifest declares any more is removed."
     rerouted = {

@@ -16,7 +16,7 @@ from tests.planner.histories import (
     histories,
     next_tree,
 )
-from tests.planner.naive import Key, Store, Tree, Verdict
+from tests.planner.naive import AccountExpectation, Key, Store, Tree
 from tests.planner.values import apply_changes, as_desired, as_store, contents, empty_store
 
 from sendroute.model.change import (
@@ -55,7 +55,7 @@ class Moment:
     plan: Plan
     after: Current
     expected: Store
-    verdicts: dict[Key, Verdict]
+    expectations: dict[Key, AccountExpectation]
 
     def replan(self, desired: Desired | None = None, current: Current | None = None) -> Plan:
         return plan_tree(
@@ -86,7 +86,7 @@ def moments(history: list[Step]) -> Iterator[Moment]:
         guards = Guards(remove_accounts=frozenset(AccountKey(*key) for key in step.removals))
         plan = plan_tree(desired, current, failed=failed, rotated=rotated, guards=guards, held=held)
         after = committed(current, plan)
-        expected, verdicts = naive.step(
+        expected, expectations = naive.step(
             tree,
             store,
             step.failing,
@@ -111,7 +111,7 @@ def moments(history: list[Step]) -> Iterator[Moment]:
             plan,
             after,
             expected,
-            verdicts,
+            expectations,
         )
         current, held = after, still_held(held, plan)
 
@@ -185,19 +185,19 @@ def compare_with_the_naive_model(history: list[Step]) -> None:
     for now in moments(history):
         assert as_store(now.after) == now.expected
         account_plans = plans_by_key(now.plan)
-        for key, verdict in now.verdicts.items():
+        for key, expectation in now.expectations.items():
             account = account_plans.get(AccountKey(*key))
             codes = {finding.code for finding in account.findings} if account else set()
             if now.tree.plans is None or (now.tree.platform_suspended and not now.store.plans):
                 continue  # no platform: a single finding for the whole tree, nothing is applied
-            assert (problem := verdict.disagrees(codes)) is None, f"{key}: {problem}"
+            assert (problem := expectation.disagrees(codes)) is None, f"{key}: {problem}"
             if account is not None and effective(account):
-                assert account.stopped == verdict.unchanged, key
-                assert (account.whole is not None) == verdict.by_whole_change, key
+                assert account.stopped == expectation.unchanged, key
+                assert (account.whole is not None) == expectation.by_whole_change, key
                 if account.whole is not None:
                     assert account.whole == now.held.get(account.key, account.whole), key
-            if account is not None and not verdict.unchanged:
-                assert saved_by(account) == verdict.saved, key
+            if account is not None and not expectation.unchanged:
+                assert saved_by(account) == expectation.saved, key
 
 
 def saved_by(account: AccountPlan) -> set[str]:

@@ -53,9 +53,9 @@ def config(tmp_path: Path) -> Path:
     shutil.copy(root() / "etc/postfix/postfix-files", directory)
     (directory / "dynamicmaps.cf").write_text("sqlite postfix-sqlite.so dict_sqlite_open\n")
     text = (debian / "main.cf.debian").read_text()
-    own = "myhostname = relay.example.test\nmydestination = relay.example.test, localhost\n"
+    parameters = "myhostname = relay.example.test\nmydestination = relay.example.test, localhost\n"
     (directory / "main.cf").write_text(
-        f"{text}\n{own}{owners_cf()}{directories_cf(tmp_path, directory)}"
+        f"{text}\n{parameters}{owners_cf()}{directories_cf(tmp_path, directory)}"
     )
     for name in ("spool", "data"):
         (tmp_path / name).mkdir()

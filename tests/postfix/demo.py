@@ -41,8 +41,8 @@ def story(sending: Sending) -> None:
     print("Four domains of one account: managed, by two providers' profiles, and unconfigured.")
     sending.apply(
         before,
-        profile("acme", "one", sending.one.host, 587, "starttls", "one"),
-        profile("acme", "two", sending.two.host, 465, "tls", "two"),
+        profile("acme", "one", sending.provider_one.host, 587, "starttls", "one"),
+        profile("acme", "two", sending.provider_two.host, 465, "tls", "two"),
         domain("acme", "shop.test", MANAGED),
         domain("acme", "news.test", through("two")),
         gone,

@@ -39,15 +39,15 @@ def profile(
     """A profile whose connection is not tested: its host has a name only for Postfix."""
     credentials = {"credentials": {"secretRef": {"name": secret}}} if secret else {}
     fixed = {"account": account, "host": host, "port": port, "encryption": encryption}
-    own = {"displayName": name, "connectionTest": "skip", **credentials, **spec}
-    return _document("SMTPProfile", name, account, {**fixed, **own})
+    additional = {"displayName": name, "connectionTest": "skip", **credentials, **spec}
+    return _document("SMTPProfile", name, account, {**fixed, **additional})
 
 
 def domain(account: str, name: str, route: Document | None = None, **spec: Any) -> Document:
     declared = {"route": route} if route is not None else {}
-    own = {"account": account, "domain": name, **declared, **spec}
+    fields = {"account": account, "domain": name, **declared, **spec}
     label = name.encode("idna").decode().replace(".", "-")
-    return _document("SendingDomain", label, account, own)
+    return _document("SendingDomain", label, account, fields)
 
 
 def _document(kind: str, name: str, namespace: str, spec: Document) -> Document:
@@ -66,8 +66,10 @@ class Sending:
         self.store = f"sqlite:///{home}/sendroute.db"
         self.documents: list[Document] = []
         self.managed = self._provider("smtp.managed.test", {"managed": "managed-secret"})
-        self.one = self._provider("smtp.one.test", {"first": "1-secret", "second": "2-secret"})
-        self.two = self._provider("smtp.two.test", {"first": "3-secret"})
+        self.provider_one = self._provider(
+            "smtp.one.test", {"first": "1-secret", "second": "2-secret"}
+        )
+        self.provider_two = self._provider("smtp.two.test", {"first": "3-secret"})
         self.slow = self._provider("smtp.slow.test", {"user": "password"})
         self.slow.delay = 1.0
         self.impostor = Provider("smtp.impostor.test", self.addresses.next())
@@ -169,7 +171,7 @@ class Sending:
         self.apply(settled=settled)
 
     def remove(self, *documents: Document) -> None:
-        self.documents = [one for one in self.documents if one not in documents]
+        self.documents = [document for document in self.documents if document not in documents]
         self.apply(settled=True)
 
     def explain(self, name: str) -> str | None:

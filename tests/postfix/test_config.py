@@ -195,15 +195,15 @@ def test_what_permits_senders_before_is_no_merge(
     earlier: str,
 ) -> None:
     install()
-    own = postconf("-h", name).strip()
-    postconf("-e", f"{name}={earlier}, {own}")
+    installed_value = postconf("-h", name).strip()
+    postconf("-e", f"{name}={earlier}, {installed_value}")
     refused = install(replace=(), status=3).stderr
     assert f"Postfix's {name} is set to `{earlier}, " in " ".join(refused.split())
     options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
     checked = " ".join(run("postfix", "check", *options, status=1).stdout.split())
     assert f"postfix-differs Postfix's {name} is `{earlier}, " in checked
     install(replace=(name,))
-    assert postconf("-h", name).strip() == own
+    assert postconf("-h", name).strip() == installed_value
 
 
 @pytest.mark.parametrize("name", ["sender_canonical_maps", "canonical_maps", "masquerade_domains"])
@@ -275,8 +275,8 @@ def test_what_was_installed_before_is_replaced_without_consent(
     """Clients sign in since then, so that the restrictions are others."""
     install()
     assert "mismatch" not in postconf("-h", "smtpd_sender_restrictions")
-    own = postconf("-h", "smtpd_sender_restrictions").strip()
-    postconf("-e", f"smtpd_sender_restrictions=reject_non_fqdn_sender, {own}")
+    installed_value = postconf("-h", "smtpd_sender_restrictions").strip()
+    postconf("-e", f"smtpd_sender_restrictions=reject_non_fqdn_sender, {installed_value}")
     postconf("-e", "smtpd_sasl_auth_enable=yes")
     assert install(replace=()).stdout.endswith("postfix reload\n"), "its environment is the same"
     restrictions = postconf("-h", "smtpd_sender_restrictions")
@@ -340,8 +340,8 @@ def test_a_users_change_of_an_installed_value_needs_consent(
     install: Install, postconf: Postconf
 ) -> None:
     install()
-    own = postconf("-h", "smtpd_sender_restrictions").strip()
-    postconf("-e", f"smtpd_sender_restrictions={own.replace('reject', 'permit')}")
+    installed_value = postconf("-h", "smtpd_sender_restrictions").strip()
+    postconf("-e", f"smtpd_sender_restrictions={installed_value.replace('reject', 'permit')}")
     refused = install(replace=(), status=3).stderr
     assert "--install --replace smtpd_sender_restrictions" in refused
 
@@ -401,9 +401,11 @@ def test_the_check_names_only_what_differs(
     out = tmp_path / "out.json"
     run("postfix", "check", *options, "-o", f"json={out}", status=1)
     differing = [
-        one for one in json.loads(out.read_text())["findings"] if one["code"] == "postfix-differs"
+        finding
+        for finding in json.loads(out.read_text())["findings"]
+        if finding["code"] == "postfix-differs"
     ]
-    assert {one["message"] for one in differing} == {
+    assert {finding["message"] for finding in differing} == {
         "Postfix's sendroute-tls/unix/smtp_helo_name is `old.example.test`, but must be"
         " `out.example.test`.",
         "Postfix's sendroute-tls/unix/smtp_bind_address is `192.0.2.1`, but must be not set.",
@@ -411,7 +413,9 @@ def test_the_check_names_only_what_differs(
         "Postfix's smtpd_data_restrictions lacks `reject_known_sender_login_mismatch`.",
     }
     command = f"sendroute postfix config {' '.join(options)} --install"
-    assert {one["hint"] for one in differing} == {f"Change it, and what else differs: {command}"}
+    assert {finding["hint"] for finding in differing} == {
+        f"Change it, and what else differs: {command}"
+    }
     install(replace=())
     assert "postfix-differs" not in run("postfix", "check", *options, status=1).stdout
 
@@ -428,9 +432,9 @@ def test_a_missing_definition_is_written_by_the_command_that_the_hint_names(
     out = tmp_path / "out.json"
     run("postfix", "check", *options, "-o", f"json={out}", status=1)
     missing = {
-        one["message"]: one["hint"]
-        for one in json.loads(out.read_text())["findings"]
-        if one["code"] == "tables-missing" and "lacks" in one["message"]
+        finding["message"]: finding["hint"]
+        for finding in json.loads(out.read_text())["findings"]
+        if finding["code"] == "tables-missing" and "lacks" in finding["message"]
     }
     message = (
         f"The directory {tmp_path}/tables lacks access.cf, unknown-senders, which"
@@ -502,7 +506,7 @@ def test_no_postfix_is_one_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ProblemError) as caught:
         Postfix(None).missing_requirements()
-    assert [one.code for one in caught.value.findings] == ["postfix-missing"]
+    assert [finding.code for finding in caught.value.findings] == ["postfix-missing"]
 
 
 def test_a_relative_file_of_authorities_is_refused() -> None:

@@ -42,7 +42,7 @@ def test_every_route_ends_at_its_host_with_its_user_and_certificate(sending: Sen
     names = ("managed", "starttls", "tls", "none")
     for name in names:
         sending.server.send(f"a@{name}.test", f"route-{name}")
-    hosts = (sending.managed, sending.one, sending.two)
+    hosts = (sending.managed, sending.provider_one, sending.provider_two)
     sending.server.wait(
         lambda: sum(m.subject.startswith("route-") for h in hosts for m in h.received) == 4,
         "not all mail arrived",
@@ -69,8 +69,10 @@ def test_a_new_profile_is_used_without_a_reload(sending: Sending) -> None:
         domain("fresh", "fresh.test", through("own")),
     )
     sending.server.send("a@fresh.test", "fresh")
-    sending.server.wait(lambda: sending.one.subjects["fresh"] == 1, "the new profile is not used")
-    assert {m.user for m in sending.one.received if m.subject == "fresh"} == {"second"}
+    sending.server.wait(
+        lambda: sending.provider_one.subjects["fresh"] == 1, "the new profile is not used"
+    )
+    assert {m.user for m in sending.provider_one.received if m.subject == "fresh"} == {"second"}
     assert sending.server.log.count("reload") == loads
 
 
@@ -127,7 +129,7 @@ def test_mail_without_its_credential_waits_and_is_never_sent_without_signing_in(
     sending: Sending,
 ) -> None:
     sending.secret("locked", "own", "first", "1-secret")
-    offered = len(sending.one.attempts)
+    offered = len(sending.provider_one.attempts)
     with sending.without_key():
         sending.apply(
             account("locked"),
@@ -139,9 +141,9 @@ def test_mail_without_its_credential_waits_and_is_never_sent_without_signing_in(
         sending.server.wait(lambda: sending.server.statuses("a@locked.test") != [], "no attempt")
         assert set(sending.server.statuses("a@locked.test")) == {"deferred"}
         assert "no route at present" in sending.server.last_attempt("a@locked.test")
-        assert len(sending.one.attempts) == offered
+        assert len(sending.provider_one.attempts) == offered
     sending.server.wait_flushing(
-        lambda: sending.one.subjects["locked"] == 1, "it was not tried again"
+        lambda: sending.provider_one.subjects["locked"] == 1, "it was not tried again"
     )
 
 
@@ -204,12 +206,12 @@ def test_a_profile_that_is_slow_or_fails_leaves_its_neighbours_at_speed(sending:
             for name in ("slow", "wrong", "quick"):
                 send(session, f"a@{name}.test", f"{name}-{number}")
     sending.server.wait(
-        lambda: sum(m.subject.startswith("quick-") for m in sending.one.received) == count,
+        lambda: sum(m.subject.startswith("quick-") for m in sending.provider_one.received) == count,
         "the neighbours of a slow profile wait",
         30,
     )
     slow = sum(m.subject.startswith("slow-") for m in sending.slow.received)
     assert slow < count, "the slow profile was not slow"
-    assert not any(m.subject.startswith("wrong-") for m in sending.one.received)
+    assert not any(m.subject.startswith("wrong-") for m in sending.provider_one.received)
     sending.server.discard("a@wrong.test")
     sending.server.discard("a@slow.test")

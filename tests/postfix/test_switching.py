@@ -65,25 +65,25 @@ def test_switches_with_a_backlog_lose_and_double_nothing_and_offer_no_others_pas
     three_profiles(sending, "moving")
     current = domain("moving", "moving.test", through("first"))
     sending.apply(account("moving"), current)
-    sending.one.delay = sending.two.delay = 1
+    sending.provider_one.delay = sending.provider_two.delay = 1
     try:
         with sending.server.session() as session:
             for number in range(MAILS):
                 send(session, f"a{number}@moving.test", f"moving-{number}")
-        seen = len(sending.one.received) + len(sending.two.received)
+        seen = len(sending.provider_one.received) + len(sending.provider_two.received)
         assert seen < MAILS // 2, "there is no backlog"
         moved = domain("moving", "moving.test", through("elsewhere"))
         sending.replace(current, moved, settled=True)
         current = moved
-        sending.server.wait(lambda: bool(sending.two.subjects), "no mail took a new route")
-        sending.one.delay = sending.two.delay = 0.1
+        sending.server.wait(lambda: bool(sending.provider_two.subjects), "no mail took a new route")
+        sending.provider_one.delay = sending.provider_two.delay = 0.1
         for number in range(SWITCHES):
             route = through(PROFILES[number % len(PROFILES)])
             following = domain("moving", "moving.test", route)
             sending.replace(current, following)
             current = following
     finally:
-        sending.one.delay = sending.two.delay = 0
+        sending.provider_one.delay = sending.provider_two.delay = 0
     subjects = {f"moving-{number}" for number in range(MAILS)}
     sending.server.wait_until_empty(300)
     sending.assert_each_took_its_own_route(subjects)
@@ -115,7 +115,7 @@ def test_an_apply_all_in_the_middle_of_traffic_moves_it(sending: Sending) -> Non
         sending.server.send(f"last@{name}", f"last-{name}")
     sending.server.wait_until_empty()
     sending.assert_each_took_its_own_route(sent[:last])
-    assert {f"last-{name}" for name in names} <= sending.two.subjects.keys()
+    assert {f"last-{name}" for name in names} <= sending.provider_two.subjects.keys()
 
 
 def test_lookups_during_changes_are_the_old_or_the_new_and_never_empty_or_mixed(

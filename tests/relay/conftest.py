@@ -161,7 +161,7 @@ class Site:
                 relay.name == name and relay.revision >= revision for relay in self.store.relays()
             )
 
-        logs = [agent.all() for agent in self.agents] + [one.text() for one in self.forked[-1:]]
+        logs = [agent.all() for agent in self.agents] + [log.text() for log in self.forked[-1:]]
         wait_until(serves, "\n".join([f"revision {revision} is served:", *logs]))
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
@@ -194,9 +194,9 @@ class Site:
         number = os.getpid() if running else 2**22 + 1  # above the largest (proc(5))
         (self._programs / "postconf.spool" / "pid" / "master.pid").write_text(f"{number}\n")
 
-    def fail_reloads(self, why: str) -> None:
+    def fail_reloads(self, reason: str) -> None:
         """What a reload fails with; empty if it succeeds."""
-        (self._programs / "postfix.fails").write_text(why)
+        (self._programs / "postfix.fails").write_text(reason)
 
     def queue(self, *messages: str) -> None:
         (self._programs / "postqueue.answer").write_text("\n".join(messages))

@@ -26,7 +26,7 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, via
 from sendroute.store.backups import backup_store
 from sendroute.store.create import init_store
 
-ONE, TWO = "sendroute-starttls:[p1r1]:587", "sendroute-starttls:[p2r1]:587"
+PROVIDER_ONE, PROVIDER_TWO = "sendroute-starttls:[p1r1]:587", "sendroute-starttls:[p2r1]:587"
 
 
 def test_the_tables_hold_what_the_store_decided(site: Site) -> None:
@@ -38,7 +38,11 @@ def test_the_tables_hold_what_the_store_decided(site: Site) -> None:
     site.start()
     site.wait_until_served(revision)
     managed = "sendroute-starttls:[m0r1]:587"
-    assert site.rows("transport") == {"a.example": ONE, "b.example": managed, "<>": managed}
+    assert site.rows("transport") == {
+        "a.example": PROVIDER_ONE,
+        "b.example": managed,
+        "<>": managed,
+    }
     assert site.rows("access").keys() == {"a.example", "b.example", "c.example", "<>"}
     assert site.rows("access")["c.example"].startswith("REJECT 5.7.1 ")
     assert site.rows("credentials") == {
@@ -59,10 +63,10 @@ def test_a_change_is_followed(site: Site) -> None:
     agent = site.start()
     site.wait_until_served(1)
     site.wait_until_served(site.commit(site.create("new.example", via("two"))))
-    assert site.rows("transport")["new.example"] == TWO
+    assert site.rows("transport")["new.example"] == PROVIDER_TWO
     assert site.reloads() == [], "a new domain needs no reload"
     site.wait_until_served(site.commit(site.reroute("a.example", via("one"), via("two"))))
-    assert site.rows("transport")["a.example"] == TWO
+    assert site.rows("transport")["a.example"] == PROVIDER_TWO
     assert len(site.reloads()) == 1, "it is reported after the reload"
     site.wait_until_served(site.commit(site.delete("new.example", via("two"))))
     assert "new.example" not in site.rows("access")
@@ -93,7 +97,7 @@ def test_what_changed_while_the_agent_was_away_is_read_at_its_start(site: Site) 
     again = site.start()
     site.wait_until_served(last)
     assert site.rows("transport") == {
-        "a.example": TWO,
+        "a.example": PROVIDER_TWO,
         "<>": "sendroute-starttls:[m0r1]:587",
     }
     assert again.logged("Serving revision 3: the changes read")
@@ -108,7 +112,7 @@ def test_reloads_are_seconds_apart(small_site: Site) -> None:
     for number in range(7):
         before, after = (via("one"), via("two")) if number % 2 == 0 else (via("two"), via("one"))
         last = site.commit(site.reroute("a.example", before, after))
-        transport = TWO if number % 2 == 0 else ONE
+        transport = PROVIDER_TWO if number % 2 == 0 else PROVIDER_ONE
         wait_until(lambda expected=transport: site.rows("transport")["a.example"] == expected)
     site.wait_until_served(last)
     reloads = site.reloads()
@@ -289,7 +293,7 @@ def test_postfix_reads_the_tables_without_the_right_to_write(small_site: Site, e
         elif end == "was killed":
             agent.kill()
         rows = dict(read_as_postfix(site.tables / "tables.sqlite", grp.getgrnam("mail").gr_gid))
-        assert (rows["a.example"], rows["b.example"]) == (ONE, TWO)
+        assert (rows["a.example"], rows["b.example"]) == (PROVIDER_ONE, PROVIDER_TWO)
         with pytest.raises(sqlite3.OperationalError):
             read_as_postfix(site.tables / "tables.sqlite", 65534)
         agent.kill()
@@ -480,7 +484,7 @@ def test_the_command_of_the_unit_tells_systemd_when_it_serves(
         listener.settimeout(20)
         site.start(*options, NOTIFY_SOCKET=str(tmp_path / "notify"))
         assert listener.recv(100) == b"READY=1"
-    assert site.rows("transport")["a.example"] == ONE
+    assert site.rows("transport")["a.example"] == PROVIDER_ONE
 
 
 def page(url: str) -> str:

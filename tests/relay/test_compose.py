@@ -46,9 +46,9 @@ DURATION = r"(\d+h)?(\d+m)?(\d+s)?"
 
 def lint(compose: dict[str, Any]) -> list[str]:
     """What is not as the Compose Specification says, by path."""
-    wrong = _wrong("", _own(compose), {"name": TEXT, "services": MAPPING} | dict.fromkeys(
-        ("volumes", "secrets", "networks"), MAPPING
-    ))  # fmt: skip
+    top = _without_extensions(compose)
+    top_keys = dict.fromkeys(("services", "volumes", "secrets", "networks"), MAPPING)
+    wrong = _wrong("", top, {"name": TEXT, **top_keys})
     for name, service in compose["services"].items():
         wrong += _wrong(name, service, OF_SERVICE)
         wrong += _wrong(
@@ -72,7 +72,7 @@ def lint(compose: dict[str, Any]) -> list[str]:
     for name, volume in (compose.get("volumes") or {}).items():
         known = {"driver": TEXT, "driver_opts": MAPPING, "external": FLAG}
         wrong += _wrong(f"volumes.{name}", volume or {}, known)
-    return wrong + [f"{text}: interpolated" for text in _texts(_own(compose)) if _is_variable(text)]
+    return wrong + [f"{text}: interpolated" for text in _texts(top) if _is_variable(text)]
 
 
 def _wrong(path: str, mapping: dict[str, Any], known: dict[str, type]) -> list[str]:
@@ -83,7 +83,7 @@ def _wrong(path: str, mapping: dict[str, Any], known: dict[str, type]) -> list[s
     ]
 
 
-def _own(compose: dict[str, Any]) -> dict[str, Any]:
+def _without_extensions(compose: dict[str, Any]) -> dict[str, Any]:
     """Without extensions, which Compose ignores; they stand where the services merge them."""
     return {key: value for key, value in compose.items() if not key.startswith("x-")}
 
@@ -127,7 +127,7 @@ def test_what_the_specification_does_not_know_is_found(
 ) -> None:
     changed = copy.deepcopy(COMPOSE)
     change(changed)
-    assert any(path in found for found in lint(changed))
+    assert any(path in fault for fault in lint(changed))
 
 
 def test_the_story_is_complete() -> None:

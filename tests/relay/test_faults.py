@@ -16,7 +16,7 @@ import pytest
 from tests.crash.fork_server import handles
 from tests.loop.conftest import LoopProcess, wait_until
 from tests.relay.conftest import Site, profile
-from tests.relay.test_agent import ONE, TWO, page
+from tests.relay.test_agent import PROVIDER_ONE, PROVIDER_TWO, page
 
 from sendroute.model.route import via
 
@@ -51,11 +51,11 @@ def test_while_the_store_is_away_mail_continues(served: tuple[Site, LoopProcess]
     agent.wait_for_log("There is no store")
     wait_until(lambda: "the store has not answered for" in page(f"{url}/readyz"))
     assert "sendroute_store_up 0.0" in page(f"{url}/metrics")
-    assert site.rows("transport")["a.example"] == ONE
+    assert site.rows("transport")["a.example"] == PROVIDER_ONE
     hidden.rename(path)
     agent.wait_for_log("The store answers again.")
     site.wait_until_served(switch(site))
-    assert site.rows("transport")["a.example"] == TWO
+    assert site.rows("transport")["a.example"] == PROVIDER_TWO
 
 
 def test_an_agent_that_starts_without_the_store_serves_what_it_has(
@@ -69,7 +69,7 @@ def test_an_agent_that_starts_without_the_store_serves_what_it_has(
     again.wait_for_log("There is no store")
     url = again.wait_for_log("Serving http")["url"]
     wait_until(lambda: "Revision 1 is served" in page(f"{url}/readyz"))
-    assert site.rows("transport")["a.example"] == ONE
+    assert site.rows("transport")["a.example"] == PROVIDER_ONE
 
 
 def test_an_agent_waits_a_moment_for_what_a_killed_one_started(
@@ -125,7 +125,7 @@ def test_a_server_that_goes_and_comes_back_is_followed(
         )
     )
     site.wait_until_served(switch(site))
-    assert site.rows("transport")["a.example"] == TWO
+    assert site.rows("transport")["a.example"] == PROVIDER_TWO
     assert agent.stop() == 0
 
 
@@ -178,7 +178,7 @@ def test_a_full_disk_leaves_the_previous_revision(full: tuple[Site, Limit]) -> N
     line = agent.wait_for_log("Cannot write the tables", "revision 1 is served")
     assert line["code"] == "tables-not-written"
     assert site.rows("transport") == {
-        "a.example": ONE,
+        "a.example": PROVIDER_ONE,
         "<>": "sendroute-starttls:[m0r1]:587",
     }
     assert site.store.relays()[0].revision == 1
@@ -194,10 +194,10 @@ def test_a_locked_file_leaves_the_previous_revision(served: tuple[Site, LoopProc
         other.execute("BEGIN IMMEDIATE")
         last = switch(site)
         agent.wait_for_log("another process has locked the file; revision 1 is served")
-        assert site.rows("transport")["a.example"] == ONE
+        assert site.rows("transport")["a.example"] == PROVIDER_ONE
         other.execute("ROLLBACK")
     site.wait_until_served(last)
-    assert site.rows("transport")["a.example"] == TWO
+    assert site.rows("transport")["a.example"] == PROVIDER_TWO
 
 
 def test_an_alias_file_that_cannot_be_written_leaves_the_previous_revision(
@@ -213,7 +213,7 @@ def test_an_alias_file_that_cannot_be_written_leaves_the_previous_revision(
         tokens=tokens,
     )
     agent.wait_for_log("Cannot write the tables", "revision 1 is served")
-    assert site.rows("transport")["a.example"] == ONE
+    assert site.rows("transport")["a.example"] == PROVIDER_ONE
     assert "p3r1" not in site.rows("credentials")
     (site.tables / "aliases.new").rmdir()
     site.wait_until_served(last)
@@ -251,7 +251,7 @@ def test_damaged_tables_are_built_again_and_postfix_opens_them(
     again = site.start()
     last = switch(site)
     site.wait_until_served(last)
-    wait_until(lambda: site.rows("transport").get("a.example") == TWO)
+    wait_until(lambda: site.rows("transport").get("a.example") == PROVIDER_TWO)
     if damage is not Path.unlink:
         assert again.logged("is damaged. It is built again")
         assert len(site.reloads()) == 1
@@ -284,7 +284,7 @@ def test_tables_that_are_deleted_while_the_agent_runs_are_built_again(
     agent.wait_for_log("was moved or deleted. It is built again")
     wait_until(lambda: len(site.reloads()) == 1)
     site.wait_until_served(last)
-    assert site.rows("transport")["a.example"] == TWO
+    assert site.rows("transport")["a.example"] == PROVIDER_TWO
     assert not path.is_symlink()
     assert all(path.with_name(path.name + suffix).exists() for suffix in ("", "-wal", "-shm"))
 
@@ -322,9 +322,9 @@ def test_tables_that_are_damaged_while_the_agent_runs_are_built_again(
     scribble(site.tables / "tables.sqlite")
     agent.wait_for_log("is damaged. It is built again")
     wait_until(lambda: len(site.reloads()) == 1)
-    assert site.rows("transport")["a.example"] == ONE
+    assert site.rows("transport")["a.example"] == PROVIDER_ONE
     site.wait_until_served(switch(site))
-    assert site.rows("transport")["a.example"] == TWO
+    assert site.rows("transport")["a.example"] == PROVIDER_TWO
 
 
 def test_without_the_key_no_mail_is_sent_unauthenticated(small_site: Site) -> None:
@@ -337,7 +337,7 @@ def test_without_the_key_no_mail_is_sent_unauthenticated(small_site: Site) -> No
     assert site.rows("access") == {"a.example": "OK", "<>": "OK"}
     assert site.rows("credentials") == {}
     hidden.rename(site.key_file)
-    wait_until(lambda: site.rows("transport").get("a.example") == ONE)
+    wait_until(lambda: site.rows("transport").get("a.example") == PROVIDER_ONE)
     assert site.rows("credentials")["p1r1"] == "user:of-one"
 
 

@@ -114,7 +114,7 @@ def test_a_killed_server_of_the_store_leaves_one_whole_revision(
     head = site.store.head().revision
     site.wait_until_served(head)
     assert _check(site, routes) == head
-    codes = {one.code for problem in interrupted for one in problem.findings}
+    codes = {finding.code for problem in interrupted for finding in problem.findings}
     assert codes <= {"store-failed"}, interrupted
     assert head > KILLS // 2, "few applies ended"
     assert "Traceback" not in agent.all()
@@ -177,8 +177,8 @@ def test_no_lookup_fails_while_the_agent_starts_or_stops(
         while not stop.is_set():
             try:
                 with closing(sqlite3.connect(url, uri=True, timeout=0)) as reader:
-                    found = reader.execute("SELECT count(*) FROM transport").fetchone()
-                    counts[found[0]] += 1
+                    row = reader.execute("SELECT count(*) FROM transport").fetchone()
+                    counts[row[0]] += 1
             except sqlite3.Error as error:
                 errors[str(error)] += 1
             time.sleep(0.001)

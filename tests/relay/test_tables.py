@@ -43,7 +43,7 @@ def revision(
     )
 
 
-class Written:
+class TablesFile:
     """The tables with an alias file that is a dictionary."""
 
     def __init__(self, path: Path) -> None:
@@ -76,16 +76,16 @@ def _read(path: Path, query: str) -> str:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Iterator[Written]:
-    written = Written(tmp_path / "tables.sqlite")
-    yield written
-    written.tables.close()
+def file(tmp_path: Path) -> Iterator[TablesFile]:
+    tables_file = TablesFile(tmp_path / "tables.sqlite")
+    yield tables_file
+    tables_file.tables.close()
 
 
 SHOP = DomainRow("shop.example", OK, "p1r1")
 
 
-def test_a_revision_is_in_all_tables(file: Written) -> None:
+def test_a_revision_is_in_all_tables(file: TablesFile) -> None:
     file.write(
         revision(7, SHOP, DomainRow("new.example", UNCONFIGURED, None), nexthops=(nexthop("p1r1"),))
     )
@@ -98,7 +98,7 @@ def test_a_revision_is_in_all_tables(file: Written) -> None:
     assert file.tables.served() == ServedRevision("lineage", Head(7, "commit 7"), reload=False)
 
 
-def test_a_new_domain_needs_no_reload(file: Written) -> None:
+def test_a_new_domain_needs_no_reload(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
     assert file.write(revision(2, DomainRow("b.example", OK, "p1r1"))) == 0
     served = file.tables.served()
@@ -115,7 +115,9 @@ def test_a_new_domain_needs_no_reload(file: Written) -> None:
     ],
     ids=["another nexthop", "unconfigured", "removed"],
 )
-def test_another_route_of_a_known_domain_needs_a_reload(file: Written, changed: DomainRow) -> None:
+def test_another_route_of_a_known_domain_needs_a_reload(
+    file: TablesFile, changed: DomainRow
+) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"), nexthop("p1r2"))))
     assert file.write(revision(2, changed)) == 1
     served = file.tables.served()
@@ -123,7 +125,7 @@ def test_another_route_of_a_known_domain_needs_a_reload(file: Written, changed: 
     assert served.reload
 
 
-def test_the_need_of_a_reload_is_kept_with_the_revision(file: Written) -> None:
+def test_the_need_of_a_reload_is_kept_with_the_revision(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"), nexthop("p1r2"))))
     file.write(revision(2, SHOP._replace(alias="p1r2")))
     file.write(revision(3))
@@ -132,13 +134,13 @@ def test_the_need_of_a_reload_is_kept_with_the_revision(file: Written) -> None:
     assert served.reload
 
 
-def test_an_unchanged_domain_needs_no_reload(file: Written) -> None:
+def test_an_unchanged_domain_needs_no_reload(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
     whole = revision(2, SHOP, nexthops=(nexthop("p1r1"),), whole=True)
     assert file.write(whole) == 0
 
 
-def test_the_clients_of_a_domain_follow_each_revision(file: Written) -> None:
+def test_the_clients_of_a_domain_follow_each_revision(file: TablesFile) -> None:
     named = SHOP._replace(logins="app, crm")
     file.write(revision(1, named, nexthops=(nexthop("p1r1"),)))
     assert file.rows("senders") == {"shop.example": "app, crm"}
@@ -154,20 +156,20 @@ def test_the_clients_of_a_domain_follow_each_revision(file: Written) -> None:
     assert file.rows("senders") == {}
 
 
-def test_a_whole_revision_removes_what_it_does_not_list(file: Written) -> None:
+def test_a_whole_revision_removes_what_it_does_not_list(file: TablesFile) -> None:
     file.write(revision(1, SHOP, DomainRow("b.example", OK, "p2r1"), nexthops=(nexthop("p1r1"),)))
     assert file.write(revision(2, SHOP, nexthops=(nexthop("p1r1"),), whole=True)) == 1
     assert file.rows("access") == {"shop.example": OK}
 
 
-def test_mail_waits_for_a_nexthop_without_its_credential(file: Written) -> None:
+def test_mail_waits_for_a_nexthop_without_its_credential(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1", usable=False),)))
     assert file.rows("access") == {"shop.example": OK}
     assert file.rows("transport") == {}
     assert file.tables.unusable() == ["profile ses"]
 
 
-def test_a_credential_that_can_no_longer_be_decrypted_stays(file: Written) -> None:
+def test_a_credential_that_can_no_longer_be_decrypted_stays(file: TablesFile) -> None:
     """The destination of an alias never changes, so what was written for it stays right."""
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
     file.write(revision(2, SHOP, nexthops=(nexthop("p1r1", usable=False),), whole=True))
@@ -175,7 +177,7 @@ def test_a_credential_that_can_no_longer_be_decrypted_stays(file: Written) -> No
     assert file.rows("credentials") == {"p1r1": "user:p1r1"}
 
 
-def test_a_replaced_nexthop_stays_for_the_mail_that_is_queued(file: Written) -> None:
+def test_a_replaced_nexthop_stays_for_the_mail_that_is_queued(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
     new = SHOP._replace(alias="p1r2")
     file.write(revision(2, new, nexthops=(nexthop("p1r2"),), retired=("p1r1",)))
@@ -184,7 +186,7 @@ def test_a_replaced_nexthop_stays_for_the_mail_that_is_queued(file: Written) -> 
     assert set(file.aliases) == {"p1r1", "p1r2"}
 
 
-def test_an_alias_of_another_destination_is_refused(file: Written) -> None:
+def test_an_alias_of_another_destination_is_refused(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
     stranger = nexthop("p1r1", "profile of another tenant")
     with pytest.raises(ReassignedAliasError):
@@ -192,7 +194,7 @@ def test_an_alias_of_another_destination_is_refused(file: Written) -> None:
     assert file.rows("credentials") == {"p1r1": "user:p1r1"}
 
 
-def test_nothing_is_written_if_the_alias_file_cannot_be_written(file: Written) -> None:
+def test_nothing_is_written_if_the_alias_file_cannot_be_written(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
 
     def fail(_aliases: object) -> None:
@@ -207,7 +209,7 @@ def test_nothing_is_written_if_the_alias_file_cannot_be_written(file: Written) -
     assert set(file.aliases) == {"p1r1", "p2r1"}
 
 
-def test_the_log_stays_when_the_file_is_closed(file: Written) -> None:
+def test_the_log_stays_when_the_file_is_closed(file: TablesFile) -> None:
     """A reader without write permission cannot create it (https://www.sqlite.org/wal.html)."""
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
     file.tables.close()
@@ -216,7 +218,7 @@ def test_the_log_stays_when_the_file_is_closed(file: Written) -> None:
     assert file.rows("access") == {"shop.example": OK}
 
 
-def test_a_file_is_opened_again_as_it_was(file: Written) -> None:
+def test_a_file_is_opened_again_as_it_was(file: TablesFile) -> None:
     file.write(revision(7, SHOP, nexthops=(nexthop("p1r1"),)))
     file.tables.close()
     again = Tables.open(file.tables.path)
@@ -250,7 +252,7 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [damage_header, damage_page, other_schema, empty, Path.unlink])
-def test_a_damaged_file_is_detected(file: Written, damage: object) -> None:
+def test_a_damaged_file_is_detected(file: TablesFile, damage: object) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"),)))
     file.tables.close(keep_log=False)
     damage(file.tables.path)  # type: ignore[operator]
@@ -258,18 +260,18 @@ def test_a_damaged_file_is_detected(file: Written, damage: object) -> None:
         Tables.open(file.tables.path)
 
 
-def test_the_tables_have_the_columns_that_the_queries_of_postfix_name(file: Written) -> None:
+def test_the_tables_have_the_columns_that_the_queries_of_postfix_name(file: TablesFile) -> None:
     for table in TABLES:
         assert file.rows(table) == {}
 
 
-def test_a_file_that_was_replaced_is_noticed(file: Written) -> None:
+def test_a_file_that_was_replaced_is_noticed(file: TablesFile) -> None:
     assert file.tables.is_current()
     file.tables.path.rename(file.tables.path.with_name("moved"))
     assert not file.tables.is_current()
 
 
-def test_a_free_alias_is_deleted_with_its_secrets(file: Written) -> None:
+def test_a_free_alias_is_deleted_with_its_secrets(file: TablesFile) -> None:
     file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"), nexthop("p2r1"))))
     file.write(revision(2, SHOP._replace(alias="p2r1"), retired=("p1r1",)))
     assert file.tables.retired() == {"p1r1": NOW}

@@ -255,8 +255,10 @@ def test_shadowed_domains_that_say_the_same_are_shown_together():
         names = (f"d{number:05}.{apply_all}.example" for number in range(count))
         return tuple(Shadowed(key, name, declared, via("ses"), apply_all) for name in names)
 
-    one = Shadowed(key, "only.example", via("other"), via("ses"), "to-ses")
-    plan = AccountPlan(key, 1, (), (), (*shadowed(10_000, "to-ses"), *shadowed(21, "later"), one))
+    single = Shadowed(key, "only.example", via("other"), via("ses"), "to-ses")
+    plan = AccountPlan(
+        key, 1, (), (), (*shadowed(10_000, "to-ses"), *shadowed(21, "later"), single)
+    )
     text = shown(Format.TEXT, plan, console=PLAIN)
     assert text.count("shadowed by apply-all") == 3
     assert text.count("\n") < 12

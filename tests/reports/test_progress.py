@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
 
 
 def run(stream, seconds, *, quiet=False, steps=0):
-    with progress("Planning [accounts]", 10, stream, quiet=quiet, patience=0.05) as advance:
+    with progress("Planning [accounts]", 10, stream, quiet=quiet, delay=0.05) as advance:
         advance(steps)
         deadline = time.monotonic() + seconds
         while not stream.getvalue() and time.monotonic() < deadline:

@@ -419,16 +419,16 @@ def test_an_error_of_the_schema_is_reported_without_values(store: Store, say: An
 
 def test_the_commit_applied_last_replaces_those_that_it_was_compared_with(store: Store) -> None:
     assert store.applied_commits() == []
-    one, two = AppliedCommit("1" * 40, "f" * 40), AppliedCommit("2" * 40, "f" * 40)
+    first, second = AppliedCommit("1" * 40, "f" * 40), AppliedCommit("2" * 40, "f" * 40)
     shallow = AppliedCommit("3" * 40)
-    store.record_commit(one, [])
-    store.record_commit(one, [one])
-    assert store.applied_commits() == [one]
+    store.record_commit(first, [])
+    store.record_commit(first, [first])
+    assert store.applied_commits() == [first]
     store.record_commit(shallow, [])
-    store.record_commit(two, [one])
-    assert store.applied_commits() == [two, shallow], "a commit that was not compared stays"
+    store.record_commit(second, [first])
+    assert store.applied_commits() == [second, shallow], "a commit that was not compared stays"
     known = AppliedCommit(shallow.commit, "e" * 40)
     store.record_commit(known, [shallow])
     store.record_commit(shallow, [known])
-    assert store.applied_commits() == [two, known], "a known repository stays known"
+    assert store.applied_commits() == [second, known], "a known repository stays known"
     assert store.head().revision == 0

@@ -201,20 +201,20 @@ def url(server: Cluster, say: Any) -> Iterator[str]:
     server.drop_database(name)
 
 
-@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
+@pytest.mark.parametrize("shutdown", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
 @pytest.mark.parametrize(
     "words", [b'COPY "domain"', COMMIT], ids=["during a statement", "at the commit"]
 )
 @pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "is lost"])
 def test_a_commit_waits_for_a_restarting_server(
-    server: Cluster, url: str, say: Any, how: signal.Signals, words: bytes, arrives: bool
+    server: Cluster, url: str, say: Any, shutdown: signal.Signals, words: bytes, arrives: bool
 ) -> None:
     def restart(line: Line) -> None:
         if arrives:
             line.is_mute = True
             line.server.sendall(line.data)
             line.answered.wait(30)
-        server.stop(how)
+        server.stop(shutdown)
         line.cut()
         server.start()
 

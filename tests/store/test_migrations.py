@@ -176,16 +176,16 @@ def test_commit_ids_and_account_statuses_keep_their_values(store_url: str) -> No
 def fill_version_10(connection: Connection) -> None:
     """A store as schema 0010 held it: the positions of findings under their old key."""
     moment = "'2026-01-01 00:00:00'"
-    found = '{"code":"no-platform","severity":"error","message":"m","place":"a.yaml:1:2"}'
+    finding = '{"code":"no-platform","severity":"error","message":"m","place":"a.yaml:1:2"}'
     for statement in (
         f"INSERT INTO revision (id, number, at, actor, commit_id) VALUES (0, 0, {moment}, 'ada',"  # noqa: S608
         f" '{UUID(int=6)}')",
         "INSERT INTO store (id, lineage, revision, last_profile, created_at)"  # noqa: S608
         f" VALUES (1, '{UUID(int=0)}', 0, 0, {moment})",
         "INSERT INTO account_status (namespace, account, reason, report, since) VALUES ('a', 'b',"  # noqa: S608
-        f""" 'failed', '{{"findings":[{found}],"more":2}}', {moment})""",
+        f""" 'failed', '{{"findings":[{finding}],"more":2}}', {moment})""",
         "INSERT INTO followed_source (name, faults, faulty_since)"  # noqa: S608
-        f" VALUES ('manifests', '[{found}]', {moment})",
+        f" VALUES ('manifests', '[{finding}]', {moment})",
     ):
         connection.exec_driver_sql(statement)
 

@@ -23,9 +23,9 @@ from sendroute.store.tables import HEAD
 PASSWORD = "hunter2"
 
 
-def refusal(what: Callable[[], object]) -> tuple[str, str]:
+def refusal(opening: Callable[[], object]) -> tuple[str, str]:
     with pytest.raises(ProblemError) as caught:
-        what()
+        opening()
     [finding] = caught.value.findings
     text = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + str(finding)
     assert PASSWORD not in text

@@ -164,9 +164,9 @@ def test_what_a_lock_file_does_not_hold_leaves_it_fresh(
     assert not switched.is_changed_since(locked)
 
 
-@pytest.mark.parametrize("what", ["a domain", "an apply-all", "a switch", "the platform"])
+@pytest.mark.parametrize("change", ["a domain", "an apply-all", "a switch", "the platform"])
 def test_what_a_lock_file_holds_makes_it_stale(
-    switched: Store, locked: Head, say: Any, what: str
+    switched: Store, locked: Head, say: Any, change: str
 ) -> None:
     managed = DomainState(MANAGED, Origin.DEFAULT)
     later = say.account(NANO, NANO, ("later", RanApplyAll(via("ses"), 1)))
@@ -177,8 +177,8 @@ def test_what_a_lock_file_holds_makes_it_stale(
         "a switch": [later, say.domain("a.example", SHADOWED, moved)],
         "the platform": [],
     }
-    platform = say.platform_change(None, say.platform) if what == "the platform" else None
-    plans = [say.plan(1, *changes[what])] if changes[what] else []
+    platform = say.platform_change(None, say.platform) if change == "the platform" else None
+    plans = [say.plan(1, *changes[change])] if changes[change] else []
     switched.commit(plans, platform, say.provenance)
     assert switched.is_changed_since(locked)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 HERE = Path(__file__).parent
 TEXT = frozenset({".md", ".sh", ".yaml", ".yml", ".toml", ".txt", ".service"})
 EXCLUDED = ("tests/words/", "LICENSE", "docs/glossary.md")
-IDENTIFIERS_IN = "operator/"
+IDENTIFIERS_IN = ("operator/", "tests/", "examples/")
 
 
 class Rule(NamedTuple):
@@ -29,7 +29,8 @@ class Rule(NamedTuple):
 
 class Rules(NamedTuple):
     """``prose`` is searched in text, ``names`` in Python identifiers, split at underscores.
-    ``identifiers`` match whole identifiers of operator/, without underscores around them."""
+    ``identifiers`` match whole identifiers of :data:`IDENTIFIERS_IN`, without underscores around
+    them."""
 
     prose: tuple[Rule, ...]
     names: tuple[Rule, ...]
@@ -65,6 +66,7 @@ def check(path: str, text: str, rules: Rules) -> Iterator[Hit]:
 
 def _python(path: str, text: str, rules: Rules) -> Iterator[Hit]:
     tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    modules = _imported_modules(text)
     for number, token in enumerate(tokens):
         if token.type in (tokenize.STRING, tokenize.COMMENT) or "FSTRING" in tokenize.tok_name.get(
             token.type, ""
@@ -74,15 +76,23 @@ def _python(path: str, text: str, rules: Rules) -> Iterator[Hit]:
             for rule in rules.names:
                 if any(rule.pattern.fullmatch(part) for part in token.string.split("_")):
                     yield Hit(path, token.start[0], token.string, rule.instead)
-            if path.startswith(IDENTIFIERS_IN) and not _is_called_method(tokens, number):
+            if path.startswith(IDENTIFIERS_IN) and not _is_of_a_library(tokens, number, modules):
                 for rule in rules.identifiers:
                     if rule.pattern.fullmatch(token.string.strip("_")):
                         yield Hit(path, token.start[0], token.string, rule.instead)
 
 
-def _is_called_method(tokens: list[tokenize.TokenInfo], number: int) -> bool:
-    """Whether the name is a method that is called, which a library may have named: ``x.one()``."""
-    return tokens[number - 1].string == "." and tokens[number + 1].string == "("
+def _imported_modules(text: str) -> set[str]:
+    """The names that ``import x`` binds."""
+    return set(re.findall(r"^\s*import (\w+)", text, re.MULTILINE))
+
+
+def _is_of_a_library(tokens: list[tokenize.TokenInfo], number: int, modules: set[str]) -> bool:
+    """Whether a library may have given the name: a method that is called, ``x.one()``, or what an
+    imported module has, ``pytest.Item``."""
+    if number < 2 or tokens[number - 1].string != ".":
+        return False
+    return tokens[number + 1].string == "(" or tokens[number - 2].string in modules
 
 
 def _prose(path: str, first: int, text: str, rules: tuple[Rule, ...]) -> Iterator[Hit]:

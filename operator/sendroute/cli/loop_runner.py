@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 # Seconds in which a round starts connection tests, because other accounts wait for them. If a
 # provider of a thousand profiles hangs, the remaining tests are retried later, each after its wait.
-_PATIENCE = 30.0
+_START_WITHIN = 30.0
 
 
 class LoopOptions(NamedTuple):
@@ -80,7 +80,7 @@ def run_loop(session: Session, options: LoopOptions) -> None:
         trees = ServedTrees(follower, read, service.stop)
         factory = session.factory
         verifier_for = partial(factory.verifier, saves=True)
-        tester = partial(run_tests, start_within=_PATIENCE)
+        tester = partial(run_tests, start_within=_START_WITHIN)
         round_options = RoundOptions(verifier_for, tester, options.guards, actor(), service.stop)
         is_path = isinstance(follower, DirectoryFollower)
         poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)

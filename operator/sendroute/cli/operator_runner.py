@@ -27,7 +27,7 @@ from sendroute.runtime.transition_log import AnyFinding
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE = 10.0
+_START_WITHIN = 10.0
 """Seconds in which a round starts connection tests, because other accounts wait for them, and a
 stop waits for the tests."""
 _ENDING = 25.0
@@ -134,7 +134,7 @@ def _operator(
     adapters = Adapters(
         factory.open_store_in_rounds,
         partial(factory.verifier, saves=True),
-        partial(run_tests, start_within=_PATIENCE),
+        partial(run_tests, start_within=_START_WITHIN),
         ClusterReporter(api),
         service.health,
         random.random,

@@ -105,7 +105,7 @@ def _key_lines(created: NewStore) -> Iterator[str]:
 
 def _ignored(session: Session, created: NewStore) -> Iterator[str]:
     """Make git ignore what was created, and say what was done: the key is a secret, and git would
-    put back an older copy of a store with each checkout."""
+    restore an older copy of a store with each checkout."""
     if created.created_key:
         key = Path(created.key)
         yield from _ignore_in_git(key, f"/{key.name}", "the key")

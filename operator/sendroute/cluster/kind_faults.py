@@ -13,12 +13,12 @@ FaultKey = tuple[Reflector, int]
 
 
 class KindFaults:
-    """For one thread. A fault that lasts for ``patience`` seconds is shown in the cluster, by the
-    sentence that it had at first: the next one may name another connection."""
+    """For one thread. A fault that lasts for ``grace_period`` seconds is shown in the cluster, by
+    the sentence that it had at first: the next one may name another connection."""
 
-    def __init__(self, reflectors: Sequence[Reflector], patience: float) -> None:
+    def __init__(self, reflectors: Sequence[Reflector], grace_period: float) -> None:
         self._reflectors = reflectors
-        self._patience = patience
+        self._grace_period = grace_period
         self._begun: dict[FaultKey, tuple[float, Finding]] = {}
 
     def update(self, now: float) -> None:
@@ -35,7 +35,9 @@ class KindFaults:
     def lasting(self, now: float) -> dict[FaultKey, Finding]:
         """What is shown in the cluster. If nothing can be followed, nothing can be shown either."""
         lasting = {
-            key: item for key, (since, item) in self._begun.items() if now - since >= self._patience
+            key: item
+            for key, (since, item) in self._begun.items()
+            if now - since >= self._grace_period
         }
         return lasting if len(lasting) < len(self._reflectors) else {}
 

@@ -94,7 +94,7 @@ class Operator:
         self._unchanged: set[Owner] = set()  # since this process reconciled them
         self._unread: tuple[Reflector, ...] = tuple(self._reflectors)
         self._versions: dict[str, int] = {}  # of what was taken from the inbox, by kind
-        self._faults = KindFaults(self._reflectors, options.times.patience)
+        self._faults = KindFaults(self._reflectors, options.times.grace_period)
         self._shown_faults: dict[FaultKey, Finding] = {}
         self._mismatch: tuple[Finding, ...] = ()
         self._secrets_at = 0.0
@@ -121,7 +121,7 @@ class Operator:
         ]
 
     @property
-    def is_quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether everything that arrived was reconciled, and nothing is waited for."""
         return self._idle
 

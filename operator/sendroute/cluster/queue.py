@@ -1,7 +1,7 @@
 """Which accounts are due when. Pure: the time and the random numbers are passed in.
 
 Objects of one ``kubectl apply`` or one sync arrive one by one, in any order. An account is due
-after some seconds without an event of its objects; what cannot be undone waits longer
+after some seconds without an event of its objects; what is destructive waits longer
 (:class:`SettlePeriod`). Everything else, as retries and the round over all accounts, is as in the
 loop.
 """
@@ -21,12 +21,12 @@ from sendroute.runtime.schedule import DueAccounts, RoundState, Schedule
 
 
 class SettlePeriod(Struct):
-    """The events of one account that were not reconciled: ``first`` and ``last`` are their times,
-    and ``needed`` is for how many seconds no other event may arrive before it is."""
+    """The events of one account that were not reconciled: ``first`` and ``last`` are their times.
+    The account has settled if no other event arrives for ``settle_time`` seconds."""
 
     first: float
     last: float
-    needed: float
+    settle_time: float
 
 
 class AccountQueue:
@@ -86,12 +86,12 @@ class AccountQueue:
 
     def is_settled(self, owner: Owner, now: float) -> bool:
         """Whether an account may be reconciled: no event came for long enough."""
-        quiet = self._settling.get(owner)
-        return quiet is None or now >= self._settled_at(quiet)
+        period = self._settling.get(owner)
+        return period is None or now >= self._settled_at(period)
 
     def next(self) -> float:
         """The time at which an account is due next, if nothing changes before."""
-        times = [self._settled_at(quiet) for quiet in self._settling.values()]
+        times = [self._settled_at(period) for period in self._settling.values()]
         return min([self._schedule.next(), *(self._schedule.not_before(time) for time in times)])
 
     @property
@@ -110,22 +110,22 @@ class AccountQueue:
         Returns:
             What it waits for; None if it may be committed.
         """
-        quiet = self._settling.get(owner)
-        if quiet is None:
+        period = self._settling.get(owner)
+        if period is None:
             return None
-        needed, reason = quiet_needed(plan, self._times)
-        if now >= self._settled_at(SettlePeriod(quiet.first, quiet.last, needed)):
+        seconds, reason = settle_time(plan, self._times)
+        if now >= self._settled_at(SettlePeriod(period.first, period.last, seconds)):
             return None
-        quiet.needed = max(quiet.needed, needed)
+        period.settle_time = max(period.settle_time, seconds)
         return reason
 
-    def is_patient(self, owner: Owner) -> bool:
-        """Whether an account waits for another object, and not only for quiet."""
-        quiet = self._settling.get(owner)
-        return quiet is not None and quiet.needed >= self._times.patience
+    def waits_for_object(self, owner: Owner) -> bool:
+        """Whether an account waits for another object, and not only until it has settled."""
+        period = self._settling.get(owner)
+        return period is not None and period.settle_time >= self._times.grace_period
 
-    def _settled_at(self, quiet: SettlePeriod) -> float:
-        return min(quiet.last + quiet.needed, quiet.first + self._times.settle_longest)
+    def _settled_at(self, period: SettlePeriod) -> float:
+        return min(period.last + period.settle_time, period.first + self._times.settle_longest)
 
     def reconciled(
         self,
@@ -140,7 +140,7 @@ class AccountQueue:
         Args:
             due: the accounts of the round.
             states: the state of each of them after the round.
-            done: those whose events were reconciled; the others must still be quiet for longer.
+            done: those whose events were reconciled; the others settle for longer.
             now: the time.
             duration: seconds that the round took.
         """
@@ -154,8 +154,8 @@ class AccountQueue:
         return self._schedule.round_failed(now)
 
 
-def quiet_needed(plan: AccountPlan, times: Times) -> tuple[float, str | None]:
-    """How long an account must have been quiet before its plan is committed.
+def settle_time(plan: AccountPlan, times: Times) -> tuple[float, str | None]:
+    """How long no event of an account may arrive before its plan is committed.
 
     Args:
         plan: what would be done.
@@ -166,15 +166,15 @@ def quiet_needed(plan: AccountPlan, times: Times) -> tuple[float, str | None]:
     """
     missing = next((item for item in plan.findings if has_trait(item.code, Trait.PASSING)), None)
     if missing is not None:
-        return times.patience, for_tenant(missing, plan.key.namespace).message
-    if cannot_be_taken_back(plan):
+        return times.grace_period, for_tenant(missing, plan.key.namespace).message
+    if is_destructive(plan):
         return times.settle_destructive, "More objects of the account may follow."
     return times.settle, None
 
 
-def cannot_be_taken_back(plan: AccountPlan) -> bool:
-    """Whether a plan stamps a new domain by the default, runs an apply-all, removes or
-    reassigns."""
+def is_destructive(plan: AccountPlan) -> bool:
+    """Whether another plan cannot undo this one: it stamps a new domain by the default, runs an
+    apply-all, removes or reassigns."""
     if plan.stopped:
         return False
     for change in plan.changes:

@@ -191,7 +191,7 @@ class Round:
                 early.add(account.key)
             elif (reason := queue.defer(account.key, now, account)) is not None:
                 early.add(account.key)
-                if queue.is_patient(account.key):
+                if queue.waits_for_object(account.key):
                     self._waiting[account.key] = (reason, account)
         return early
 

@@ -107,8 +107,10 @@ def _sentences(findings: Sequence[Finding]) -> str:
     first = findings[0]
     others = list(dict.fromkeys(item.message for item in findings))[1:]
     text = first.message
-    quiet = has_trait(first.code, Trait.SKIPPED) or has_trait(first.code, Trait.APPROVABLE)
-    if first.hint and not quiet:
+    needs_hint = not has_trait(first.code, Trait.SKIPPED) and not has_trait(
+        first.code, Trait.APPROVABLE
+    )
+    if first.hint and needs_hint:
         text = f"{text} {first.hint}"
     for other in others[:_ALSO]:
         text += f" Also: {other}"

@@ -52,15 +52,15 @@ async def probe(request: TestRequest, environment: Environment, deadline: float)
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
-    verdict = await _Probe(request, environment, deadline).run()
+    result = await _Probe(request, environment, deadline).run()
     seconds = round(loop.time() - started, 3)
     return TestResult(
         request.account.namespace,
         request.name,
-        verdict.outcome,
-        verdict.detail,
+        result.outcome,
+        result.detail,
         seconds,
-        verdict.advice,
+        result.advice,
     )
 
 
@@ -77,14 +77,14 @@ class _Probe:
         self._session: SmtpSession | None = None
 
     async def run(self) -> ProbeResult:
-        verdict: ProbeResult | None = None
+        result: ProbeResult | None = None
         try:
-            verdict = await self._within_deadline()
-            return verdict
+            result = await self._within_deadline()
+            return result
         finally:
             # Outside the deadline's scope: QUIT must not change the outcome.
             if self._session is not None:
-                in_order = verdict is not None and verdict.outcome in _SERVER_IS_FINE
+                in_order = result is not None and result.outcome in _SERVER_IS_FINE
                 await self._session.close(politely=in_order, until=self._until)
 
     async def _within_deadline(self) -> ProbeResult:

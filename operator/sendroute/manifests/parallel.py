@@ -36,7 +36,7 @@ _MOST_CHUNKS = 256
 _TICKET = struct.Struct("<I")  # _MOST_CHUNKS of them fit in any pipe: 4 KiB at least, pipe(7)
 _FRAME = struct.Struct("<II")  # a chunk's number, the length of its results
 _PIPE_SIZE = 1 << 20  # bytes; /proc/sys/fs/pipe-max-size without privileges
-_PATIENCE = 5.0
+_RESULT_TIMEOUT = 5.0
 """Seconds without a result after which the parent itself reads a chunk that a worker has taken."""
 
 # The problems of each file are pickled, and empty if there are none.
@@ -166,7 +166,7 @@ class _Pool:
                 if taken is not None:
                     self._done[taken] = list(self._read(taken))
                     self._receive(0)
-                elif not self._receive(_PATIENCE):
+                elif not self._receive(_RESULT_TIMEOUT):
                     self._done[number] = list(self._read(number))
             yield from _decoded(self._done.pop(number))
 

@@ -1,7 +1,7 @@
 """How a host is spoken to: one description, for the connection test and for delivery by Postfix.
 
 A test predicts delivery only as far as both do the same. So every choice of an SMTP client that can
-change a verdict is a value of this module: TLS, ciphers, sign-in, the name for EHLO, addresses and
+change an outcome is a value of this module: TLS, ciphers, sign-in, the name for EHLO, addresses and
 times. Each value names the Postfix setting that must have it (postconf(5)).
 """
 

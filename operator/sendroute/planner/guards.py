@@ -115,7 +115,7 @@ def count_domains(
     Returns:
         The counts. A move is no removal, and an apply-all is no reroute.
     """
-    return _unconfirmed(plan.key, _tally(plan), desired, guards)
+    return _unconfirmed(plan.key, _count_changes(plan), desired, guards)
 
 
 def check_guards(
@@ -137,13 +137,13 @@ def check_guards(
     Returns:
         The refusals.
     """
-    tally = _tally(plan)
-    counts = _unconfirmed(plan.key, tally, desired, guards)
+    totals = _count_changes(plan)
+    counts = _unconfirmed(plan.key, totals, desired, guards)
     waits = any(item.code == Code.REMOVED_BEFORE_MOVE for item in plan.findings)
     change = ChangeSize(domain_count, counts)
     check = _GuardCheck(plan.key, desired, change, sizes, guards, waits)
     refusals = []
-    if tally.removes_account and counts.removed:
+    if totals.removes_account and counts.removed:
         refusals.append(check.account_removal(counts.removed))
     refusals += check.limit("too-many-removals")
     refusals += check.limit("too-many-changes")
@@ -327,7 +327,7 @@ class _PlanCounts(NamedTuple):
     removes_account: bool
 
 
-def _tally(plan: AccountPlan) -> _PlanCounts:
+def _count_changes(plan: AccountPlan) -> _PlanCounts:
     removed = rerouted = 0
     removes_account = False
     for change in plan.changes:  # one pass: a first plan has a change for each domain
@@ -341,14 +341,14 @@ def _tally(plan: AccountPlan) -> _PlanCounts:
 
 
 def _unconfirmed(
-    key: AccountKey, tally: _PlanCounts, desired: DesiredAccount | None, guards: Guards
+    key: AccountKey, totals: _PlanCounts, desired: DesiredAccount | None, guards: Guards
 ) -> DomainCounts:
     """The counts without a removal of the account that the manifests or the user confirm."""
     confirmed = desired.remove if desired is not None else None
-    is_confirmed = tally.removes_account and (
-        key in guards.remove_accounts or (confirmed is not None and tally.removed <= confirmed)
+    is_confirmed = totals.removes_account and (
+        key in guards.remove_accounts or (confirmed is not None and totals.removed <= confirmed)
     )
-    return DomainCounts(0 if is_confirmed else tally.removed, tally.rerouted)
+    return DomainCounts(0 if is_confirmed else totals.removed, totals.rerouted)
 
 
 def _is_reroute(change: DomainChange) -> bool:

@@ -14,15 +14,15 @@ from sendroute.reports.text import clean
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-PATIENCE = 1.0
+DELAY = 1.0
 """Seconds before anything is shown."""
 
 
 class Progress:
-    """Counts finished steps, and draws after PATIENCE. The timer's thread draws first; the lock
+    """Counts finished steps, and draws after DELAY. The timer's thread draws first; the lock
     keeps it and the caller's thread apart."""
 
-    def __init__(self, label: str, total: int | None, stream: TextIO, patience: float) -> None:
+    def __init__(self, label: str, total: int | None, stream: TextIO, delay: float) -> None:
         self._label = clean(label)
         self._total = total
         self._stream = stream
@@ -30,7 +30,7 @@ class Progress:
         self._bar: Bar | None = None
         self._is_closed = False
         self._lock = Lock()
-        self._timer = Timer(patience, self._draw)
+        self._timer = Timer(delay, self._draw)
         self._timer.daemon = True
         self._timer.start()
 
@@ -79,7 +79,7 @@ def progress(
     stream: TextIO,
     *,
     quiet: bool = False,
-    patience: float = PATIENCE,
+    delay: float = DELAY,
 ) -> Iterator[Callable[[int], None]]:
     """A context with a progress bar, which is removed at its end.
 
@@ -88,7 +88,7 @@ def progress(
         total: the number of steps; None if it is unknown.
         stream: where to draw; nothing is drawn if it is no terminal.
         quiet: draw nothing.
-        patience: the seconds before anything is shown.
+        delay: the seconds before anything is shown.
 
     Yields:
         The function to call with each number of completed steps.
@@ -96,7 +96,7 @@ def progress(
     if quiet or not stream.isatty():
         yield lambda _steps: None
         return
-    shown = Progress(label, total, stream, patience)
+    shown = Progress(label, total, stream, delay)
     try:
         yield shown.advance
     finally:

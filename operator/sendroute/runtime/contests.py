@@ -104,7 +104,7 @@ class Contests:
         for key, outcome in outcomes.items():
             if key in self._changed and key not in edited:
                 if outcome is Outcome.COMMITTED:
-                    self._put_back(key, now, at)
+                    self._record_repair(key, now, at)
                 elif outcome is Outcome.UNCHANGED and self._is_its_writer(key):
                     self._contests.pop(key)  # the two agree
             self._changed.pop(key, None)
@@ -123,7 +123,7 @@ class Contests:
             return False
         return replace(contest.writer, revision=last.revision) == last
 
-    def _put_back(self, key: Owner, now: float, at: datetime) -> None:
+    def _record_repair(self, key: Owner, now: float, at: datetime) -> None:
         before = self._contests.get(key)
         count = 1 if before is None else before.count + 1
         held_until, since = now, at

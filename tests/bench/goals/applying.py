@@ -32,7 +32,7 @@ def measure(lab: Lab) -> Iterator[Row]:
         warm_up=False,
     )
     single, many = samples["1"], samples[str(files)]
-    what = f"apply {domains:,} new domains in {files:,} accounts / in one account"
+    case = f"apply {domains:,} new domains in {files:,} accounts / in one account"
     ratio = many.seconds / single.seconds
-    yield Row("15", what, seconds(many.seconds), seconds(single.seconds), ratio, RATIO)
-    yield Row("15", f"{what}: memory (no goal)", megabytes(many.peak), megabytes(single.peak))
+    yield Row("15", case, seconds(many.seconds), seconds(single.seconds), ratio, RATIO)
+    yield Row("15", f"{case}: memory (no goal)", megabytes(many.peak), megabytes(single.peak))

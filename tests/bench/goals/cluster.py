@@ -22,10 +22,10 @@ def measure(lab: Lab) -> Iterator[Row]:
     domains, accounts = lab.size(100_000), lab.size(1000)
     few, _ = _measured(domains // FEWER, accounts // FEWER)
     many, peak = _measured(domains, accounts)
-    what = f"hold {domains:,} objects of {accounts:,} accounts"
-    yield Row("11", what, megabytes(peak), megabytes(LIMIT), peak / LIMIT, 1.0)
-    yield Row("11", f"{what}: list them (no goal)", seconds(many["listed"]), "-")
-    yield Row("11", f"{what}: compile them (no goal)", seconds(many["compiled"]), "-")
+    case = f"hold {domains:,} objects of {accounts:,} accounts"
+    yield Row("11", case, megabytes(peak), megabytes(LIMIT), peak / LIMIT, 1.0)
+    yield Row("11", f"{case}: list them (no goal)", seconds(many["listed"]), "-")
+    yield Row("11", f"{case}: compile them (no goal)", seconds(many["compiled"]), "-")
     yield from per_object(
         few,
         many,

@@ -28,17 +28,17 @@ def measure(lab: Lab) -> Iterator[Row]:
         lab.rounds(5),
     )
     parser = measured.pop("parser")
-    what = {
+    cases = {
         "validate": f"validate {tree.domains:,} domains",
         "empty store": f"plan {tree.domains:,} domains, all new",
         "full store": f"plan {tree.domains:,} domains, no change",
     }
     for name, samples in measured.items():
-        yield _time(what[name], samples, parser)
+        yield _time(cases[name], samples, parser)
     for name, samples in measured.items():
         yield Row(
             "1",
-            f"{what[name]}: memory",
+            f"{cases[name]}: memory",
             megabytes(samples.peak),
             megabytes(parser.peak),
             samples.peak / 1e6,
@@ -52,10 +52,10 @@ def _cold(store: Store, verb: str, tree: Tree) -> Run:
     return store.sendroute(verb, tree.root)
 
 
-def _time(what: str, ours: Samples, parser: Samples) -> Row:
+def _time(case: str, ours: Samples, parser: Samples) -> Row:
     return Row(
         "1",
-        f"{what} / CSafeLoader parsing the same files",
+        f"{case} / CSafeLoader parsing the same files",
         seconds(ours.seconds),
         seconds(parser.seconds),
         ours.seconds / parser.seconds,

@@ -24,19 +24,19 @@ _CALLS = re.compile(
 
 def measure(lab: Lab) -> Iterator[Row]:
     domains = lab.size(10_000)
-    what = f"{domains:,} domains on a real API server"
+    case = f"{domains:,} domains on a real API server"
     if (reason := why_not()) is not None:
-        yield Row("11", what, "-", note=reason)
+        yield Row("11", case, "-", note=reason)
         return
     with PrivateControlPlane(lab.room / "control-plane") as control_plane:
         control_plane.install_crds()
         fill = (PYTHON, str(CHILDREN / "cluster_fill.py"), control_plane.kubeconfig, str(domains))
         run([*map(str, fill)])
-        yield from _converges(lab, control_plane, domains, what)
+        yield from _converges(lab, control_plane, domains, case)
 
 
 def _converges(
-    lab: Lab, control_plane: PrivateControlPlane, domains: int, what: str
+    lab: Lab, control_plane: PrivateControlPlane, domains: int, case: str
 ) -> Iterator[Row]:
     port = free_port()
     store = lab.store("converging")
@@ -50,17 +50,17 @@ def _converges(
     try:
         _wait(lambda: f"sendroute_domains {float(domains)}" in _page(port))
         committed = time.perf_counter() - began
-        yield Row("11", f"{what}: all in the store (no goal)", seconds(committed))
+        yield Row("11", f"{case}: all in the store (no goal)", seconds(committed))
         _wait(lambda: _calls(port)["PATCH"] > domains)
         calls = _settled(port)
-        yield Row("11", f"{what}: all statuses written (no goal)", seconds(_last_change(began)))
+        yield Row("11", f"{case}: all statuses written (no goal)", seconds(_last_change(began)))
         for verb, count in sorted(calls.items()):
-            yield Row("11", f"{what}: {verb} calls (no goal)", f"{count:,}")
+            yield Row("11", f"{case}: {verb} calls (no goal)", f"{count:,}")
         writes = (calls["PATCH"] + calls["POST"]) / domains
-        yield Row("11", f"{what}: writes / domain", f"{writes:.3f}", value=writes, limit=1.02)
+        yield Row("11", f"{case}: writes / domain", f"{writes:.3f}", value=writes, limit=1.02)
         time.sleep(_QUIET)
         more = _calls(port)["PATCH"] - calls["PATCH"]
-        quiet = f"{what}: status writes in {_QUIET:.0f} s of rounds without a change"
+        quiet = f"{case}: status writes in {_QUIET:.0f} s of rounds without a change"
         yield Row("11", quiet, f"{more}", value=float(more), limit=0.0, unit="")
     finally:
         process.terminate()

@@ -45,9 +45,9 @@ _STATUS = {
 def measure(lab: Lab) -> Iterator[Row]:
     domains = lab.size(100_000)
     fewer = domains // FEWER
-    what = f"{domains:,} domains on a real API server"
+    case = f"{domains:,} domains on a real API server"
     if (reason := why_not()) is not None:
-        yield Row("11", what, "-", note=reason)
+        yield Row("11", case, "-", note=reason)
         return
     # On a machine with other work a list takes longer than etcd keeps its version by default.
     flags = ("--etcd-compaction-interval=0",)
@@ -58,14 +58,14 @@ def measure(lab: Lab) -> Iterator[Row]:
         few, _ = _measured(control_plane, fewer)
         copies.extend(fewer, domains)
         many, peak = _measured(control_plane, domains)
-    yield Row("11", f"{what}: hold them", megabytes(peak), megabytes(_LIMIT), peak / _LIMIT, 1.0)
+    yield Row("11", f"{case}: hold them", megabytes(peak), megabytes(_LIMIT), peak / _LIMIT, 1.0)
     for step in ("listed", "compiled"):
-        yield Row("11", f"{what}: {step} (no goal)", seconds(many[step]), "-")
+        yield Row("11", f"{case}: {step} (no goal)", seconds(many[step]), "-")
     yield from per_object(
         few,
         many,
-        f"{what}: list and compile one of them, of one of {fewer:,}",
-        f"{what}: change one of them, of one of {fewer:,}",
+        f"{case}: list and compile one of them, of one of {fewer:,}",
+        f"{case}: change one of them, of one of {fewer:,}",
     )
 
 
@@ -80,7 +80,9 @@ class _Copies:
         route = {"managed": {}}
         spec = {"account": "original", "domain": "original.example", "route": route}
         domain = {"kind": "SendingDomain", "spec": spec}
-        objects = [{"apiVersion": _API, "metadata": metadata, **it} for it in (account, domain)]
+        objects = [
+            {"apiVersion": _API, "metadata": metadata, **shape} for shape in (account, domain)
+        ]
         control_plane.apply(namespace, *objects)
         path = f"/apis/{_API}/namespaces/original/sendingdomains/original/status"
         merge = "application/merge-patch+json"

@@ -32,20 +32,20 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
     database.drop(url)
     reading, planning = samples["read"], samples["plan"]
     ours, other = _inside(planning), _inside(reading)
-    what = f"{database.name}: read and plan {domains:,} domains / reading the table"
-    yield Row("7", what, seconds(ours), seconds(other), ours / other, RATIO)
+    case = f"{database.name}: read and plan {domains:,} domains / reading the table"
+    yield Row("7", case, seconds(ours), seconds(other), ours / other, RATIO)
     above = (planning.peak - reading.peak) / 1e6
     yield Row(
         "7",
-        f"{what}: additional memory",
+        f"{case}: additional memory",
         megabytes(planning.peak),
         megabytes(reading.peak),
         above,
         MEGABYTES,
         "MB",
     )
-    what = f"{database.name}: commit {domains:,} new domains of many accounts (no goal)"
-    yield Row("7", what, seconds(_printed_seconds(filled)))
+    case = f"{database.name}: commit {domains:,} new domains of many accounts (no goal)"
+    yield Row("7", case, seconds(_printed_seconds(filled)))
 
 
 def _inside(samples: Samples) -> float:

@@ -33,11 +33,11 @@ def _measured(lab: Lab, database: Database, domains: int, others: int) -> Row:
     for url in filled.values():
         database.drop(url)
     among, alone = statistics.median(took[others]), statistics.median(took[0])
-    what = (
+    case = (
         f"{database.name}: plan and commit an account of {domains:,} domains among"
         f" {domains + others:,} / the same account alone"
     )
-    return Row("12", what, seconds(among), seconds(alone), among / alone, RATIO)
+    return Row("12", case, seconds(among), seconds(alone), among / alone, RATIO)
 
 
 def _child(*words: object) -> float:

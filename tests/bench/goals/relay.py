@@ -50,8 +50,8 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
         size = sum(file.stat().st_size for file in directory.iterdir())
         yield Row("9", f"{name}: size of the tables (no goal)", megabytes(size))
         took = statistics.median(_one_domain(store, number) for number in range(lab.rounds(15)))
-        what = f"{name}: commit of one domain → the relay serves it"
-        yield Row("9", what, seconds(took), value=took, limit=SECONDS, unit="s")
+        case = f"{name}: commit of one domain → the relay serves it"
+        yield Row("9", case, seconds(took), value=took, limit=SECONDS, unit="s")
         yield Row("9", f"{name}: memory of the agent (no goal)", megabytes(_peak(process.pid)))
         yield from _beside_a_hash_map(lab.room / f"hash-{database.name}", directory, name, took)
         yield from _lookups(store, directory, name)
@@ -60,12 +60,12 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
 
 def _beside_a_hash_map(room: Path, directory: Path, name: str, took: float) -> Iterator[Row]:
     """A plain hash map is built as a whole for every change."""
-    what = f"{name}: change of one domain / postmap of a hash map of all routes (no goal)"
+    case = f"{name}: change of one domain / postmap of a hash map of all routes (no goal)"
     built = hash_map.build(directory / "tables.sqlite", room)
     if built is None:
-        yield Row("9", what, seconds(took), note="Postfix is missing")
+        yield Row("9", case, seconds(took), note="Postfix is missing")
         return
-    yield Row("9", what, seconds(took), seconds(built.seconds), took / built.seconds)
+    yield Row("9", case, seconds(took), seconds(built.seconds), took / built.seconds)
     yield Row("9", f"{name}: size of that hash map (no goal)", "-", megabytes(built.size))
 
 
@@ -130,11 +130,11 @@ def _lookups(store: Store, directory: Path, name: str) -> Iterator[Row]:
         switches.append(time.perf_counter() - began)
 
     busy = _timed(directory, domains, switch)
-    what = f"{name}: p99 of {len(busy):,} lookups while every managed domain is switched / idle"
+    case = f"{name}: p99 of {len(busy):,} lookups while every managed domain is switched / idle"
     slow, fast = (statistics.quantiles(times, n=100)[98] for times in (busy, idle))
     whole = f"{name}: commit that switches every managed domain → the relay serves it (no goal)"
     yield Row("9", whole, seconds(switches[0]))
-    yield Row("6", what, f"{slow * 1e6:.0f} µs", f"{fast * 1e6:.0f} µs", slow / fast, RATIO)
+    yield Row("6", case, f"{slow * 1e6:.0f} µs", f"{fast * 1e6:.0f} µs", slow / fast, RATIO)
 
 
 def _timed(directory: Path, domains: int, work: Callable[[], None]) -> list[float]:

@@ -31,8 +31,8 @@ def measure(lab: Lab) -> Iterator[Row]:
         yield Row("2", f"{largest} / octoDNS, per domain", _microseconds(ours), "-", note=missing)
     else:
         theirs = samples["octoDNS"].seconds / records
-        what = f"{largest} / {REQUIREMENT} of {records:,} records, per record"
-        yield Row("2", what, _microseconds(ours), _microseconds(theirs), ours / theirs, RATIO)
+        case = f"{largest} / {REQUIREMENT} of {records:,} records, per record"
+        yield Row("2", case, _microseconds(ours), _microseconds(theirs), ours / theirs, RATIO)
     yield _growth(sizes, [samples[str(size)] for size in sizes])
 
 
@@ -61,8 +61,8 @@ def _growth(sizes: list[int], samples: list[Samples]) -> Row:
         )
     ]
     took = ", ".join(seconds(sample.seconds) for sample in samples)
-    what = f"exponent of the time, {' to '.join(f'{size:,}' for size in sizes)} domains"
-    return Row("2", what, took, "-", max(steps), EXPONENT, "")
+    case = f"exponent of the time, {' to '.join(f'{size:,}' for size in sizes)} domains"
+    return Row("2", case, took, "-", max(steps), EXPONENT, "")
 
 
 def _microseconds(value: float) -> str:

@@ -29,6 +29,6 @@ def measure(lab: Lab) -> Iterator[Row]:
     )
 
 
-def _row(what: str, ours: Samples, other: Samples, limit: float) -> Row:
+def _row(case: str, ours: Samples, other: Samples, limit: float) -> Row:
     ratio = ours.seconds / other.seconds
-    return Row("8", what, seconds(ours.seconds), seconds(other.seconds), ratio, limit)
+    return Row("8", case, seconds(ours.seconds), seconds(other.seconds), ratio, limit)

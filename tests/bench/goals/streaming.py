@@ -24,6 +24,6 @@ def measure(lab: Lab) -> Iterator[Row]:
         warm_up=False,
     )
     for command, samples in measured.items():
-        what = f"{command} of {domains:,} domains, {seconds(samples.seconds)}: memory"
+        case = f"{command} of {domains:,} domains, {seconds(samples.seconds)}: memory"
         peak = samples.peak / 1e6
-        yield Row("13", what, megabytes(samples.peak), value=peak, limit=MEGABYTES, unit="MB")
+        yield Row("13", case, megabytes(samples.peak), value=peak, limit=MEGABYTES, unit="MB")

@@ -40,16 +40,16 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
         database.drop(url)
     database.drop(filled)
     switch, update = statistics.median(chain.from_iterable(ours)), statistics.median(bare)
-    what = f"{database.name}: apply-all of {domains:,} domains / the bare UPDATE"
-    yield Row("4", what, seconds(switch), seconds(update), switch / update, RATIO)
+    case = f"{database.name}: apply-all of {domains:,} domains / the bare UPDATE"
+    yield Row("4", case, seconds(switch), seconds(update), switch / update, RATIO)
     if isinstance(database, Postgres):
         first, last = (statistics.median(took[at] for took in ours) for at in (0, -1))
-        what = f"{database.name}: the third apply-all / the first"
-        yield Row("5", what, seconds(last), seconds(first), last / first, LATER)
-        what = f"{database.name}: domains whose switch changes an index, at most"
-        yield Row("5", what, f"{100 * max(indexed):.2f} %", "-", 100 * max(indexed), INDEXED, "%")
-    what = f"{database.name}: commit {domains:,} new domains of one account (no goal)"
-    yield Row("4", what, seconds(made))
+        case = f"{database.name}: the third apply-all / the first"
+        yield Row("5", case, seconds(last), seconds(first), last / first, LATER)
+        case = f"{database.name}: domains whose switch changes an index, at most"
+        yield Row("5", case, f"{100 * max(indexed):.2f} %", "-", 100 * max(indexed), INDEXED, "%")
+    case = f"{database.name}: commit {domains:,} new domains of one account (no goal)"
+    yield Row("4", case, seconds(made))
 
 
 def _indexed(database: Database, url: str, updates: int) -> int:

@@ -32,10 +32,10 @@ _DEADLINE = 300.0
 
 def measure(lab: Lab) -> Iterator[Row]:
     mails = lab.size(3_000)
-    what = f"{mails:,} mails of {_SENDERS} domains: by routes / by one relayhost"
+    case = f"{mails:,} mails of {_SENDERS} domains: by routes / by one relayhost"
     if (reason := why_not()) is not None:
         print(f"SKIPPED, goal 10: NO REAL MAIL: {reason}", file=sys.stderr)
-        yield Row("10", what, "-", note=f"SKIPPED, NO REAL MAIL: {reason}")
+        yield Row("10", case, "-", note=f"SKIPPED, NO REAL MAIL: {reason}")
         return
     # Postfix's own user enters it.
     with ExitStack() as ends, tempfile.TemporaryDirectory(prefix="sendroute-bench-mail-") as home:
@@ -49,7 +49,7 @@ def measure(lab: Lab) -> Iterator[Row]:
             lab.rounds(5),
         )
     ours, other = took["routed"].seconds, took["plain"].seconds
-    yield Row("10", what, *(f"{mails / s:.0f}/s" for s in (ours, other)), ours / other, LIMIT)
+    yield Row("10", case, *(f"{mails / s:.0f}/s" for s in (ours, other)), ours / other, LIMIT)
 
 
 def _servers(home: Path, ends: ExitStack) -> tuple[MailServer, MailServer]:

@@ -39,13 +39,13 @@ def measure(lab: Lab) -> Iterator[Row]:
         before=change,
     )
     git, warm, cold = (samples[name] for name in ("git status", "warm", "cold"))
-    what = f"plan after {_CHANGED} of {files:,} files changed"
-    yield _row(f"{what} / git status", warm.seconds, git.seconds, OF_GIT)
-    yield _row(f"{what} / the same, cold", warm.seconds, cold.seconds, OF_COLD)
+    case = f"plan after {_CHANGED} of {files:,} files changed"
+    yield _row(f"{case} / git status", warm.seconds, git.seconds, OF_GIT)
+    yield _row(f"{case} / the same, cold", warm.seconds, cold.seconds, OF_COLD)
 
 
-def _row(what: str, ours: float, other: float, limit: float) -> Row:
-    return Row("3", what, seconds(ours), seconds(other), ours / other, limit)
+def _row(case: str, ours: float, other: float, limit: float) -> Row:
+    return Row("3", case, seconds(ours), seconds(other), ours / other, limit)
 
 
 def _commit(root: Path) -> None:
