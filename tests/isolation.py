@@ -10,7 +10,7 @@ from types import FrameType
 
 _VARIABLES = frozenset(
     {"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER", "XDG_CACHE_HOME"}
-    | {"KUBEBUILDER_ASSETS", "REAL_KUBERNETES_TESTS", "REAL_MAIL_TESTS"}
+    | {"KUBEBUILDER_ASSETS", "REAL_KUBERNETES_TESTS", "REAL_KUBERNETES_VERSION", "REAL_MAIL_TESTS"}
 )
 _PREFIXES = ("HYPOTHESIS_", "PYTEST_", "SENDROUTE_TEST_")
 # Not in os.environ, but children inherit it: readline, which pytest imports, exports the size of

@@ -128,3 +128,21 @@ def test_programs_of_kubebuilder_are_taken_as_they_are(
     assert build({**with_go, "KUBEBUILDER_ASSETS": str(tmp_path)})[0] == 0
     tools = {tool.name for tool in TOOLS}
     assert {name.partition("/")[2] for name in cached(tmp_path)} == tools
+
+
+@pytest.mark.parametrize("minor", versions())
+def test_the_tests_run_on_the_version_that_the_shell_chose(minor: str) -> None:
+    program = (
+        "from tests.isolation import isolate; isolate();"
+        "from tests.control_plane.programs import chosen; print(chosen())"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", program),
+        cwd=ROOT,
+        env={**os.environ, "REAL_KUBERNETES_VERSION": minor},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == minor
