@@ -147,7 +147,7 @@ def _same(findings: Sequence[Finding], console: Console) -> Iterator[str]:
     """The other domains of which a finding is said, each with its position."""
     listed = findings[: _limit(MAX_SIMILAR, console)]
     domains = ", ".join(map(_domain_and_position, listed))
-    yield from wrap(clean(domains), 4, first="the same of: ", columns=console.columns)
+    yield from wrap(clean(domains), 4, first="the same for: ", columns=console.columns)
     if omitted := len(findings) - len(listed):
         yield from wrap(_omitted_line(omitted), 4, columns=console.columns)
 
