@@ -186,7 +186,7 @@ def _status(key: Owner, contest: Contest, others: Collection[FollowedSource]) ->
     then = "Sendroute applies it again with exponential backoff."
     hint = Code.CONTESTED_ACCOUNT.fix
     problem = finding(
-        Code.CONTESTED_ACCOUNT,
+        "contested-account",
         f"{reverted} {_writer(contest.writer, others)}. {then}",
         hint=hint,
         account=None if key is PLATFORM else (key.namespace, key.name),
