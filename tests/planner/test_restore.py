@@ -7,10 +7,11 @@ from tests.planner.histories import Step, histories
 from tests.planner.test_histories import LONGEST, moments
 from tests.planner.values import apply_changes, contents, empty_store
 
+from sendroute.model.change import ChangeReason
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.planner.plan import plan_tree
-from sendroute.planner.restore import REASON, plan_restore
+from sendroute.planner.restore import plan_restore
 
 
 def without_ids(current: Current) -> dict[AccountKey, CurrentAccount]:
@@ -30,7 +31,10 @@ def test_a_restore_gives_the_earlier_state(history: list[Step], first: int, seco
     after = apply_changes(now, back.plan)
     assert without_ids(replace(now, accounts=after)) == without_ids(then)
     changes = [change for account in back.plan.accounts for change in account.changes]
-    assert all(change.reason == REASON and change.before != change.after for change in changes)
+    assert all(
+        change.reason is ChangeReason.RESTORED and change.before != change.after
+        for change in changes
+    )
     platform = back.plan.platform.after if back.plan.platform else now.platform
     assert platform == (then.platform or now.platform)
 

@@ -6,6 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from msgspec import Struct, field
 
+from sendroute.model.codes import Code
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
@@ -36,6 +37,38 @@ class Action(StrEnum):
     SKIP = "skip"
 
 
+class ChangeReason(StrEnum):
+    """Why an object changes, and why an entry is in the history. A change that is skipped has the
+    code of a finding instead.
+
+    The first four are also origins of a route, and mean the same. ``DECLARED`` is the reason of
+    every other object whose manifest changed, too.
+    """
+
+    DECLARED = "declared"
+    DEFAULT = "default"
+    APPLY_ALL = "apply-all"
+    REASSIGNED = "reassigned"
+
+    DECLARED_IN_LINE = "declared-in-line"
+    CREDENTIALS_CHANGED = "credentials-changed"
+    DECLARATION_CHANGED = "declaration-changed"
+    DECLARATION_REMOVED = "declaration-removed"
+    SHADOW = "shadow"
+    SHADOW_ENDED = "shadow-ended"
+    MOVED = "moved"
+    REMOVED = "removed"
+    RESTORED = "restored"
+
+    # Of an entry about a decision of a person, or about the store as a whole.
+    APPROVED = "approved"
+    INITIALISED = "initialised"
+    REKEYED = "rekeyed"
+    RESTORED_FROM_LOCK = "restored-from-lock"
+    RESTORED_FROM_BACKUP = "restored-from-backup"
+    RESTORED_WITHOUT_KEY = "restored-without-key"
+
+
 State = Platform | AccountState | Profile | DomainState
 
 
@@ -44,15 +77,14 @@ _State = TypeVar("_State", AccountState, Profile, DomainState)
 
 class _AccountsChange(Struct, Generic[_State], frozen=True):
     """What the changes of an account's objects have in common. ``before`` is None for a new
-    object, ``after`` for a removed one; both are None for a new object that is skipped. ``reason``
-    is one stable word, ``message`` a sentence."""
+    object, ``after`` for a removed one; both are None for a new object that is skipped."""
 
     account: AccountKey
     name: str
     action: Action
     before: _State | None
     after: _State | None
-    reason: str
+    reason: ChangeReason | Code
     message: str
     where: Where | None = None
 
@@ -91,7 +123,7 @@ class PlatformChange(Struct, frozen=True):
     action: Action
     before: Platform | None
     after: Platform | None
-    reason: str
+    reason: ChangeReason | Code
     message: str
     where: Where | None = None
 

@@ -4,7 +4,13 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET
 
-from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    ChangeReason,
+    DomainChange,
+)
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
@@ -128,7 +134,7 @@ def _account_changes(
         Action.CREATE if before is None else Action.UPDATE,
         before,
         state,
-        "declared" if before != state else "apply-all",
+        ChangeReason.DECLARED if before != state else ChangeReason.APPLY_ALL,
         " ".join(sentences),
         inputs.desired.where,
         ran,

@@ -11,6 +11,7 @@ from sendroute.model.change import (
     AccountPlan,
     Action,
     Change,
+    ChangeReason,
     DomainChange,
     PlatformChange,
     ProfileChange,
@@ -57,7 +58,7 @@ def digest_changes(changes: Iterable[Change]) -> str:
         match change:
             case DomainChange():
                 account = change.account
-                reason = "removed" if change.action is Action.DELETE else reason
+                reason = ChangeReason.REMOVED if change.action is Action.DELETE else reason
             case ProfileChange():
                 account = change.account
             case AccountChange():

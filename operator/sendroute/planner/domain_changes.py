@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.model.change import Action, DomainChange, Shadowed
-from sendroute.model.codes import finding
+from sendroute.model.change import Action, ChangeReason, DomainChange, Shadowed
+from sendroute.model.codes import Code, finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey, ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
@@ -20,6 +20,7 @@ from sendroute.planner.removals import remove_domain, removed_before_move
 
 _AGAIN = "Apply again when the profile can be saved."
 _BOTH = "The domain moves when both accounts are planned and can change."
+_BY_ORIGIN = {origin: ChangeReason(origin) for origin in Origin}
 
 
 class _Skip(NamedTuple):
@@ -234,13 +235,15 @@ def _domain_action(current: DomainState | None, state: DomainState, is_reassigne
     return Action.REASSIGN if is_reassigned else Action.REROUTE
 
 
-def _reason(current: DomainState | None, state: DomainState) -> str:
+def _reason(current: DomainState | None, state: DomainState) -> ChangeReason:
     """The new origin; if route and origin stay, what else changed."""
     if current is None or (current.route, current.origin) != (state.route, state.origin):
-        return str(state.origin)
+        return _BY_ORIGIN[state.origin]
     if current.shadow != state.shadow:
-        return "shadow" if state.shadow is not None else "shadow-ended"
-    return "declaration-removed" if state.declared is None else "declaration-changed"
+        return ChangeReason.SHADOW if state.shadow is not None else ChangeReason.SHADOW_ENDED
+    if state.declared is None:
+        return ChangeReason.DECLARATION_REMOVED
+    return ChangeReason.DECLARATION_CHANGED
 
 
 def _message(
@@ -331,7 +334,7 @@ def _add_skip(
     wait, hint, where = reason
     message = wait.of(name)
     if state == current:
-        skip = (Action.SKIP, current, current, "dependency-skipped", message, where, wait)
+        skip = (Action.SKIP, current, current, Code.DEPENDENCY_SKIPPED, message, where, wait)
         domain_changes.changes.append(DomainChange(inputs.key, name, *skip))
     domain_changes.findings.append(
         finding(

@@ -19,6 +19,7 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
+    ChangeReason,
     DomainChange,
     DomainCounts,
     WholeChange,
@@ -334,7 +335,7 @@ def _count_changes(plan: AccountPlan) -> _PlanCounts:
         action = change.action
         if action is Action.DELETE:
             removes_account |= isinstance(change, AccountChange)
-            removed += isinstance(change, DomainChange) and change.reason != "moved"
+            removed += isinstance(change, DomainChange) and change.reason != ChangeReason.MOVED
         elif action is Action.REASSIGN or action is Action.REROUTE:
             rerouted += isinstance(change, DomainChange) and _is_reroute(change)
     return _PlanCounts(removed, rerouted, removes_account)

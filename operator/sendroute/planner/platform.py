@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from sendroute.model.change import Action, PlatformChange
-from sendroute.model.codes import finding, why_not_saved
+from sendroute.model.change import Action, ChangeReason, PlatformChange
+from sendroute.model.codes import code_of, finding, why_not_saved
 from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Where
@@ -58,7 +58,7 @@ def decide_platform(
         Action.CREATE if create else Action.UPDATE,
         current.platform,
         after,
-        "declared" if after != current.platform else "credentials-changed",
+        ChangeReason.DECLARED if after != current.platform else ChangeReason.CREDENTIALS_CHANGED,
         message,
         where,
     )
@@ -80,7 +80,7 @@ def _not_saved(before: Platform | None, name: str, code: str, where: Where) -> P
         Action.SKIP,
         before,
         before,
-        code,
+        code_of(code),
         f"The platform is not saved: {reason}; {consequence}.",
         where,
     )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct, structs
 
-from sendroute.model.change import Action, ProfileChange
-from sendroute.model.codes import why_not_saved
+from sendroute.model.change import Action, ChangeReason, ProfileChange
+from sendroute.model.codes import Code, code_of, why_not_saved
 from sendroute.model.desired import DesiredProfile
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
@@ -127,7 +127,7 @@ def _kept_in_use(change: ProfileChange, domain: str) -> ProfileChange:
         change,
         action=Action.SKIP,
         after=change.before,
-        reason="dependency-skipped",
+        reason=Code.DEPENDENCY_SKIPPED,
         message=f"Profile {change.name} is not removed yet, because {domain} still uses it.",
     )
 
@@ -135,7 +135,9 @@ def _kept_in_use(change: ProfileChange, domain: str) -> ProfileChange:
 def _saved(
     inputs: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
 ) -> ProfileChange:
-    reason = "declared" if desired.inline_in is None else "declared-in-line"
+    reason = ChangeReason.DECLARED
+    if desired.inline_in is not None:
+        reason = ChangeReason.DECLARED_IN_LINE
     if before is None:
         action, message = Action.CREATE, f"Profile {name} of account {inputs.key.name} is saved."
     else:
@@ -145,7 +147,7 @@ def _saved(
             if getattr(before, field) != getattr(desired.profile, field)
         ]
         if name in inputs.rotated:
-            reason = reason if fields else "credentials-changed"
+            reason = reason if fields else ChangeReason.CREDENTIALS_CHANGED
             fields.append("the content of its secret")
         changed = ", ".join(fields)
         action = Action.UPDATE
@@ -165,9 +167,9 @@ def _saved(
 def _skipped(
     inputs: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
 ) -> ProfileChange:
-    reason = "dependency-skipped"
-    if _is_tried(inputs, name, desired.profile):
-        reason = inputs.failed.get(name, reason)
+    reason = Code.DEPENDENCY_SKIPPED
+    if name in inputs.failed and _is_tried(inputs, name, desired.profile):
+        reason = code_of(inputs.failed[name])
     fault = why_not_saved(reason) or "the profile in its reassignTo was not saved"
     consequence = (
         "the previous version stays in effect"
@@ -193,7 +195,7 @@ def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange
         Action.DELETE,
         profile,
         None,
-        "removed",
+        ChangeReason.REMOVED,
         f"Profile {name} of account {inputs.key.name} is no longer in the manifests.",
         inputs.desired.where,
     )

@@ -6,6 +6,7 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
+    ChangeReason,
     DomainChange,
     ObjectChange,
     ProfileChange,
@@ -34,14 +35,15 @@ def remove_domain(
     """``with_account``: its account is removed; then a document of the domain may remain."""
     to = claims.outgoing.get(name)
     if to is not None:
-        reason, message = "moved", f"{name} moves from account {key} to account {to}."
+        reason, message = ChangeReason.MOVED, f"{name} moves from account {key} to account {to}."
     else:
         outcome = f"no longer declared by account {key}"
         if with_account:
             outcome = f"removed with its account, {key.name},"
         claimants = claims.given_up.get(name)
         claim = f": {_not_served(claimants, claims)}" if claimants else ""
-        reason, message = "removed", f"{name} is {outcome} and can no longer send{claim}."
+        reason = ChangeReason.REMOVED
+        message = f"{name} is {outcome} and can no longer send{claim}."
     return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
 
 
@@ -130,7 +132,7 @@ def remove_account(
             Action.DELETE,
             current.state,
             None,
-            "removed",
+            ChangeReason.REMOVED,
             f"Account {key.name} {reason}.",
             where,
         )
@@ -142,7 +144,7 @@ def remove_account(
             Action.DELETE,
             current.profiles[name],
             None,
-            "removed",
+            ChangeReason.REMOVED,
             f"Profile {name} is removed with its account, {key.name}.",
             where,
         )
@@ -179,7 +181,7 @@ def keep_account(
         Action.SKIP,
         current.state,
         current.state,
-        "dependency-skipped",
+        Code.DEPENDENCY_SKIPPED,
         message,
         where,
     )

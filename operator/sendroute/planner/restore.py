@@ -12,6 +12,7 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
+    ChangeReason,
     DomainChange,
     ObjectChange,
     Plan,
@@ -22,7 +23,7 @@ from sendroute.model.change import (
 from sendroute.model.current import Current, CurrentAccount, RanApplyAll
 from sendroute.model.desired import AccountKey
 
-REASON = "restored"
+_REASON = ChangeReason.RESTORED
 
 
 class RestorePlan(Struct, frozen=True):
@@ -80,7 +81,7 @@ def _platform(current: Current, target: Current, at: str) -> PlatformChange | No
         return None
     message = f"The platform becomes what it was {at}."
     action = _object_action(current.platform, target.platform)
-    return PlatformChange(action, current.platform, target.platform, REASON, message)
+    return PlatformChange(action, current.platform, target.platform, _REASON, message)
 
 
 def _account_changes(
@@ -92,7 +93,7 @@ def _account_changes(
         if after.state is not None:
             message = f"Account {name} becomes what it was {at}."
         action = _object_action(before.state, after.state)
-        yield AccountChange(before.key, name, action, before.state, after.state, REASON, message)
+        yield AccountChange(before.key, name, action, before.state, after.state, _REASON, message)
 
 
 def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[ProfileChange]:
@@ -102,7 +103,7 @@ def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterato
             state = "did not exist" if new is None else "becomes what it was"
             message = f"Profile {name} {state} {at}."
             yield ProfileChange(
-                before.key, name, _object_action(old, new), old, new, REASON, message
+                before.key, name, _object_action(old, new), old, new, _REASON, message
             )
 
 
@@ -122,7 +123,7 @@ def _domains(
         action = _object_action(old, new)
         if old is not None and new is not None and old.route != new.route:
             action = Action.REROUTE
-        yield DomainChange(before.key, name, action, old, new, REASON, message)
+        yield DomainChange(before.key, name, action, old, new, _REASON, message)
 
 
 def _object_action(old: State | None, new: State | None) -> Action:

@@ -15,6 +15,7 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
+    ChangeReason,
     DomainChange,
     ObjectChange,
     PlatformChange,
@@ -284,7 +285,7 @@ def recorded(result: Result, explained: Set[Owner]) -> dict[AccountKey, list[str
 def _repairs(change: ObjectChange) -> bool:
     """Whether the change makes something again what the manifests declare. A domain that keeps its
     route is only recorded: without a declared route it stays as another process assigned it."""
-    if change.action is Action.SKIP or change.reason == "credentials-changed":
+    if change.action is Action.SKIP or change.reason == ChangeReason.CREDENTIALS_CHANGED:
         return False
     match change:
         case DomainChange():

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, update
 
 from sendroute.model.account_status import AccountStatus, Approval, StatusReason, StatusReport
-from sendroute.model.change import Kind
+from sendroute.model.change import ChangeReason, Kind
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
 from sendroute.model.provenance import AccountRevision, Provenance
@@ -144,7 +144,7 @@ def approve(
             kind=Kind.ACCOUNT.value,
             name=name,
             action=APPROVE,
-            reason="approved",
+            reason=ChangeReason.APPROVED.value,
             message=f"The plan {shown.digest} that was held back ({counts}) may be applied.",
         )
     )

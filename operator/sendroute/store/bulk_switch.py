@@ -75,7 +75,7 @@ def whole_switch(ran: tuple[str, RanApplyAll], changes: Sequence[DomainChange]) 
             )
             if after != desired or len(entries) == _MAX_STATES:
                 return None
-            entries[before] = StateSwitch(after, change.action, change.reason, change.message)
+            entries[before] = StateSwitch(after, change.action, str(change.reason), change.message)
         elif (
             change.action is not entry.action
             or (after is not entry.after and after != entry.after)

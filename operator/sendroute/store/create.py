@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 
+from sendroute.model.change import ChangeReason
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
@@ -19,7 +20,7 @@ from sendroute.store.backups import copy_file, damage_of_backup, damaged, mark, 
 from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.errors import WrongValueError, exists
-from sendroute.store.history import FROM_BACKUP, FROM_LOCK, add_store_entry
+from sendroute.store.history import add_store_entry
 from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
@@ -194,7 +195,8 @@ def _create_database(url: str, fill: Callable[[Connection, str], None], busy: fl
 def _new(connection: Connection, provenance: Provenance, commit_id: str | None) -> None:
     _insert_store(connection, provenance, str(uuid.uuid4()), 0)
     now = revisions.begin(connection, provenance, commit_id)
-    add_store_entry(connection, now, "create", "initialised", "The store was created.")
+    message = "The store was created."
+    add_store_entry(connection, now, "create", ChangeReason.INITIALISED, message)
     revisions.number_first(connection, now)
 
 
@@ -221,7 +223,14 @@ def _from_lock(
     except IntegrityError as error:
         raise ProblemError(contradictory(path)) from error
     message = f"The store was created from a lock file of revision {lock.revision}."
-    add_store_entry(connection, now, "create", FROM_LOCK, message, restored_to=lock.revision)
+    add_store_entry(
+        connection,
+        now,
+        "create",
+        ChangeReason.RESTORED_FROM_LOCK,
+        message,
+        restored_to=lock.revision,
+    )
     revisions.end(connection, now)
 
 
@@ -239,9 +248,9 @@ def _record_restored(
     before = connection.execute(select(store.c.revision)).scalar_one()
     now = revisions.begin(connection, provenance, commit_id)
     message = f"The store was created from the backup {source.name} of revision {before}."
-    reason = FROM_BACKUP
+    reason = ChangeReason.RESTORED_FROM_BACKUP
     if decrypts is not None and endpoints.decrypts_none(connection, decrypts):
-        reason = endpoints.WITHOUT_KEY
+        reason = ChangeReason.RESTORED_WITHOUT_KEY
         message += " None of its credentials could be decrypted with the given key."
     add_store_entry(connection, now, "create", reason, message, restored_to=before)
     advance_ids(connection, now)

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
 
+from sendroute.model.change import ChangeReason
 from sendroute.model.desired import AccountKey
 from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID, Alias
 from sendroute.model.owner import (
@@ -142,10 +143,6 @@ def encrypted(
     return tokens
 
 
-WITHOUT_KEY = history.WITHOUT_KEY
-"""The reason of the history entry of a store that was created from a backup without its key."""
-
-
 def decrypts_none(connection: Connection, decrypts: Callable[[str, SecretBinding], bool]) -> bool:
     """Whether there are credentials in use, and none of them decrypts."""
     in_use = select(endpoint).where(
@@ -160,7 +157,9 @@ def undecryptable(connection: Connection) -> frozenset[tuple[Owner, str]]:
     given, and were not saved again since. A new version of a profile may have copied one."""
     entries = table_of_history.c
     restored = select(func.max(entries.revision)).where(
-        entries.name == "", entries.kind == history.STORE_KIND, entries.reason == WITHOUT_KEY
+        entries.name == "",
+        entries.kind == history.STORE_KIND,
+        entries.reason == ChangeReason.RESTORED_WITHOUT_KEY.value,
     )
     at = connection.execute(restored).scalar()
     if at is None:
@@ -236,7 +235,7 @@ def rekey(
     message = f"{count} credentials were re-encrypted."
     if left:
         message += f" {len(left)} could not be decrypted, and stay as they are."
-    history.add_store_entry(connection, now, "update", "rekeyed", message)
+    history.add_store_entry(connection, now, "update", ChangeReason.REKEYED, message)
     revisions.end(connection, now)
     return Rekeyed(count, tuple(left))
 

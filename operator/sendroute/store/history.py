@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from sendroute.model.change import Change, Kind, PlatformChange, State
+from sendroute.model.change import Change, ChangeReason, Kind, PlatformChange, State
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_names
 from sendroute.model.provenance import Head
@@ -31,10 +31,13 @@ from sendroute.store.tables import APPROVE, history, revision, switch, switched
 
 STORE_KIND = "Store"
 """The kind of an entry about the store as a whole."""
-RESTORED, FROM_LOCK, FROM_BACKUP = "restored", "restored-from-lock", "restored-from-backup"
-WITHOUT_KEY = "restored-without-key"
-"""Why an entry is about the store as a whole: it was restored, or created from a copy."""
-_RESTORED = (RESTORED, FROM_LOCK, FROM_BACKUP, WITHOUT_KEY)
+# Why an entry is about the store as a whole: it was restored, or created from a copy.
+_RESTORED = (
+    ChangeReason.RESTORED.value,
+    ChangeReason.RESTORED_FROM_LOCK.value,
+    ChangeReason.RESTORED_FROM_BACKUP.value,
+    ChangeReason.RESTORED_WITHOUT_KEY.value,
+)
 
 _COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # noqa: SIM118
 
@@ -43,7 +46,7 @@ def add_store_entry(
     connection: Connection,
     now: int,
     action: str,
-    reason: str,
+    reason: ChangeReason,
     message: str,
     *,
     restored_to: int | None = None,
@@ -59,7 +62,7 @@ def add_store_entry(
             name="",
             action=action,
             after=None if restored_to is None else _restored_state(restored_to),
-            reason=reason,
+            reason=reason.value,
             message=message,
         )
     )
@@ -90,7 +93,7 @@ def _row(
         change.action.value,
         texts[change.before],
         texts[change.after],
-        change.reason,
+        str(change.reason),
         change.message,
     )
 
@@ -142,7 +145,9 @@ def from_lock(connection: Connection) -> HistoryEntry | None:
     """The entry of the creation of the store, if it was created from a lock file: what it holds
     since then has no other entry. None for a store whose history begins with its first object."""
     created = and_(
-        history.c.name == "", history.c.kind == STORE_KIND, history.c.reason == FROM_LOCK
+        history.c.name == "",
+        history.c.kind == STORE_KIND,
+        history.c.reason == ChangeReason.RESTORED_FROM_LOCK.value,
     )
     row = connection.execute(_CHANGES.where(created).limit(1)).one_or_none()
     return None if row is None else _entry(row, row.kind, row.name)

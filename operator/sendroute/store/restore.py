@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, literal, select, update
 
-from sendroute.model.change import AccountPlan, PlatformChange
+from sendroute.model.change import AccountPlan, ChangeReason, PlatformChange
 from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.current import RanApplyAll
 from sendroute.model.desired import AccountKey
@@ -26,7 +26,7 @@ from sendroute.model.records import RestorePoint
 from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.errors import stale
-from sendroute.store.history import RESTORED, add_store_entry
+from sendroute.store.history import add_store_entry
 from sendroute.store.lockfile import Lock, LockAccount
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, logins_text, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, endpoint, platform, profile, relay
@@ -68,7 +68,7 @@ def restore(
         commit.write_accounts(connection, writes, encrypted)
     number = point.head.revision
     message = f"The store was restored to {point.file}, revision {number}."
-    add_store_entry(connection, now, "update", RESTORED, message, restored_to=number)
+    add_store_entry(connection, now, "update", ChangeReason.RESTORED, message, restored_to=number)
     if diverged:
         advance_ids(connection, now)
         behind = store_table.c.revision < point.head.revision
