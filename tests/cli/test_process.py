@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -173,44 +175,66 @@ def _waits_in(pid: int) -> bytes:
     return Path(f"/proc/{pid}/wchan").read_bytes()
 
 
+class TerminalSession(NamedTuple):
+    """A process whose streams are a terminal; ``controller`` is what a user types and sees."""
+
+    process: subprocess.Popen[bytes]
+    controller: int
+
+    def write(self, text: bytes) -> None:
+        os.write(self.controller, text)
+
+    def read_until(self, word: bytes) -> bytes:
+        seen = b""
+        deadline = time.monotonic() + 30
+        while word not in seen:
+            assert time.monotonic() < deadline, seen
+            if select.select([self.controller], [], [], 0.1)[0]:
+                seen += os.read(self.controller, 4096)
+        return seen
+
+
+@contextmanager
+def at_terminal(
+    *arguments: str,
+    cwd: Path,
+    streams: Sequence[str] = ("stdin", "stdout", "stderr"),
+    variables: dict[str, str] | None = None,
+) -> Iterator[TerminalSession]:
+    """Run the program with these streams at a terminal. Another output is a pipe."""
+    controller, terminal = pty.openpty()
+    try:
+        with subprocess.Popen(
+            command(*arguments),
+            env=environment(variables),
+            cwd=cwd,
+            **{"stdout": subprocess.PIPE} | dict.fromkeys(streams, terminal),
+        ) as process:
+            os.close(terminal)
+            yield TerminalSession(process, controller)
+    finally:
+        os.close(controller)
+
+
 @pytest.mark.parametrize(("answer", "status"), [("yes", 0), ("y", 3), ("", 3)])
 def test_apply_asks_for_yes_at_a_terminal(many_accounts: Path, answer: str, status: int) -> None:
-    controller, terminal = pty.openpty()
-    with subprocess.Popen(
-        command("apply", "manifests", "--only", "a001"),
-        env=environment(),
-        cwd=many_accounts.parent,
-        stdin=terminal,
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-        text=True,
-    ) as run:
-        os.close(terminal)
-        shown = _read_until(controller, b"'yes'")
-        os.write(controller, answer.encode() + b"\n")
-        out, _ = run.communicate(timeout=60)
-    os.close(controller)
+    arguments = ("apply", "manifests", "--only", "a001")
+    with at_terminal(*arguments, cwd=many_accounts.parent, streams=("stdin", "stderr")) as session:
+        shown = session.read_until(b"'yes'")
+        session.write(answer.encode() + b"\n")
+        out, _ = session.process.communicate(timeout=60)
     assert b"a001.example.com" in shown
-    assert run.returncode == status
-    assert ("committed" in out) is (status == 0)
+    assert session.process.returncode == status
+    assert (b"committed" in out) is (status == 0)
 
 
 def test_ctrl_c_at_the_question_applies_nothing_and_ends_the_line(many_accounts: Path) -> None:
-    controller, terminal = pty.openpty()
-    with subprocess.Popen(
-        command("apply", "manifests", "--only", "a001"),
-        env=environment(),
-        cwd=many_accounts.parent,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    ) as run:
-        os.close(terminal)
-        _read_until(controller, b"'yes' is accepted:")
-        run.send_signal(signal.SIGINT)
-        after = _read_until(controller, b"\n")
-        assert run.wait(60) == 130
-    os.close(controller)
+    arguments = ("apply", "manifests", "--only", "a001")
+    with at_terminal(*arguments, cwd=many_accounts.parent) as session:
+        session.read_until(b"'yes' is accepted:")
+        session.process.send_signal(signal.SIGINT)
+        after = session.read_until(b"\n")
+        assert session.process.wait(60) == 130
     assert (after.strip(), after[-1:]) == (b"", b"\n")
     routes = subprocess.run(
         command("routes"), env=environment(), cwd=many_accounts.parent, capture_output=True
@@ -223,22 +247,13 @@ def test_after_the_question_a_terminal_shows_the_result_only(
     many_accounts: Path, to_file: bool
 ) -> None:
     """A file gets the whole report."""
-    controller, terminal = pty.openpty()
     more = ("-o", "text=report.txt") if to_file else ()
-    with subprocess.Popen(
-        command("apply", "manifests", "--only", "a001", *more),
-        env=environment(),
-        cwd=many_accounts.parent,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    ) as run:
-        os.close(terminal)
-        before = _read_until(controller, b"'yes' is accepted:")
-        os.write(controller, b"yes\n")
-        after = _read_until(controller, b"Apply: ")
-        assert run.wait(60) == 0
-    os.close(controller)
+    arguments = ("apply", "manifests", "--only", "a001", *more)
+    with at_terminal(*arguments, cwd=many_accounts.parent) as session:
+        before = session.read_until(b"'yes' is accepted:")
+        session.write(b"yes\n")
+        after = session.read_until(b"Apply: ")
+        assert session.process.wait(60) == 0
     assert b"a001.example.com" in before
     assert b"a001.example.com" not in after
     assert b"committed" in after
@@ -250,45 +265,24 @@ def test_after_the_question_a_terminal_shows_the_result_only(
 def test_a_table_at_a_terminal_is_as_wide_as_the_terminal(
     store: Path, columns: str, widest: int
 ) -> None:
-    controller, terminal = pty.openpty()
-    with subprocess.Popen(
-        command("routes"),
-        env=environment({"COLUMNS": columns, "NO_COLOR": "1"}),
-        cwd=store.parent,
-        stdout=terminal,
-    ) as run:
-        os.close(terminal)
-        shown = _read_until(controller, b"ses").decode()
-        run.wait(30)
-    os.close(controller)
-    assert run.returncode == 0
+    variables = {"COLUMNS": columns, "NO_COLOR": "1"}
+    streams = ("stdout",)
+    with at_terminal("routes", cwd=store.parent, streams=streams, variables=variables) as session:
+        shown = session.read_until(b"ses").decode()
+        assert session.process.wait(30) == 0
     assert max(map(len, shown.splitlines())) <= widest
-
-
-def _read_until(descriptor: int, word: bytes) -> bytes:
-    seen = b""
-    deadline = time.monotonic() + 30
-    while word not in seen:
-        assert time.monotonic() < deadline, seen
-        if select.select([descriptor], [], [], 0.1)[0]:
-            seen += os.read(descriptor, 4096)
-    return seen
 
 
 def test_colour_is_used_only_on_a_terminal_that_allows_it(manifests: Path) -> None:
     def shown(**variables: str) -> bytes:
-        controller, terminal = pty.openpty()
-        with subprocess.Popen(
-            command("validate", "manifests"),
-            env=environment({"TERM": "xterm", **variables}),
+        with at_terminal(
+            *("validate", "manifests"),
             cwd=manifests.parent,
-            stdout=terminal,
-            stderr=terminal,
-        ) as run:
-            os.close(terminal)
-            seen = _read_until(controller, b"found")
-            run.wait(30)
-        os.close(controller)
+            streams=("stdout", "stderr"),
+            variables={"TERM": "xterm", **variables},
+        ) as session:
+            seen = session.read_until(b"found")
+            session.process.wait(30)
         return seen
 
     assert b"\x1b[" in shown()

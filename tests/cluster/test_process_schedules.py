@@ -1,5 +1,5 @@
 """What happens to whole processes changes nothing either: an operator is killed, or paused while
-another one takes its Lease; the API server or the store's PostgreSQL is killed; a Secret is away.
+another one takes its Lease; the API server or the store's PostgreSQL is killed; a Secret is gone.
 
 ``test_fault_schedules.py`` has the same promise for faults of single requests, with operators in
 the test's own process. Here everything is real, so there are few schedules, and they mostly wait.
@@ -204,7 +204,7 @@ class Run:
             pod.stop()
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait; meanwhile no operator stays away."""
+        """Wait; meanwhile a killed operator restarts."""
 
         def is_so() -> bool:
             for pod in self.pods:
@@ -219,7 +219,7 @@ class Run:
         return max(self.pods, key=lambda pod: pod.epoch)
 
     def count(self) -> int:
-        """How many changes the history holds; 0 while the database is away."""
+        """How many changes the history holds; 0 while the database is unavailable."""
         statement = (
             "SELECT (SELECT count(*) FROM sendroute.history)"
             " + (SELECT count(*) FROM sendroute.switched)"

@@ -140,8 +140,8 @@ is generated from the program.
 | `info` | a remark | 0 |
 
 *Who acts*: the `author` of the manifests, the `operator` of Sendroute (store, keys, options,
-approvals), or the `environment` (a provider, a database, a git server). A *retried* code may go
-away without an edit; `sendroute run` retries it with exponential backoff.
+approvals), or the `environment` (a provider, a database, a git server). A *retried* code may be
+resolved without an edit; `sendroute run` retries it with exponential backoff.
 """
 
 

@@ -13,7 +13,7 @@ from sendroute.model.waiting import Wait
 
 
 class Responsible(Enum):
-    """Who must act so that a finding goes away."""
+    """Who must act so that a finding is resolved."""
 
     AUTHOR = "author"
     """The person who edits the manifests."""
@@ -31,7 +31,7 @@ class Trait(Flag):
     APPROVABLE = auto()
     """Approving the plan lets it through."""
     TRANSIENT = auto()
-    """It may go away without an edit and without an approval: a retry is worth it."""
+    """It may be resolved without an edit and without an approval: a retry is worth it."""
     STORE = auto()
     """The store as a whole is unavailable, or is not the right one."""
     NEEDS_STORE = auto()

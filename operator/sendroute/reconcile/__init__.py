@@ -1,1 +1,1 @@
-"""Plan, verify, commit and report a change: the same steps for ``apply`` and for the loop."""
+"""The reconciler: plan, verify, commit and report a change, in one sequence for every front end."""

@@ -14,7 +14,7 @@ from sendroute.store.errors import damaged, locked, not_ours, problem
 class ConnectFailure(StrEnum):
     """Why a connection failed."""
 
-    AWAY = "away"
+    UNAVAILABLE = "unavailable"
     SILENT = "silent"
     STARTING = "starting"
     FULL = "full"
@@ -32,7 +32,7 @@ class ConnectFailure(StrEnum):
 
 MAY_PASS = frozenset(
     {
-        ConnectFailure.AWAY,
+        ConnectFailure.UNAVAILABLE,
         ConnectFailure.SILENT,
         ConnectFailure.STARTING,
         ConnectFailure.FULL,
@@ -86,11 +86,11 @@ _MESSAGES = (
     (
         r"closed the connection|closed unexpectedly|reset by peer|Broken pipe|EOF detected"
         r"|unexpected eof",
-        ConnectFailure.AWAY,
+        ConnectFailure.UNAVAILABLE,
     ),
     (r"certificate|SSL|TLS", ConnectFailure.TLS),
     (r"timeout|timed out", ConnectFailure.SILENT),
-    (r"refused|No such file|unreachable|No route", ConnectFailure.AWAY),
+    (r"refused|No such file|unreachable|No route", ConnectFailure.UNAVAILABLE),
 )
 # The name of a host, file, user or database, which could match any pattern.
 _NAME = re.compile(r'"[^"]*"')
@@ -111,7 +111,7 @@ def why_refused(error: psycopg.Error) -> ConnectFailure:
 
 
 _REFUSED = {
-    ConnectFailure.AWAY: (
+    ConnectFailure.UNAVAILABLE: (
         "The server of {} cannot be reached.",
         "Start the server, or correct the host and port in the store's URL, the network or the"
         " firewall.",
