@@ -182,6 +182,8 @@ def test_a_removal_is_not_offered_while_the_domains_could_move(
         assert "--remove-account" not in text
         assert "--max-remove-percent" not in text
         assert "Fix that account first" in text
+    declare = f"spec.remove: {{confirm: {{domains: {count}}}}}"
+    assert declare in text, "there is a way out"
     assert tenants.holding("old")
 
 

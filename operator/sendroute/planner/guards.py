@@ -291,6 +291,12 @@ class _GuardCheck(Struct, frozen=True):
         """
         if self.waits and code != Code.TOO_MANY_CHANGES:
             hint, remedy = _WAITS, None
+            if code == Code.ACCOUNT_REMOVAL:  # no claim of another tenant can keep it
+                count = self.account.counts.removed
+                hint += (
+                    " To give them up all the same, declare spec.remove: {confirm: {domains:"
+                    f" {count}}}}} in its MailAccount."
+                )
         elif self.guards.approved is not None:
             hint, remedy = "If the change is intended, approve it.", Approve(*self.key)
         where = None
