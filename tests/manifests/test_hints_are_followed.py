@@ -102,3 +102,41 @@ def test_a_switch_is_written_as_the_hint_says(tmp_path: Path, value: str) -> Non
 def test_a_value_instead_of_a_secrets_name_is_never_repeated(tmp_path: Path, value: str) -> None:
     (wrong,) = errors(tmp_path / "a.yaml", "secret", value)
     assert value not in f"{wrong.message} {wrong.hint}"
+
+
+IN_BRACES = {
+    "a colon without a space": ("{profile:ses}", "profile", "{profile: ses}"),
+    "a colon without a space beside a value": (
+        "{newProfile: {name:x}}",
+        "name",
+        "{newProfile: {name: x, host: smtp.x.example, port: 587, encryption: starttls}}",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_BRACES)
+def test_a_colon_without_a_space_in_braces_is_named(tmp_path: Path, case: str) -> None:
+    written, key, fixed = IN_BRACES[case]
+    path = tmp_path / "a.yaml"
+    tree = TREE.format(**VALID)
+    route = "route: {profile: ses}"
+    path.write_text(tree.replace(route, f"route: {written}"))
+    hints = [item.hint for item in read_tree([str(path)]).desired.findings]
+    assert f"The key {key} needs a colon and a space after it." in hints
+    path.write_text(tree.replace(route, f"route: {fixed}"))
+    assert not [
+        item for item in read_tree([str(path)]).desired.findings if item.severity == "error"
+    ]
+
+
+def test_a_comma_in_a_number_in_braces_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    plan = "{name: pro, managed: false"
+    for number, hints in (
+        ("20,000", ["In braces a comma ends a value. Write a number without commas: 20000."]),
+        ("20000", []),
+    ):
+        limits = f"{plan}, limits: {{accountPerDay: {number}}}"
+        path.write_text(TREE.format(**VALID).replace(plan, limits))
+        findings = read_tree([str(path)]).desired.findings
+        assert [item.hint for item in findings if item.severity == "error"] == hints

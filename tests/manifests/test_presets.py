@@ -1,5 +1,6 @@
 """Presets supply missing fields, an explicit value wins, and what they know is checked offline."""
 
+import re
 from typing import Any, get_args
 
 import pytest
@@ -101,7 +102,7 @@ def test_implicit_tls_with_a_provider_without_a_port_for_it_is_reported(provider
     profile, (finding,) = compile_profile(provider=provider, encryption="tls")
     assert profile is None
     assert finding.code == "missing-field"
-    assert "STARTTLS" in (finding.hint or "")
+    assert "starttls on" in (finding.hint or "")
 
 
 def test_a_preset_never_guesses_the_encryption_of_a_port_that_it_does_not_know() -> None:
@@ -240,3 +241,13 @@ def test_an_alias_in_a_manifest_is_an_error_that_names_the_preset(alias: str) ->
     }
     (problem,) = problems("SMTPProfile", document)
     assert problem.hint == f"Did you mean {ALIASES[alias]}?"
+
+
+@pytest.mark.parametrize("provider", ["sendgrid", "brevo", "mailgun"])
+def test_a_missing_encryption_gets_the_ports_and_their_encryption(provider: str) -> None:
+    profile, findings = compile_profile(provider=provider, port=2526)
+    assert profile is None
+    (missing,) = (item for item in findings if item.code == "missing-field")
+    assert re.fullmatch(
+        r"The provider documents starttls on [0-9, ]+; tls on 465\.", missing.hint or ""
+    )

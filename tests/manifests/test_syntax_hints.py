@@ -7,6 +7,16 @@ from sendroute.manifests.syntax import SyntaxFault
 
 # The wrong text, the hint, and the text as the hint says.
 TRIED = {
+    "a separator of two hyphens": (
+        "a: 1\n--\nb: 2\n",
+        "The line between two documents is three hyphens: ---.",
+        "a: 1\n---\nb: 2\n",
+    ),
+    "a separator of four hyphens": (
+        "a: 1\n----\nb: 2\n",
+        "The line between two documents is three hyphens: ---.",
+        "a: 1\n---\nb: 2\n",
+    ),
     "a key that is indented too far": (
         "spec:\n  account: acme\n    domain: x\n",
         "Line 3 is indented too far: begin it in column 3, like line 2.",
@@ -65,3 +75,14 @@ def test_a_hint_leads_to_a_text_that_is_parsed(case: str) -> None:
     faults = [item for item in drafts(text) if isinstance(item, SyntaxFault)]
     assert [fault.hint for fault in faults] == [hint]
     assert all(isinstance(item, DocumentDraft) and not item.faults for item in drafts(fixed))
+
+
+DOCUMENT = "apiVersion: sendroute.dev/v1alpha1\nkind: SMTPProfile\nmetadata: {name: a}\nspec: {}\n"
+
+
+def test_each_missing_separator_is_one_fault_and_named() -> None:
+    (draft,) = drafts(DOCUMENT * 3)
+    assert isinstance(draft, DocumentDraft)
+    assert [fault.position for fault in draft.faults] == [(5, 1), (9, 1)]
+    assert all("write --- on a line of its own above it" in (f.hint or "") for f in draft.faults)
+    assert len(list(drafts("---\n".join([DOCUMENT] * 3)))) == 3

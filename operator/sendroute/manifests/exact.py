@@ -230,6 +230,7 @@ class _Builder:
         self._aside_is_key = False
         self._foreign = False
         self._headers = _Headers()
+        self._repeated_header: str | None = None
 
     def take(self, event: Any) -> bool:
         """Take one event; True if it ended a document."""
@@ -329,9 +330,19 @@ class _Builder:
         if key in frame.node.keys:
             frame.dropped = True
             self._blind.add((*path, key))
-            self._add(_duplicate(key, self._path(), position, frame.node.keys[key]))
+            self._add_duplicate(key, position, frame.node.keys[key])
         else:
             frame.node.keys[key] = position
+
+    def _add_duplicate(self, key: str, position: tuple[int, int], first: tuple[int, int]) -> None:
+        """Report a repeated key. If a line --- is missing, every key of the next document is
+        repeated: report only the header that is first, once for each such document."""
+        if len(self._stack) == 1:
+            if self._repeated_header is None and key in _HEADERS:
+                self._repeated_header = key
+            if self._repeated_header not in (None, key):
+                return
+        self._add(_duplicate(key, self._path(), position, first))
 
     def _alias(self, event: Any) -> None:
         position = self._source.position(event.start_mark)
@@ -488,12 +499,19 @@ def _quote_it(text: str) -> str:
     return f'Write "{text}" for a text{other}'
 
 
+_HEADERS = ("apiVersion", "kind")  # one of them is the first key of a document, as a rule
 _MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first
 
 
 def shown(key: str) -> str:
     """Return a key as a message may repeat it."""
     return key if key.isprintable() and 0 < len(key) <= 40 else "(not shown)"
+
+
+_NEXT_DOCUMENT = (
+    "If another document begins here, write --- on a line of its own above it. If not, remove one"
+    " of them."
+)
 
 
 def _duplicate(
@@ -504,7 +522,7 @@ def _duplicate(
         path,
         position,
         f"Duplicate key {shown(key)}; the first one is on line {first[0]}.",
-        "Remove one of them.",
+        _NEXT_DOCUMENT if path in ((), (key,)) and key in _HEADERS else "Remove one of them.",
         first,
     )
 

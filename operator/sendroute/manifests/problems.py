@@ -142,6 +142,11 @@ def _unknown(kind: str, title: str, path: Path) -> ShapeProblem:
 def _unknown_hint(path: Path, node: inspect.Type) -> str:
     key = str(path[-1])
     fields = _names(node)
+    known, colon, _ = key.partition(":")
+    if colon and known in fields:
+        return f"The key {known} needs a colon and a space after it."
+    if key.isdecimal():
+        return "In braces a comma ends a value. Write a number without commas: 20000."
     near = did_you_mean(key, fields)
     if path == ("metadata", "namespace"):
         return "A MailPlatform has no namespace. Remove the field."

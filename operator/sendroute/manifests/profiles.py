@@ -144,7 +144,7 @@ def _port(fields: ProfileFields, preset: Provider | None, reporter: FindingColle
         desired = None if fields.encryption is UNSET else fields.encryption
         filled = preset.usual_port(desired) if preset else None
         if filled is None:
-            hint = preset.hint if preset else "Usually 587 with starttls, 465 with tls."
+            hint = _documented(preset) if preset else "Usually 587 with starttls, 465 with tls."
             _missing("port", hint, reporter)
         return filled
     usual = preset.ports if preset else USUAL_PORTS
@@ -171,9 +171,16 @@ def _encryption(
         known = Encryption.STARTTLS if fields.port is UNSET else preset.encryption_on(fields.port)
         if known is not None:
             return known
-    hint = preset.hint if preset else "Usually starttls on port 587, tls on port 465."
+    hint = _documented(preset) if preset else "Usually starttls on port 587, tls on port 465."
     _missing("encryption", hint, reporter)
     return None
+
+
+def _documented(preset: Provider) -> str:
+    """Which encryption the provider documents on which ports."""
+    sides = (("starttls", preset.starttls_ports), ("tls", preset.tls_ports))
+    listed = "; ".join(f"{name} on {', '.join(map(str, ports))}" for name, ports in sides if ports)
+    return f"The provider documents {listed}."
 
 
 def _missing(field: str, hint: str, reporter: FindingCollector) -> None:

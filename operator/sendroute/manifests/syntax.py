@@ -228,6 +228,8 @@ def _hint(problem: str, source: YamlText, position: LineColumn) -> str:
             "Indent with spaces, not tabs." if tab else "Quote a value that begins with @, ` or %."
         )
     if "could not find expected ':'" in problem:
+        if _NEARLY_BOUNDARY.match(line):
+            return "The line between two documents is three hyphens: ---."
         item = re.match(r" *-[^ -]", line)
         return f"A {'dash' if item else 'key'} needs a {'space' if item else _COLON} after it."
     if "did not find expected key" in problem:
@@ -242,6 +244,7 @@ def _hint(problem: str, source: YamlText, position: LineColumn) -> str:
     )
 
 
+_NEARLY_BOUNDARY = re.compile(r" *-{2,} *$")
 _COLON = "colon and a space"
 _LINES_ABOVE = 50  # are searched for the last one that is not empty
 
