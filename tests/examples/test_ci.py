@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sendroute.cli.exit_status import ExitStatus
+
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "examples" / "ci"
 GITHUB: dict[str, Any] = yaml.safe_load((CI / "github.yml").read_text())
@@ -271,6 +273,31 @@ def test_the_plan_is_posted_as_one_comment_that_is_updated(
 
 
 # The scripts of GitLab
+
+
+def test_a_gitlab_plan_that_leaves_anything_out_still_lets_the_rest_be_applied(
+    pipeline: Pipeline,
+) -> None:
+    """`sendroute-apply` needs the job of the plan, which must not fail then."""
+    statuses = {ExitStatus.FAILED, ExitStatus.REFUSED, ExitStatus.PARTIAL}
+    allowed = GITLAB["sendroute-plan"]["allow_failure"]["exit_codes"]
+    assert set(allowed) == statuses
+    shutil.copytree(pipeline.variables["SENDROUTE_SECRETS"], secrets := pipeline.sandbox.root / "s")
+    shutil.rmtree(secrets / "acme")
+    completed = pipeline.run(script("sendroute-plan"), SENDROUTE_SECRETS=str(secrets))
+    assert completed.returncode == ExitStatus.PARTIAL, completed.stdout
+
+
+def test_every_gitlab_job_that_installs_sendroute_has_git() -> None:
+    """The package comes from git, and an image called slim has none."""
+    installs = [
+        GITLAB[".sendroute"] | job
+        for name, job in GITLAB.items()
+        if name.startswith("sendroute-") and job.get("extends") == ".sendroute"
+    ]
+    assert len(installs) == 3
+    for job in installs:
+        assert re.fullmatch(r"python:[\d.]+-bookworm", job["image"])
 
 
 def test_gitlab_validates_with_a_junit_report(pipeline: Pipeline) -> None:
