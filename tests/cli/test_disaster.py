@@ -137,7 +137,7 @@ def test_after_a_total_loss_all_routes_are_restored(
     plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
     # A lock file holds no credentials: they are saved again from their secrets, nothing else is.
     kinds = {(change["kind"], change["reason"]) for change in plan["changes"]}
-    resaved = {("SMTPProfile", "credentials-changed"), ("MailPlatform", "credentials-changed")}
+    resaved = {("SMTPProfile", "credentials-lost"), ("MailPlatform", "credentials-lost")}
     assert kinds == (resaved if source == "lock" else set())
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
@@ -349,9 +349,28 @@ def test_with_all_secrets_every_credential_is_encrypted_again(lost_key: LostKey)
     planned = lost_key.sendroute("plan", "manifests", "-o", "json")
     assert planned.status == 0
     assert json.loads(planned.out)["summary"]["update"] == 3
+    changes = json.loads(planned.out)["changes"]
+    assert {change["reason"] for change in changes} == {"credentials-lost"}, "no secret changed"
+    for change in changes:
+        assert "saved again from its secret: the store has none" in change["message"]
+        assert "the content of its secret" not in change["message"]
     assert lost_key.apply() == (0, [("credential-unreadable", "info")] * 3)
     assert lost_key.apply() == (0, [])
     assert lost_key.sendroute("plan", "manifests", "--detailed-exitcode").status == 0
+
+
+def test_what_fails_its_test_has_no_version_to_fall_back_on(lost_key: LostKey) -> None:
+    """Its credential cannot be decrypted, so nothing can be sent with the previous version."""
+    text = Path("manifests/all.yaml").read_text()
+    Path("manifests/all.yaml").write_text(text.replace("connectionTest: skip", ""))
+    skipped = json.loads(
+        lost_key.sendroute("apply", "manifests", "--auto-approve", "-o", "json").out
+    )
+    messages = [change["message"] for change in skipped["changes"] if change["action"] == "skip"]
+    assert messages, skipped
+    for message in messages:
+        assert "nothing can be sent with it, because the store has no credential for it" in message
+        assert "stays in effect" not in message
 
 
 def test_without_some_secrets_the_others_are_encrypted_and_these_are_named(

@@ -25,7 +25,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.6"
+    assert document["format_version"] == "1.7"
     assert document["report"]["summary"]["create"] == 5
 
 

@@ -31,6 +31,7 @@ from sendroute.model.change import (
 )
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
+from sendroute.model.secret import Resave
 from sendroute.planner.plan import plan_tree
 
 PLANS = Path(__file__).parent.parent / "cases" / "plans"
@@ -137,7 +138,7 @@ def test_the_last_tree_of_a_case_gives_the_expected_plan(
                 key: dict.fromkeys(names, "connection-test-failed")
                 for key, names in failing.items()
             },
-            rotated={key: frozenset(names) for key, names in rotated.items()},
+            rotated={key: dict.fromkeys(names, Resave.ROTATED) for key, names in rotated.items()},
         )
         lines = plan_lines(plan, desired)
         current = committed(current, plan)

@@ -33,6 +33,7 @@ from sendroute.model.change import (
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.route import RouteKind
+from sendroute.model.secret import Resave
 from sendroute.planner.claims import OtherAccounts
 from sendroute.planner.guards import Guards, total
 from sendroute.planner.plan import plan_accounts, plan_tree
@@ -49,7 +50,7 @@ class Moment:
     store: Store
     current: Current
     failed: dict[AccountKey, dict[str, str]]
-    rotated: dict[AccountKey, frozenset[str]]
+    rotated: dict[AccountKey, dict[str, Resave]]
     guards: Guards
     held: dict[AccountKey, WholeChange]
     plan: Plan
@@ -80,7 +81,9 @@ def moments(history: list[Step]) -> Iterator[Moment]:
         failed = {AccountKey(*key): codes for key in tree.accounts}
         # Only the secret of a saved profile can have new content.
         rotated = {
-            AccountKey(*key): step.rotated & set(store.accounts[key].profiles)
+            AccountKey(*key): dict.fromkeys(
+                step.rotated & set(store.accounts[key].profiles), Resave.ROTATED
+            )
             for key in tree.accounts.keys() & store.accounts.keys()
         }
         guards = Guards(remove_accounts=frozenset(AccountKey(*key) for key in step.removals))
@@ -213,7 +216,7 @@ def test_a_rotated_secret_updates_only_its_profile(history: list[Step]) -> None:
     for now in moments(history):
         unrotated = plans_by_key(plan_tree(now.desired, now.current))
         for account in plan_tree(now.desired, now.current, rotated=now.rotated).accounts:
-            rotated = now.rotated.get(account.key, frozenset())
+            rotated = now.rotated.get(account.key, {})
             for change in effective(account):
                 if change.reason == "credentials-changed":
                     assert change.before == change.after
@@ -320,7 +323,7 @@ def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
     for now in moments(history):
         # The secret of a profile that was not saved still differs from the stored secret.
         unsaved = {
-            key: frozenset(name for name in names if name in now.failed[key])
+            key: {name: why for name, why in names.items() if name in now.failed[key]}
             for key, names in now.rotated.items()
         }
         held = still_held(now.held, now.plan)

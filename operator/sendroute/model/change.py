@@ -52,6 +52,7 @@ class ChangeReason(StrEnum):
 
     DECLARED_IN_LINE = "declared-in-line"
     CREDENTIALS_CHANGED = "credentials-changed"
+    CREDENTIALS_LOST = "credentials-lost"
     DECLARATION_CHANGED = "declaration-changed"
     DECLARATION_REMOVED = "declaration-removed"
     SHADOW = "shadow"

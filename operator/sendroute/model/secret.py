@@ -1,6 +1,7 @@
 """Secrets without their values: references, problems, and what an encrypted credential is bound
 to."""
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -27,6 +28,15 @@ class SecretRef(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class Resave(StrEnum):
+    """Why a credential is saved again although nothing else of its profile changes; the reason of
+    the change. ``ROTATED``: its secret has other content than the saved credential. ``LOST``: the
+    store has no credential that can be used, as after it was created from a lock file."""
+
+    ROTATED = "credentials-changed"
+    LOST = "credentials-lost"
 
 
 class SecretProblem(Struct, frozen=True):

@@ -9,6 +9,7 @@ from sendroute.model.desired import AccountKey, DesiredAccount
 from sendroute.model.platform import ServicePlan
 from sendroute.model.profile import Profile
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+from sendroute.model.secret import Resave
 
 
 class ClaimEffect(Struct, frozen=True):
@@ -40,14 +41,14 @@ class ClaimEffect(Struct, frozen=True):
 
 class AccountInput(Struct, frozen=True):
     """The input of a plan. ``failed`` maps the names of profiles that may not be saved to the code
-    that says why. ``rotated`` are the names of profiles whose secret's content changed."""
+    that says why, ``rotated`` the names of profiles whose credential is saved again to why."""
 
     desired: DesiredAccount
     current: CurrentAccount
     plan: ServicePlan
     claims: ClaimEffect = ClaimEffect()
     failed: Mapping[str, str] = {}
-    rotated: frozenset[str] = frozenset()
+    rotated: Mapping[str, Resave] = {}
 
     @property
     def key(self) -> AccountKey:

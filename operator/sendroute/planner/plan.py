@@ -12,6 +12,7 @@ from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.secret import Resave
 from sendroute.planner.claims import NO_OTHERS, DomainConflicts, OtherAccounts, find_conflicts
 from sendroute.planner.guards import (
     NOTHING_HELD,
@@ -36,7 +37,7 @@ def plan_accounts(
     others: OtherAccounts = NO_OTHERS,
     *,
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
-    rotated: Mapping[Owner, frozenset[str]] | None = None,
+    rotated: Mapping[Owner, Mapping[str, Resave]] | None = None,
     guards: Guards | None = None,
     pending: Pending = NOTHING_PENDING,
     held: HeldChanges = NOTHING_HELD,
@@ -60,7 +61,8 @@ def plan_accounts(
         failed: by account, the profiles that may not be saved (a required connection test failed,
             or a secret is missing), each with the code that says why; under the platform's key, the
             managed relay in the same way (:mod:`sendroute.model.owner`).
-        rotated: by account, the profiles whose secret's content has changed since they were saved.
+        rotated: by account, the profiles whose credential is saved again, each with why: its
+            secret has other content, or the store has none that can be used.
         guards: the limits of one change; None for the defaults.
         pending: by account, what the guards count of changes that were planned before and not
             committed. Those of accounts outside ``only`` belong to the same whole change, so this
@@ -76,7 +78,7 @@ def plan_accounts(
         The plan of these accounts, and the platform's own change.
     """
     failed, rotated, guards = failed or {}, rotated or {}, guards or Guards()
-    relay_failed, relay_rotated = failed.get(PLATFORM, {}), rotated.get(PLATFORM, frozenset())
+    relay_failed, relay_rotated = failed.get(PLATFORM, {}), rotated.get(PLATFORM, {})
     platform, change, reported = decide_platform(desired, current, relay_failed, relay_rotated)
     if (refusal := refuse_platform(change, ancestry, guards)) is not None:
         platform, change, reported = current.platform, None, (*reported, refusal)
@@ -122,7 +124,7 @@ def plan_tree(
     current: Current,
     *,
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
-    rotated: Mapping[Owner, frozenset[str]] | None = None,
+    rotated: Mapping[Owner, Mapping[str, Resave]] | None = None,
     guards: Guards | None = None,
     held: HeldChanges = NOTHING_HELD,
 ) -> Plan:

@@ -1,6 +1,6 @@
 """The platform's own change, which comes before every account's."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from sendroute.model.change import Action, ChangeReason, PlatformChange
 from sendroute.model.codes import code_of, finding, why_not_saved
@@ -9,6 +9,7 @@ from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Where
 from sendroute.model.owner import RELAY_TITLES, relays_of
 from sendroute.model.platform import Platform
+from sendroute.model.secret import Resave
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import needs_test
 
@@ -16,7 +17,7 @@ PlatformDecision = tuple[Platform | None, PlatformChange | None, tuple[Finding, 
 
 
 def decide_platform(
-    desired: Desired, current: Current, failed: Mapping[str, str], rotated: Collection[str]
+    desired: Desired, current: Current, failed: Mapping[str, str], rotated: Mapping[str, Resave]
 ) -> PlatformDecision:
     """Decide the platform's change.
 
@@ -24,7 +25,7 @@ def decide_platform(
         desired: the manifests.
         current: the store.
         failed: the names of relays that may not be saved, each with the code that says why.
-        rotated: the names of relays whose secret's content changed since they were saved.
+        rotated: the names of relays whose credential is saved again, each with why.
 
     Returns:
         The platform on which accounts are planned (None if there is none), its change, and the
@@ -45,37 +46,60 @@ def decide_platform(
         return after, None, ()
     for name, relay in relays.items():
         if name in failed and (name in rotated_relays or needs_test(before.get(name), relay)):
-            return _not_saved(current.platform, name, failed[name], where)
+            is_lost = rotated.get(name) is Resave.LOST
+            return _not_saved(current.platform, name, failed[name], where, is_lost=is_lost)
     create = current.platform is None
+    reason = ChangeReason.DECLARED
     if create:
         message = "The platform is recorded."
     elif after == current.platform:
-        titles = " and of ".join(RELAY_TITLES[name] for name in rotated_relays)
-        message = f"The content of the secret of {titles} changed."
+        reason, message = _resaved({name: rotated[name] for name in rotated_relays})
     else:
         message = "The settings of the platform change."
     change = PlatformChange(
         Action.CREATE if create else Action.UPDATE,
         current.platform,
         after,
-        ChangeReason.DECLARED if after != current.platform else ChangeReason.CREDENTIALS_CHANGED,
+        reason,
         message,
         where,
     )
     return after, change, ()
 
 
-def _not_saved(before: Platform | None, name: str, code: str, where: Where) -> PlatformDecision:
+def _resaved(relays: Mapping[str, Resave]) -> tuple[ChangeReason, str]:
+    """The reason and the message of a change that only saves credentials again."""
+    titles = {
+        why: " and of ".join(RELAY_TITLES[name] for name in relays if relays[name] is why)
+        for why in Resave
+    }
+    sentences = []
+    if titles[Resave.ROTATED]:
+        sentences.append(f"The content of the secret of {titles[Resave.ROTATED]} changed.")
+    if titles[Resave.LOST]:
+        sentences.append(
+            f"The credential of {titles[Resave.LOST]} is saved again from its secret: the store has"
+            " none that can be used."
+        )
+    reason = Resave.ROTATED if titles[Resave.ROTATED] else Resave.LOST
+    return ChangeReason(reason), " ".join(sentences)
+
+
+def _not_saved(
+    before: Platform | None, name: str, code: str, where: Where, *, is_lost: bool
+) -> PlatformDecision:
     """Skip the platform's change, because a relay's secret cannot be used: the previous platform
     stays in effect; without a previous one nothing can be planned. Another finding reports the
     secret."""
     reason = why_not_saved(code) or "it cannot be used"
     reason = reason.replace("its", f"{RELAY_TITLES[name]}'s", 1)
-    consequence = (
-        "the previous version stays in effect"
-        if before is not None
-        else "nothing is applied without a platform"
-    )
+    if before is None:
+        consequence = "nothing is applied without a platform"
+    elif is_lost:
+        consequence = "nothing can be sent with it, because the store has no credential for it"
+        consequence = consequence.replace("it", RELAY_TITLES[name], 1)
+    else:
+        consequence = "the previous version stays in effect"
     change = PlatformChange(
         Action.SKIP,
         before,

@@ -9,6 +9,7 @@ from sendroute.model.codes import Code, code_of, why_not_saved
 from sendroute.model.desired import DesiredProfile
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
+from sendroute.model.secret import Resave
 from sendroute.planner.inputs import AccountInput
 
 
@@ -146,12 +147,18 @@ def _saved(
             for field in Profile.__struct_fields__
             if getattr(before, field) != getattr(desired.profile, field)
         ]
-        if name in inputs.rotated:
-            reason = reason if fields else ChangeReason.CREDENTIALS_CHANGED
+        why = inputs.rotated.get(name)
+        if why is not None and not fields:
+            reason = ChangeReason(why)
+        if why is Resave.ROTATED:
             fields.append("the content of its secret")
-        changed = ", ".join(fields)
-        action = Action.UPDATE
-        message = f"Profile {name} of account {inputs.key.name} changes: {changed}."
+        action, message = Action.UPDATE, f"Profile {name} of account {inputs.key.name}"
+        message += f" changes: {', '.join(fields)}." if fields else " is unchanged."
+        if why is Resave.LOST:
+            message += (
+                " Its credential is saved again from its secret: the store has none that can be"
+                " used."
+            )
     return ProfileChange(
         inputs.key,
         name,
@@ -171,11 +178,12 @@ def _skipped(
     if name in inputs.failed and _is_tried(inputs, name, desired.profile):
         reason = code_of(inputs.failed[name])
     fault = why_not_saved(reason) or "the profile in its reassignTo was not saved"
-    consequence = (
-        "the previous version stays in effect"
-        if before is not None
-        else "no previous version exists"
-    )
+    if before is None:
+        consequence = "no previous version exists"
+    elif inputs.rotated.get(name) is Resave.LOST:
+        consequence = "nothing can be sent with it, because the store has no credential for it"
+    else:
+        consequence = "the previous version stays in effect"
     return ProfileChange(
         inputs.key,
         name,

@@ -18,6 +18,7 @@ from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.platform import Platform
+from sendroute.model.secret import Resave
 from sendroute.planner.account import plan_account, suspended_object
 from sendroute.planner.claims import DomainConflicts, Move
 from sendroute.planner.digest import digest
@@ -58,7 +59,7 @@ class PlanContext(Struct, frozen=True):
     platform: Platform
     conflicts: DomainConflicts
     failed: Mapping[Owner, Mapping[str, str]]
-    rotated: Mapping[Owner, frozenset[str]]
+    rotated: Mapping[Owner, Mapping[str, Resave]]
     guards: Guards
     domain_count: int
     pending: Pending
@@ -258,7 +259,7 @@ def _defined(
         return _stopped(context, desired, current)
     claims = context.conflicts.claims_of(desired.key, blocked.accounts, blocked.moves)
     failed = context.failed.get(desired.key, {})
-    rotated = context.rotated.get(desired.key, frozenset())
+    rotated = context.rotated.get(desired.key, {})
     return plan_account(AccountInput(desired, current, plan, claims, failed, rotated))
 
 

@@ -15,7 +15,6 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
-    ChangeReason,
     DomainChange,
     ObjectChange,
     PlatformChange,
@@ -28,6 +27,7 @@ from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
+from sendroute.model.secret import Resave
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, pending_counts
 from sendroute.reconcile.protocols import Tester
@@ -285,7 +285,7 @@ def recorded(result: Result, explained: Set[Owner]) -> dict[AccountKey, list[str
 def _repairs(change: ObjectChange) -> bool:
     """Whether the change makes something again what the manifests declare. A domain that keeps its
     route is only recorded: without a declared route it stays as another process assigned it."""
-    if change.action is Action.SKIP or change.reason == ChangeReason.CREDENTIALS_CHANGED:
+    if change.action is Action.SKIP or change.reason in tuple(Resave):
         return False
     match change:
         case DomainChange():

@@ -33,7 +33,7 @@ from sendroute.model.finding import (
 from sendroute.model.owner import PLATFORM, owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
-from sendroute.model.secret import PLATFORM_NAMESPACE
+from sendroute.model.secret import PLATFORM_NAMESPACE, Resave
 from sendroute.model.stored_names import StoredDomain, StoredLabel, StoredLogin
 from sendroute.model.words import first_of
 from sendroute.planner.digest import digest, digest_changes
@@ -47,7 +47,7 @@ from sendroute.reconcile.applied_plan import (
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.verifier import SavedInputs, decide
 
-FORMAT_VERSION = "1.6"
+FORMAT_VERSION = "1.7"
 _MARKER = "sendroute-saved-plan"
 # What a file begins with, without white space, and the fields that follow.
 _BEGINNING = f'{{"format":"{_MARKER}"'.encode()
@@ -145,7 +145,7 @@ class SavedPlan(Struct, frozen=True):
     findings: tuple[SavedFinding, ...]
     accepted: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = ()
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
-    rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
+    rotated: tuple[tuple[tuple[str, str], dict[str, Resave]], ...] = ()
     mismatch: tuple[SavedFinding, ...] = ()
     ancestry: Ancestry | None = None
     pending: tuple[tuple[AccountKey, DomainCounts], ...] = ()
@@ -160,10 +160,10 @@ class SavedPlan(Struct, frozen=True):
 
     def shown(self) -> SavedInputs:
         """Return the profiles that could not be saved when the plan was made, and those whose
-        secret had changed, by account and name; and the platform's manifest."""
+        credential is saved again, by account and name; and the platform's manifest."""
         return SavedInputs(
             {owner_named(*owner): names for owner, names in self.failed},
-            {owner_named(*owner): frozenset(names) for owner, names in self.rotated},
+            {owner_named(*owner): names for owner, names in self.rotated},
             self.manifest,
         )
 
@@ -282,7 +282,7 @@ def saved_plan_of(
         ),
         rotated=tuple(
             sorted(
-                (owner_names(owner), tuple(sorted(names)))
+                (owner_names(owner), dict(sorted(names.items())))
                 for owner, names in verified.secrets.rotated.items()
             )
         ),

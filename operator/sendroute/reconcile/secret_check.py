@@ -23,15 +23,15 @@ from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.remedy import Configure, Setting
-from sendroute.model.secret import SecretBinding, SecretProblem, binding_of, secret_ref
+from sendroute.model.secret import Resave, SecretBinding, SecretProblem, binding_of, secret_ref
 from sendroute.model.words import first_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import CredentialCipher, SecretResolver
 
 Failed = Mapping[Owner, Mapping[str, str]]
 """Profiles that may not be saved, by account, each with the code of the reason."""
-Rotated = Mapping[Owner, frozenset[str]]
-"""Profiles whose secret has other content than when they were saved, by account."""
+Rotated = Mapping[Owner, Mapping[str, Resave]]
+"""Profiles whose credential is saved again, by account, each with why."""
 
 
 Undecryptable = Collection[tuple[Owner, str]]
@@ -104,8 +104,8 @@ class SecretCheck(Struct, frozen=True):
     uncompared: int = 0
 
     def is_rotated(self, endpoint: CheckedEndpoint) -> bool:
-        """Whether its secret has other content than when it was saved."""
-        return endpoint.name in self.rotated.get(endpoint.key, frozenset())
+        """Whether its credential is saved again."""
+        return endpoint.name in self.rotated.get(endpoint.key, {})
 
 
 def endpoints(
@@ -205,7 +205,7 @@ class _SecretChecker:
         self._undecryptable = undecryptable
         self._lost: list[tuple[CheckedEndpoint, SecretProblem]] = []
         self._failed: dict[Owner, dict[str, str]] = {}
-        self._rotated: dict[Owner, frozenset[str]] = {}
+        self._rotated: dict[Owner, dict[str, Resave]] = {}
         self._findings: dict[Owner, list[Finding]] = {}
         self._uncompared = 0
         self._has_no_key = False
@@ -234,11 +234,11 @@ class _SecretChecker:
         if self._has_no_key:
             self._findings.setdefault(PLATFORM, []).append(no_key())
         for endpoint in undecrypted:
-            self._rotate(endpoint)
+            self._rotate(endpoint, Resave.LOST)
             self._report_undecrypted(endpoint)
         return SecretCheck(
             MappingProxyType({k: MappingProxyType(names) for k, names in self._failed.items()}),
-            MappingProxyType(self._rotated),
+            MappingProxyType({k: MappingProxyType(names) for k, names in self._rotated.items()}),
             MappingProxyType({key: tuple(findings) for key, findings in self._findings.items()}),
             self._uncompared,
         )
@@ -246,10 +246,10 @@ class _SecretChecker:
     def _decrypts(self, endpoint: CheckedEndpoint, token: str | None) -> bool | None:
         """Whether the stored credential could be decrypted; None if that was not tried."""
         shown = self._shown is not None
-        rotated = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
-        if rotated and not self._is_saved(endpoint, token):
-            self._rotate(endpoint)
-        needs_test = endpoint.needs_test or rotated
+        rotated = (self._shown or {}).get(endpoint.key, {}).get(endpoint.name)
+        if rotated is not None and not self._is_saved(endpoint, token):
+            self._rotate(endpoint, rotated)
+        needs_test = endpoint.needs_test or rotated is not None
         if endpoint.desired.secret is None:
             return None
         if shown and not needs_test and not self._is_undecryptable(endpoint):
@@ -273,7 +273,7 @@ class _SecretChecker:
         if needs_test:
             return None
         if token is None:
-            self._rotate(endpoint)
+            self._rotate(endpoint, Resave.LOST)
             return None
         if self._cipher is None:
             self._uncompared += 1
@@ -281,7 +281,7 @@ class _SecretChecker:
         binding = endpoint.binding
         holds = self._cipher.holds(token, binding, answer)
         if holds is False:
-            self._rotate(endpoint)
+            self._rotate(endpoint, Resave.ROTATED)
         return holds is not None
 
     def _without_secrets(
@@ -315,9 +315,8 @@ class _SecretChecker:
         binding = endpoint.binding
         return self._cipher.holds(token, binding, answer) is True
 
-    def _rotate(self, endpoint: CheckedEndpoint) -> None:
-        known = self._rotated.get(endpoint.key, frozenset())
-        self._rotated[endpoint.key] = known | {endpoint.name}
+    def _rotate(self, endpoint: CheckedEndpoint, why: Resave) -> None:
+        self._rotated.setdefault(endpoint.key, {})[endpoint.name] = why
 
     def _report_unavailable(
         self, endpoint: CheckedEndpoint, answer: SecretProblem, token: str | None, needs_test: bool
