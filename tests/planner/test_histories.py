@@ -323,7 +323,7 @@ def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
     for now in moments(history):
         # The secret of a profile that was not saved still differs from the stored secret.
         unsaved = {
-            key: {name: why for name, why in names.items() if name in now.failed[key]}
+            key: {name: resave for name, resave in names.items() if name in now.failed[key]}
             for key, names in now.rotated.items()
         }
         held = still_held(now.held, now.plan)

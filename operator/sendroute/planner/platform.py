@@ -70,8 +70,8 @@ def decide_platform(
 def _resaved(relays: Mapping[str, Resave]) -> tuple[ChangeReason, str]:
     """The reason and the message of a change that only saves credentials again."""
     titles = {
-        why: " and of ".join(RELAY_TITLES[name] for name in relays if relays[name] is why)
-        for why in Resave
+        resave: " and of ".join(RELAY_TITLES[name] for name in relays if relays[name] is resave)
+        for resave in Resave
     }
     sentences = []
     if titles[Resave.ROTATED]:

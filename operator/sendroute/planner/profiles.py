@@ -147,14 +147,14 @@ def _saved(
             for field in Profile.__struct_fields__
             if getattr(before, field) != getattr(desired.profile, field)
         ]
-        why = inputs.rotated.get(name)
-        if why is not None and not fields:
-            reason = ChangeReason(why)
-        if why is Resave.ROTATED:
+        resave = inputs.rotated.get(name)
+        if resave is not None and not fields:
+            reason = ChangeReason(resave)
+        if resave is Resave.ROTATED:
             fields.append("the content of its secret")
         action, message = Action.UPDATE, f"Profile {name} of account {inputs.key.name}"
         message += f" changes: {', '.join(fields)}." if fields else " is unchanged."
-        if why is Resave.LOST:
+        if resave is Resave.LOST:
             message += (
                 " Its credential is saved again from its secret: the store has none that can be"
                 " used."

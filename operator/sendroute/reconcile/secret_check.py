@@ -315,8 +315,8 @@ class _SecretChecker:
         binding = endpoint.binding
         return self._cipher.holds(token, binding, answer) is True
 
-    def _rotate(self, endpoint: CheckedEndpoint, why: Resave) -> None:
-        self._rotated.setdefault(endpoint.key, {})[endpoint.name] = why
+    def _rotate(self, endpoint: CheckedEndpoint, resave: Resave) -> None:
+        self._rotated.setdefault(endpoint.key, {})[endpoint.name] = resave
 
     def _report_unavailable(
         self, endpoint: CheckedEndpoint, answer: SecretProblem, token: str | None, needs_test: bool
