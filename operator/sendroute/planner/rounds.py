@@ -12,10 +12,10 @@ from msgspec import Struct, structs
 
 from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import AccountPlan, Action, DomainCounts
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import finding
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import Owner
 from sendroute.model.platform import Platform
 from sendroute.model.secret import Resave
@@ -289,7 +289,8 @@ def _unchanged(plan: AccountPlan, removals: int, unread: Sequence[Finding]) -> A
         hint="Fix the unreadable part: it may declare the objects that seem to be missing.",
         account=plan.key,
     )
-    kept = (item for item in plan.findings if item.code != Code.REMOVED_BEFORE_MOVE)
+    # The others say what the change would do, and it does nothing.
+    kept = (item for item in plan.findings if item.severity in (Severity.ERROR, Severity.REFUSED))
     findings = (*kept, at_problems(problem, unread))
     return structs.replace(plan, changes=(), findings=findings, shadowed=(), stopped=True)
 
