@@ -133,7 +133,8 @@ def test_after_a_total_loss_all_routes_are_restored(
         assert ("it came with the store" in shown) == (source == "lock"), shown
         assert "No changes.\n" not in shown
     for of in ("absent.example", "beta/absent"):
-        assert sendroute("history", of).out == "No changes.\n"
+        unknown = sendroute("history", of)
+        assert (unknown.status, "Neither the store nor its history" in unknown.err) == (1, True)
     plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
     # A lock file holds no credentials: they are saved again from their secrets, nothing else is.
     kinds = {(change["kind"], change["reason"]) for change in plan["changes"]}

@@ -15,7 +15,7 @@ from sendroute.model.followed_source import FollowedSource
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.store.record import open_store
 
-from .conftest import PLATFORM, Program, account, domain, profile, write
+from .conftest import PLATFORM, Program, account, domain, profile, write, write_secret
 
 EXPLAIN_KEYS = {
     "address",
@@ -186,6 +186,31 @@ def test_routes_can_be_filtered_by_profile_account_and_domain(sendroute: Program
         assert "Did you mean `ses`?" in unknown.err
 
 
+def test_routes_through_a_profile_are_those_of_one_tenant(sendroute: Program, store: Path) -> None:
+    """Two tenants may each have a profile of one name."""
+    corto = [
+        account("corto"),
+        profile("corto", "ses"),
+        domain("corto", "c.example", "{profile: ses}"),
+    ]
+    write(store.parent / "manifests/corto.yaml", *corto)
+    write_secret(store.parents[1] / "secrets/corto/ses-smtp")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+
+    def names(*arguments: str) -> list[str]:
+        return sendroute("routes", *arguments, "-o", "csv").out.splitlines()[1:]
+
+    assert [line.split(",")[2] for line in names("--profile", "corto/ses")] == ["c.example"]
+    assert [line.split(",")[2] for line in names("--profile", "acme/ses")] == ["shop.example.com"]
+    one = names("--profile", "ses", "--account", "corto")
+    assert [line.split(",")[2] for line in one] == ["c.example"]
+    ambiguous = sendroute("routes", "--profile", "ses")
+    assert (ambiguous.status, ambiguous.out) == (1, "")
+    assert "Specify one of acme/ses, corto/ses." in ambiguous.err
+    unknown = sendroute("routes", "--profile", "corto/own")
+    assert "The store has no profile `corto/own`." in unknown.err
+
+
 @pytest.mark.usefixtures("store")
 def test_history_lists_the_changes_of_a_domain_or_an_account(sendroute: Program) -> None:
     def changes(*arguments: str) -> list[dict[str, object]]:
@@ -197,7 +222,6 @@ def test_history_lists_the_changes_of_a_domain_or_an_account(sendroute: Program)
     assert len(changes("acme")) == len(changes("acme/acme")) == 4
     assert len(changes()) == 6
     assert len(changes("--limit", "2")) == 2
-    assert changes("nobody.example.com") == []
     assert "WHO" in sendroute("history").out
 
 
@@ -304,6 +328,31 @@ def test_history_of_an_unknown_name_mentions_no_manifests(sendroute: Program) ->
     unknown = sendroute("history", "nobody")
     assert unknown.status == 1
     assert "The store has no account and no profile `nobody`." in unknown.err
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("name", ["shop9.example.com", "acme/nosuch", "bolt/ses", "no_domain..x"])
+@pytest.mark.parametrize("since", [(), ("--since", "7d"), ("--since", "2999-01-01")])
+def test_history_of_what_never_was_is_an_error(
+    sendroute: Program, name: str, since: tuple[str, ...]
+) -> None:
+    unknown = sendroute("history", name, *since)
+    assert (unknown.status, unknown.out) == (1, "")
+    assert "Neither the store nor its history has" in unknown.err
+    assert "hint: " in unknown.err
+
+
+@pytest.mark.parametrize("name", ["shop.example.com", "acme/ses"])
+def test_history_of_what_was_removed_is_no_error(
+    sendroute: Program, store: Path, name: str
+) -> None:
+    path = store.parent / "manifests/acme.yaml"
+    path.write_text(account("acme"))
+    options = ("--auto-approve", "--max-remove-percent", "100")
+    assert sendroute("apply", "manifests", *options).status == 0
+    assert "removed" in sendroute("history", name).out
+    quiet = sendroute("history", name, "--since", "2999-01-01")
+    assert (quiet.status, quiet.out) == (0, "No changes.\n")
 
 
 @pytest.mark.usefixtures("store")

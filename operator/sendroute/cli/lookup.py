@@ -131,19 +131,19 @@ def not_stored(name: str) -> str:
 
 
 def profiles_named(
-    names: Sequence[str], profiles: Sequence["StoredProfile"]
+    names: Sequence[str], profiles: Sequence["StoredProfile"], owner: str = "The store"
 ) -> list["StoredProfile"]:
     """The saved profiles that ``NAMESPACE/NAME``, or ``NAME`` if it is unambiguous, refer to, in
     the order of ``profiles``. Two accounts of one namespace may each have a profile of that name:
-    both are returned.
+    both are returned. ``owner`` is whose the profiles are, for a message.
 
     Raises:
         ProblemError: ``unknown-profile`` for each name that is unknown or ambiguous.
     """
 
     def unknown(name: str, nearest: str) -> Finding:
-        usage = "Specify NAME or NAMESPACE/NAME; only applied profiles can be tested."
-        message = f"The store has no profile `{name}`."
+        usage = "Specify NAME or NAMESPACE/NAME of an applied profile."
+        message = f"{owner} has no profile `{name}`."
         return finding("unknown-profile", message, hint=nearest or usage)
 
     def ambiguous(name: str, full_names: Sequence[str]) -> Finding:

@@ -46,13 +46,14 @@ class RouteStream(NamedTuple):
 
 class RouteFilter(Struct, frozen=True):
     """Which domains to list: of this account, assigned to a profile of this name, with this origin,
-    and with one of these names. A name may be a pattern with ``*`` for any characters and ``?`` for
-    one. None and no names are no restriction."""
+    with one of these names, and of this namespace. A name may be a pattern with ``*`` for any
+    characters and ``?`` for one. None and no names are no restriction."""
 
     account: AccountKey | None = None
     profile: str | None = None
     origin: Origin | None = None
     names: tuple[str, ...] = ()
+    namespace: str | None = None
 
 
 def is_pattern(name: str) -> bool:

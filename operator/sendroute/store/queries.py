@@ -115,6 +115,8 @@ def _filtered(connection: Connection, chosen: RouteFilter) -> Select[Any]:
     if chosen.account is not None:
         namespace, name = chosen.account
         statement = statement.where(account.c.namespace == namespace, account.c.name == name)
+    if chosen.namespace is not None:
+        statement = statement.where(account.c.namespace == chosen.namespace)
     if chosen.profile is not None:
         statement = statement.where(domain.c.profile == chosen.profile)
     if chosen.origin is not None:

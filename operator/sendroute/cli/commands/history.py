@@ -24,6 +24,7 @@ from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.change import Kind
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import HistoryEntry
 from sendroute.model.route import Route
@@ -85,7 +86,7 @@ def run(arguments: Namespace, session: Session) -> int:
     with session.factory.open_store() as store:
         limits = {"since": arguments.since, "limit": arguments.limit or newest}
         entries = _entries_of(store, arguments.of, limits)
-        known = None if entries or arguments.of is None else _known(store, arguments.of)
+        known = None if entries or arguments.of is None else _known(store, arguments.of, limits)
 
     def show(form: str, console: Console) -> Iterable[str]:
         if form == "csv":
@@ -133,26 +134,45 @@ def _profile_names(store: "Store") -> Iterator[AccountKey]:
         yield AccountKey(profile.account.namespace, profile.name)
 
 
-def _known(store: "Store", of: str) -> str | None:
-    """What is known of an object of the store without a change; None if it is not in the store, or
-    if there is nothing to say."""
+def _known(store: "Store", of: str, limits: Mapping[str, Any]) -> str | None:
+    """What is known of an object without an entry; None if there is nothing to say. Raises
+    ProblemError if neither the store nor its history has the object."""
+    if not _is_held(store, of):
+        if limits["since"] is None or not _entries_of(store, of, {"limit": 1}):
+            raise ProblemError(_unknown(of))
+        return None
     created = store.created_from_lock()
     if created is None:
-        return None
-    namespace, _, name = of.rpartition("/")
-    if "." in of:
-        with suppress(InvalidNameError):
-            of = domain_name(of)
-        is_held = bool(store.routes([of]))
-    else:
-        keys = [*store.accounts(), *_profile_names(store)]
-        is_held = any(key.name == name and namespace in ("", key.namespace) for key in keys)
-    if not is_held:
         return None
     return (
         f"No changes of {of} since {to_minute(created.at)}: it came with the store, which"
         f" {created.actor} created then, at revision {created.revision}. {created.message} A lock"
         " file holds no history."
+    )
+
+
+def _is_held(store: "Store", of: str) -> bool:
+    """Whether the store has a domain, an account or a profile of that name now."""
+    namespace, _, name = of.rpartition("/")
+    if not namespace and "." in of:
+        with suppress(InvalidNameError):
+            of = domain_name(of)
+        return bool(store.routes([of]))
+    keys = [*store.accounts(), *_profile_names(store)]
+    return any(key.name == name and namespace in ("", key.namespace) for key in keys)
+
+
+def _unknown(of: str) -> Finding:
+    if "/" in of:
+        message = f"Neither the store nor its history has an account or a profile `{of}`."
+        return finding("unknown-account", message, hint="Specify NAME or NAMESPACE/NAME.")
+    hint = "`sendroute routes` lists the domains of the store."
+    try:
+        domain_name(of)
+    except InvalidNameError as error:
+        hint = error.hint
+    return finding(
+        "unknown-domain", f"Neither the store nor its history has the domain {of}.", hint=hint
     )
 
 

@@ -20,9 +20,9 @@ from functools import lru_cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from sendroute.cli.command_line import Parser, one_of, suggestion
+from sendroute.cli.command_line import Parser, one_of
 from sendroute.cli.exit_status import of_findings
-from sendroute.cli.lookup import accounts_named, not_stored
+from sendroute.cli.lookup import accounts_named, not_stored, profiles_named
 from sendroute.cli.options import ROWS, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
@@ -38,7 +38,6 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.manifest_form import service_form
 from sendroute.model.platform import Managed
-from sendroute.model.problem import ProblemError
 from sendroute.model.records import RouteFilter, RouteGroup, RouteRow, RouteStream, is_pattern
 from sendroute.model.route import MANAGED, Origin
 from sendroute.model.times import rfc3339, to_minute
@@ -63,7 +62,9 @@ def options(parser: Parser) -> None:
     parser.value(
         "--account", metavar="ACCOUNT", help="only of this account, NAME or NAMESPACE/NAME"
     )
-    parser.value("--profile", metavar="PROFILE", help="only through this profile")
+    parser.value(
+        "--profile", metavar="PROFILE", help="only through this profile, NAME or NAMESPACE/NAME"
+    )
     parser.value(
         "--origin",
         metavar="ORIGIN",
@@ -87,14 +88,15 @@ def run(arguments: Namespace, session: Session) -> int:
         account = None
         if arguments.account:
             (account,) = accounts_named([arguments.account], store.accounts(), not_stored)
+        namespace, profile = None, None
         if arguments.profile:
-            _require_profile(store, arguments.profile, account)
+            namespace, profile = _profile_named(store, arguments.profile, account)
         platform = store.explain_facts("").platform
         service = platform.managed if platform is not None else None
         origin = Origin(arguments.origin) if arguments.origin else None
         matching = {name: _matching(store, name) for name in names if not name.isascii()}
         chosen = RouteFilter(
-            account, arguments.profile, origin, tuple(chain(names, *matching.values()))
+            account, profile, origin, tuple(chain(names, *matching.values())), namespace
         )
         with store.route_stream(chosen) as stream:
             written = present(session, outputs, partial(_show, stream, service))
@@ -103,18 +105,15 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(of_findings(unknown), written)
 
 
-def _require_profile(store: "Store", name: str, account: AccountKey | None) -> None:
-    """Raises ProblemError (``unknown-profile``) if no account, or not this one, has the profile."""
-    names = {
-        profile.name
-        for profile in store.profiles()
-        if account is None or profile.account == account
-    }
-    if name not in names:
-        owner = "The store" if account is None else f"Account {account}"
-        message = f"{owner} has no profile `{name}`."
-        hint = suggestion(name, names).strip() or "Specify the name of an applied profile."
-        raise ProblemError(finding("unknown-profile", message, hint=hint))
+def _profile_named(store: "Store", text: str, account: AccountKey | None) -> tuple[str, str]:
+    """The namespace and the name of a profile, as NAME or NAMESPACE/NAME. Raises ProblemError
+    (``unknown-profile``) if no account, or not this one, has it, or tenants share the name."""
+    profiles = [
+        profile for profile in store.profiles() if account is None or profile.account == account
+    ]
+    owner = "The store" if account is None else f"Account {account}"
+    profile = profiles_named([text], profiles, owner)[0]
+    return profile.account.namespace, profile.name
 
 
 def _show(
