@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.cli.commands import COMMANDS
+from sendroute.cli.commands import COMMANDS, completion
 from sendroute.cli.commands.edit import COMMANDS as EDITS
 
 from .conftest import Program
@@ -71,3 +71,11 @@ def test_another_shell_is_wrong_usage(sendroute: Program) -> None:
     ran = sendroute("completion", "tcsh")
     assert (ran.status, ran.out) == (64, "")
     assert "bash, zsh, fish" in ran.err
+
+
+def test_the_help_creates_each_directory_that_it_writes_to() -> None:
+    lines = [line.strip() for line in (completion.__doc__ or "").splitlines()]
+    created = {line.removeprefix("mkdir -p ") for line in lines if line.startswith("mkdir ")}
+    written = [line.partition("> ")[2].split()[0] for line in lines if "> " in line]
+    assert len(written) == 3
+    assert {str(Path(file).parent) for file in written} == created

@@ -1,8 +1,13 @@
 """Print a script with which a shell completes commands, options and paths.
 
+The directory that the shell reads must exist.
+
 examples:
+  mkdir -p ~/.local/share/bash-completion/completions
   sendroute completion bash > ~/.local/share/bash-completion/completions/sendroute
+  mkdir -p ~/.zfunc
   sendroute completion zsh > ~/.zfunc/_sendroute          with ~/.zfunc in fpath, before compinit
+  mkdir -p ~/.config/fish/completions
   sendroute completion fish > ~/.config/fish/completions/sendroute.fish
 """
 
