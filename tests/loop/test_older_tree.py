@@ -11,6 +11,10 @@ from .conftest import PLATFORM, Workspace, account, replace, wait_until
 BRANCH = ("--poll", "200ms", "--interval", "500ms", "--path", "m")
 
 
+RARELY = ("--poll", "200ms", "--interval", "10m", "--path", "m")
+"""No round over every account comes by itself while a test runs."""
+
+RECORDED = "select source_commit from applied_commit"
 REPOSITORY = "select repository from applied_commit"
 
 
@@ -87,10 +91,47 @@ def test_a_branch_that_was_set_back_waits_for_an_approval(
     wait_until(lambda: set(workspace.domains()) == {"a.example"}, "the removal")
     loop.wait_for_log("Account acme/acme is fully applied")
     # The older commit is the one applied last now, so what follows it needs no approval.
-    recorded = "select source_commit from applied_commit"
-    wait_until(lambda: workspace.sql(recorded) == [(older,)], "the older commit")
+    wait_until(lambda: workspace.sql(RECORDED) == [(older,)], "the older commit")
     upstream.commit(account("acme", "c.example"))
     wait_until(lambda: set(workspace.domains()) == {"c.example"}, "the next commit")
+
+
+@pytest.mark.parametrize("accounts", [("acme",), ("acme", "beta")])
+def test_the_next_commit_after_an_approval_is_applied_before_the_next_full_round(
+    workspace: Workspace, upstream: Upstream, accounts: tuple[str, ...]
+) -> None:
+    def tree(*names: str) -> str:
+        return "".join(
+            account(key, *(f"{name}-{key}.example" for name in names)) for key in accounts
+        )
+
+    older = upstream.commit(tree("a"))
+    upstream.commit(tree("a", "b"))
+    loop = workspace.start(upstream.url, *RARELY)
+    wait_until(lambda: len(workspace.domains()) == 2 * len(accounts), "every domain")
+    upstream.set_back(older)
+    for key in accounts:
+        loop.wait_for_log(f"Account {key}/{key} is held back")
+    for number, key in enumerate(accounts, 1):
+        assert workspace.sql(RECORDED) != [(older,)], "another account is still held back"
+        assert workspace.sendroute("approve", key, "--auto-approve").returncode == 0
+        left = 2 * len(accounts) - number
+        wait_until(lambda left=left: len(workspace.domains()) == left, "the removal")
+    wait_until(lambda: workspace.sql(RECORDED) == [(older,)], "the older commit")
+    upstream.commit(tree("c"))
+    wait_until(lambda: "c-acme.example" in workspace.domains(), "the next commit")
+    assert "a-acme.example" not in workspace.domains()
+
+
+def test_an_older_commit_that_takes_nothing_back_is_the_one_applied_last(
+    workspace: Workspace, upstream: Upstream
+) -> None:
+    older = upstream.commit(account("acme", "a.example"))
+    upstream.commit(account("acme", "a.example") + "# A comment.\n")
+    workspace.start(upstream.url, *RARELY)
+    wait_until(lambda: workspace.sql(RECORDED) not in ([], [(older,)]), "the newer commit")
+    upstream.set_back(older)
+    wait_until(lambda: workspace.sql(RECORDED) == [(older,)], "the older commit")
 
 
 def test_many_commits_between_two_polls_are_no_older_tree(
@@ -144,8 +185,7 @@ def test_a_signed_commit_of_another_repository_waits_for_an_approval(
 
     assert workspace.sendroute("approve", "acme", "--auto-approve").returncode == 0
     wait_until(lambda: len(workspace.domains()) == 2, "the addition")
-    recorded = "select source_commit from applied_commit"
-    wait_until(lambda: workspace.sql(recorded) == [(other,)], "the commit there")
+    wait_until(lambda: workspace.sql(RECORDED) == [(other,)], "the commit there")
     upstream.commit(account("acme", "a.example", "c.example"))
     wait_until(lambda: "c.example" in workspace.domains(), "the next commit")
 

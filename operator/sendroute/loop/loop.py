@@ -184,6 +184,8 @@ class Loop:
         self._schedule.round_succeeded(
             round_result.due, round_result.states, time.monotonic(), duration=duration
         )
+        if round_result.may_settle_older_tree:
+            self._schedule.all_due(time.monotonic())
         self._report_tree()
         self._event_log.round_completed(round_result, statuses)
         self._metrics.round_completed(

@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.served_trees import Candidate, ServedTrees, changed
+from sendroute.model.codes import Code
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
-from sendroute.model.outcome import Result
+from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
@@ -24,6 +25,7 @@ from sendroute.reconcile.rounds import (
     request_for,
     round_reconciler,
 )
+from sendroute.reconcile.verifier import PlanScope
 from sendroute.runtime.schedule import DueAccounts, RoundState, states_of
 from sendroute.runtime.stop import Stop
 
@@ -47,7 +49,9 @@ class RoundResult(Struct, frozen=True):
     counts the changes of each account whose manifests and platform had not changed, ``recorded``
     are the sentences about what stays as another process left it. ``edited`` are the accounts
     whose manifests had changed, and the platform if every one may have. ``kept_platform`` is true
-    if the platform was not decided.
+    if the platform was not decided. ``may_settle_older_tree`` is true if the tree is older than
+    what was applied, and none of these accounts is held back because of that: whether any other
+    account is, only a round over every account shows.
     """
 
     served: Candidate
@@ -60,6 +64,7 @@ class RoundResult(Struct, frozen=True):
     recorded: Mapping[AccountKey, Sequence[str]]
     edited: Set[Owner]
     kept_platform: bool
+    may_settle_older_tree: bool
 
     @property
     def states(self) -> dict[Owner, RoundState]:
@@ -135,8 +140,19 @@ def run_round(
             recorded(result, explained),
             edited,
             planned.scope.keeps_platform,
+            _may_settle_older_tree(planned.scope, result, is_adopted=adopted),
         )
     return StoreMismatch(findings)
+
+
+def _may_settle_older_tree(scope: PlanScope, result: Result, *, is_adopted: bool) -> bool:
+    """Whether this round decided, for some accounts, what was held back because of the tree's age.
+    Only a new tree, or a commit, can have changed that."""
+    if scope.only is None or scope.ancestry is None or not scope.ancestry.missing:
+        return False
+    committed = any(outcome.outcome is Outcome.COMMITTED for outcome in result.accounts)
+    held_back = any(item.code == Code.OLDER_TREE for item in result.plan.all_findings)
+    return (is_adopted or committed) and not held_back
 
 
 def _edited(trees: ServedTrees, candidate: Candidate) -> Set[Owner] | None:
