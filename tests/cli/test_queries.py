@@ -202,8 +202,8 @@ def test_routes_through_a_profile_are_those_of_one_tenant(sendroute: Program, st
 
     assert [line.split(",")[2] for line in names("--profile", "corto/ses")] == ["c.example"]
     assert [line.split(",")[2] for line in names("--profile", "acme/ses")] == ["shop.example.com"]
-    one = names("--profile", "ses", "--account", "corto")
-    assert [line.split(",")[2] for line in one] == ["c.example"]
+    of_corto = names("--profile", "ses", "--account", "corto")
+    assert [line.split(",")[2] for line in of_corto] == ["c.example"]
     ambiguous = sendroute("routes", "--profile", "ses")
     assert (ambiguous.status, ambiguous.out) == (1, "")
     assert "Specify one of acme/ses, corto/ses." in ambiguous.err
