@@ -15,6 +15,7 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
+    ChangeReason,
     DomainChange,
     ObjectChange,
     PlatformChange,
@@ -27,7 +28,6 @@ from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
-from sendroute.model.secret import Resave
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, pending_counts
 from sendroute.reconcile.protocols import Tester
@@ -282,10 +282,13 @@ def recorded(result: Result, explained: Set[Owner]) -> dict[AccountKey, list[str
     return {key: messages for key, messages in sentences.items() if messages}
 
 
+_RESAVED = (ChangeReason.CREDENTIALS_CHANGED, ChangeReason.CREDENTIALS_LOST)
+
+
 def _repairs(change: ObjectChange) -> bool:
     """Whether the change makes something again what the manifests declare. A domain that keeps its
     route is only recorded: without a declared route it stays as another process assigned it."""
-    if change.action is Action.SKIP or change.reason in tuple(Resave):
+    if change.action is Action.SKIP or change.reason in _RESAVED:
         return False
     match change:
         case DomainChange():
