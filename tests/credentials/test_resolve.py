@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 from threading import Thread
 
 import pytest
@@ -164,12 +165,14 @@ def test_a_secret_rotated_during_a_read_is_never_mixed(write_secret: WriteSecret
     directory = write_secret() / "acme" / "ses-smtp"
 
     def mount(number: int) -> None:
-        """Write a version as the kubelet does: into a new directory, then replace the link."""
+        """Write a version as the kubelet does: into a new directory, then replace the link.
+        Only the newest two stay: the reader lists the directory."""
         (directory / f"..{number}").mkdir()
         for key in ("username", "password"):
             (directory / f"..{number}" / key).write_text(f"{number:09}")
         (directory / "..next").symlink_to(f"..{number}")
         (directory / "..next").rename(directory / "..data")
+        rmtree(directory / f"..{number - 2}", ignore_errors=True)
 
     mount(0)
     for key in ("username", "password"):

@@ -251,6 +251,35 @@ def test_full_disk_keeps_the_previous_state(path: Path, say: Any, child: Any) ->
         assert len(store.routes()) == 2000
 
 
+def create_on_a_small_disk(path: Path, size: int, say: Any, sender: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    try:
+        init_store(f"sqlite:///{path}", say.provenance).close()
+    except ProblemError as error:
+        sender.send(error.findings[0].code)
+    else:
+        sender.send("created")
+
+
+def test_a_disk_that_fills_while_a_store_is_created_leaves_none(
+    tmp_path: Path, say: Any, child: Any
+) -> None:
+    outcomes = set()
+    for size in range(8192, 400_000, 24_000):
+        path = tmp_path / str(size) / "sendroute.db"
+        path.parent.mkdir()
+        work = partial(create_on_a_small_disk, path, size, say)
+        [outcome] = child(work).receive_all()
+        outcomes.add(outcome)
+        if outcome == "created":
+            open_store(f"sqlite:///{path}").close()
+        else:
+            assert outcome == "store-failed"
+            assert list(path.parent.iterdir()) == [], size
+            init_store(f"sqlite:///{path}", say.provenance).close()
+    assert outcomes == {"created", "store-failed"}
+
+
 def test_full_disk_is_reported() -> None:
     with closing(sqlite3.connect(":memory:")) as raw:
         raw.execute("PRAGMA max_page_count = 2")

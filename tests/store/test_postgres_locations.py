@@ -10,11 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy import text
 from tests.postgres import Cluster
 
 from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
+from sendroute.store import create
 from sendroute.store.create import init_store
 from sendroute.store.postgres.server import server_of
 from sendroute.store.record import open_store
@@ -323,14 +325,37 @@ def test_a_foreign_function_in_the_schema_is_refused(postgres_url: str, say: Any
     assert refusal(lambda: init_store(postgres_url, say.provenance))[0] == "store-exists"
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["after", "before"])
 @pytest.mark.parametrize("setting", ["datestyle = 'SQL, DMY'", "quote_all_identifiers = on"])
-def test_settings_of_the_database_change_nothing(postgres_url: str, say: Any, setting: str) -> None:
-    init_store(postgres_url, say.provenance).close()
+def test_settings_of_the_database_change_nothing(
+    postgres_url: str, say: Any, setting: str, before: bool
+) -> None:
+    if not before:
+        init_store(postgres_url, say.provenance).close()
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL(f"ALTER DATABASE {{}} SET {setting}").format(name))
+    if before:
+        init_store(postgres_url, say.provenance).close()
     with open_store(postgres_url) as store:
         assert store.history()[0].at == say.provenance.at
+
+
+def test_a_schema_that_is_created_otherwise_is_not_left_behind(
+    postgres_url: str, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("sendroute.store.create._new", _new_with_a_table)
+        assert refusal(lambda: init_store(postgres_url, say.provenance))[0] == "wrong-store"
+    init_store(postgres_url, say.provenance).close()
+
+
+_NEW = create._new
+
+
+def _new_with_a_table(connection: Any, provenance: Any, commit_id: str | None) -> None:
+    _NEW(connection, provenance, commit_id)
+    connection.execute(text("CREATE TABLE unexpected (x int)"))
 
 
 # Rights

@@ -51,8 +51,17 @@ def created_atomically(path: Path, subject: str | None = None) -> Iterator[Path]
         except OSError as error:
             raise _failed(path, path, subject, error) from error
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+        remove_with_logs(temporary)
+
+
+def remove_with_logs(path: Path) -> None:
+    """Remove a new SQLite file, and what SQLite created beside it.
+
+    Args:
+        path: the file; it need not exist.
+    """
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _failed(path: Path, where: Path, subject: str | None, error: OSError) -> ProblemError:

@@ -15,17 +15,18 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.store import endpoints, lockfile, revisions
-from sendroute.store.atomic_create import created_atomically, require_absent
+from sendroute.store.atomic_create import created_atomically, remove_with_logs, require_absent
 from sendroute.store.backups import copy_file, damage_of_backup, damaged, mark, open_backup
 from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
+from sendroute.store.database import Database
 from sendroute.store.errors import WrongValueError, exists
 from sendroute.store.history import add_store_entry
 from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
 from sendroute.store.restore import advance_ids, fill_from_lock
-from sendroute.store.schema import upgrade_schema
+from sendroute.store.schema import schema_version, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import store
 from sendroute.store.translation import translated_errors
@@ -85,7 +86,12 @@ def init_store(
         _create_file(url, fill, busy_timeout)
     else:
         _file_from_backup(url, provenance, from_backup, decrypts, busy_timeout, advance)
-    return open_store(url, busy_timeout=busy_timeout)
+    try:
+        return open_store(url, busy_timeout=busy_timeout)
+    except BaseException:  # for example the disk has no room for the shared memory of the log
+        if not is_postgres(url):
+            remove_with_logs(sqlite_path(url))
+        raise
 
 
 def require_no_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
@@ -121,9 +127,12 @@ def _create_file(url: str, fill: Callable[[Connection], None], busy: float) -> N
     path = sqlite_path(url)
     require_absent(path)
     with translated_errors(str(path)), created_atomically(path) as temporary:
-        mark(temporary, journal="WAL")
+        # With a write-ahead log from the start, a disk that is full when the file is closed would
+        # leave pages in the log, without an error.
+        mark(temporary)
         with closing(Sqlite(temporary, busy, location=str(path))) as database:
-            database.write(fill)
+            database.write(_checked(database, fill))
+        mark(temporary, journal="WAL")
 
 
 def _file_from_backup(
@@ -186,10 +195,23 @@ def _create_database(url: str, fill: Callable[[Connection, str], None], busy: fl
             if database.has_anything(connection):
                 raise exists(database.location)
             database.prepare(connection)
-            fill(connection, commit_id)
+            _checked(database, lambda connection: fill(connection, commit_id))(connection)
 
         with translated_errors(database.location):
             database.write(create, alone=True, commit_id=commit_id)
+
+
+def _checked(
+    database: Database, fill: Callable[[Connection], None]
+) -> Callable[[Connection], None]:
+    """Fill a new store, and check its schema before the commit, as each opening will do. A setting
+    of the database can change what the migrations create, and nothing of that may stay."""
+
+    def checked(connection: Connection) -> None:
+        fill(connection)
+        schema_version(database, connection)
+
+    return checked
 
 
 def _new(connection: Connection, provenance: Provenance, commit_id: str | None) -> None:

@@ -44,8 +44,9 @@ _WRITES = "sendroute_writes"
 # (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
 _PATH = f"SET LOCAL search_path = {SCHEMA}, pg_temp"
 # The driver reads dates only in this form, and the schema is compared in this spelling, but the
-# database or the role may set another.
-_SETTINGS = f"{_PATH}; SET LOCAL datestyle = 'ISO'; SET LOCAL quote_all_identifiers = off"
+# database or the role may set another. Quoting comes first, because a function is created with the
+# text of the path.
+_SETTINGS = f"SET LOCAL quote_all_identifiers = off; SET LOCAL datestyle = 'ISO'; {_PATH}"
 _READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_SETTINGS}"
 # Ends the transaction of a writer whose host crashed or hangs; otherwise its accounts would stay
 # locked for hours.
