@@ -6,6 +6,7 @@ that every validator reads them in the same way.
 """
 
 import re
+from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -125,11 +126,16 @@ def _portable(value: Any) -> Any:
             # Python's: so a newline is refused by a rule of its own.
             return {**rest, "pattern": _common(pattern), "not": {"pattern": "\\n"}}
         case dict():
-            return {key: _portable(item) for key, item in value.items()}
+            return {key: _portable(_unindented(key, item)) for key, item in value.items()}
         case list():
             return [_portable(item) for item in value]
         case _:
             return value
+
+
+def _unindented(key: str, value: Any) -> Any:
+    """Versions of msgspec differ in whether they keep the indentation of a docstring."""
+    return cleandoc(value) if key == "description" and isinstance(value, str) else value
 
 
 def _common(pattern: str) -> str:
