@@ -101,7 +101,7 @@ def test_the_next_commit_after_an_approval_is_applied_before_the_next_full_round
     workspace: Workspace, upstream: Upstream, accounts: tuple[str, ...]
 ) -> None:
     def tree(*names: str) -> str:
-        return "".join(
+        return "---\n".join(
             account(key, *(f"{name}-{key}.example" for name in names)) for key in accounts
         )
 

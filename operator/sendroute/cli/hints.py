@@ -29,7 +29,6 @@ from sendroute.model.remedy import (
     ShowRoutes,
     Task,
 )
-from sendroute.store.url import is_postgres
 
 _LIMITS = {GuardLimit.CHANGES: "--max-change-percent", GuardLimit.REMOVALS: "--max-remove-percent"}
 
@@ -147,6 +146,8 @@ def words(remedy: Remedy) -> str:
 
 def _replace_empty_store(remedy: ReplaceEmptyStore) -> str:
     """The empty store is moved and not removed, because only its user knows that it is empty."""
+    from sendroute.store.url import is_postgres  # it imports pathlib
+
     if is_postgres(remedy.location):
         move = f"ALTER SCHEMA sendroute RENAME TO sendroute_old in {remedy.location}, then"
     else:

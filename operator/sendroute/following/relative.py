@@ -9,7 +9,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import Desired
 from sendroute.model.finding import WHOLE_FILE, Finding, Locate, Position, Where
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import Perform
+from sendroute.model.remedy import Perform, ReplaceEmptyStore
 
 
 def locate_within(root: str | None, locate: Locate) -> Locate:
@@ -105,6 +105,8 @@ def finding_within(root: str | None, finding: Finding) -> Finding:
         where = replace(where, file=_without(root, where.file))
     if isinstance(remedy, Perform) and remedy.subject is not None:
         remedy = replace(remedy, subject=_without(root, remedy.subject))
+    elif isinstance(remedy, ReplaceEmptyStore):
+        remedy = replace(remedy, file=_without(root, remedy.file))
     return replace(
         finding,
         message=_without(root, finding.message),
