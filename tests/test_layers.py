@@ -27,12 +27,12 @@ MAY_IMPORT = {
     "manifests": {"model", "git", "files"},
     "edit": {"model", "manifests", "files"},
     "store": {"model", "files"},
-    "reports": {"model"},
+    "reports": {"model", "files"},
     "credentials": {"model", "files"},
     "connection": {"model", "files"},
     "reconcile": {"model", "planner"},
     "delivery": {"model"},
-    "postfix": {"model", "delivery"},
+    "postfix": {"model", "delivery", "files"},
     "runtime": {
         "model",
         "git",
@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
     "cluster": {
         "model",
+        "files",
         "following",
         "planner",
         "manifests",

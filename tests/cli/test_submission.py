@@ -33,7 +33,7 @@ def explained(sendroute: Program, *arguments: str) -> Any:
 def test_the_logins_of_an_account_are_planned_explained_and_exported(
     sendroute: Program, store: Path
 ) -> None:
-    assert "1 account names no logins" in sendroute("status").out
+    assert "1 account specifies no logins" in sendroute("status").out
     assert explained(sendroute, "shop.example.com")["logins"] is None
     name_logins(store)
     plan = sendroute("plan", "manifests").out
@@ -43,7 +43,7 @@ def test_the_logins_of_an_account_are_planned_explained_and_exported(
     assert explained(sendroute, "shop.example.com")["logins"] == ["acme-app", "acme-crm"]
     assert "clients      acme-app, acme-crm" in sendroute("explain", "shop.example.com").out
     assert json.loads(sendroute("status", "-o", "json").out)["accounts_without_logins"] == 0
-    assert "names no logins" not in sendroute("status").out
+    assert "specifies no logins" not in sendroute("status").out
     assert sendroute("export", "--dir", "exported").status == 0
     assert "acme-crm" in (store.parent / "exported/acme/acme.yaml").read_text()
     assert sendroute("plan", "exported", "--detailed-exitcode").status == 0

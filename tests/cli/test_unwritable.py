@@ -89,7 +89,7 @@ def test_a_full_standard_output_is_no_success(store: Path, arguments: str) -> No
             check=False,
         )
     assert run.returncode == 1
-    assert "Standard output could not be written: No space left on device." in run.stderr
+    assert "Standard output could not be written: no space left on device." in run.stderr
 
 
 def test_the_reader_of_the_help_may_exit(store: Path) -> None:

@@ -1,7 +1,7 @@
 """The outcomes of connection tests, compared with those of Postfix's client on the same servers.
 
 posttls-finger(1) connects, greets and verifies as smtp(8) does, and reads its settings from the one
-description that connection tests have. It does not sign in and knows no HELO. Where it is missing
+description that connection tests have. It does not sign in and knows no HELO. If it is missing
 these tests are skipped; ``make test`` unpacks it if it can.
 """
 

@@ -530,7 +530,7 @@ def test_the_reason_is_reported_even_if_the_inspection_fails(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        pytest.param(None, "cannot be read (No such file or directory)", id="not there"),
+        pytest.param(None, "cannot be read (no such file or directory)", id="not there"),
         pytest.param("", "holds no certificate", id="empty"),
         pytest.param("-----BEGIN CERTIFICATE-----\nx\n", "holds no certificate", id="broken"),
         pytest.param("\ufeff# ours\n", "begins with a byte-order mark", id="a byte-order mark"),

@@ -45,7 +45,9 @@ def test_the_first_key_is_used_for_encryption() -> None:
         BINDING._replace(encryption=Encryption.NONE),
     ],
     ids=lambda binding: next(
-        n for n, a, b in zip(SecretBinding._fields, binding, BINDING, strict=True) if a != b
+        field
+        for field, other, value in zip(SecretBinding._fields, binding, BINDING, strict=True)
+        if other != value
     ),
 )
 def test_a_token_opens_only_for_its_profile_and_destination(other: SecretBinding) -> None:

@@ -85,8 +85,8 @@ class Pipeline:
     def split_off_the_profile(self) -> None:
         path = self.directory / "manifests" / "acme.yaml"
         documents = path.read_text().split("---\n")
-        (profile,) = (d for d in documents if "kind: SMTPProfile" in d)
-        path.write_text("---\n".join(d for d in documents if d != profile))
+        (profile,) = (text for text in documents if "kind: SMTPProfile" in text)
+        path.write_text("---\n".join(text for text in documents if text != profile))
         (path.parent / "ses.yaml").write_text(profile)
 
     def recorded(self, name: str) -> str:

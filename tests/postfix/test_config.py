@@ -32,10 +32,10 @@ def install(run: Run, config: Path, tmp_path: Path) -> Install:
     def add(
         *words: str, status: int | None = 0, replace: tuple[str, ...] = OURS, path: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        named = (word for name in replace for word in ("--replace", name))
+        replaced = (word for name in replace for word in ("--replace", name))
         options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
         return run(
-            "postfix", "config", "--install", *options, *named, *words, status=status, path=path
+            "postfix", "config", "--install", *options, *replaced, *words, status=status, path=path
         )
 
     return add
@@ -438,7 +438,7 @@ def test_a_missing_definition_is_written_by_the_command_that_the_hint_names(
     }
     message = (
         f"The directory {tmp_path}/tables lacks access.cf, unknown-senders, which"
-        " Postfix's settings name."
+        " Postfix's settings refer to."
     )
     assert missing == {message: f"Write these definitions of tables: {command}"}
 

@@ -30,7 +30,7 @@ def verifier() -> Verifier:
 
 
 def source(desired: Desired) -> DesiredTree:
-    return DesiredTree(desired, None, lambda _where: None)
+    return DesiredTree.of(desired, None, lambda _where: None)
 
 
 class SomeAccountsOnly:

@@ -332,7 +332,7 @@ def test_a_journal_that_names_another_file_deletes_nothing(
     with pytest.raises(ProblemError) as caught:
         opens[opened]()
     assert caught.value.findings[0].code == "store-failed"
-    assert "names another file" in caught.value.findings[0].message
+    assert "refers to another file" in caught.value.findings[0].message
     assert victim.exists()
     assert journal.exists()
 

@@ -14,6 +14,7 @@ from sendroute.delivery.explain import Explanation
 from sendroute.delivery.mail_log import Delivery, LoggedMessage, find_message, moment_of
 from sendroute.delivery.message import MessageExplanation, UsedNexthop, assignment_of
 from sendroute.delivery.sender import NULL_SENDER, read_sender
+from sendroute.files.reason import reason_of
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.change import Kind
 from sendroute.model.codes import finding
@@ -59,11 +60,11 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
             )
             message = find_message(lines, queue_id)
     except (OSError, EOFError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
+        reason = reason_of(error) if isinstance(error, OSError) else "it is damaged"
         raise ProblemError(
             finding(
                 "unreadable",
-                f"The mail log {log} cannot be read: {(reason or 'it is damaged').lower()}.",
+                f"The mail log {log} cannot be read: {reason}.",
                 hint="Give another log, or the journal by standard input.",
             )
         ) from error

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _START_WITHIN = 30.0
 
 
-class LoopOptions(NamedTuple):
+class RunOptions(NamedTuple):
     """The options of ``run``. ``poll`` is None for the default of the kind of source; ``listen`` is
     ``HOST:PORT``, empty for no server."""
 
@@ -55,7 +55,7 @@ _POLL_GIT = 30.0
 _POLL_DIRECTORY = 2.0
 
 
-def run_loop(session: Session, options: LoopOptions) -> None:
+def run_loop(session: Session, options: RunOptions) -> None:
     """Run the loop until SIGTERM or SIGINT.
 
     Raises:

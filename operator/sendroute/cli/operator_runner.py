@@ -35,7 +35,7 @@ _ENDING = 25.0
 _ACTOR = "operator"
 
 
-class RunOptions(NamedTuple):
+class OperatorRunOptions(NamedTuple):
     """The options of ``operator``. ``listen`` is ``HOST:PORT``, empty for no server."""
 
     kubeconfig: str | None
@@ -51,7 +51,7 @@ class RunOptions(NamedTuple):
     guards: Guards
 
 
-def run_operator(session: Session, options: RunOptions) -> None:
+def run_operator(session: Session, options: OperatorRunOptions) -> None:
     """Run the operator until SIGTERM or SIGINT.
 
     Raises:
@@ -113,7 +113,7 @@ class _Thread(Thread):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _times(options: RunOptions) -> Times:
+def _times(options: OperatorRunOptions) -> Times:
     return Times(
         settle=options.settle,
         settle_destructive=max(options.settle, options.settle_destructive),
@@ -123,7 +123,7 @@ def _times(options: RunOptions) -> Times:
 
 def _operator(
     session: Session,
-    options: RunOptions,
+    options: OperatorRunOptions,
     api: Api,
     namespace: str,
     platform: PlatformFile | None,

@@ -14,6 +14,7 @@ from sendroute.cli.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
 from sendroute.cli.hints import with_hint
 from sendroute.cli.options import REPORTS, Output, outputs_of, requested_outputs
 from sendroute.cli.session import Session
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
@@ -162,7 +163,7 @@ def _lost(error: OSError, hint: str) -> Iterator[Finding]:
     if not isinstance(error, BrokenPipeError):  # its reader has exited, and wants no more
         yield finding(
             "unwritable",
-            f"Standard output could not be written: {error.strerror or 'input/output'}.",
+            f"Standard output could not be written: {reason_of(error)}.",
             hint=hint,
         )
 

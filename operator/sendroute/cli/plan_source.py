@@ -12,6 +12,7 @@ from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, nowhere, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
+from sendroute.files.reason import reason_of
 from sendroute.manifests.tree import locations_of
 from sendroute.model.codes import Code
 from sendroute.model.desired import AccountKey, Desired
@@ -112,7 +113,7 @@ def plan_saved(
     try:
         saved = decode(Path(path).read_bytes(), path)
     except OSError as error:
-        reason = f"it cannot be read ({error.strerror})"
+        reason = f"it cannot be read ({reason_of(error)})"
         raise unusable("unreadable", path, reason) from error
     reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
     guards = limits.guards(saved.limits.guards())

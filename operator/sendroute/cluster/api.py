@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from sendroute.cluster.objects import PLATFORM_KIND, PLURALS, ObjectKey
+from sendroute.files.reason import reason_of
 from sendroute.manifests.shapes import API_VERSION
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -255,7 +256,7 @@ def connect(kubeconfig: str | None) -> Connection:
         # Of a file in another form, the library raises whatever its use of it raises.
         match error:
             case OSError():
-                reason = (error.strerror or "it cannot be read").lower()
+                reason = reason_of(error)
             case config.ConfigException():
                 reason = _plain(error).rstrip(".")
             case _:

@@ -248,7 +248,7 @@ class DesiredState:
             findings=(*of_accounts, *general),
             accepted=dict(self._accepted),
         )
-        return DesiredTree(desired, None, no_positions, claims=self.claims)
+        return DesiredTree(desired, None, no_positions, self.claims.until_changed())
 
 
 def _same(before: ClusterObject, after: ClusterObject) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from sendroute.cluster.objects import PLATFORM_KIND, ClusterObject, ObjectKey
+from sendroute.files.reason import reason_of
 from sendroute.following.directory import DirectoryFollower
 from sendroute.manifests import shapes
 from sendroute.manifests.tree import read_tree
@@ -36,7 +37,7 @@ def read_platform(path: str) -> ClusterObject:
         raise ProblemError(
             finding(
                 "source-unreachable",
-                f"The file {path} cannot be read: {(error.strerror or 'input/output').lower()}.",
+                f"The file {path} cannot be read: {reason_of(error)}.",
                 hint="Check its path and its permissions.",
             )
         ) from error

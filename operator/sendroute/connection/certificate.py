@@ -10,6 +10,7 @@ from cryptography import x509
 from msgspec import Struct
 
 from sendroute.connection.failure import ConnectionTestError
+from sendroute.files.reason import reason_of
 from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import has_mark
 from sendroute.model.connection import ConnectionOutcome
@@ -45,9 +46,7 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
         except ssl.SSLError:
             raise _unusable(ca_file, "holds no certificate in PEM form") from None
         except OSError as error:
-            raise _unusable(
-                ca_file, f"cannot be read ({error.strerror or 'input/output error'})"
-            ) from None
+            raise _unusable(ca_file, f"cannot be read ({reason_of(error)})") from None
     return context
 
 

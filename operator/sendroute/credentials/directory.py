@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sendroute.credentials.content import MAX_BYTES, InvalidSecretError, SecretNotFoundError
+from sendroute.files.reason import reason_of
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 
 T = TypeVar("T")
@@ -114,5 +115,5 @@ def _error_of(error: OSError, kind: str) -> InvalidSecretError:
         case errno.ELOOP:
             return InvalidSecretError("is a circular link", "Correct the link.")
         case _:
-            reason = (error.strerror or "input/output error").lower()
+            reason = reason_of(error)
             return InvalidSecretError(f"cannot be read ({reason})", "Fix the disk or its mount.")

@@ -4,6 +4,7 @@ import base64
 import os
 from pathlib import Path
 
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, ReuseKey, Setting
@@ -66,7 +67,7 @@ def _unwritable(path: Path, error: OSError) -> ProblemError:
     return ProblemError(
         finding(
             "unwritable",
-            f"The key could not be written to {path}: {(error.strerror or 'it failed').lower()}.",
+            f"The key could not be written to {path}: {reason_of(error)}.",
             hint="Specify a file in a directory that exists and is writable.",
             remedy=Configure(Setting.KEY),
         )

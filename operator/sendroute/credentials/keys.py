@@ -3,6 +3,7 @@
 import os
 import re
 
+from sendroute.files.reason import reason_of
 from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK, without_mark
 from sendroute.model.codes import finding
@@ -62,7 +63,7 @@ def keys_of_file(path: str) -> Keys:
         raise ProblemError(
             finding(
                 "unreadable",
-                f"The key file {path} cannot be read: {(error.strerror or 'it failed').lower()}.",
+                f"The key file {path} cannot be read: {reason_of(error)}.",
                 hint="Give a file that holds a key and that the user that runs sendroute may read.",
                 remedy=Configure(Setting.KEY),
             )

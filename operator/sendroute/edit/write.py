@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from sendroute.edit.proposal import TextChange
 from sendroute.edit.tree import changed_meanwhile
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
@@ -184,7 +185,7 @@ def _unwritable(name: str, error: OSError) -> Finding:
         hint = "Nothing was written. Choose another file, or add the file to the given manifests."
     return finding(
         "unwritable",
-        f"{name} could not be written: {error.strerror or 'input/output error'}.",
+        f"{name} could not be written: {reason_of(error)}.",
         hint=hint,
         where=Where(name, 0),
     )

@@ -264,8 +264,13 @@ class BranchFollower:
         try:
             self._git.local([*arguments, str(new)], should_stop)
             commit = self._fetch(new, should_stop)
-            good = f"{self._refs}/good"
-            known = ["--depth=1", "--", f"file://{self._state.repository}", f"+{good}:{good}"]
+            last_good = f"{self._refs}/good"
+            known = [
+                "--depth=1",
+                "--",
+                f"file://{self._state.repository}",
+                f"+{last_good}:{last_good}",
+            ]
             try:
                 if self._state.repository.exists():
                     self._git.run([f"--git-dir={new}", *_FETCH, *known], should_stop)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from sendroute.files.lock import lock
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
@@ -151,7 +152,7 @@ def remove(path: Path) -> None:
 
 
 def cannot_use(directory: str, error: OSError) -> ProblemError:
-    reason = (error.strerror or "unknown").lower()
+    reason = reason_of(error)
     return ProblemError(
         finding(
             "unwritable",

@@ -299,7 +299,10 @@ class Compilation:
         if not complete and not self.drafts:  # what could not be read says why
             return
         message = "There is no MailPlatform."
-        hint = "Add the MailPlatform named default, which defines the service plans."
+        hint = (
+            "Specify the whole tree, if the MailPlatform is in another directory of it. If there is"
+            " none, add the MailPlatform named default, which defines the service plans."
+        )
         if not complete:
             message = "No MailPlatform could be read."
             hint = "Fix the files that could not be read, or add a MailPlatform if none defines it."
@@ -557,8 +560,8 @@ def _unused(draft: _AccountDraft) -> list[Finding]:
         finding(
             "profile-unused",
             f"Nothing in the manifests routes to profile {name} of account {draft.key.name}.",
-            hint="Before you remove the profile, check that no domain uses it because of an earlier"
-            " default or apply-all.",
+            hint="If it was applied before, check before you remove it that no domain uses it"
+            " because of an earlier default or apply-all.",
             remedy=ShowRoutes(draft.key.namespace, draft.key.name, name),
             where=draft.name_positions[name],
             account=draft.key,

@@ -19,6 +19,7 @@ from referencing.exceptions import Unresolvable
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from sendroute.files.reason import reason_of
 from sendroute.files.regular import regular
 from sendroute.manifests.time_budget import TimeBudget, TimeUsedUpError
 from sendroute.model.byte_order_mark import without_mark
@@ -129,7 +130,7 @@ def _read(file: str, budget: TimeBudget) -> Policy | Finding:
         # Not the C parser: a deeply nested file overflows its stack.
         schema = YAML(typ="safe", pure=True).load(without_mark(content))
     except OSError as error:
-        reason = (error.strerror or "it is not a file").lower()
+        reason = reason_of(error)
         return finding(
             "unreadable",
             f"The policy {file} cannot be read: {reason}.",

@@ -30,6 +30,12 @@ _NEVER_WRITTEN = (
 )
 
 
+# Fields that secret references have elsewhere.
+_OF_SECRETS = {
+    "namespace": "Remove the field: a secret is looked up in the namespace of the object.",
+    "key": "Remove the field: a secret has the keys username and password.",
+}
+
 _NAMES: dict[str, tuple[tuple[Path, Callable[[str], object]], ...]] = {
     "MailPlatform": (
         (("spec", "managed", "host"), host),
@@ -142,6 +148,8 @@ def _unknown(kind: str, title: str, path: Path) -> ShapeProblem:
 def _unknown_hint(path: Path, node: inspect.Type) -> str:
     key = str(path[-1])
     fields = _names(node)
+    if path[-2:-1] == ("secretRef",) and key in _OF_SECRETS:
+        return _OF_SECRETS[key]
     known, colon, _ = key.partition(":")
     if colon and known in fields:
         return f"The key {known} needs a colon and a space after it."
@@ -208,6 +216,8 @@ def _invalid_hint(
     choices = _choices(desired)
     if isinstance(desired, inspect.AnyType) or not path:
         return None
+    if isinstance(desired, inspect.StructType) and not desired.fields:
+        return f"Write an empty mapping: {path[-1]}: {{}}."
     match value:
         case None if required:
             return f"Set a value. {_help(str(path[-1]), node) or ''}".rstrip()

@@ -12,6 +12,7 @@ from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
 from sendroute.files.links import LinkRefusal, Region, TreeLinks, is_part
+from sendroute.files.reason import reason_of
 from sendroute.git.missing import MissingPath, MissingReason, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
@@ -445,8 +446,8 @@ def _reason(error: OSError | ValueError) -> str:
             return "permission denied"
         case OSError(errno=errno.ELOOP):
             return "its symbolic links lead in a circle"
-        case OSError(strerror=str(text)):
-            return text[0].lower() + text[1:]
+        case OSError():
+            return reason_of(error)
         case _:
             return "its name is not a path"  # ValueError: a NUL in it
 

@@ -971,7 +971,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "The running Postfix does not know the file of aliases.",
-        "It was started before its configuration named the file.",
+        "It was started before its configuration referred to the file.",
         "Restart Postfix; a reload does not change its environment.",
     )
     TABLES_MISSING = (

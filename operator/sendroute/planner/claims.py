@@ -15,6 +15,7 @@ domains, a :class:`ClaimIndex` the accounts that declare them, and the store the
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache
 from itertools import chain
 
 from msgspec import Struct, field
@@ -63,6 +64,20 @@ NO_OTHERS = OtherAccounts()
 """A plan of every account has no accounts outside."""
 
 
+ClaimsOf = Callable[[], "ClaimIndex"]
+"""Gives the index of a desired state."""
+
+
+def claims_of(accounts: Iterable[DesiredAccount]) -> ClaimsOf:
+    """Return what builds the index of a desired state on the first call, because only a plan of
+    some accounts needs it.
+
+    Args:
+        accounts: the accounts of the desired state, which does not change.
+    """
+    return cache(lambda: ClaimIndex(accounts))
+
+
 class ClaimIndex:
     """Which accounts declare a domain. The owner of the desired state keeps the index beside that
     state, and replaces an account when its documents change, at a cost that depends only on that
@@ -75,6 +90,21 @@ class ClaimIndex:
         self.version = 0
         for account in accounts:
             self.put(account)
+
+    def until_changed(self) -> "ClaimsOf":
+        """Return what gives this index while it is as it is now.
+
+        It raises RuntimeError once the owner has changed the desired state: the index then belongs
+        to a later one.
+        """
+        version = self.version
+
+        def claims() -> ClaimIndex:
+            if self.version != version:
+                raise RuntimeError("the index of claims belongs to a later desired state")
+            return self
+
+        return claims
 
     def put(self, account: DesiredAccount) -> None:
         """Add an account, or replace it."""

@@ -14,6 +14,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.secret import Resave
 from sendroute.planner.claims import NO_OTHERS, DomainConflicts, OtherAccounts, find_conflicts
+from sendroute.planner.dependent_accounts import Groups, PlanContext, plan_dependent_accounts
 from sendroute.planner.guards import (
     NOTHING_HELD,
     NOTHING_PENDING,
@@ -24,7 +25,6 @@ from sendroute.planner.guards import (
 from sendroute.planner.older_tree import refuse_platform, report_unknown
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import unknown_account
-from sendroute.planner.rounds import Groups, PlanContext, plan_in_rounds
 from sendroute.planner.stopped import check_stopped, stopped_by_file
 
 _T = TypeVar("_T")
@@ -106,7 +106,7 @@ def plan_accounts(
             held=held,
             ancestry=ancestry,
         )
-        plans, groups = plan_in_rounds(context, chosen)
+        plans, groups = plan_dependent_accounts(context, chosen)
 
     general = (*desired.findings, *reported, *report_unknown(plans.values(), ancestry, guards))
     return Plan(

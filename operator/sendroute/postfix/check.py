@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sendroute.delivery.explain import Explanation, Nexthop
 from sendroute.delivery.sender import NULL_SENDER
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.platform import Relay
@@ -91,7 +92,7 @@ def check_tables(directory: str) -> list[Finding]:
         undefined = [name for name in definitions if not (path / name).is_file()]
         missing = [name for name in (DATABASE, ALIASES) if not (path / name).is_file()]
     except OSError as error:
-        reason = (error.strerror or "it cannot be entered").lower()
+        reason = reason_of(error)
         return [
             finding(
                 "unreadable",
@@ -114,7 +115,7 @@ def check_tables(directory: str) -> list[Finding]:
             finding(
                 "tables-missing",
                 f"The directory {directory} lacks {first_of(undefined, 3)}, which Postfix's"
-                " settings name.",
+                " settings refer to.",
                 hint="Write these definitions of tables.",
                 remedy=ConfigurePostfix(directory, installs=False),
             )
@@ -140,7 +141,7 @@ def check_sign_in(postfix: Postfix, directory: str) -> Iterator[Finding]:
         yield finding(
             "postfix-setting",
             f"Postfix's smtpd_sasl_auth_enable is `no`, so nobody can send as the domains whose"
-            f" accounts name logins; {SENDERS.table} has {count} of them.",
+            f" accounts specify logins; {SENDERS.table} has {count} of them.",
             hint="Let clients sign in: SASL_README of Postfix.",
         )
 

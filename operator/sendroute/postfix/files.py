@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
@@ -31,8 +32,8 @@ def absolute(directory: str) -> str:
         raise ProblemError(
             finding(
                 "invalid-value",
-                f"Postfix's files cannot name the directory {path}: a space, a comma, a quote or"
-                " one of {}$#; ends the name.",
+                f"Postfix's files cannot contain the path {path}: a space, a comma, a quote or"
+                " one of {}$#; ends it there.",
                 hint="Choose a directory without these characters.",
             )
         )
@@ -90,7 +91,7 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
             changed.append(name)
     except OSError as error:
         name = error.filename2 or error.filename or directory  # of a rename, the new name
-        reason = (error.strerror or "an input/output error").lower()
+        reason = reason_of(error)
         raise ProblemError(
             finding(
                 "unwritable",

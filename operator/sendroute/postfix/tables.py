@@ -61,7 +61,7 @@ CLOSED_SENDERS = Table(
     "senders-closed",
     "senders",
     _OF_DOMAIN,
-    "REJECT for a domain whose account names logins: for clients that are not signed in.",
+    "REJECT for a domain whose account specifies logins: for clients that are not signed in.",
     "'REJECT 5.7.1 Only clients that sign in may send as this domain'",
 )
 

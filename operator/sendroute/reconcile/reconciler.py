@@ -23,7 +23,7 @@ from sendroute.model.finding import Finding, Locate, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.planner.claims import ClaimIndex
+from sendroute.planner.claims import ClaimsOf, claims_of
 from sendroute.planner.guards import Guards, Pending
 from sendroute.planner.selection import select
 from sendroute.planner.whole_change import count_others
@@ -47,41 +47,40 @@ def no_mismatches(_current: Current, _record: Record) -> Iterable[Finding]:
     return ()
 
 
-class DesiredTree:
-    """The desired state, its commit, the positions of its values, the check of its lock files, and
-    how its commit relates to others."""
+class DesiredTree(Struct, frozen=True):
+    """The desired state, its commit, the positions of its values, the index of which accounts
+    declare a domain, the check of its lock files, and how its commit relates to others."""
 
-    def __init__(
-        self,
+    desired: Desired
+    commit: str | None
+    locate: Locate
+    claims: ClaimsOf
+    mismatches: Mismatches = no_mismatches
+    ancestry: AncestryOf = no_ancestry
+
+    @classmethod
+    def of(
+        cls,
         desired: Desired,
         commit: str | None,
         locate: Locate,
         mismatches: Mismatches = no_mismatches,
         ancestry: AncestryOf = no_ancestry,
-        claims: ClaimIndex | None = None,
-    ) -> None:
-        self.desired = desired
-        self.commit = commit
-        self.locate = locate
-        self.mismatches = mismatches
-        self.ancestry = ancestry
-        self._claims = claims
-        self._version = claims.version if claims is not None else 0
+    ) -> "DesiredTree":
+        """Build the tree of a desired state whose owner keeps no index of its claims.
 
-    @property
-    def claims(self) -> ClaimIndex:
-        """Which accounts declare a domain: the index that the owner of the desired state keeps, or
-        one that is built once, on the first use.
+        Args:
+            desired: the desired state, which does not change.
+            commit: its commit; None outside git.
+            locate: finds the positions of its values.
+            mismatches: checks its lock files.
+            ancestry: how its commit relates to those that were applied.
 
-        Raises:
-            RuntimeError: the owner has changed the desired state, so this one is outdated.
+        Returns:
+            The tree. The index is built if a plan needs it.
         """
-        if self._claims is None:
-            self._claims = ClaimIndex(self.desired.accounts.values())
-            self._version = self._claims.version
-        if self._claims.version != self._version:
-            raise RuntimeError("the index of claims belongs to a later desired state")
-        return self._claims
+        claims = claims_of(desired.accounts.values())
+        return cls(desired, commit, locate, claims, mismatches, ancestry)
 
 
 class PlanRequest(Struct, frozen=True):
@@ -202,7 +201,7 @@ class Reconciler(Struct, frozen=True):
             selection = select(
                 request.only,
                 tree.desired.accounts,
-                tree.claims,
+                tree.claims(),
                 snapshot,
                 linked=request.linked,
             )
@@ -214,7 +213,7 @@ class Reconciler(Struct, frozen=True):
                     tree.desired,
                     current,
                     selection,
-                    tree.claims,
+                    tree.claims(),
                     snapshot,
                     guards=request.guards,
                     ancestry=ancestry,

@@ -357,7 +357,7 @@ def plan_again(
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
-    tree = DesiredTree(
+    tree = DesiredTree.of(
         saved.desired(), saved.commit, saved.locate(), mismatches, lambda _applied: saved.ancestry
     )
     request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))

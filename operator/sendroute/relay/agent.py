@@ -20,6 +20,7 @@ from sendroute.delivery.lookup_tables import (
     nexthop_rows,
     null_sender_row,
 )
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -150,7 +151,7 @@ class Agent:
         except apsw.Error as error:
             self._not_written(_reason(error))
         except OSError as error:
-            reason = (error.strerror or "the disk cannot be written").lower()
+            reason = reason_of(error)
             name = error.filename2 or error.filename  # of a rename, the new name
             self._not_written(f"{Path(name).name}: {reason}" if name else reason)
         self._report_health()

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sendroute.files.lock import lock
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.postfix.tables import ALIASES, CONFIGURATION, DATABASE
@@ -176,8 +177,7 @@ class RelayDirectory:
             message = f"{path} is no directory, and none can be created there."
             hint = "Choose a directory, or a path at which the agent can create one."
         else:
-            reason = os.strerror(error.errno) if error.errno else "an input/output error"
-            message = f"Cannot write {path}: {reason[:1].lower()}{reason[1:]}."
+            message = f"Cannot write {path}: {reason_of(error)}."
             hint = (
                 "Choose a directory that the user that runs the agent may write to, on a disk"
                 " with free space."

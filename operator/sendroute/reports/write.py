@@ -6,6 +6,7 @@ import secrets
 import stat
 from collections.abc import Iterable
 
+from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import whole_file
 from sendroute.model.problem import ProblemError
@@ -42,7 +43,7 @@ def write(
         raise ProblemError(
             finding(
                 "unwritable",
-                f"{subject} could not be written to {path}: {error.strerror or 'input/output'}.",
+                f"{subject} could not be written to {path}: {reason_of(error)}.",
                 hint="Free space on that disk, or write elsewhere."
                 if error.errno in (errno.ENOSPC, errno.EDQUOT)
                 else "Specify a file in a directory that exists and is writable.",

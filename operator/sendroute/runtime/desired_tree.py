@@ -50,7 +50,7 @@ def tree_of_paths(
             return None
         return _ancestry(lambda: tree_history(paths, find), applied)
 
-    return DesiredTree(
+    return DesiredTree.of(
         loaded.desired,
         commit_of(paths, find) if records else None,
         loaded.locate,
@@ -89,7 +89,7 @@ def tree_of_snapshot(
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
         return _ancestry(lambda: follower.history(snapshot, should_stop), applied, signed=signed)
 
-    return DesiredTree(
+    return DesiredTree.of(
         desired_within(snapshot.root, loaded.desired),
         snapshot.commit or commit_of([snapshot.path]),
         locate_within(snapshot.root, loaded.locate),

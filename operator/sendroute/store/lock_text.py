@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from sendroute.files.reason import reason_of
 from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
@@ -59,7 +60,7 @@ def load(path: Location) -> bytes:
         raise ProblemError(
             finding(
                 "unreadable",
-                f"The lock file {path} cannot be read: {(error.strerror or 'it failed').lower()}.",
+                f"The lock file {path} cannot be read: {reason_of(error)}.",
                 hint="Give the user that runs sendroute read permission. If it is a symbolic link,"
                 " check its target.",
                 where=whole_file(str(path)),

@@ -1,10 +1,10 @@
 """Parses a store's URL, and checks a SQLite file before it is opened."""
 
-import errno
 import os
 import re
 from pathlib import Path
 
+from sendroute.files.reason import reason_of
 from sendroute.files.regular import regular
 from sendroute.model.problem import ProblemError
 from sendroute.store.errors import invalid_url, missing, not_ours, problem
@@ -111,7 +111,7 @@ def check_file(path: Path) -> None:
     if names_another:
         raise problem(
             "store-failed",
-            f"The journal beside {path} names another file, which SQLite would delete.",
+            f"The journal beside {path} refers to another file, which SQLite would delete.",
             "Sendroute writes no such journal. Ask where the file comes from, and use a copy"
             " without the journal.",
         )
@@ -137,19 +137,14 @@ def unwritable(subject: str, path: Path, error: OSError) -> ProblemError:
     """The error for a file, other than a store, that cannot be written."""
     return problem(
         "unwritable",
-        f"{subject} {path} cannot be written: {_reason(error)}.",
+        f"{subject} {path} cannot be written: {reason_of(error)}.",
         "Specify a file in a directory that exists and is writable, on a disk with free space.",
     )
 
 
-def _reason(error: OSError) -> str:
-    reason = error.strerror or errno.errorcode.get(error.errno or 0, "failed")
-    return f"{reason[:1].lower()}{reason[1:]}"
-
-
 def unusable(path: Path, error: OSError) -> ProblemError:
     """The error for a file or directory that cannot be used, with the system's reason."""
-    reason = _reason(error)
+    reason = reason_of(error)
     return problem(
         "store-failed",
         f"The store {path} cannot be used: {reason}.",

@@ -76,16 +76,16 @@ def run(arguments: Namespace, session: Session) -> int:
         lock=arguments.write_lock,
     )
     if saved:
-        planned, result, ended = apply_saved(session, arguments.paths[0], limits, options)
+        planned, result, stop_status = apply_saved(session, arguments.paths[0], limits, options)
     else:
-        planned, result, ended = apply_paths(
+        planned, result, stop_status = apply_paths(
             session, arguments.paths, arguments.only, limits.guards(), options
         )
     locate = planned.tree.locate
     shown = shown_plan(planned.plan, approved=options.approved, locate=locate)
     written = present_report(session, arguments, report_of(result, locate=locate), shown)
     retain(planned, result)
-    return ended or worst(of_result(result), written)
+    return stop_status or worst(of_result(result), written)
 
 
 def _is_saved_plan(path: str) -> bool:

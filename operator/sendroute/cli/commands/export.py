@@ -19,6 +19,7 @@ from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import Output, output_option, requested_outputs
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
+from sendroute.files.reason import reason_of
 from sendroute.manifests.export import ExportFile, manifests_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
@@ -80,7 +81,7 @@ def _into_directory(name: str, batches: Iterator[ExportFile]) -> None:
         root.mkdir(0o755, parents=True, exist_ok=True)
         is_empty = not any(root.iterdir())
     except OSError as error:
-        raise _unwritable(name, error.strerror or "input/output error") from error
+        raise _unwritable(name, reason_of(error)) from error
     if not is_empty:
         raise _unwritable(name, "it is not empty")
     for batch in batches:

@@ -87,10 +87,10 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.operator_runner import RunOptions, run_operator
+    from sendroute.cli.operator_runner import OperatorRunOptions, run_operator
 
     start_logs(session, lasting=True)
-    options = RunOptions(
+    options = OperatorRunOptions(
         arguments.kubeconfig,
         arguments.watch_namespaces or (),
         arguments.namespace,

@@ -101,7 +101,7 @@ def _git_options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.loop_runner import GitOptions, LoopOptions, TreeLimits, run_loop
+    from sendroute.cli.loop_runner import GitOptions, RunOptions, TreeLimits, run_loop
 
     start_logs(session, lasting=True)
     branch = GitOptions(
@@ -114,7 +114,7 @@ def run(arguments: Namespace, session: Session) -> int:
         TreeLimits(arguments.max_files, arguments.max_size),
     )
     guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
-    options = LoopOptions(
+    options = RunOptions(
         arguments.source,
         branch,
         arguments.state_dir,

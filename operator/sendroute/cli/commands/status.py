@@ -258,7 +258,7 @@ def _seen(source: FollowedSource, now: datetime) -> str:
 
 
 def _open(accounts: int) -> str:
-    subject = "1 account names" if accounts == 1 else f"{accounts} accounts name"
+    subject = "1 account specifies" if accounts == 1 else f"{accounts} accounts specify"
     return (
         f"{subject} no logins (spec.submission.logins), so any client that a relay accepts may"
         f" send as {'its' if accounts == 1 else 'their'} domains."

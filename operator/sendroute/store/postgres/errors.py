@@ -143,7 +143,7 @@ _REFUSED = {
     ),
     ConnectFailure.NO_PASSWORD: (
         "The server of {} requires a password, but none is set.",
-        "Set the password in PGPASSWORD, in PGPASSFILE or in the store's URL.",
+        "Set the password in PGPASSWORD or PGPASSFILE.",
     ),
     ConnectFailure.NO_DATABASE: (
         "The database of {} does not exist.",

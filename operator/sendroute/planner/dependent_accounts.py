@@ -1,9 +1,9 @@
-"""The accounts of a plan, in rounds: what stops one account may change the plan of another.
+"""The accounts of a plan that depend on each other: what stops one may change the plan of another.
 
 Errors come first, then removals from an incomplete tree, then guards; so the order of accounts
 never matters. A domain moves only if both its accounts change: if one is stopped, or does not
-accept the domain, the other is planned again. Each round only adds to what is blocked, so the
-rounds end.
+accept the domain, the other is planned again. Each repetition only adds to what is blocked, so it
+ends.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -77,7 +77,7 @@ class Blocked(Struct, frozen=True):
         return not self.accounts.isdisjoint((move.holder, move.claimant)) or move in self.moves
 
 
-def plan_in_rounds(
+def plan_dependent_accounts(
     context: PlanContext, chosen: Collection[AccountKey]
 ) -> tuple[dict[AccountKey, AccountPlan], Groups]:
     """Plan accounts that depend on each other.
@@ -290,8 +290,10 @@ def _unchanged(plan: AccountPlan, removals: int, unread: Sequence[Finding]) -> A
         account=plan.key,
     )
     # The others say what the change would do, and it does nothing.
-    kept = (item for item in plan.findings if item.severity in (Severity.ERROR, Severity.REFUSED))
-    findings = (*kept, at_problems(problem, unread))
+    retained = (
+        item for item in plan.findings if item.severity in (Severity.ERROR, Severity.REFUSED)
+    )
+    findings = (*retained, at_problems(problem, unread))
     return structs.replace(plan, changes=(), findings=findings, shadowed=(), stopped=True)
 
 
