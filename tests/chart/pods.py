@@ -105,8 +105,9 @@ class Pod:
         (chosen,) = (c for c in self._spec["containers"] if c["name"] == container)
         if hook := chosen.get("lifecycle", {}).get("preStop"):
             assert self.execute(container, *hook["exec"]["command"]) == 0
-        if self.runs(container):
-            os.kill(next(self._processes(container)), signal.SIGTERM)
+        first = next(self._processes(container), None)  # it may have ended by its hook already
+        if first is not None:
+            os.kill(first, signal.SIGTERM)
 
     def runs(self, container: str) -> bool:
         """Whether a process of the container runs."""

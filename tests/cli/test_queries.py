@@ -587,7 +587,7 @@ def test_init_from_a_lock_file_restores_all_routes(sendroute: Program, store: Pa
     assert again == routes
     # A lock file holds no credentials: they are saved again from their secrets.
     plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
-    assert {change["reason"] for change in plan["changes"]} == {"credentials-changed"}
+    assert {change["reason"] for change in plan["changes"]} == {"credentials-lost"}
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
 

@@ -27,6 +27,7 @@ from sendroute.model.finding import Finding, no_positions
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM as PLATFORM_KEY
 from sendroute.model.owner import Owner
+from sendroute.model.secret import Resave
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.assessment import assess
@@ -135,7 +136,7 @@ class Cluster:
         text: str,
         *,
         failing: Mapping[Owner, Mapping[str, str]] | None = None,
-        rotated: Mapping[Owner, frozenset[str]] | None = None,
+        rotated: Mapping[Owner, Mapping[str, Resave]] | None = None,
         findings: Iterable[Finding] = (),
         fields: Mapping[str, Any] | None = None,
         guards: Guards | None = None,

@@ -15,6 +15,7 @@ from tests.cluster.projected import Cluster
 from tests.planner.test_cases import CASES, PLANS, profiles_in, tree_with_platform, trees
 
 from sendroute.cluster.objects import ObjectKey
+from sendroute.model.secret import Resave
 
 PLAIN = {("True", "Valid"), ("True", "Resolved"), ("True", "Verified")}
 
@@ -75,7 +76,7 @@ def test_the_last_tree_of_a_case_gives_the_expected_statuses(
         rotated = profiles_in(case / "rotated.txt", number, len(steps))
         text = text_of(tree_with_platform(tree, tmp_path / str(number)))
         codes = {key: dict.fromkeys(names, TEST_FAILED) for key, names in failing.items()}
-        of_secrets = {key: frozenset(names) for key, names in rotated.items()}
+        of_secrets = {key: dict.fromkeys(names, Resave.ROTATED) for key, names in rotated.items()}
         cluster.apply(text, failing=codes, rotated=of_secrets)
         if not any(names & failing.get(key, set()) for key, names in rotated.items()):
             of_secrets = {}  # the new content is saved, so it is not new any more

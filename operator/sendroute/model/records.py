@@ -185,8 +185,8 @@ class RelayUpdate(NamedTuple):
 
 class StoreStatus(Struct, frozen=True):
     """``shadowed`` counts domains whose declared route an apply-all shadows with another,
-    ``accounts_without_logins`` accounts with domains that specify no logins: any client that a relay
-    accepts may send as these domains."""
+    ``accounts_without_logins`` accounts with domains that specify no logins: any client that a
+    relay accepts may send as these domains."""
 
     lineage: str
     revision: int
