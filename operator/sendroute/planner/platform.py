@@ -11,7 +11,7 @@ from sendroute.model.owner import RELAY_TITLES, relays_of
 from sendroute.model.platform import Platform
 from sendroute.model.secret import Resave
 from sendroute.planner.account import suspended_object
-from sendroute.planner.profiles import needs_test
+from sendroute.planner.profiles import SAVED_AGAIN, needs_test, previous_version
 
 PlatformDecision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
 
@@ -46,8 +46,7 @@ def decide_platform(
         return after, None, ()
     for name, relay in relays.items():
         if name in failed and (name in rotated_relays or needs_test(before.get(name), relay)):
-            is_lost = rotated.get(name) is Resave.LOST
-            return _not_saved(current.platform, name, failed[name], where, is_lost=is_lost)
+            return _not_saved(current.platform, name, failed[name], where, rotated.get(name))
     create = current.platform is None
     reason = ChangeReason.DECLARED
     if create:
@@ -77,29 +76,22 @@ def _resaved(relays: Mapping[str, Resave]) -> tuple[ChangeReason, str]:
     if titles[Resave.ROTATED]:
         sentences.append(f"The content of the secret of {titles[Resave.ROTATED]} changed.")
     if titles[Resave.LOST]:
-        sentences.append(
-            f"The credential of {titles[Resave.LOST]} is saved again from its secret: the store has"
-            " none that can be used."
-        )
+        sentences.append(f"The credential of {titles[Resave.LOST]} {SAVED_AGAIN}")
     reason = Resave.ROTATED if titles[Resave.ROTATED] else Resave.LOST
     return ChangeReason(reason), " ".join(sentences)
 
 
 def _not_saved(
-    before: Platform | None, name: str, code: str, where: Where, *, is_lost: bool
+    before: Platform | None, name: str, code: str, where: Where, resave: Resave | None
 ) -> PlatformDecision:
     """Skip the platform's change, because a relay's secret cannot be used: the previous platform
     stays in effect; without a previous one nothing can be planned. Another finding reports the
     secret."""
     reason = why_not_saved(code) or "it cannot be used"
     reason = reason.replace("its", f"{RELAY_TITLES[name]}'s", 1)
-    if before is None:
-        consequence = "nothing is applied without a platform"
-    elif is_lost:
-        consequence = "nothing can be sent with it, because the store has no credential for it"
-        consequence = consequence.replace("it", RELAY_TITLES[name], 1)
-    else:
-        consequence = "the previous version stays in effect"
+    consequence = "nothing is applied without a platform"
+    if before is not None:
+        consequence = previous_version(RELAY_TITLES[name], resave)
     change = PlatformChange(
         Action.SKIP,
         before,

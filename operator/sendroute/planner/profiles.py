@@ -12,6 +12,9 @@ from sendroute.model.profile import Profile
 from sendroute.model.secret import Resave
 from sendroute.planner.inputs import AccountInput
 
+SAVED_AGAIN = "is saved again from its secret: the store has none that can be used."
+"""How a sentence about a credential ends that the store has lost."""
+
 
 class ProfilesDecision(Struct, frozen=True):
     """``after`` are the profiles that exist after the change, ``unsaved`` the new or changed ones
@@ -155,10 +158,7 @@ def _saved(
         action, message = Action.UPDATE, f"Profile {name} of account {inputs.key.name}"
         message += f" changes: {', '.join(fields)}." if fields else " is unchanged."
         if resave is Resave.LOST:
-            message += (
-                " Its credential is saved again from its secret: the store has none that can be"
-                " used."
-            )
+            message += f" Its credential {SAVED_AGAIN}"
     return ProfileChange(
         inputs.key,
         name,
@@ -178,12 +178,9 @@ def _skipped(
     if name in inputs.failed and _is_tried(inputs, name, desired.profile):
         reason = code_of(inputs.failed[name])
     fault = why_not_saved(reason) or "the profile in its reassignTo was not saved"
-    if before is None:
-        consequence = "no previous version exists"
-    elif inputs.rotated.get(name) is Resave.LOST:
-        consequence = "nothing can be sent with it, because the store has no credential for it"
-    else:
-        consequence = "the previous version stays in effect"
+    consequence = "no previous version exists"
+    if before is not None:
+        consequence = previous_version("it", inputs.rotated.get(name))
     return ProfileChange(
         inputs.key,
         name,
@@ -194,6 +191,13 @@ def _skipped(
         f"Profile {name} of account {inputs.key.name} is not saved: {fault}; {consequence}.",
         desired.where,
     )
+
+
+def previous_version(endpoint: str, resave: Resave | None) -> str:
+    """What becomes of the previous version of a profile or relay whose change is not saved."""
+    if resave is Resave.LOST:
+        return f"nothing can be sent with {endpoint}, because the store has no credential for it"
+    return "the previous version stays in effect"
 
 
 def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange:
