@@ -119,15 +119,13 @@ def copy_file(
     target: Path,
     busy_timeout: float,
     advance: Advance = no_progress,
-    *,
-    journal: str = "DELETE",
 ) -> None:
     """Copy a store or a backup with SQLite's online backup API, and check the copy
     (https://www.sqlite.org/backup.html).
 
-    ``journal`` is the journal mode of the copy. A backup has no write-ahead log, so that it can be
-    read from a read-only directory. Raises :class:`~sendroute.model.problem.ProblemError` if
-    ``source`` is not a store or is damaged, or if ``target`` cannot be written.
+    The copy has no write-ahead log, so that it can be read from a read-only directory. Raises
+    :class:`~sendroute.model.problem.ProblemError` if ``source`` is not a store or is damaged, or if
+    ``target`` cannot be written.
     """
     source = source.absolute()
     check_backup(source)
@@ -153,7 +151,7 @@ def copy_file(
             ):
                 original.backup(copy, pages=_PAGES, progress=copied)
                 check_integrity(copy, source)
-                copy.execute(f"PRAGMA journal_mode = {journal}")
+                copy.execute("PRAGMA journal_mode = DELETE")
             original.execute("ROLLBACK")
 
 

@@ -150,12 +150,13 @@ def _file_from_backup(
         translated_errors(str(path)),
         created_atomically(path) as temporary,
     ):
-        copy_file(backup, temporary, busy, advance, journal="WAL")
+        copy_file(backup, temporary, busy, advance)
         with closing(Sqlite(temporary, busy, location=str(backup))) as database:
             upgrade_schema(database)
             database.write(
                 lambda connection: _record_restored(connection, provenance, backup, decrypts)
             )
+        mark(temporary, journal="WAL")
 
 
 def _database_from_backup(
