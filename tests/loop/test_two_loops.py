@@ -101,13 +101,18 @@ def test_a_job_that_applies_another_tree_is_repaired_at_once_the_first_times(
     loop.wait_for_log(CONTESTED)
 
 
-def test_two_loops_with_different_platforms_say_so(on_store: Workspace) -> None:
-    on_store.write_manifest("acme", account("acme", "a.example.com"))
-    other = on_store.directory / "other"
+def _write_other_platform(workspace: Workspace) -> None:
+    """Another tree, with the same account and another platform."""
+    other = workspace.directory / "other"
     other.mkdir()
-    platform = (on_store.manifests / "platform.yaml").read_text()
+    platform = (workspace.manifests / "platform.yaml").read_text()
     replace(other / "platform.yaml", platform.replace("smtp.trekmail", "mail.trekmail"))
     replace(other / "acme.yaml", account("acme", "a.example.com"))
+
+
+def test_two_loops_with_different_platforms_say_so(on_store: Workspace) -> None:
+    on_store.write_manifest("acme", account("acme", "a.example.com"))
+    _write_other_platform(on_store)
     first = on_store.start("--interval", "1h")
     first.wait_for_log("acme/acme", "committed")
     second = on_store.start("other", "--interval", "1h")
@@ -129,11 +134,7 @@ def test_a_contested_platform_waits_while_another_account_is_applied(on_store: W
     """The account is applied at once, on the platform in the store. What else is left open, here by
     a file that cannot be read, is shown beside the contest."""
     on_store.write_manifest("acme", account("acme", "a.example.com"))
-    other = on_store.directory / "other"
-    other.mkdir()
-    platform = (on_store.manifests / "platform.yaml").read_text()
-    replace(other / "platform.yaml", platform.replace("smtp.trekmail", "mail.trekmail"))
-    replace(other / "acme.yaml", account("acme", "a.example.com"))
+    _write_other_platform(on_store)
     loop = on_store.start("--interval", "1h")
     committed = "The platform is committed"
     for times in range(1, 8):  # the seventh waits for at least four seconds

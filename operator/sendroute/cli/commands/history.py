@@ -113,7 +113,7 @@ def _entries_of(
         known = store.accounts()
         if of not in {key.name for key in known}:
             entries = store.history(profile=(None, of), **limits)
-            if entries or any(of == profile.name for profile in _profile_names(store)):
+            if entries or any(of == name for _, name in _profile_names(store)):
                 return entries
         (key,) = accounts_named(
             [of], known, lambda name: f"The store has no account and no profile `{name}`."
@@ -128,10 +128,10 @@ def _entries_of(
         raise ProblemError(finding("unknown-domain", message, hint=error.hint)) from error
 
 
-def _profile_names(store: "Store") -> Iterator[AccountKey]:
-    """The names of the profiles, each with its namespace."""
+def _profile_names(store: "Store") -> Iterator[tuple[str, str]]:
+    """The namespace and the name of each profile."""
     for profile in store.profiles():
-        yield AccountKey(profile.account.namespace, profile.name)
+        yield profile.account.namespace, profile.name
 
 
 def _known(store: "Store", of: str, limits: Mapping[str, Any]) -> str | None:
@@ -158,8 +158,11 @@ def _is_held(store: "Store", of: str) -> bool:
         with suppress(InvalidNameError):
             of = domain_name(of)
         return bool(store.routes([of]))
-    keys = [*store.accounts(), *_profile_names(store)]
-    return any(key.name == name and namespace in ("", key.namespace) for key in keys)
+    accounts = ((key.namespace, key.name) for key in store.accounts())
+    return any(
+        held == name and namespace in ("", of_tenant)
+        for of_tenant, held in (*accounts, *_profile_names(store))
+    )
 
 
 def _unknown(of: str) -> Finding:
