@@ -202,7 +202,7 @@ def test_the_pods_find_the_volumes_that_they_mount(render: Render) -> None:
             assert mounted == volumes
 
 
-def test_settings_of_postfix_are_arguments_and_never_read_by_a_shell(render: Render) -> None:
+def test_parameters_of_postfix_are_arguments_and_never_read_by_a_shell(render: Render) -> None:
     hostile = "$(touch /x) `id` \"'; exit"
     settings = {"smtpd_banner": hostile}
     objects = render({**RELAY, "relay": {**RELAY["relay"], "settings": settings}})

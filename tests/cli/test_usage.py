@@ -177,7 +177,7 @@ WRONG = {
     ),
     "a message that never had an id": (("explain", "--message", "NOQUEUE"), "refused", "sender"),
     "a message with an invalid id": (("explain", "--message", "4F2"), "`4F2`", "4F2A81C0B7"),
-    "a setting that Postfix does not get": (
+    "a parameter that Postfix does not get": (
         ("postfix", "config", "--dir", "x", "--install", "--replace", "default_transprt"),
         "`default_transprt`",
         "Did you mean `default_transport`?",

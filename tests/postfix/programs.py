@@ -89,16 +89,16 @@ def settle(config: Path) -> None:
     os.utime(config / "main.cf", (past, past))
 
 
-def settings_text(parameters: Iterable[Parameter]) -> str:
+def parameters_text(parameters: Iterable[Parameter]) -> str:
     return "".join(f"{name} = {value}\n" for name, value, *_ in parameters)
 
 
 def client_cf(name: str) -> str:
-    """The settings of every client, from the one description that connection tests have."""
+    """The parameters of every client, from the one description that connection tests have."""
     platform = Platform(None, (), helo_name=name)
     return (
         f"compatibility_level = 3.6\nmyhostname = {name}\n"
-        f"{settings_text(client_parameters(platform))}{owners_cf()}"
+        f"{parameters_text(client_parameters(platform))}{owners_cf()}"
     )
 
 

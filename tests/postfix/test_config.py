@@ -1,4 +1,4 @@
-"""What `postfix config` writes, and how it is added to a Postfix that has settings already."""
+"""What `postfix config` writes, and how it is added to a Postfix that has parameters already."""
 
 import json
 import re
@@ -130,7 +130,7 @@ def test_the_platform_is_what_the_connection_test_obeys(
     assert overrides["smtp_tls_wrappermode"] == "yes"
 
 
-def test_a_setting_that_mail_needs_is_refused_with_both_values(
+def test_a_parameter_that_mail_needs_is_refused_with_both_values(
     install: Install, config: Path, postconf: Postconf
 ) -> None:
     postconf("-e", "default_transport=smtp:[old.example]")
@@ -156,14 +156,14 @@ def test_a_choice_that_mail_does_not_need_is_kept_with_a_warning(
 
 
 @pytest.mark.parametrize(
-    "setting", ["virtual_mailbox_domains=box.test", "virtual_mailbox_maps=inline:{a@box.test=a}"]
+    "parameter", ["virtual_mailbox_domains=box.test", "virtual_mailbox_maps=inline:{a@box.test=a}"]
 )
 def test_mailboxes_are_kept_with_a_warning(
-    install: Install, postconf: Postconf, setting: str
+    install: Install, postconf: Postconf, parameter: str
 ) -> None:
     assert "virtual_mailbox" not in install().stderr
-    postconf("-e", setting)
-    name, _, value = setting.partition("=")
+    postconf("-e", parameter)
+    name, _, value = parameter.partition("=")
     kept = install(replace=())
     assert kept.stdout == "Nothing to change.\n"
     assert f"Postfix's virtual_mailbox_domains is `{value}`" in kept.stderr
@@ -226,7 +226,7 @@ def test_what_replaces_senders_is_kept_with_a_warning(
         "empty_address_default_transport_maps_lookup_key",
     ],
 )
-def test_a_service_that_routes_by_settings_of_its_own_is_refused(
+def test_a_service_that_routes_by_overrides_is_refused(
     install: Install, run: Run, postconf: Postconf, config: Path, tmp_path: Path, name: str
 ) -> None:
     install()
@@ -319,20 +319,20 @@ def test_what_an_earlier_version_installed_is_replaced_without_consent(
 def test_the_routes_of_a_version_without_a_note_are_replaced_and_a_strangers_are_refused(
     install: Install, postconf: Postconf, config: Path, tmp_path: Path
 ) -> None:
-    setting, directory = "sender_dependent_default_transport_maps", f"{tmp_path}/tables"
+    parameter, directory = "sender_dependent_default_transport_maps", f"{tmp_path}/tables"
     install()
-    written = postconf("-h", setting)
+    written = postconf("-h", parameter)
     (tmp_path / "tables/installed.cf").unlink()
     earlier = f"sqlite:{directory}/transport.cf, sqlite:{directory}/transport-null.cf"
-    postconf("-e", f"{setting}={earlier}")
+    postconf("-e", f"{parameter}={earlier}")
     install(replace=())
-    assert postconf("-h", setting) == written
+    assert postconf("-h", parameter) == written
     (tmp_path / "tables/installed.cf").unlink()
     for stranger in ("sqlite:/etc/postfix/transport.cf", f"{earlier}, hash:/etc/postfix/routes"):
-        postconf("-e", f"{setting}={stranger}")
+        postconf("-e", f"{parameter}={stranger}")
         before = contents(config)
         refused = install(replace=(), status=3).stderr
-        assert f"Postfix's {setting} is set to `{stranger}`" in refused
+        assert f"Postfix's {parameter} is set to `{stranger}`" in refused
         assert contents(config) == before
 
 
@@ -356,7 +356,7 @@ def test_a_domain_of_named_clients_is_closed_where_nobody_signs_in(
     assert closed.endswith("/senders-closed.cf")
 
 
-def test_a_service_that_asks_nobody_is_refused_like_other_settings(
+def test_a_service_that_asks_nobody_is_refused_like_other_choices(
     install: Install, run: Run, postconf: Postconf, config: Path, tmp_path: Path
 ) -> None:
     postconf("-P", "smtp/inet/smtpd_sender_restrictions=permit")
@@ -438,7 +438,7 @@ def test_a_missing_definition_is_written_by_the_command_that_the_hint_names(
     }
     message = (
         f"The directory {tmp_path}/tables lacks access.cf, unknown-senders, which"
-        " Postfix's settings refer to."
+        " Postfix's parameters refer to."
     )
     assert missing == {message: f"Write these definitions of tables: {command}"}
 

@@ -102,8 +102,8 @@ class Site:
                 capture_output=True,
             )
         shutil.chown(sasl / "sasldb2", mail_owner())
-        with (self.server.config / "main.cf").open("a") as settings:
-            settings.write(
+        with (self.server.config / "main.cf").open("a") as main:
+            main.write(
                 "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_security_options = noanonymous\n"
                 # A sending domain whose own mail stays here, as on many hosts that exist already.
                 "mydestination = acme.test\n"

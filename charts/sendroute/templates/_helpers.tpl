@@ -95,9 +95,9 @@ capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{- /* Postfix's settings: the chart's, then the user's. */ -}}
-{{- define "sendroute.postfixSettings" -}}
-{{- $settings := dict
+{{- /* Postfix's parameters: the chart's, then the user's. */ -}}
+{{- define "sendroute.postfixParameters" -}}
+{{- $parameters := dict
   "compatibility_level" "3.6"
   "maillog_file" "/dev/stdout"
   "data_directory" "/var/lib/postfix/data"
@@ -109,15 +109,15 @@ seccompProfile: {type: RuntimeDefault}
   "authorized_submit_users" "root"
 }}
 {{- if .Values.relay.tlsSecretName }}
-{{- $_ := set $settings "smtpd_tls_cert_file" "/etc/sendroute/tls/tls.crt" }}
-{{- $_ := set $settings "smtpd_tls_key_file" "/etc/sendroute/tls/tls.key" }}
-{{- $_ := set $settings "smtpd_tls_security_level" "may" }}
-{{- $_ := set $settings "smtpd_tls_auth_only" "yes" }}
+{{- $_ := set $parameters "smtpd_tls_cert_file" "/etc/sendroute/tls/tls.crt" }}
+{{- $_ := set $parameters "smtpd_tls_key_file" "/etc/sendroute/tls/tls.key" }}
+{{- $_ := set $parameters "smtpd_tls_security_level" "may" }}
+{{- $_ := set $parameters "smtpd_tls_auth_only" "yes" }}
 {{- end }}
 {{- if .Values.relay.saslSecretName }}
-{{- $_ := set $settings "smtpd_sasl_auth_enable" "yes" }}
+{{- $_ := set $parameters "smtpd_sasl_auth_enable" "yes" }}
 {{- end }}
-{{- toJson (mergeOverwrite $settings .Values.relay.settings) }}
+{{- toJson (mergeOverwrite $parameters .Values.relay.settings) }}
 {{- end }}
 
 {{- define "sendroute.relayEnv" -}}

@@ -908,7 +908,7 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "Postfix is too old.",
-        "Versions before 3.5 lack settings that delivery needs.",
+        "Versions before 3.5 lack parameters that delivery needs.",
         "Upgrade Postfix.",
     )
     POSTFIX_PACKAGE = (
@@ -925,9 +925,9 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         _NO_OBJECT,
-        "A user set a setting of Postfix, and mail takes its route only with another value.",
-        "The setting was there before.",
-        "Merge the two by hand, or specify the setting to be replaced.",
+        "A user set a parameter of Postfix, and mail takes its route only with another value.",
+        "The parameter had that value before, or a service of master.cf overrides it.",
+        "Merge the two by hand or specify the parameter to be replaced; remove an override.",
     )
     POSTFIX_CHROOT = (
         "postfix-chroot",
@@ -944,15 +944,15 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "Some mail does not take the route of its sender.",
-        "A setting of Postfix routes it by its recipient, or replaces its sender.",
-        "Keep the setting if that is intended, or empty it.",
+        "A parameter of Postfix routes it by its recipient, or replaces its sender.",
+        "Keep the parameter if that is intended, or empty it.",
     )
     POSTFIX_DIFFERS = (
         "postfix-differs",
         _ERROR,
         _OPERATOR,
         _NO_OBJECT,
-        "A setting of Postfix is not what mail needs to take its route.",
+        "Something in the main.cf or master.cf of Postfix is not what mail needs on its route.",
         "It was not installed yet, was changed since, or the platform changed.",
         "Install the configuration again.",
     )

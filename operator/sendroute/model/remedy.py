@@ -141,7 +141,7 @@ class ShowRoutes(Struct, frozen=True, tag="show-routes"):
 
 class ConfigurePostfix(Struct, frozen=True, tag="configure-postfix"):
     """Write the Postfix side to the directory of the lookup tables. If it ``installs``, add it to
-    the Postfix with this ``config`` directory, None for Postfix's own, and replace the setting
+    the Postfix with this ``config`` directory, None for Postfix's own, and replace
     ``replaces``, which a user set."""
 
     directory: str

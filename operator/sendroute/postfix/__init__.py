@@ -1,5 +1,5 @@
 """The Postfix side: what it is configured with, and whether a Postfix agrees.
 
-Settings, services and tables are data with the section of the manual that explains them; the
+Parameters, services and tables are data with the section of the manual that explains them; the
 files, the installation and the check all read the same values.
 """

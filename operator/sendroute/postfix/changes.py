@@ -20,7 +20,7 @@ from sendroute.postfix.parameters import (
 )
 from sendroute.postfix.services import MasterService, services
 
-_OWN_SETTINGS = {
+_REFUSED_OVERRIDES = {
     "smtpd": (
         (
             "smtpd_sender_restrictions",
@@ -41,7 +41,7 @@ _OWN_SETTINGS = {
         "does not give mail the route of its sender",
     ),
 }
-"""What a service of these programs must not set for itself, and what it does otherwise."""
+"""The parameters that a service of these programs must not override, and what it would do."""
 _SENDER_REWRITING = ("canonical_maps", "sender_canonical_maps", "masquerade_domains")
 """What replaces a sender after it was checked: postconf(5)."""
 _MAILBOXES = "virtual_mailbox_domains"
@@ -49,27 +49,26 @@ _MAILBOXES = "virtual_mailbox_domains"
 reported. Unless set, they are what virtual_mailbox_maps holds (postconf(5))."""
 
 
-class SettingChange(NamedTuple):
-    """One setting of a Postfix. ``name`` is postconf(1)'s: a parameter, ``service/type``,
-    ``service/type/chroot``, or ``service/type/parameter``. ``before`` is None if it is not set
-    there yet. ``missing`` are the items that a list lacks if it has some, ``settings`` what differs
-    in a service that is there. ``replaces`` is what a user decided, as a finding; None
-    otherwise."""
+class PostfixChange(NamedTuple):
+    """One change of main.cf or master.cf. ``name`` is postconf(1)'s: a parameter, ``service/type``,
+    or ``service/type/chroot``. ``before`` is None if it is not set there yet. ``missing`` are the
+    items that a list lacks if it has some, ``differing`` what differs in a service that is there.
+    ``replaces`` is what a user decided, as a finding; None otherwise."""
 
     name: str
     before: str | None
     after: str
     replaces: Finding | None = None
     missing: tuple[str, ...] = ()
-    settings: tuple["ServiceSetting", ...] = ()
+    differing: tuple["ServiceDifference", ...] = ()
 
     def as_document(self) -> dict[str, str | None]:
         """Return the change as a JSON report shows it."""
         return {"name": self.name, "before": self.before, "after": self.after}
 
 
-class ServiceSetting(NamedTuple):
-    """One setting of a service. None: it is not set."""
+class ServiceDifference(NamedTuple):
+    """An override, the command or the chroot of a service. None: it is not set."""
 
     name: str
     before: str | None
@@ -77,10 +76,10 @@ class ServiceSetting(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """``changes`` are needed; ``overrides`` are settings of a user's service that defeat them, as
+    """``changes`` are needed; ``overrides`` are those of a user's service that defeat them, as
     refusals; ``others`` are findings about what stays as a user set it."""
 
-    changes: tuple[SettingChange, ...]
+    changes: tuple[PostfixChange, ...]
     overrides: tuple[Finding, ...]
     others: tuple[Finding, ...]
 
@@ -97,7 +96,8 @@ def differences(
         postfix: the Postfix.
         directory: the absolute path of the lookup tables.
         platform: what the platform says about delivery; None for the defaults.
-        replaced: the names of settings that may be replaced although a user set them.
+        replaced: the names, as :class:`PostfixChange` has them, of what may be replaced although
+            a user set it.
 
     Returns:
         What must change, and what takes mail off its route by a user's choice.
@@ -113,19 +113,19 @@ class _Comparison(NamedTuple):
 
     def differences(self) -> Differences:
         others, needed, overrides = [], [], []
-        settings = main_parameters(self.directory, signs_in=self.postfix.signs_in)
+        parameters = main_parameters(self.directory, signs_in=self.postfix.signs_in)
         installed = read_installed(self.directory)
-        for parameter in settings:
+        for parameter in parameters:
             name, now = parameter.name, self.postfix.explicit.get(parameter.name)
             if parameter.match is Match.CHOICE and now and name not in self.replaced:
                 others.append(self._bypass(name, now))
             elif now is None or not parameter.is_met_by(now):
                 needed.append(self._of_main(parameter, now, installed.get(name, "")))
         others += self._of_choices()
-        for program, (names, effect) in _OWN_SETTINGS.items():
+        for program, (names, effect) in _REFUSED_OVERRIDES.items():
             for key, name, value in self.postfix.overrides_of(program, names):
-                setting = next(setting for setting in settings if setting.name == name)
-                if not setting.is_met_by(value):
+                parameter = next(needed for needed in parameters if needed.name == name)
+                if not parameter.is_met_by(value):
                     overrides.append(_overridden(key, name, value, effect))
         changes = (*needed, *self._of_services(), *self._of_chroots())
         return Differences(changes, tuple(overrides), tuple(others))
@@ -140,7 +140,7 @@ class _Comparison(NamedTuple):
                 effect = "mail from an address that it replaces takes the route of the new one"
                 yield _bypassed(name, now, hint, effect=effect)
 
-    def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> SettingChange:
+    def _of_main(self, parameter: Parameter, now: str | None, installed: str) -> PostfixChange:
         name, after, replaces = parameter.name, parameter.merged(now).value, None
         if now and parameter.match is not Match.CONTAINS and name not in self.replaced:
             replacement = parameter.after(now, (installed, *own_values(name, now)))
@@ -150,18 +150,18 @@ class _Comparison(NamedTuple):
         is_partial = now is not None and (
             parameter.match is Match.CONTAINS or 0 < len(missing) < len(parameter.missing_items(""))
         )
-        return SettingChange(name, now, after, replaces, tuple(missing) if is_partial else ())
+        return PostfixChange(name, now, after, replaces, tuple(missing) if is_partial else ())
 
-    def _of_services(self) -> Iterator[SettingChange]:
+    def _of_services(self) -> Iterator[PostfixChange]:
         for service in services(self.directory, self.platform):
             key = service.key
             if key not in self.postfix.fields:
-                yield SettingChange(key, None, service.line)
-            elif settings := tuple(self._settings(service)):
+                yield PostfixChange(key, None, service.line)
+            elif differing := tuple(self._differing(service)):
                 before = " ".join(self.postfix.run("postconf", "-M", key).split())
-                yield SettingChange(key, before, service.line, settings=settings)
+                yield PostfixChange(key, before, service.line, differing=differing)
 
-    def _settings(self, service: MasterService) -> Iterator[ServiceSetting]:
+    def _differing(self, service: MasterService) -> Iterator[ServiceDifference]:
         """What differs in a service that is there."""
         key = service.key
         before = {
@@ -176,13 +176,13 @@ class _Comparison(NamedTuple):
         }
         for name in {**after, **before}:
             if before.get(name) != after.get(name):
-                yield ServiceSetting(f"{key}/{name}", before.get(name), after.get(name))
+                yield ServiceDifference(f"{key}/{name}", before.get(name), after.get(name))
 
-    def _of_chroots(self) -> Iterator[SettingChange]:
+    def _of_chroots(self) -> Iterator[PostfixChange]:
         for key in self.postfix.reading_in_chroot():
             name = f"{key}/chroot"
             reason = None if name in self.replaced else self._chroot(name)
-            yield SettingChange(name, self.postfix.fields[key]["chroot"], "n", reason)
+            yield PostfixChange(name, self.postfix.fields[key]["chroot"], "n", reason)
 
     def _replacing(self, name: str, now: str, after: str) -> Finding:
         return finding(
@@ -211,19 +211,19 @@ class _Comparison(NamedTuple):
 
 
 def refusals(differing: Differences) -> list[Finding]:
-    """Find what would replace or is defeated by a user's setting; then nothing is changed.
+    """Find what would replace or is defeated by a user's choice; then nothing is changed.
 
     Args:
         differing: how Postfix differs from what it needs.
 
     Returns:
-        A finding for each such setting.
+        A finding for each such choice.
     """
     replaced = (change.replaces for change in differing.changes)
     return [*(change for change in replaced if change is not None), *differing.overrides]
 
 
-def make(postfix: Postfix, directory: str, changes: Collection[SettingChange]) -> None:
+def make(postfix: Postfix, directory: str, changes: Collection[PostfixChange]) -> None:
     """Make the changes, by postconf(1), and note what was set. Each file is replaced as a whole.
 
     Args:
@@ -237,12 +237,12 @@ def make(postfix: Postfix, directory: str, changes: Collection[SettingChange]) -
     """
     services_first = [change for change in changes if change.name.count("/") == 1]
     fields = [change for change in changes if change.name.count("/") == 2]
-    settings = [change for change in changes if "/" not in change.name]
-    for option, group in (("-M", services_first), ("-F", fields), ("-e", settings)):
+    parameters = [change for change in changes if "/" not in change.name]
+    for option, group in (("-M", services_first), ("-F", fields), ("-e", parameters)):
         if group:
             postfix.run("postconf", option, *(f"{change.name}={change.after}" for change in group))
-    if settings:
-        write_installed(directory, {change.name: change.after for change in settings})
+    if parameters:
+        write_installed(directory, {change.name: change.after for change in parameters})
 
 
 def _bypassed(
@@ -261,9 +261,9 @@ def _bypassed(
 
 
 def _overridden(service: str, name: str, value: str, effect: str) -> Finding:
-    hint = "Remove this setting from master.cf."
+    hint = "Remove this override from master.cf."
     if name.endswith("_restrictions"):
-        hint = "Remove this setting from master.cf, or put the same restrictions at its end."
+        hint = "Remove this override from master.cf, or put the same restrictions at its end."
     return finding(
         "postfix-setting",
         f"Postfix's {service}/{name} is `{value}`, so the service {service} {effect}.",
@@ -280,7 +280,8 @@ def findings_of(differing: Differences, postfix: Postfix, directory: str) -> Ite
         directory: the absolute path of the lookup tables.
 
     Yields:
-        The error ``postfix-differs`` for each setting, then the other problems.
+        The error ``postfix-differs`` for each parameter, override and service; then the other
+        problems.
     """
     for change in differing.changes:
         for message in _messages(change):
@@ -295,15 +296,15 @@ def findings_of(differing: Differences, postfix: Postfix, directory: str) -> Ite
     yield from differing.others
 
 
-def _messages(change: SettingChange) -> Iterator[str]:
+def _messages(change: PostfixChange) -> Iterator[str]:
     if change.name.count("/") == 1 and change.before is None:
         yield f"Postfix has no service {change.name}."
     elif change.missing:
         missing = " and ".join(f"`{item}`" for item in change.missing)
         yield f"Postfix's {change.name} lacks {missing}."
     else:
-        for name, before, after in change.settings or [
-            ServiceSetting(change.name, change.before, change.after)
+        for name, before, after in change.differing or [
+            ServiceDifference(change.name, change.before, change.after)
         ]:
             yield f"Postfix's {name} is {_set_to(before)}, but must be {_set_to(after)}."
 

@@ -115,7 +115,7 @@ def check_tables(directory: str) -> list[Finding]:
             finding(
                 "tables-missing",
                 f"The directory {directory} lacks {first_of(undefined, 3)}, which Postfix's"
-                " settings refer to.",
+                " parameters refer to.",
                 hint="Write these definitions of tables.",
                 remedy=ConfigurePostfix(directory, installs=False),
             )

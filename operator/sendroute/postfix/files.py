@@ -50,14 +50,14 @@ def files(directory: str, platform: Platform | None) -> dict[str, str]:
     Returns:
         The content of each file by its name.
     """
-    settings = (
+    parameters = (
         f"# {comment}\n{name} ={f' {value}' if value else ''}\n"
         for name, value, comment, _ in main_parameters(directory)
     )
     explained: set[Parameter] = set()
     entries = (service.text(explained) for service in services(directory, platform))
     return {
-        "main.cf": "# What Postfix's own main.cf needs (postconf(5)).\n\n" + "\n".join(settings),
+        "main.cf": "# What Postfix's own main.cf needs (postconf(5)).\n\n" + "\n".join(parameters),
         "master.cf": "# What Postfix's own master.cf needs (master(5)).\n\n" + "\n".join(entries),
         **{table.file: table.definition(directory) for table in TABLES},
         **PATTERNS,
@@ -104,24 +104,24 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
     return changed
 
 
-def write_installed(directory: str, settings: Mapping[str, str]) -> None:
+def write_installed(directory: str, parameters: Mapping[str, str]) -> None:
     """Note what was set in Postfix's main.cf, so that a later installation knows its own values.
 
     Args:
         directory: the absolute path of the lookup tables.
-        settings: the value of each setting; others stay as they were noted.
+        parameters: the value of each parameter; others stay as they were noted.
 
     Raises:
         ProblemError: the note cannot be written (``unwritable``).
     """
-    noted = {**read_installed(directory), **settings}
+    noted = {**read_installed(directory), **parameters}
     lines = (f"{name} = {' '.join(value.split())}\n" for name, value in sorted(noted.items()))
     head = "# What was last set in Postfix's main.cf. Nothing reads it but the next installation.\n"
     write(directory, {INSTALLED: head + "".join(lines)})
 
 
 def read_installed(directory: str) -> dict[str, str]:
-    """The settings that :func:`write_installed` noted; none if there is no note."""
+    """The parameters that :func:`write_installed` noted; none if there is no note."""
     try:
         lines = Path(directory, INSTALLED).read_text().splitlines()
     except (OSError, UnicodeDecodeError):

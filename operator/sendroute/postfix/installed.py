@@ -95,14 +95,14 @@ class Postfix:
 
     @cached_property
     def explicit(self) -> dict[str, str]:
-        """The settings of main.cf."""
+        """The parameters that main.cf sets."""
         return dict(_pairs(self.run("postconf", "-n").splitlines()))
 
     def value(self, name: str) -> str:
-        """Return a setting as it is in effect, with its references expanded (postconf(1), ``-x``).
+        """Return a parameter in effect, with its references expanded (postconf(1), ``-x``).
 
         Args:
-            name: the name of the parameter in main.cf.
+            name: the parameter.
         """
         return self.run("postconf", "-xh", name).strip()
 
@@ -113,7 +113,7 @@ class Postfix:
 
     @cached_property
     def overrides(self) -> dict[str, dict[str, str]]:
-        """The settings (``-o``) of each service of master.cf, by ``name/type``."""
+        """The overrides (``-o``) of each service of master.cf, by ``name/type``."""
         return self._of_services("-P")
 
     def _of_services(self, option: str) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The settings of Postfix, as data; each comment names the manual that explains it.
+"""The parameters of Postfix, as data; each comment names the manual that explains it.
 
 What delivery needs is set for the services of Sendroute alone (:mod:`.services`), so other
 deliveries of the same Postfix stay as they are. main.cf gets only what Postfix reads for all mail.
@@ -44,7 +44,8 @@ class Match(Enum):
 
 
 class Parameter(NamedTuple):
-    """A setting of main.cf, or of one service. ``comment`` is written above it."""
+    """A parameter of main.cf (postconf(5)), or an override of it for one service (master(5)).
+    ``comment`` is written above it."""
 
     name: str
     value: str
@@ -64,7 +65,7 @@ class Parameter(NamedTuple):
                 return words == needed
 
     def missing_items(self, value: str) -> list[str]:
-        """The items of this setting that a value of Postfix does not have."""
+        """The items of this parameter that a value of Postfix does not have."""
         has = f" {' '.join(words_of(value))} "
         items = [" ".join(words_of(item)) for item in self.value.split(", ")]
         if self.match is Match.CONTAINS:
@@ -92,7 +93,7 @@ class Parameter(NamedTuple):
         return None
 
     def merged(self, value: str | None) -> "Parameter":
-        """This setting; if it only adds a word, the present value with that word."""
+        """This parameter; if it only adds a word, the present value with that word."""
         if value is None or self.match is not Match.CONTAINS:
             return self
         added = words_of(self.value)[-1]
@@ -121,16 +122,16 @@ def main_parameters(directory: str, *, signs_in: bool = True) -> tuple[Parameter
             compared with the logins of a domain.
 
     Returns:
-        The settings.
+        The parameters.
     """
     return (*_routes(directory), *_senders(directory, signs_in=signs_in), *_RECIPIENTS)
 
 
 def own_values(name: str, value: str) -> Iterator[str]:
-    """What this program writes for a setting, whatever a server's other settings are.
+    """What this program writes for a parameter, whatever a server's other parameters are.
 
     Args:
-        name: the setting.
+        name: the parameter.
         value: its present value, which names the directory of its tables.
 
     Yields:
@@ -245,14 +246,14 @@ _RECIPIENTS = tuple(
 
 
 def client_parameters(platform: Platform | None) -> tuple[Parameter, ...]:
-    """How every host is spoken to: the settings of :data:`~sendroute.model.smtp_client.SMTP_CLIENT`
-    and of the platform, which connection tests obey too.
+    """How every host is spoken to, as :data:`~sendroute.model.smtp_client.SMTP_CLIENT` and the
+    platform say, which connection tests obey too.
 
     Args:
         platform: names the EHLO name and the deadline; None for the defaults.
 
     Returns:
-        The settings of an SMTP client.
+        The parameters of an SMTP client.
     """
     declared = (platform.helo_name or None) if platform is not None else None
     seconds = (platform.test_timeout or None) if platform is not None else None
@@ -318,7 +319,7 @@ def route_parameters(directory: str, platform: Platform | None) -> tuple[Paramet
         platform: names the file of additional authorities; None for none.
 
     Returns:
-        The settings of an SMTP client.
+        The parameters of an SMTP client.
     """
     authorities = platform.ca_file or "" if platform is not None else ""
     return (

@@ -9,8 +9,8 @@ from sendroute.postfix.parameters import Parameter, client_parameters, route_par
 
 _TLSPROXY = "sendroute-tlsproxy"
 _NOT_OF_ENGINE = ("smtp_tls_policy_maps", "smtp_tls_connection_reuse")
-"""What only the SMTP client reads. All other settings of TLS must be the same in its engine, which
-warns otherwise (tlsproxy(8))."""
+"""What only the SMTP client reads. All other parameters of TLS must be the same in its engine,
+which warns otherwise (tlsproxy(8))."""
 
 
 class MasterService(NamedTuple):
@@ -47,7 +47,7 @@ class MasterService(NamedTuple):
         return " ".join([*self.fields.values(), *map(_override, self.parameters)])
 
     def text(self, explained: set[Parameter]) -> str:
-        """The entry for master.cf. Each setting has its comment where it occurs first.
+        """The entry for master.cf. Each override has its comment where it occurs first.
         ``explained`` are those that had it already."""
         lines = [" ".join(self.fields.values())]
         for parameter in self.parameters:

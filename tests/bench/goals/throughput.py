@@ -76,9 +76,9 @@ def _servers(home: Path, ends: ExitStack) -> tuple[MailServer, MailServer]:
     sending.start()
     plain = MailServer(home / "plain", sending.addresses)
     ends.callback(plain.stop)
-    settings = plain.config / "main.cf"
-    lines = settings.read_text().replace("[relayhost.test]", f"[{_HOST}]:{_PORT}")
-    settings.write_text(lines + "smtp_host_lookup = dns\n")
+    main_cf = plain.config / "main.cf"
+    lines = main_cf.read_text().replace("[relayhost.test]", f"[{_HOST}]:{_PORT}")
+    main_cf.write_text(lines + "smtp_host_lookup = dns\n")
     plain.knows({_HOST: sink.address})
     (plain.tables / "tables.sqlite").touch()  # nothing waits for an agent
     plain.start()

@@ -1,11 +1,11 @@
 """Write the Postfix side of the relay into a directory; with --install, add it to a Postfix.
 
-DIR gets `main.cf` and `master.cf` with what must be added to Postfix's own, each setting with the
+DIR gets `main.cf` and `master.cf` with what must be added to Postfix's own, each parameter with the
 page of the manual that explains it, and the definitions of the lookup tables.
 
---install adds it by postconf. Run again, it changes nothing. A setting that a user set to
+--install adds it by postconf. Run again, it changes nothing. A parameter that a user set to
 another value is never replaced without `--replace NAME`; then nothing is changed at all, and the
-exit status is 3. So it is if a service of smtpd in master.cf sets a restriction for itself. What
+exit status is 3. So it is if a service of smtpd in master.cf overrides a restriction. What
 --install set itself before is replaced, for example after clients began to sign in.
 
 examples:
@@ -26,7 +26,7 @@ from sendroute.cli.postfix_options import platform_of, postfix_options
 from sendroute.cli.session import Session
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.postfix.changes import SettingChange, differences, make, refusals
+from sendroute.postfix.changes import PostfixChange, differences, make, refusals
 from sendroute.postfix.files import absolute, files, write
 from sendroute.postfix.installed import Postfix
 from sendroute.postfix.parameters import main_parameters
@@ -43,7 +43,7 @@ def options(parser: Parser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="replace this setting although a user set it; may be repeated",
+        help="replace this parameter (or SERVICE/TYPE/chroot) of a user; may be repeated",
     )
     output_option(parser, TABLES)
 
@@ -54,7 +54,7 @@ def run(arguments: Namespace, session: Session) -> int:
     _check_replaced(arguments, {parameter.name for parameter in main_parameters(directory)})
     platform = platform_of(session)
     contents = files(directory, platform)
-    changes: Sequence[SettingChange] = ()
+    changes: Sequence[PostfixChange] = ()
     notes: Sequence[Finding] = ()
     if arguments.install:
         postfix = Postfix(arguments.postfix_config_dir)
@@ -84,12 +84,12 @@ def _check_replaced(arguments: Namespace, known: Collection[str]) -> None:
         service = name.removesuffix("/chroot")
         if name not in known and (service == name or service.count("/") != 1):
             raise UsageError(
-                f"`{name}` is no setting that --install sets.{suggestion(name, known)}"
+                f"`{name}` is no parameter that --install sets.{suggestion(name, known)}"
             )
 
 
 def _document(
-    directory: str, written: Sequence[str], changes: Sequence[SettingChange]
+    directory: str, written: Sequence[str], changes: Sequence[PostfixChange]
 ) -> Iterable[tuple[str, Any]]:
     yield "format_version", "1.0"
     yield "directory", directory
@@ -100,7 +100,7 @@ def _document(
 def _text(
     directory: str,
     written: Sequence[str],
-    changes: Sequence[SettingChange],
+    changes: Sequence[PostfixChange],
     console: Console,
     *,
     installed: bool,
@@ -124,9 +124,9 @@ def _text(
         yield from paragraph("Reload Postfix, so that it takes effect: postfix reload", console)
 
 
-def _change(change: SettingChange) -> tuple[str, str]:
+def _change(change: PostfixChange) -> tuple[str, str]:
     was = f" (was `{change.before}`)" if change.before else ""
     if change.name.count("/") == 1:
-        differing = ", ".join(setting.name.rpartition("/")[2] for setting in change.settings)
+        differing = ", ".join(name.rpartition("/")[2] for name, _, _ in change.differing)
         return "service", f"{change.name}{f' (changed: {differing})' if differing else ''}"
     return "set", f"{change.name} = {change.after}{was}"
