@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.delivery.test_mail_log import AT, ID, delivery, line
+from tests.postfix.test_mail_log import AT, ID, delivery, line
 
 from .conftest import PLATFORM, Program, write, write_secret
 

@@ -11,8 +11,6 @@ from io import BufferedReader
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from sendroute.delivery.explain import Explanation
-from sendroute.delivery.mail_log import Delivery, LoggedMessage, find_message, moment_of
-from sendroute.delivery.message import MessageExplanation, UsedNexthop, assignment_of
 from sendroute.delivery.sender import NULL_SENDER, read_sender
 from sendroute.files.reason import reason_of
 from sendroute.manifests.names import InvalidNameError, domain_name
@@ -23,6 +21,8 @@ from sendroute.model.owner import PLATFORM
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Endpoint, HistoryEntry
 from sendroute.model.words import counted
+from sendroute.postfix.mail_log import Delivery, LoggedMessage, find_message, moment_of
+from sendroute.postfix.message import MessageExplanation, UsedNexthop, assignment_of
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Console, clean, wrap
 

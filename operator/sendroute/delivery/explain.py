@@ -92,7 +92,14 @@ class Explanation(NamedTuple):
 
 
 def change_document(assignment: HistoryEntry) -> dict[str, Any]:
-    """A change that the history has, as a JSON report shows it."""
+    """Return a change as a JSON report shows it.
+
+    Args:
+        assignment: the change, as the history has it.
+
+    Returns:
+        Its revision, time, actor, commit and reason.
+    """
     return {
         "revision": assignment.revision,
         "time": rfc3339(assignment.at),

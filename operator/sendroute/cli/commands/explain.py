@@ -27,12 +27,12 @@ from sendroute.cli.options import TABLES, Output, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
-from sendroute.delivery.mail_log import QUEUE_ID
 from sendroute.delivery.pending import PendingChange, pending_change
 from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.owner import owner_names
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.postfix.mail_log import QUEUE_ID
 from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Console, clean, paragraph

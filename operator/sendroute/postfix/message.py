@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sendroute.delivery.explain import change_document
-from sendroute.delivery.mail_log import Delivery, LoggedMessage
 from sendroute.delivery.sender import NULL_SENDER
 from sendroute.model.nexthop import Alias
 from sendroute.model.owner import PLATFORM
 from sendroute.model.records import Endpoint, HistoryEntry
+from sendroute.postfix.mail_log import Delivery, LoggedMessage
 
 _ONE_SECOND = timedelta(seconds=1)  # logs have whole seconds
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sendroute.delivery.message import assignment_of
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.records import Endpoint, HistoryEntry
 from sendroute.model.secret import binding_of
+from sendroute.postfix.message import assignment_of
 
 ACME, BETA = AccountKey("acme", "acme"), AccountKey("beta", "beta")
 START = datetime(2026, 11, 1, tzinfo=UTC)

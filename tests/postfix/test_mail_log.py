@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from sendroute.delivery.mail_log import Delivery, LoggedMessage, find_message, moment_of
 from sendroute.model.nexthop import Alias
+from sendroute.postfix.mail_log import Delivery, LoggedMessage, find_message, moment_of
 
 ID = "158FA986244"
 AT = "Nov 28 15:00:42"
