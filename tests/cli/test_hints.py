@@ -10,7 +10,9 @@ from sendroute.model.remedy import (
     CheckOutSubmodules,
     Configure,
     GenerateKey,
+    GitTask,
     GuardLimit,
+    InstallPackage,
     Perform,
     RaiseLimit,
     Remedy,
@@ -18,6 +20,7 @@ from sendroute.model.remedy import (
     ReuseKey,
     Setting,
     Task,
+    UseGit,
 )
 
 REMEDIES = [
@@ -26,6 +29,8 @@ REMEDIES = [
     *map(Configure, Setting),
     *map(Perform, Task),
     CheckOutSubmodules(),
+    *map(UseGit, GitTask),
+    InstallPackage("postfix-sqlite"),
     GenerateKey(),
     ReuseKey("sendroute.key"),
     ReplaceEmptyStore("/srv/sendroute.db", "sendroute.lock"),
@@ -35,7 +40,9 @@ REMEDIES = [
 
 @pytest.mark.parametrize("remedy", REMEDIES, ids=str)
 def test_every_remedy_has_an_option_or_a_command(remedy: Remedy) -> None:
-    assert words(remedy).startswith(("--", "sendroute ", "git ", "openssl ", "mv ", "ALTER "))
+    assert words(remedy).startswith(
+        ("--", "sendroute ", "git ", "apt-get ", "openssl ", "mv ", "ALTER ")
+    )
 
 
 def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None:

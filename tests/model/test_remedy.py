@@ -20,14 +20,19 @@ MODULES = sorted(
 
 # An option in a text. Not a custom property of CSS (`--red: #b3261e`, `var(--red)`).
 OPTION = re.compile(r"(?<![\w(-])--[a-z][a-z-]*\b(?!: #)|(?<![\w(-])-[a-zA-Z] \w+")
-# What users of another program type, as in "git commit --amend -S".
-ANOTHERS = re.compile(r"\bgit (?:-C \S+ )?[a-z-]+(?: --?[a-zA-Z-]+)*")
 COMMAND = re.compile(
     rf"\bsendroute (?:{COMMANDS})\b|`(?:{COMMANDS})(?: [^`]*)?`"
     # A command as the subject of a sentence. A library and the loop have no commands.
     r"|\b(?:next|first|last) apply\b"
     r"|\b(?:[Aa]pply|[Ss]ync) (?:will|would|does|keeps|saves|tries|tests|refuses)\b"
     r"|\b[Rr]un the command\b"
+    # A command of another program, which only a user at a terminal can run.
+    r"|\bgit (?:-C \S+ )?(?:add|annex|bisect|branch|checkout|clone|commit|config|diff|fetch|fsck|gc"
+    r"|init|lfs|log|ls-remote|ls-tree|merge|mv|pull|push|rebase|reset|restore|revert|rm"
+    r"|sparse-checkout|stash|status|submodule|switch|tag|verify-commit|worktree)\b"
+    r"|\bapt(?:-get)? install\b|\bkubectl (?:apply|create|delete|edit|get|patch)\b"
+    r"|\bpostfix (?:reload|start|stop)\b"
+    r"|\b(?:systemctl|chmod|chown|mkdir|openssl|postmap|postconf) [a-z0-9-]+"
 )
 
 
@@ -56,7 +61,6 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def named(text: str) -> list[str]:
-    text = ANOTHERS.sub("", text)
     return COMMAND.findall(text) + OPTION.findall(COMMAND.sub("", text))
 
 
@@ -84,7 +88,11 @@ def test_no_text_below_the_front_ends_names_a_command_or_an_option() -> None:
         ('hint("Sendroute applies the change.")', []),
         ('"""A docstring may name --store."""', []),
         ('run(["git", "--quiet", f"--git-dir={path}"])', []),
-        ('hint("Sign it: git commit --amend -S")', []),
+        ('hint("Sign it: git commit --amend -S")', ["git commit", "--amend"]),
+        ('hint("Look there: git -C x status")', ["git -C x status"]),
+        ('hint("Install it: apt-get install git.")', ["apt-get install"]),
+        ('hint("Give a URL as in git-clone(1).")', []),
+        ('hint("Install git, and check its configuration.")', []),
         ('css = ":root { --red: #b3261e; color: var(--red) }"', []),
         ('hint("Another sendroute uses the directory.")', []),
     ],

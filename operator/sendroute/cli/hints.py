@@ -19,7 +19,9 @@ from sendroute.model.remedy import (
     DeleteProfile,
     ExtractProfile,
     GenerateKey,
+    GitTask,
     GuardLimit,
+    InstallPackage,
     Perform,
     RaiseLimit,
     Remedy,
@@ -28,6 +30,7 @@ from sendroute.model.remedy import (
     Setting,
     ShowRoutes,
     Task,
+    UseGit,
 )
 
 _LIMITS = {GuardLimit.CHANGES: "--max-change-percent", GuardLimit.REMOVALS: "--max-remove-percent"}
@@ -62,6 +65,21 @@ _TASKS: dict[Task, tuple[str, ...]] = {
     Task.SYNC: ("sendroute sync", "PATH"),
     Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN", "--account ACCOUNT PATH"),
     Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN", "--profile NAME PATH"),
+}
+
+
+# The command, and the placeholder for its subject if the remedy has none.
+_GIT_TASKS: dict[GitTask, tuple[str, str]] = {
+    GitTask.FETCH_HISTORY: ("git fetch --unshallow", ""),
+    GitTask.FETCH_LFS: ("git lfs pull", ""),
+    GitTask.FETCH_ANNEX: ("git annex get", ""),
+    GitTask.CHECK_REPOSITORY: ("git fsck", ""),
+    GitTask.SHOW_STATUS: ("git status", ""),
+    GitTask.SHOW_CONFIGURATION: ("git config --show-origin", "--list"),
+    GitTask.LIST_BRANCHES: ("git ls-remote", "URL"),
+    GitTask.EXTEND_CHECKOUT: ("git sparse-checkout add", "DIRECTORY"),
+    GitTask.SIGN_COMMIT: ("git commit --amend -S", ""),
+    GitTask.VERIFY_COMMIT: ("git verify-commit", "COMMIT"),
 }
 
 
@@ -128,6 +146,11 @@ def words(remedy: Remedy) -> str:
             return f"{command} sendroute init --key-file {_argument(path)}"
         case CheckOutSubmodules():
             return "git submodule update --init"
+        case UseGit(git_task, subject):
+            command, placeholder = _GIT_TASKS[git_task]
+            return f"{command} {_argument(subject) if subject else placeholder}".rstrip()
+        case InstallPackage(package):
+            return f"apt-get install {package}"
         case GenerateKey():
             return "openssl rand -base64 32"
         case DeleteProfile(namespace, account, profile):

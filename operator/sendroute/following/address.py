@@ -39,7 +39,7 @@ def parse_address(source: str) -> RepositoryAddress:
             (``invalid-value``). The message never repeats a secret.
     """
     if not source.isprintable() or source.startswith("-"):
-        raise _invalid("The source is not a git URL.", "Give a URL as for git clone.")
+        raise _invalid("The source is not a git URL.", "Give a URL as in git-clone(1), GIT URLS.")
     if "://" not in source:
         if "::" in source:
             raise _unsupported()
@@ -48,7 +48,8 @@ def parse_address(source: str) -> RepositoryAddress:
         scheme = source.partition(":")[0].lower()
         if scheme in _SCHEMES:  # git would take it for the name of a host
             raise _invalid(
-                f"The git URL lacks `//` after `{scheme}:`.", "Give a URL as for git clone."
+                f"The git URL lacks `//` after `{scheme}:`.",
+                "Give a URL as in git-clone(1), GIT URLS.",
             )
         return RepositoryAddress(source, source.rpartition("@")[2], ("ssh",), trusted=True)
     scheme, _, remainder = source.partition("://")
@@ -72,7 +73,7 @@ def _parse_parts(source: str, scheme: str, remainder: str) -> RepositoryAddress:
     if ":" in user or (is_http and ("?" in remainder or "#" in remainder or _TOKEN.match(user))):
         raise _secret()
     if not host or host.startswith("-") or user.startswith("-"):
-        raise _invalid("The git URL has no host name.", "Give a URL as for git clone.")
+        raise _invalid("The git URL has no host name.", "Give a URL as in git-clone(1), GIT URLS.")
     shown_host = f"[{host}]" if ":" in host else host
     shown = f"{scheme}://{shown_host}{f':{port}' if port else ''}{parts.path}"
     unprotected = (scheme,) if scheme in ("http", "git") else ()

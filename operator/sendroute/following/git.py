@@ -330,7 +330,7 @@ class BranchFollower:
             ]
             self._git.local(arguments, should_stop)
         except GitFailedError:
-            _log.debug("git gc failed in the state directory.")
+            _log.debug("git could not clean up the state directory.")
 
     def _commit(self, name: str, should_stop: Callable[[], bool]) -> str | None:
         arguments = ["for-each-ref", "--format=%(objectname)", f"{self._refs}/{name}"]

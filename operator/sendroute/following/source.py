@@ -64,7 +64,7 @@ def follow(
             finding(
                 "source-unreachable",
                 f"{ascii(source)[1:-1]} is neither a file or directory nor a git URL.",
-                hint="Give an existing path, or a URL as for git clone.",
+                hint="Give an existing path, or a URL as in git-clone(1), GIT URLS.",
             )
         )
     address = parse_address(source)
@@ -119,7 +119,7 @@ def _check(options: GitOptions) -> list[Finding]:
             finding(
                 "invalid-value",
                 f"{ascii(options.branch)[:80]} is not a valid branch name.",
-                hint="Give a branch as 'git branch' lists it.",
+                hint="Give the name of a branch, as in git-check-ref-format(1).",
             )
         )
     steps = options.path.split("/")

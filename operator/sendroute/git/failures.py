@@ -5,7 +5,7 @@ import re
 import signal
 from typing import NamedTuple
 
-from sendroute.model.remedy import Configure, Remedy, Setting
+from sendroute.model.remedy import Configure, GitTask, Remedy, Setting, UseGit
 
 # The messages about git's configuration, and what it may not read. A path in them is of the machine
 # where git runs, and holds no URL.
@@ -59,11 +59,13 @@ NOT_INSTALLED = FailureCause("git is not installed", "Install git, version 2.34 
 NO_SSH_KEYGEN = FailureCause("ssh-keygen is not installed", "Install OpenSSH's ssh-keygen.")
 NO_WORKING_TREE = FailureCause(
     "its .git leads to no repository",
-    "Clone the repository again, or run git -C DIRECTORY status to see the reason.",
+    "Clone the repository again, or see there why git does not use it.",
+    UseGit(GitTask.SHOW_STATUS),
 )
 UNREADABLE = FailureCause(
     "the repository is damaged, or a part of it is missing",
-    "Check the repository with git fsck; a partial clone may need git fetch first.",
+    "Fetch what a partial clone lacks, or check the repository.",
+    UseGit(GitTask.CHECK_REPOSITORY),
 )
 TOO_MUCH_MEMORY = FailureCause(
     "git needs more memory than it may use",
@@ -82,7 +84,8 @@ TOO_MANY_BYTES = FailureCause(
 )
 UNKNOWN = FailureCause(
     "git failed for an unknown reason",
-    "Run git ls-remote with the same URL, as the user that runs sendroute, to see the reason.",
+    "List the branches of the same URL, as the user that runs sendroute, to see the reason.",
+    UseGit(GitTask.LIST_BRANCHES),
 )
 _AUTHENTICATION = FailureCause(
     "the server requires credentials, or rejects the ones it received",
@@ -245,12 +248,14 @@ def _configuration_cause(messages: str) -> FailureCause | None:
     if line := _CONFIG_LINE.search(messages):
         return FailureCause(
             f"line {line[1]} of git's configuration {ascii(line[2])[1:-1]} does not parse",
-            "Fix that line; git config --list shows whether git can read the file.",
+            "Fix that line, then see whether git can read the file.",
+            UseGit(GitTask.SHOW_CONFIGURATION),
         )
     if value := _CONFIG_VALUE.search(messages):
         return FailureCause(
             f"git does not accept the value of {value[1]} in its configuration",
-            f"Fix that value; git config --show-origin {value[1]} shows where it is set.",
+            "Fix that value; git shows where it is set.",
+            UseGit(GitTask.SHOW_CONFIGURATION, value[1]),
         )
     if file := _CONFIG_ACCESS.search(messages):
         return FailureCause(

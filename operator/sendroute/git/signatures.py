@@ -12,6 +12,7 @@ from sendroute.model.byte_order_mark import has_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import GitTask, UseGit
 
 _SSH = b"-----BEGIN SSH SIGNATURE-----"
 # The headers of a signed commit begin so, for SHA-1 and SHA-256 (gitformat-signature(5)).
@@ -165,7 +166,8 @@ def _unsigned(commit: str) -> Finding:
     return finding(
         "unsigned-commit",
         f"Commit {commit} is not signed.",
-        hint="Sign it (git commit --amend -S) and push.",
+        hint="Sign it, then push it.",
+        remedy=UseGit(GitTask.SIGN_COMMIT),
     )
 
 
@@ -174,6 +176,7 @@ def _invalid(signed: SignedCommit) -> Finding:
     return finding(
         "unsigned-commit",
         f"Commit {signed.commit} has no valid signature by an allowed key, or it was altered.",
-        hint="Run git verify-commit on it, as the user that runs sendroute, and check that the key"
-        f" was valid when the commit was first seen here ({when}), or push a valid one.",
+        hint="Push a commit with a valid signature, or check, as the user that runs sendroute, that"
+        f" the key was valid when this one was first seen here ({when}).",
+        remedy=UseGit(GitTask.VERIFY_COMMIT, signed.commit),
     )

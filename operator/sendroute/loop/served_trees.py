@@ -166,9 +166,10 @@ class ServedTrees:
 
 def _with_effect(fault: Finding) -> Finding:
     """Say what the fault means while there is a tree to serve."""
-    return replace(
-        fault, hint=f"{fault.hint or ''} Until then the previous version stays in effect.".strip()
-    )
+    effect = "Until then the previous version stays in effect."
+    # What a front end adds for the remedy belongs to the hint's own last sentence.
+    texts = (effect, fault.hint) if fault.remedy is not None else (fault.hint, effect)
+    return replace(fault, hint=" ".join(filter(None, texts)))
 
 
 def _read_errors(tree: DesiredTree) -> frozenset[Finding]:

@@ -21,6 +21,7 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import GitTask, Remedy, UseGit
 
 _LINK, _SUBMODULE = "120000", "160000"  # the modes of a link and a submodule (git-fast-import(1))
 _NOT_KNOWN = "What the revision declares there is not compared: the removal of a profile or a plan\
@@ -51,8 +52,8 @@ class RevisionSource:
             )
             self._commit = find_commit(revision, self._repository) or _fail(
                 f"The repository has no revision {display(revision)[:80]}.",
-                "Give a commit, branch or tag that exists; a shallow clone may need git fetch"
-                " first.",
+                "Give a commit, branch or tag that exists, or fetch it if this clone is shallow.",
+                UseGit(GitTask.FETCH_HISTORY),
             )
         except GitFailedError as error:
             raise _unreadable_revision(revision, error.cause) from error
@@ -237,10 +238,10 @@ def _existing_parent(path: str) -> str:
 
 
 def _unreadable_revision(revision: str, cause: FailureCause | None) -> ProblemError:
-    sentence, hint, _ = cause or UNREADABLE
+    sentence, hint, remedy = cause or UNREADABLE
     message = f"Cannot read the git revision {display(revision)[:80]}: {sentence}."
-    return ProblemError(finding("invalid-value", message, hint=hint))
+    return ProblemError(finding("invalid-value", message, hint=hint, remedy=remedy))
 
 
-def _fail(message: str, hint: str) -> NoReturn:
-    raise ProblemError(finding("invalid-value", message, hint=hint))
+def _fail(message: str, hint: str, remedy: Remedy | None = None) -> NoReturn:
+    raise ProblemError(finding("invalid-value", message, hint=hint, remedy=remedy))

@@ -17,7 +17,7 @@ from sendroute.git.missing import MissingPath, MissingReason, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.manifest_name import ENDINGS
-from sendroute.model.remedy import CheckOutSubmodules, Remedy
+from sendroute.model.remedy import CheckOutSubmodules, GitTask, Remedy, UseGit
 
 MAX_BYTES = 32 * 1024 * 1024
 STDIN = "-"
@@ -363,8 +363,8 @@ _MISSING: dict[MissingReason, tuple[str, str, Remedy | None]] = {
     ),
     MissingReason.SPARSE: (
         "it is left out by a sparse checkout",
-        "Add it to the checkout: git sparse-checkout add. Until then nothing is removed.",
-        None,
+        "Until then nothing is removed. Add it to the checkout.",
+        UseGit(GitTask.EXTEND_CHECKOUT),
     ),
     MissingReason.LINK: (
         "it is a symbolic link that git checked out as a file",
@@ -374,8 +374,8 @@ _MISSING: dict[MissingReason, tuple[str, str, Remedy | None]] = {
     ),
     MissingReason.UNKNOWN: (
         "git's index cannot be read, so parts of the checkout may be missing",
-        "Check the repository: git status. Until then nothing is removed.",
-        None,
+        "Until then nothing is removed. Check the repository.",
+        UseGit(GitTask.SHOW_STATUS),
     ),
 }
 
@@ -474,6 +474,7 @@ def _escape(char: str) -> str:
 
 _UNKNOWN = "Its content is unknown, so nothing is removed until it can be read."
 _SUBMODULE = "it is a submodule, and those are not fetched"
+_LFS, _ANNEX = "it is only a Git LFS pointer", "it is only a git-annex pointer"
 _HINTS = {
     _SUBMODULE: "Commit its manifests to the repository itself, or follow a directory in which the"
     f" submodule is checked out. {_UNKNOWN}",
@@ -484,11 +485,13 @@ _HINTS = {
     "permission denied": "Give the user that runs sendroute permission to read it.",
     "it is not a regular file": "Devices, sockets and named pipes are not read; "
     "to pipe manifests into standard input, use the path -.",
-    "it is only a Git LFS pointer": "Do not store manifests in Git LFS, or fetch the file: "
-    "git lfs pull.",
-    "it is only a git-annex pointer": "Do not store manifests in git-annex, or fetch the file: "
-    "git annex get.",
+    _LFS: "Do not store manifests in Git LFS, or fetch the file.",
+    _ANNEX: "Do not store manifests in git-annex, or fetch the file.",
     "it became shorter while it was read": "Read it when it is written completely.",
+}
+_REMEDIES: dict[str, Remedy] = {
+    _LFS: UseGit(GitTask.FETCH_LFS),
+    _ANNEX: UseGit(GitTask.FETCH_ANNEX),
 }
 
 
@@ -511,6 +514,7 @@ def unreadable(name: str, reason: str, *, kind: str = "file", hint: str | None =
         "unreadable",
         f"The {kind} {name} cannot be read: {reason}.",
         hint=hint or _HINTS.get(reason, f"Check the disk or the mount. {_UNKNOWN}"),
+        remedy=None if hint else _REMEDIES.get(reason),
         where=Where(name, 0),
     )
 

@@ -53,6 +53,21 @@ class Task(StrEnum):
     SET_ROUTE = "set-route"
 
 
+class GitTask(StrEnum):
+    """What git can be asked to do."""
+
+    FETCH_HISTORY = "fetch-history"
+    FETCH_LFS = "fetch-lfs"
+    FETCH_ANNEX = "fetch-annex"
+    CHECK_REPOSITORY = "check-repository"
+    SHOW_STATUS = "show-status"
+    SHOW_CONFIGURATION = "show-configuration"
+    LIST_BRANCHES = "list-branches"
+    EXTEND_CHECKOUT = "extend-checkout"
+    SIGN_COMMIT = "sign-commit"
+    VERIFY_COMMIT = "verify-commit"
+
+
 class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
     """Apply with this share, in whole percent, as the limit."""
 
@@ -111,6 +126,20 @@ class CheckOutSubmodules(Struct, frozen=True, tag="check-out-submodules"):
     """Have git check out the submodules of a repository."""
 
 
+class UseGit(Struct, frozen=True, tag="use-git"):
+    """Have git do a task. ``subject`` is what it is about, None if anything is: a commit, or a
+    variable of its configuration."""
+
+    task: GitTask
+    subject: str | None = None
+
+
+class InstallPackage(Struct, frozen=True, tag="install-package"):
+    """Install a package, which Debian calls so."""
+
+    package: str
+
+
 class GenerateKey(Struct, frozen=True, tag="generate-key"):
     """Generate a key that encrypts credentials."""
 
@@ -160,6 +189,8 @@ Remedy = (
     | ReplaceEmptyStore
     | ReuseKey
     | CheckOutSubmodules
+    | UseGit
+    | InstallPackage
     | GenerateKey
     | DeleteProfile
     | ExtractProfile

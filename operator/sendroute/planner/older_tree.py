@@ -22,7 +22,7 @@ from sendroute.model.change import (
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.remedy import AllowOlderTree, Approve, Remedy
+from sendroute.model.remedy import AllowOlderTree, Approve, GitTask, Remedy, UseGit
 from sendroute.model.words import counted
 from sendroute.planner.guards import Guards
 from sendroute.planner.profiles import needs_test
@@ -90,7 +90,8 @@ def report_unknown(
         "older-tree",
         f"Whether commit {_short(ancestry.tree)} contains commit {_short(ancestry.unknown[0])},"
         " which was applied last, cannot be checked in this shallow clone.",
-        hint="Fetch more of the history before applying, for example with git fetch --unshallow.",
+        hint="Fetch more of the history before applying.",
+        remedy=UseGit(GitTask.FETCH_HISTORY),
         severity=Severity.WARNING,
     )
 

@@ -18,6 +18,7 @@ from typing import Literal, get_args
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import InstallPackage
 from sendroute.model.smtp_client import SMTP_CLIENT
 
 Program = Literal["postconf", "postfix", "postmap", "postqueue"]
@@ -270,7 +271,8 @@ def _package(name: str, lack: str) -> Finding:
     return finding(
         "postfix-package",
         f"Postfix needs the package {name}: {lack}.",
-        hint=f"Install it: apt-get install {name}, or the package of your system.",
+        hint="Install it, or the package of your system that has it.",
+        remedy=InstallPackage(name),
     )
 
 

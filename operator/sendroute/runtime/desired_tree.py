@@ -109,7 +109,7 @@ def _ancestry(
     except GitFailedError as error:
         cause = error.cause
         if cause is None:
-            return unanswered(applied, "git failed", "Run git status there to see the reason.")
+            return unanswered(applied, "git failed", "See there why git does not answer.")
         return unanswered(applied, cause.sentence, cause.hint)
     return compare(history, applied, signed=signed) if history is not None else None
 
