@@ -33,6 +33,9 @@ less than libyaml takes since it has a limit, so that every version gives the sa
 MAX_STRING = 64 * 1024  # bytes
 MAX_VALUES = 50_000  # keys and values in one document
 
+# The fast parser reads an integer of more than 128 bits as a float: one of at least this size.
+_WIDE = 2.0**127
+
 # The fast parser resolves anchors and drops tags silently. One can only begin where a token
 # can: after white space, an indicator, a line break beyond ASCII, or at the start.
 _ANCHOR_OR_TAG = re.compile(rb"(?:\A|[\s\[\]{},:?\x80-\xff-])[&*!]")
@@ -112,7 +115,7 @@ def read(data: bytes) -> ParsedFile | None:
 
 
 def parse(data: bytes) -> list[Any] | None:
-    """The documents of a file as plain values."""
+    """The documents of a file as plain values; see :func:`is_plain` for what is not sure."""
     try:
         text = without_mark(data).decode()
     except UnicodeDecodeError:
@@ -232,8 +235,9 @@ def _is_bare(document: dict[Any, Any]) -> bool:
 
 
 def is_plain(document: dict[Any, Any]) -> bool:
-    """Whether a document can be accepted as it is: within the limits, all keys strings, and no
-    string that might have been an ambiguous scalar (only the exact reader knows its quotes)."""
+    """Whether a document can be accepted as it is: within the limits, all keys strings, no string
+    that might have been an ambiguous scalar (only the exact reader knows its quotes), and no number
+    that might have been an integer of more than 128 bits."""
     level: list[Any] = [document]
     values = 0
     for _ in range(MAX_DEPTH):
@@ -252,6 +256,8 @@ def is_plain(document: dict[Any, Any]) -> bool:
                         return False
                 elif kind is dict or kind is list:
                     inner.append(value)
+                elif kind is float and not -_WIDE < value < _WIDE:
+                    return False
         if values > MAX_VALUES // 2:
             return False
         if not inner:
