@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -115,6 +116,18 @@ def other_children() -> None:
     """Record the children that other tests started, because they are not workers."""
     BEFORE.clear()
     BEFORE.update(children())
+
+
+@pytest.fixture(autouse=True)
+def other_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count only threads that the test itself starts: with one that an earlier test of this process
+    left behind, nothing would be forked."""
+    before = threading.enumerate()
+
+    def active_count() -> int:
+        return 1 + sum(thread not in before for thread in threading.enumerate())
+
+    monkeypatch.setattr(threading, "active_count", active_count)
 
 
 def has_children() -> bool:
@@ -290,8 +303,6 @@ def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, numbe
 
 
 def test_no_worker_is_forked_from_a_process_with_threads(tree: Path) -> None:
-    import threading
-
     files = FileSource([str(tree)])
     entries, _ = files.entries()
     done = threading.Event()
