@@ -60,6 +60,17 @@ def test_an_interrupted_report_leaves_only_the_old_file(tmp_path):
     assert os.listdir(tmp_path) == ["report.json"]  # noqa: PTH208
 
 
+def test_the_next_report_removes_what_a_killed_writer_left_of_it(tmp_path):
+    path = tmp_path / "report.json"
+    (tmp_path / ".report.json.0123abcd.tmp").write_text("hal")
+    (tmp_path / ".other.json.0123abcd.tmp").write_text("hal")
+    write(str(path), ["new"])
+    assert {item.name for item in tmp_path.iterdir()} == {
+        "report.json",
+        ".other.json.0123abcd.tmp",
+    }
+
+
 def test_a_link_is_followed(tmp_path):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")

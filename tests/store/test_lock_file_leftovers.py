@@ -53,7 +53,7 @@ def test_a_writer_whose_file_was_taken_for_a_leftover_writes_another_one(
     store: Store, tmp_path: Path, monkeypatch: object
 ) -> None:
     """Another writer may find the file between its creation and its lock."""
-    from sendroute.store import lockfile
+    from sendroute.files import replacement
 
     path = tmp_path / "sendroute.lock"
     removed = []
@@ -65,7 +65,7 @@ def test_a_writer_whose_file_was_taken_for_a_leftover_writes_another_one(
             removed.append(taken)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
-    monkeypatch.setattr(lockfile, "flock", flock)  # type: ignore[attr-defined]
+    monkeypatch.setattr(replacement, "lock", flock)  # type: ignore[attr-defined]
     store.write_lock(path)
     assert removed
     assert path.read_text().startswith("{")

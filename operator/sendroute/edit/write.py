@@ -3,9 +3,9 @@ replaced files are restored if a later one fails."""
 
 import errno
 import os
+import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,12 +14,14 @@ from typing import NamedTuple
 from sendroute.edit.proposal import TextChange
 from sendroute.edit.tree import changed_meanwhile
 from sendroute.files.reason import reason_of
+from sendroute.files.replacement import MODE, create_temporary, remove_leftovers
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 
 _SUFFIX = ".sendroute-edit"
-"""Of temporary files. Manifests are never read from a name that begins with a dot."""
+"""Of temporary files. Each is complete before the first file is replaced, and then not locked any
+more: an edit holds the lock of the directory, and removes all that a killed edit left there."""
 
 
 class _FileStep(NamedTuple):
@@ -58,7 +60,7 @@ def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
             path = Path(paths.get(name, name))
             _create_directories(path.parent, created)
             if (directory := path.resolve().parent) not in cleaned:
-                _remove_leftovers(directory)
+                remove_leftovers(directory, rf"\..*{re.escape(_SUFFIX)}")
                 cleaned.add(directory)
             steps.append(_prepare(path, name, text))
         for step in sorted(steps, key=lambda step: step.temporary is None):  # removals last
@@ -80,14 +82,6 @@ def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
         for directory in reversed(created):
             with suppress(OSError):
                 directory.rmdir()
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove the temporary files of an edit that was killed. The lock of the directory is held, so
-    no other edit runs."""
-    for leftover in directory.glob(f".*{_SUFFIX}"):
-        with suppress(OSError):
-            leftover.unlink()
 
 
 def _create_directories(directory: Path, created: list[Path]) -> None:
@@ -131,21 +125,15 @@ def _check_unchanged(step: _FileStep) -> None:
 
 def _temporary(path: Path, data: bytes) -> Path:
     """Write the data to a file next to ``path``, with the owner and mode of ``path``."""
-    descriptor, temporary_path = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name[:100]}.", suffix=_SUFFIX
-    )
-    temporary = Path(temporary_path)
+    replaces = path.exists()
+    temporary, descriptor = create_temporary(path, 0o600 if replaces else MODE, _SUFFIX)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
+        if replaces:
             _copy_status(temporary, path)
-        else:
-            umask = os.umask(0o077)
-            os.umask(umask)
-            temporary.chmod(0o644 & ~umask)
     except BaseException:  # also if interrupted: no temporary file remains
         temporary.unlink()
         raise

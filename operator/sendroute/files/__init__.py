@@ -1,1 +1,1 @@
-"""What users put on disk: where the links of a tree may lead."""
+"""Files of users: what may be opened, where links may lead, locks, and replacing a file."""

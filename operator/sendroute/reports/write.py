@@ -2,17 +2,16 @@
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterable
+from io import TextIOWrapper
+from pathlib import Path
 
 from sendroute.files.reason import reason_of
+from sendroute.files.replacement import MODE, replacing
 from sendroute.model.codes import finding
 from sendroute.model.finding import whole_file
 from sendroute.model.problem import ProblemError
-
-MODE = 0o644
-"""The most that a file may allow: everybody may read it, its owner may write it."""
 
 
 def write(
@@ -35,10 +34,13 @@ def write(
     """
     try:
         if _is_special(path):
-            with open(path, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
-                file.writelines(chunks)
+            with open(path, "w", encoding="utf-8", newline="\n") as special:  # noqa: PTH123
+                special.writelines(chunks)
         else:
-            _replace(os.path.realpath(path), chunks, mode)
+            with replacing(Path(os.path.realpath(path)), mode) as file:
+                text = TextIOWrapper(file, encoding="utf-8", newline="\n")
+                text.writelines(chunks)
+                text.detach()  # or the wrapper would close the file
     except OSError as error:
         raise ProblemError(
             finding(
@@ -57,28 +59,3 @@ def _is_special(path: str) -> bool:
         return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
     except FileNotFoundError:
         return False
-
-
-def _replace(path: str, chunks: Iterable[str], most: int) -> None:
-    directory, name = os.path.split(path)
-    temporary = os.path.join(directory, f".{name[:100]}.{secrets.token_hex(4)}")  # noqa: PTH118
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, most)
-    try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(descriptor)
-            if (mode := _mode(path)) is not None:
-                os.fchmod(descriptor, mode & most)
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:  # also if interrupted: no partly written file remains
-        os.unlink(temporary)  # noqa: PTH108
-        raise
-
-
-def _mode(path: str) -> int | None:
-    """The mode of the file that is replaced; None if there is none."""
-    try:
-        return stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116
-    except FileNotFoundError:
-        return None

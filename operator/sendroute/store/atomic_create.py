@@ -1,4 +1,8 @@
-"""Creates a file completely or not at all, and never overwrites an existing file."""
+"""Creates a file completely or not at all, and never overwrites an existing file.
+
+SQLite writes the file, by its name and with logs beside it, so that it is not one of
+:mod:`sendroute.files.replacement`, which are replaced and written in one piece.
+"""
 
 import os
 import secrets

@@ -6,13 +6,7 @@ continues from that state. It also contains profile ids, because mail in a queue
 by its id.
 """
 
-import os
-import re
-import secrets
-import stat
-import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import Connection, select
 
-from sendroute.files.lock import lock as flock
+from sendroute.files.replacement import replacing
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
@@ -38,9 +32,6 @@ from sendroute.store.tables import platform, store
 from sendroute.store.url import unwritable
 
 FORMAT_VERSION = "1.4"
-
-_PATIENCE = 1.0
-"""Seconds in which another writer has removed what it takes for a leftover."""
 
 # Stored in 64 bits, with room for later increments.
 LockCount = Annotated[int, Meta(ge=0, lt=2**62)]
@@ -226,57 +217,10 @@ def write(lock: Lock, path: Path) -> None:
                 f"The lock file cannot replace {path}, which is not a regular file.",
                 "Specify a file, preferably beside the manifests.",
             )
-        _replace(path, text)
+        with replacing(path, keeps_mode=False) as file:
+            file.write(text)
     except OSError as error:
         raise unwritable("The lock file", path, error) from error
-
-
-def _replace(path: Path, text: bytes) -> None:
-    _remove_leftovers(path)
-    temporary, descriptor = _locked_temporary(path)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _locked_temporary(path: Path) -> tuple[Path, int]:
-    """Create a temporary file beside ``path``, and lock it until it is closed. Another writer may
-    take it for a leftover before it is locked: then there is another one."""
-    while True:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        # As for every file for the user: what the umask leaves, but writable by its owner only.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with suppress(OSError):  # without locks, nothing of another writer is removed
-            flock(descriptor, time.monotonic() + _PATIENCE)
-        if os.fstat(descriptor).st_nlink:
-            return temporary, descriptor
-        os.close(descriptor)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of writers that were killed: those that no process has locked."""
-    named = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
-    with suppress(OSError):  # a directory that cannot be listed
-        for leftover in [item for item in path.parent.iterdir() if named.fullmatch(item.name)]:
-            with suppress(OSError):
-                _remove_unlocked(leftover)
-
-
-def _remove_unlocked(leftover: Path) -> None:
-    descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return
-        flock(descriptor, time.monotonic())
-        leftover.unlink()
-    finally:
-        os.close(descriptor)
 
 
 def read(path: Path) -> Lock:
