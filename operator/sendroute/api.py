@@ -182,10 +182,9 @@ def _require_known(keys: frozenset[AccountKey], desired: Desired, store: Store) 
 
 
 def _unknown_account(key: AccountKey, known: Iterable[AccountKey]) -> Finding:
-    near = did_you_mean(str(key), map(str, known))
     return finding(
         "unknown-account",
         f"Neither the manifests nor the store have an account {key}.",
-        hint=f"Did you mean {near}?" if near else "Specify it as (namespace, name).",
+        hint=did_you_mean(str(key), map(str, known)) or "Specify it as (namespace, name).",
         account=key,
     )

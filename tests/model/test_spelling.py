@@ -2,11 +2,11 @@
 
 import pytest
 
-from sendroute.model.spelling import did_you_mean
+from sendroute.model.spelling import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "nearest"),
+    ("name", "known", "expected"),
     [
         pytest.param("mailgnu", ["ses", "mailgun"], "mailgun", id="two letters exchanged"),
         pytest.param("defaultroute", ["defaultRoute"], "defaultRoute", id="case differs"),
@@ -26,13 +26,15 @@ from sendroute.model.spelling import did_you_mean
     ],
 )
 def test_the_nearest_known_name_is_suggested(
-    name: str, known: list[str], nearest: str | None
+    name: str, known: list[str], expected: str | None
 ) -> None:
-    assert did_you_mean(name, known) == nearest
+    assert nearest(name, known) == expected
+    hint = f"Did you mean {expected}?" if expected else None
+    assert did_you_mean(name, known) == hint
 
 
 def test_the_order_of_known_names_does_not_matter() -> None:
     known = ["acme-10", "acme-20", "ACME-10"]
-    nearest = did_you_mean("acme-30", known)
-    assert nearest is not None
-    assert nearest == did_you_mean("acme-30", reversed(known))
+    first = nearest("acme-30", known)
+    assert first is not None
+    assert first == nearest("acme-30", reversed(known))

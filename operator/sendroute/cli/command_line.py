@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from sendroute.model.numerals import decimal
-from sendroute.model.spelling import did_you_mean
+from sendroute.model.spelling import nearest, question
 
 USAGE_STATUS = 64
 PREFIX = "SENDROUTE_"
@@ -225,8 +225,8 @@ def _not_utf8(text: str) -> str | None:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`` Did you mean `…`?`` if a known word is near; otherwise empty."""
-    near = did_you_mean(word, known)
-    return f" Did you mean `{near}`?" if near else ""
+    near = nearest(word, known)
+    return f" {question(f'`{near}`')}" if near else ""
 
 
 def percent(text: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from sendroute.cli.command_line import ChoiceType, Parser, one_of
 from sendroute.model.numerals import decimal
 from sendroute.model.providers import PROVIDERS, preset_meant_by
+from sendroute.model.spelling import question
 
 _FIELDS = ("provider", "host", "port", "encryption", "secret")
 
@@ -57,7 +58,7 @@ class _PresetType(ChoiceType):
     def __call__(self, text: str) -> str:
         meant = preset_meant_by(text)
         if text not in self.words and meant is not None:
-            raise ArgumentTypeError(f"`{text}` is no preset. Did you mean `{meant}`?")
+            raise ArgumentTypeError(f"`{text}` is no preset. {question(f'`{meant}`')}")
         return super().__call__(text)
 
 

@@ -58,11 +58,11 @@ def find_domain(
 
 def _unknown_domain(tree: EditTree, name: str, may_be_added: bool) -> Finding:
     near = did_you_mean(name, {domain.name for domain in tree.domains})
-    hint = "Add the domain first." if may_be_added else "Check the name and the given paths."
+    otherwise = "Add the domain first." if may_be_added else "Check the name and the given paths."
     return finding(
         "unknown-domain",
         f"The given manifests have no SendingDomain for {to_unicode(name)}.",
-        hint=f"Did you mean {near}?" if near else hint,
+        hint=near or otherwise,
         remedy=None if near or not may_be_added else Perform(Task.ADD_DOMAIN, name),
     )
 

@@ -266,7 +266,7 @@ def unknown_profile(tree: EditTree, key: AccountKey, name: str) -> Finding:
     near = did_you_mean(name, known)
     hint = "Add the file that defines it to the arguments, or define it first."
     if near:
-        hint = f"Did you mean {near}?"
+        hint = near
     elif known:
         hint = f"Its profiles are {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
     return finding(

@@ -48,8 +48,7 @@ def check_acceptance(title: str, metadata: ClusterMetadata, where: Where) -> Ite
     if has_acceptance(metadata) and not isinstance(metadata.annotations[ANNOTATION], str):
         yield _warning(title, "must be text: CODE or CODE,CODE", "Quote the value.", where)
     for code in sorted(accepted_codes(metadata) - _CODES):
-        near = did_you_mean(code, _CODES)
-        hint = f"Did you mean {near}?" if near else "Write codes as findings show them."
+        hint = did_you_mean(code, _CODES) or "Write codes as findings show them."
         yield _warning(title, f"names {shown(code)}, which is the code of no finding", hint, where)
     for code in sorted(accepted_codes(metadata) & _NEVER_ACCEPTED.keys()):
         name = "a refusal" if _NEVER_ACCEPTED[code] is Severity.REFUSED else "an error"

@@ -23,7 +23,7 @@ from sendroute.manifests.wording import shown as shown_value
 from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Path, Position, Where
-from sendroute.model.spelling import did_you_mean
+from sendroute.model.spelling import did_you_mean, question
 
 
 class Diagnosis(NamedTuple):
@@ -170,7 +170,7 @@ def _of_header(value: dict[str, Any], draft: DocumentDraft) -> list[ShapeProblem
                 ("apiVersion",),
                 False,
                 f"{kind} is a kind of {API_GROUP}, and {given}.",
-                f"Did you mean apiVersion: {API_VERSION}?",
+                question(f"apiVersion: {API_VERSION}"),
             )
         ]
     if isinstance(version, str) and version and version != API_VERSION:
@@ -208,8 +208,7 @@ def _kinds() -> str:
 
 
 def _nearest(kind: str) -> str:
-    near = did_you_mean(kind, KINDS)
-    return f"Did you mean {near}?" if near else f"{_kinds()}."
+    return did_you_mean(kind, KINDS) or f"{_kinds()}."
 
 
 def hides_objects(draft: DocumentDraft) -> bool:

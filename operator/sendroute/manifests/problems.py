@@ -17,7 +17,7 @@ from sendroute.manifests.wording import ShapeProblem, dotted, shown, titled
 from sendroute.model.finding import Path
 from sendroute.model.providers import preset_meant_by
 from sendroute.model.secret import PLATFORM_NAMESPACE
-from sendroute.model.spelling import did_you_mean
+from sendroute.model.spelling import did_you_mean, nearest, question
 
 _SECRET_LIKE = re.compile(
     r"pass(word|wd|phrase)?|pwd|secret|token|api[-_]?key|key$|credential|auth|user", re.IGNORECASE
@@ -155,12 +155,12 @@ def _unknown_hint(path: Path, node: inspect.Type) -> str:
         return f"The key {known} needs a colon and a space after it."
     if key.isdecimal():
         return "In braces a comma ends a value. Write a number without commas: 20000."
-    near = did_you_mean(key, fields)
+    near = nearest(key, fields)
     if path == ("metadata", "namespace"):
         return "A MailPlatform has no namespace. Remove the field."
     secret_like = _SECRET_LIKE.search(key)
     if near is not None and (not secret_like or _SECRET_LIKE.search(near)):
-        return f"Did you mean {near}?"
+        return question(near)
     if secret_like or "credentials" in path:
         return _NEVER_WRITTEN
     return f"Its fields are {', '.join(fields)}." if fields else "Write an empty mapping: {}."
@@ -230,11 +230,11 @@ def _invalid_hint(
         case _ if isinstance(desired, inspect.BoolType):
             return "Write true or false, without quotes."
         case str() if path[-1] == "provider" and (preset := preset_meant_by(value)):
-            return f"Did you mean {preset}?"
+            return question(preset)
         case str() if hint := _one_of_hint(str(path[-1]), desired, value):
             return hint
-        case str() if choices and (near := did_you_mean(value, choices)):
-            return f"Did you mean {near}?"
+        case str() if choices and (meant := did_you_mean(value, choices)):
+            return meant
         case bool() | int() | float() if isinstance(desired, inspect.StrType):
             if desired.pattern is not None and not re.search(desired.pattern, written):
                 return _help(str(path[-1]), node)
@@ -280,7 +280,7 @@ def _one_of_hint(name: str, desired: inspect.Type, value: str) -> str | None:
         for key, node in fields.items()
         if isinstance(node, inspect.StructType) and node.cls is Empty
     ]
-    near = did_you_mean(value, words)
+    near = nearest(value, words)
     if near is not None:
         return f"Write {name}: {{{near}: {{}}}}."
     profile = fields.get("profile")

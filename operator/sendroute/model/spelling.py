@@ -10,6 +10,29 @@ _WORDS = re.compile(r"[^-_./ ]+|[-_./ ]")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The hint of a name that is unknown.
+
+    Args:
+        name: the name as it was written.
+        known: the names that are accepted in its place.
+
+    Returns:
+        The sentence that asks for the nearest of ``known``, or None if none of them is near.
+    """
+    near = nearest(name, known)
+    return question(near) if near else None
+
+
+def question(near: str) -> str:
+    """Return the sentence that asks whether a name was meant.
+
+    Args:
+        near: the name as it is shown.
+    """
+    return f"Did you mean {near}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is nearest to a name that is unknown.
 
     Upper and lower case compare equal, and the order of ``known`` never decides.

@@ -153,9 +153,7 @@ def unknown_override(inputs: AccountInput, desired: DesiredDomain) -> Finding:
         "unknown-apply-all",
         f"The manifest of {desired.domain} overrides the apply-all {desired.overrides}, which never"
         f" ran in account {inputs.key.name}.",
-        hint=f"Did you mean {near}?"
-        if near
-        else "Write the id of an apply-all that ran, or remove spec.overrides.",
+        hint=near or "Write the id of an apply-all that ran, or remove spec.overrides.",
         where=desired.where.at("spec", "overrides"),
         account=inputs.key,
         domain=desired.domain,

@@ -120,7 +120,7 @@ def _profile_finding(
     if name in inputs.desired.profiles:
         hint = f"Profile {name} is suspended and was never saved; remove spec.suspend."
     elif near:
-        hint = f"Did you mean {near}?"
+        hint = near
     return finding(
         "unknown-profile",
         f"{subject} refers to profile {name}, which account {inputs.key.name} does not have.",

@@ -240,7 +240,7 @@ def _unknown_account(key: AccountKey, orphan: Orphan, known: Collection[AccountK
         f"{orphan.kind} {orphan.name} belongs to account {key.name} of namespace {key.namespace},"
         " which no MailAccount defines."
     )
-    hint = f"Did you mean {near}?" if near else Code.UNKNOWN_ACCOUNT.fix
+    hint = near or Code.UNKNOWN_ACCOUNT.fix
     for_tenant = None
     if elsewhere and not near:
         for_tenant = TenantText(message, hint, (elsewhere[0],))

@@ -99,12 +99,11 @@ def _references(inputs: AccountInput) -> tuple[Finding, ...]:
 
 def _unknown_plan(desired: DesiredAccount, platform: Platform) -> Finding:
     names = [known.name for known in platform.plans]
-    near = did_you_mean(desired.plan, names)
     return finding(
         "unknown-plan",
         f"Account {desired.key.name} is on service plan {desired.plan}, which the platform does"
         " not define.",
-        hint=f"Did you mean {near}?" if near else f"The platform defines: {', '.join(names)}.",
+        hint=did_you_mean(desired.plan, names) or f"The platform defines: {', '.join(names)}.",
         where=desired.where.at("spec", "plan"),
         account=desired.key,
     )
