@@ -66,6 +66,26 @@ WRONG = {
         "Did you mean `--only`?",
     ),
     "a mistyped option of the program": (("--stor", "x", "plan"), "`--stor`", "`--store`"),
+    "a mistyped option in place of a required one": (
+        ("edit", "add-profile", "z", "--acount", "acme", "x"),
+        "no option `--acount`",
+        "Did you mean `--account`?",
+    ),
+    "a mistyped option of which one is required": (
+        ("edit", "set-route", "d.example", "--profle=x", "x"),
+        "no option `--profle`",
+        "Did you mean `--profile`?",
+    ),
+    "a mistyped option beside an invalid value": (
+        ("postfix", "config", "--dri", "x", "--log-format", "xml"),
+        "no option `--dri`",
+        "Did you mean `--dir`?",
+    ),
+    "a path like an option in place of a required option": (
+        ("edit", "set-route", "--", "d.example", "--manged"),
+        "--managed",
+        "is required",
+    ),
     "an abbreviated option": (("plan", "x", "--det"), "no option `--det`", "plan --help"),
     "an option without its value": (("plan", "x", "--out"), "--out", "plan --help"),
     "a path that is missing": (("validate",), "PATH", "validate --help"),

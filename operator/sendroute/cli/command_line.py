@@ -2,6 +2,7 @@
 (EX_USAGE of sysexits.h), and an environment variable for every option."""
 
 import argparse
+import itertools
 import os
 import re
 import sys
@@ -107,7 +108,13 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """Parse ``words``. An unknown word is wrong usage, with a suggestion."""
-        arguments, unknown = self.parse_known_args(words)
+        try:
+            arguments, unknown = self.parse_known_args(words)
+        except UsageError:
+            # A misspelt option is usually the one that argparse then misses.
+            unknown = self._unknown_options(words)
+            if not unknown:
+                raise
         if unknown:
             require_utf8("The argument", unknown[0])
             word = unknown[0].split("=", 1)[0]
@@ -133,6 +140,18 @@ class Parser(argparse.ArgumentParser):
             if wrong:
                 raise argparse.ArgumentError(action, wrong)
         return super()._get_value(action, arg_string)
+
+    def _unknown_options(self, words: list[str]) -> list[str]:
+        """The long options that this parser lacks; none if it reads only the first words."""
+        if any(action.nargs == argparse.REMAINDER for action in self._actions):
+            return []
+        options = itertools.takewhile(lambda word: word != "--", words)
+        return [
+            option
+            for option in options
+            if option.startswith("--")
+            and option.split("=", 1)[0] not in self._option_string_actions
+        ]
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
