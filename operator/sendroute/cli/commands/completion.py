@@ -11,7 +11,7 @@ examples:
   sendroute completion fish > ~/.config/fish/completions/sendroute.fish
 """
 
-from argparse import Action, Namespace
+from argparse import Action, Namespace, _SubParsersAction
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -24,6 +24,34 @@ from sendroute.cli.session import Session, global_options
 
 _SHELLS = ("bash", "zsh", "fish")
 _FILES = ("FILE", "PATH", "PATH-or-GIT-URL")
+# fish offers the path in `--key-file=PATH` by its own function, given the word without the option.
+_FISH_FILES = "(__fish_complete_path (string replace -r -- '^--.*?=' '' (commandline -ct)))"
+# Bash passes `--provider=s` as three words, and shtab knows only an option and its value. Without
+# `=` in COMP_WORDBREAKS it is one word, and the reply begins with the option.
+_BASH_VALUES = """
+_sendroute() {
+  local -a words=()
+  local word option="" cword=$COMP_CWORD index
+  for index in "${!COMP_WORDS[@]}"; do
+    word=${COMP_WORDS[index]}
+    if [[ $word == = && ${words[${#words[@]}-1]-} == --* ]]; then
+      (( index == COMP_CWORD )) && words+=("") || (( index < COMP_CWORD && cword-- ))
+    elif [[ $word == --*=* ]]; then
+      (( index == COMP_CWORD )) && option=${word%%=*}=
+      (( index <= COMP_CWORD && cword++ ))
+      words+=("${word%%=*}" "${word#*=}")
+    else
+      words+=("$word")
+    fi
+  done
+  local -a COMP_WORDS=("${words[@]}")
+  local COMP_CWORD=$cword
+  _shtab_sendroute "$@"
+  COMPREPLY=("${COMPREPLY[@]/#/$option}")
+}
+
+complete -o bashdefault -F _sendroute sendroute
+"""
 
 
 def options(parser: Parser) -> None:
@@ -33,8 +61,13 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     import shtab
 
-    script: str = shtab.complete(whole_parser(), arguments.shell)
-    return present(session, outputs_of(arguments), lambda _form, _page: [script.rstrip() + "\n"])
+    parser = whole_parser()
+    if arguments.shell == "zsh":
+        _accept_equals_signs(parser)
+    script: str = shtab.complete(parser, arguments.shell).rstrip() + "\n"
+    if arguments.shell == "bash":
+        script += _BASH_VALUES
+    return present(session, outputs_of(arguments), lambda _form, _page: [script])
 
 
 def whole_parser() -> Parser:
@@ -56,7 +89,7 @@ def _add_commands(parser: Parser, names: dict[str, str], within: str = "") -> No
             _add_commands(member, module.COMMANDS, name)
             continue
         module.options(member)
-        global_options(member, again=True)
+        global_options(member)  # their help too: shtab ignores options without one
         _complete_values(member)
 
 
@@ -68,9 +101,22 @@ def _complete_values(parser: Parser) -> None:
         if words := words_of(action.type):
             action.choices = words
         elif action.metavar in _FILES:
-            _set_completion(action, shtab.FILE)
+            _set_completion(action, {**shtab.FILE, "fish": _FISH_FILES})
         elif action.metavar in ("DIR", "SUBDIR"):
             _set_completion(action, shtab.DIRECTORY)
+
+
+def _accept_equals_signs(parser: Parser) -> None:
+    """Write long options as zsh does, whose value is the next word or follows an equals sign
+    (zshcompsys(1), ``_arguments``)."""
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for member in action.choices.values():
+                _accept_equals_signs(member)
+        elif action.nargs != 0:
+            action.option_strings = [
+                f"{name}=" if name.startswith("--") else name for name in action.option_strings
+            ]
 
 
 def _set_completion(action: Action, kind: dict[str, Any]) -> None:

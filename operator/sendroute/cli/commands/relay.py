@@ -30,11 +30,21 @@ from sendroute.model.problem import ProblemError
 _LONGEST_NAME = 255
 
 
+class _TaskType:
+    """Any text: ``forget``, or the name of a relay. Shells complete the first."""
+
+    words = ("forget",)
+
+    def __call__(self, text: str) -> str:
+        return text
+
+
 def options(parser: Parser) -> None:
     parser.add_argument(
         "task",
         nargs="*",
         metavar="forget NAME",
+        type=_TaskType(),
         help="remove a relay from the store, instead of running an agent",
     )
     tables_option(parser, required=False)
