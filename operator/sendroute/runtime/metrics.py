@@ -7,6 +7,7 @@ store name them.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Count
@@ -24,24 +25,15 @@ class RoundMetrics:
     """The process writes them; the HTTP server reads the registry."""
 
     def __init__(self, at: CollectorRegistry) -> None:
-        Gauge("sendroute_build_info", "Which version runs.", ["version"], registry=at).labels(
-            __version__
-        ).set(1)
-        self._create_rounds(at)
-        self._create_accounts(at)
-        self._create_state(at)
-
-    def _create_rounds(self, at: CollectorRegistry) -> None:
-        """How the rounds go."""
-        self._reconciles = Count(
-            "sendroute_account_reconciles",
-            "Reconciled accounts, by outcome.",
-            ["outcome"],
-            registry=at,
+        gauge, count = partial(Gauge, registry=at), partial(Count, registry=at)
+        gauge("sendroute_build_info", "Which version runs.", ["version"]).labels(__version__).set(1)
+        # How the rounds go.
+        self._reconciles = count(
+            "sendroute_account_reconciles", "Reconciled accounts, by outcome.", ["outcome"]
         )
         for outcome in Outcome:
             self._reconciles.labels(outcome.value)
-        self._rounds = Count("sendroute_rounds", "Rounds, by outcome.", ["outcome"], registry=at)
+        self._rounds = count("sendroute_rounds", "Rounds, by outcome.", ["outcome"])
         for outcome_of_round in ("completed", "failed"):
             self._rounds.labels(outcome_of_round)
         self._seconds = Histogram(
@@ -50,57 +42,36 @@ class RoundMetrics:
             buckets=_SECONDS,
             registry=at,
         )
-
-    def _create_accounts(self, at: CollectorRegistry) -> None:
-        """What the rounds left open or repaired."""
-        self._findings = Gauge(
-            "sendroute_findings",
-            "Open findings, by code.",
-            ["code"],
-            registry=at,
+        self._success = gauge(
+            "sendroute_last_success_timestamp_seconds",
+            "When the newest tree was last reconciled with no account left open.",
         )
+        self._reconciled = gauge(
+            "sendroute_last_reconcile_timestamp_seconds", "When a round was last completed."
+        )
+        self._failures = gauge("sendroute_consecutive_failures", "Rounds that failed in a row.")
+        # What the rounds left open or repaired.
+        self._findings = gauge("sendroute_findings", "Open findings, by code.", ["code"])
         self._codes: dict[Owner, Counter[str]] = {}
-        self._unapplied = Gauge(
+        self._unapplied = gauge(
             "sendroute_unapplied_accounts",
             "Accounts that were not fully applied, by reason.",
             ["reason"],
-            registry=at,
         )
-        self._approved = Gauge(
-            "sendroute_approved_accounts",
-            "Accounts whose approved change is not applied yet.",
-            registry=at,
+        self._approved = gauge(
+            "sendroute_approved_accounts", "Accounts whose approved change is not applied yet."
         )
-        self._drift = Count(
-            "sendroute_drift_repaired_changes",
-            "Changes of the store that repaired drift.",
-            registry=at,
+        self._drift = count(
+            "sendroute_drift_repaired_changes", "Changes of the store that repaired drift."
         )
-        self._drifted = Count(
-            "sendroute_drifted_accounts",
-            "Accounts that had drifted, counted at each repair.",
-            registry=at,
+        self._drifted = count(
+            "sendroute_drifted_accounts", "Accounts that had drifted, counted at each repair."
         )
-        self._success = Gauge(
-            "sendroute_last_success_timestamp_seconds",
-            "When the newest tree was last reconciled with no account left open.",
-            registry=at,
-        )
-        self._reconciled = Gauge(
-            "sendroute_last_reconcile_timestamp_seconds",
-            "When a round was last completed.",
-            registry=at,
-        )
-        self._failures = Gauge(
-            "sendroute_consecutive_failures", "Rounds that failed in a row.", registry=at
-        )
-
-    def _create_state(self, at: CollectorRegistry) -> None:
-        """What is declared, and the store."""
-        self._store = Gauge("sendroute_store_up", "1 while the store answers.", registry=at)
-        self._revision = Gauge("sendroute_store_revision", "The store's revision.", registry=at)
-        self._accounts = Gauge("sendroute_accounts", "Declared accounts.", registry=at)
-        self._domains = Gauge("sendroute_domains", "Declared domains.", registry=at)
+        # What is declared, and the store.
+        self._store = gauge("sendroute_store_up", "1 while the store answers.")
+        self._revision = gauge("sendroute_store_revision", "The store's revision.")
+        self._accounts = gauge("sendroute_accounts", "Declared accounts.")
+        self._domains = gauge("sendroute_domains", "Declared domains.")
 
     def declared(self, accounts: int, domains: int) -> None:
         """Report how much is declared.
