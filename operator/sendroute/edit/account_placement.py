@@ -108,11 +108,11 @@ def _renamed(account: EditedAccount, key: AccountKey) -> Iterator[str]:
     yield "/".join(renamed) + dot + ending
 
 
-def _counterpart(name: str, of: AccountKey, key: AccountKey, *, outer: bool) -> str:
+def _counterpart(name: str, other: AccountKey, key: AccountKey, *, outer: bool) -> str:
     """``outer``: the name is the first of several, so if it may be either it is the namespace."""
-    if of.name == of.namespace:
+    if other.name == other.namespace:
         return key.namespace if outer else key.name
-    return key.name if name == of.name else key.namespace
+    return key.name if name == other.name else key.namespace
 
 
 class _TenantFiles:

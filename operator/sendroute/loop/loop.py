@@ -256,4 +256,4 @@ class Loop:
     def _report_tree(self) -> None:
         fault = self._trees.fault
         self._event_log.tree.update(fault)
-        self._metrics.tree(good=not fault)
+        self._metrics.tree(serves_newest=not fault)

@@ -23,13 +23,14 @@ class LoopMetrics(RoundMetrics):
             registry=at,
         )
 
-    def tree(self, *, good: bool) -> None:
+    def tree(self, *, serves_newest: bool) -> None:
         """Report whether the newest tree is served.
 
         Args:
-            good: false while an older tree is served, because the newest one is unusable.
+            serves_newest: false while the last good tree is served instead, because the newest one
+                is unusable.
         """
-        self._tree.set(good)
+        self._tree.set(serves_newest)
 
     def serving(self, served: Candidate) -> None:
         """Report the tree that is served."""

@@ -42,7 +42,7 @@ _NEWEST = 100
 
 def options(parser: Parser) -> None:
     parser.add_argument(
-        "of",
+        "subject",
         nargs="?",
         metavar="DOMAIN, ACCOUNT or PROFILE",
         help="only its changes; all changes if absent",
@@ -85,8 +85,12 @@ def run(arguments: Namespace, session: Session) -> int:
     newest = _NEWEST if arguments.since is None else None
     with session.factory.open_store() as store:
         limits = {"since": arguments.since, "limit": arguments.limit or newest}
-        entries = _entries_of(store, arguments.of, limits)
-        known = None if entries or arguments.of is None else _known(store, arguments.of, limits)
+        entries = _entries_of(store, arguments.subject, limits)
+        known = (
+            None
+            if entries or arguments.subject is None
+            else _known(store, arguments.subject, limits)
+        )
 
     def show(form: str, console: Console) -> Iterable[str]:
         if form == "csv":
@@ -99,32 +103,32 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _entries_of(
-    store: "Store", of: str | None, limits: Mapping[str, Any]
+    store: "Store", subject: str | None, limits: Mapping[str, Any]
 ) -> Sequence[HistoryEntry]:
     """The entries of a domain, an account or a profile. The names of accounts and profiles are
     labels, so a name with a dot is that of a domain."""
-    if of is None:
+    if subject is None:
         return store.history(**limits)
-    if "/" in of:  # not looked up, so that the history of what was removed can be read
-        namespace, name = of.split("/", 1)
+    if "/" in subject:  # not looked up, so that the history of what was removed can be read
+        namespace, name = subject.split("/", 1)
         account = AccountKey(namespace, name)
         return store.history(owner=account, profile=(namespace, name), **limits)
-    if "." not in of:
+    if "." not in subject:
         known = store.accounts()
-        if of not in {key.name for key in known}:
-            entries = store.history(profile=(None, of), **limits)
-            if entries or any(of == name for _, name in _profile_names(store)):
+        if subject not in {key.name for key in known}:
+            entries = store.history(profile=(None, subject), **limits)
+            if entries or any(subject == name for _, name in _profile_names(store)):
                 return entries
         (key,) = accounts_named(
-            [of], known, lambda name: f"The store has no account and no profile `{name}`."
+            [subject], known, lambda name: f"The store has no account and no profile `{name}`."
         )
         return store.history(owner=key, **limits)
     try:
-        return store.history(domain=domain_name(of), **limits)
+        return store.history(domain=domain_name(subject), **limits)
     except InvalidNameError as error:
-        if of.isascii():
+        if subject.isascii():
             return ()
-        message = f"The domain {error.message}; the value is {of!r}."
+        message = f"The domain {error.message}; the value is {subject!r}."
         raise ProblemError(finding("unknown-domain", message, hint=error.hint)) from error
 
 
@@ -134,30 +138,30 @@ def _profile_names(store: "Store") -> Iterator[tuple[str, str]]:
         yield profile.account.namespace, profile.name
 
 
-def _known(store: "Store", of: str, limits: Mapping[str, Any]) -> str | None:
+def _known(store: "Store", subject: str, limits: Mapping[str, Any]) -> str | None:
     """What is known of an object without an entry; None if there is nothing to say. Raises
     ProblemError if neither the store nor its history has the object."""
-    if not _is_held(store, of):
-        if limits["since"] is None or not _entries_of(store, of, {"limit": 1}):
-            raise ProblemError(_unknown(of))
+    if not _is_held(store, subject):
+        if limits["since"] is None or not _entries_of(store, subject, {"limit": 1}):
+            raise ProblemError(_unknown(subject))
         return None
     created = store.created_from_lock()
     if created is None:
         return None
     return (
-        f"No changes of {of} since {to_minute(created.at)}: it came with the store, which"
+        f"No changes of {subject} since {to_minute(created.at)}: it came with the store, which"
         f" {created.actor} created then, at revision {created.revision}. {created.message} A lock"
         " file holds no history."
     )
 
 
-def _is_held(store: "Store", of: str) -> bool:
+def _is_held(store: "Store", subject: str) -> bool:
     """Whether the store has a domain, an account or a profile of that name now."""
-    namespace, _, name = of.rpartition("/")
-    if not namespace and "." in of:
+    namespace, _, name = subject.rpartition("/")
+    if not namespace and "." in subject:
         with suppress(InvalidNameError):
-            of = domain_name(of)
-        return bool(store.routes([of]))
+            subject = domain_name(subject)
+        return bool(store.routes([subject]))
     accounts = ((key.namespace, key.name) for key in store.accounts())
     return any(
         held == name and namespace in ("", of_tenant)
@@ -165,17 +169,17 @@ def _is_held(store: "Store", of: str) -> bool:
     )
 
 
-def _unknown(of: str) -> Finding:
-    if "/" in of:
-        message = f"Neither the store nor its history has an account or a profile `{of}`."
+def _unknown(subject: str) -> Finding:
+    if "/" in subject:
+        message = f"Neither the store nor its history has an account or a profile `{subject}`."
         return finding("unknown-account", message, hint="Specify NAME or NAMESPACE/NAME.")
     hint = "`sendroute routes` lists the domains of the store."
     try:
-        domain_name(of)
+        domain_name(subject)
     except InvalidNameError as error:
         hint = error.hint
     return finding(
-        "unknown-domain", f"Neither the store nor its history has the domain {of}.", hint=hint
+        "unknown-domain", f"Neither the store nor its history has the domain {subject}.", hint=hint
     )
 
 
