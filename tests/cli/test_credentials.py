@@ -468,7 +468,7 @@ def test_an_unusable_rotated_secret_is_a_warning(saved: Shop) -> None:
 
 @pytest.fixture
 def relative(shop: Shop, workdir: Path) -> Shop:
-    """The platform names its caFile relative to its manifest."""
+    """The platform specifies its caFile relative to its manifest."""
     shop.provider.ca_file.rename(workdir / "ca.pem")
     manifest = shop.manifests / "all.yaml"
     manifest.write_text(manifest.read_text().replace(str(shop.provider.ca_file), "../ca.pem"))

@@ -76,7 +76,7 @@ class ControlPlane:
         return self.admin.kubeconfig
 
     def admin_at(self, server: str) -> User:
-        """The administrator, with a kubeconfig that names another URL of this API server."""
+        """The administrator, with a kubeconfig that has another URL of this API server."""
         token = self.admin.token
         assert token is not None
         return User("admin", self._write_kubeconfig({"token": token}, server), token)

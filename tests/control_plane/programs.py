@@ -102,7 +102,7 @@ def chosen() -> str:
 
 
 def home(minor: str | None = None) -> Path:
-    """The directory of the servers and kubectl: KUBEBUILDER_ASSETS where it is set."""
+    """The directory of the servers and kubectl: KUBEBUILDER_ASSETS if it is set."""
     given = os.environ.get("KUBEBUILDER_ASSETS")
     return Path(given) if given else kubernetes(minor or chosen()).home
 

@@ -48,7 +48,7 @@ def test_two_loops_that_undo_each_other_say_so_once_and_slow_down(on_store: Work
     assert time.monotonic() - fourth > 0.8, "the second wait is at least a second"
     line = first.wait_for_log(CONTESTED)
     assert line["code"] == "contested-account"
-    assert "a loop follows other" in line["message"], "it names the other source"
+    assert "a loop follows other" in line["message"], "the other source is mentioned"
     second.wait_for_log(CONTESTED, "a loop follows manifests")  # after what the first one reported
     assert len(first.logged(CONTESTED)) == len(second.logged(CONTESTED)) == 1
     assert not first.logged("is fully applied")

@@ -579,9 +579,9 @@ def errors(
         if domain.suspended:
             continue
         is_new_or_changed = newly_declared(domain, rows.get(name))
-        # "A new or changed declaration that names a profile which will not exist after the change
-        # is an error (`unknown-profile`)." A declaration is a domain's route, the default, a
-        # `reassignTo` or an apply-all.
+        # "A new or changed declaration that refers to a profile which will not exist after the
+        # change is an error (`unknown-profile`)." A declaration is a domain's route, the default,
+        # a `reassignTo` or an apply-all.
         if is_new_or_changed and missing(domain.route):
             codes.add("unknown-profile")
         # "`managed`, newly declared on a plan without it, is an error (`managed-not-in-plan`)."

@@ -169,7 +169,7 @@ def test_other_logins_of_an_account_bring_its_domains(
     store.commit([say.plan(at.revision, moved)], None, say.provenance)
     new = other.domain("a.example", None, state(UNCONFIGURED))
     store.commit([other.plan(2, new)], None, say.provenance)
-    assert update(store, at).domains["a.example"].logins == (), "its new account names none"
+    assert update(store, at).domains["a.example"].logins == (), "its new account specifies none"
     open_again = say.account(named, AccountState("nano"))
     store.commit([say.plan(at.revision + 1, open_again)], None, say.provenance)
     assert {route.logins for route in update(store, at).domains.values()} == {()}

@@ -62,7 +62,18 @@ def test_where_and_for_as_conjunctions_of_condition_and_reason_are_refused() -> 
     assert words("x.md", text) == [". Where it is unset,"]
     assert words("x.py", "x = 1  # for it reads a million rows\n") == ["# for it reads"]
     assert words("x.md", "Show where it is, and why. Where is it?\n") == []
+    assert words("x.md", "The key, where it is set, is used only where a role says so.\n") == [
+        "where it is set",
+        "only where a",
+    ]
+    assert words("x.md", "It is read where a store is; a hint shows where it is set.\n") == []
     assert words("x.py", "x = 1  # for the key of this store\n") == []
+
+
+def test_name_as_a_verb_for_a_reference_is_refused() -> None:
+    text = "A profile names a Secret. Accounts that name none are open.\n"
+    assert words("x.md", text) == ["profile names a", "that name none"]
+    assert words("x.md", "The user name and file names are bytes. A message names each.\n") == []
 
 
 def test_the_repository_has_no_hits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def profile_fields(arguments: Namespace) -> dict[str, Any]:
 
 
 class _PresetType(ChoiceType):
-    """A preset; another name of its provider is an error that names the preset."""
+    """A preset; another name of its provider is an error that says the preset."""
 
     def __call__(self, text: str) -> str:
         meant = preset_meant_by(text)

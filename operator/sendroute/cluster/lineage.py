@@ -13,7 +13,7 @@ _HINT = (
 
 
 def shown_lineage(item: ClusterObject) -> str:
-    """The lineage of the store that an object's status names; empty if it names none."""
+    """The lineage of the store in an object's status; empty if it has none."""
     status = item.status or {}
     store = status.get("store")
     lineage = store.get("lineage") if isinstance(store, dict) else None

@@ -135,7 +135,7 @@ def rejection(code: int, host: str, chain: CertificateChain) -> tuple[str, str |
 
 def _without_issuer(chain: CertificateChain) -> tuple[str, str | None]:
     """Tell a server that leaves out its intermediate certificates from one whose authority is
-    unknown. A certificate that names an address of its issuer's certificate (RFC 5280, section
+    unknown. A certificate that has an address of its issuer's certificate (RFC 5280, section
     4.2.2.1) is from a public authority, which issues from intermediates only."""
     leaf = _read(chain.certificate)
     sent = [issuer.subject for issuer in map(_read, chain.issuers or ()) if issuer is not None]

@@ -2,7 +2,7 @@
 
 A test predicts delivery only as far as both do the same. So every choice of an SMTP client that can
 change an outcome is a value of this module: TLS, ciphers, sign-in, the name for EHLO, addresses and
-times. Each value names the Postfix parameter that must have it (postconf(5)).
+times. Beside each value is the Postfix parameter that must have it (postconf(5)).
 """
 
 from enum import StrEnum

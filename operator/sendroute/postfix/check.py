@@ -124,7 +124,7 @@ def check_tables(directory: str) -> list[Finding]:
 
 
 def check_sign_in(postfix: Postfix, directory: str) -> Iterator[Finding]:
-    """Whether clients can sign in, if accounts name the clients that may send as their domains.
+    """Whether clients can sign in, if accounts specify which clients may send as their domains.
 
     Args:
         postfix: the Postfix.

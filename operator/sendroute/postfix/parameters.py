@@ -132,7 +132,7 @@ def own_values(name: str, value: str) -> Iterator[str]:
 
     Args:
         name: the parameter.
-        value: its present value, which names the directory of its tables.
+        value: its present value, which holds the directory of its tables.
 
     Yields:
         Its value for clients that sign in, and for others; and that of earlier versions.

@@ -123,7 +123,7 @@ def finding_form(finding: Finding | ReportedFinding) -> dict[str, Any]:
 
     Args:
         finding: the finding, with the hint for its reader. A stored one has no related positions;
-            its account is that of its status. It names the domains that it was reported for
+            its account is that of its status. It lists the domains that it was reported for
             together.
     """
     form: dict[str, Any] = {

@@ -62,7 +62,7 @@ def accounts(connection: Connection) -> list[AccountKey]:
 
 
 def logins(connection: Connection) -> dict[AccountKey, tuple[str, ...]]:
-    """The logins of each account that names any."""
+    """The logins of each account that specifies any."""
     named = select(account.c.namespace, account.c.name, account.c.logins)
     rows = connection.execute(named.where(account.c.logins.is_not(None)))
     return {AccountKey(row.namespace, row.name): logins_of(row.logins) or () for row in rows}

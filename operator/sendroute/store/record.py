@@ -502,7 +502,7 @@ class Store:
             )
 
     def logins(self) -> dict[AccountKey, tuple[str, ...]]:
-        """Return the logins of each account that names any."""
+        """Return the logins of each account that specifies any."""
         with self._reading() as connection:
             return queries.logins(connection)
 

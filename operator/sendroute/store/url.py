@@ -15,8 +15,8 @@ APPLICATION_ID = 0x53527465
 BUSY_TIMEOUT = 30.0
 """Seconds to wait for another writer of a store."""
 
-# A journal that names a super-journal ends with the length of the name (4 bytes), a checksum (4)
-# and this.
+# A journal that refers to a super-journal ends with the length of its name (4 bytes), a checksum (4
+# bytes) and this.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _LENGTH, _END = 4, 16
 
