@@ -19,7 +19,7 @@ from sendroute.relay.metrics import AgentMetrics
 from sendroute.relay.protocols import Decrypt
 from sendroute.relay.server import LocalServer
 from sendroute.runtime.factory import Factory, cipher_of
-from sendroute.runtime.notify import notify_ready
+from sendroute.runtime.health import notify_ready
 from sendroute.runtime.service import running
 
 _log = logging.getLogger(__name__)
