@@ -498,6 +498,54 @@ def test_an_unknown_code_that_is_accepted_is_a_warning(sendroute: Program, manif
     assert result.status == 0
 
 
+@pytest.mark.parametrize(
+    ("annotation", "meant"),
+    [
+        ("sendroute.dev/acept", "accept"),
+        ("sendroute.dev/Accept", "accept"),
+        ("sendroute.dev/aprove", "approve"),
+        ("sendrute.dev/accept", "accept"),
+        ("sendroute.io/accept", "accept"),
+        ("accept", None),
+        ("sendroute.dev/approve", None),
+        ("sendroute.dev/ticket", None),
+        ("other.example/acept", None),
+        ("kubernetes.io/accept", None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["SendingDomain", "MailAccount"])
+def test_an_annotation_that_is_nearly_ours_is_a_warning(
+    kind: str, annotation: str, meant: str | None, sendroute: Program, manifests: Path
+) -> None:
+    document = domain("acme", "x.example.com") if kind == "SendingDomain" else account("other")
+    write(manifests / "x.yaml", accepting(document, f'"{annotation}": "profile-unused"'))
+    result = sendroute("validate", "manifests", "-o", "json")
+    reported = json.loads(result.out)["findings"]
+    assert (result.status, len(reported)) == (0, int(meant is not None))
+    for warning in reported:
+        assert (warning["code"], warning["severity"]) == ("invalid-value", "warning")
+        assert warning["hint"] == f"Did you mean sendroute.dev/{meant}?"
+        assert warning["position"]["file"].endswith("x.yaml")
+
+
+def test_documents_that_are_ignored_are_counted_if_not_all_are_listed(
+    sendroute: Program, manifests: Path
+) -> None:
+    removed = account("gone", more=", remove: {confirm: {domains: 0}}")
+    for count, words in ((1, "so 1 other document of it is ignored."), (10, "it are ignored.")):
+        domains = [domain("gone", f"d{number}.example") for number in range(count)]
+        write(manifests / "gone.yaml", removed, *domains)
+        assert words in sendroute("validate", "manifests").out
+    domains = [domain("gone", f"d{number}.example") for number in range(14)]
+    write(manifests / "gone.yaml", removed, *domains)
+    assert "are ignored: the 10 listed and 4 more." in sendroute("validate", "manifests").out
+
+
+def test_one_document_of_others_is_counted_as_one(sendroute: Program, manifests: Path) -> None:
+    write(manifests / "other.yaml", "apiVersion: v1\nkind: ConfigMap\n")
+    assert "Skipped 1 document of other" in sendroute("-v", "validate", "manifests").err
+
+
 LOCKS = {
     "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "has an unresolved merge conflict."),
     "a mark that was forgotten": (' {\n=======\n "revision": 1}', 2, "merge conflict"),

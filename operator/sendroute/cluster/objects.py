@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 from msgspec.structs import replace
 
-from sendroute.manifests import shapes
+from sendroute.manifests import acceptance, shapes
 from sendroute.manifests.headers import account_of, account_of_document, profiles_of
 from sendroute.manifests.problems import problems
 from sendroute.model.account_status import AccountStatus
@@ -36,7 +36,7 @@ PLURALS = {
 PLATFORM_KIND = "MailPlatform"
 """The only kind without a namespace."""
 
-APPROVE = "sendroute.dev/approve"
+APPROVE = acceptance.APPROVE
 """The annotation that approves a change that is held back. Its value is the digest of the change;
 on the MailPlatform several, with commas between them."""
 

@@ -1,17 +1,22 @@
 """The annotation with which an author accepts findings below error where they arise."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec import UNSET
 
 from sendroute.manifests.fields import ClusterMetadata
+from sendroute.manifests.headers import is_near
+from sendroute.manifests.shapes import API_GROUP
 from sendroute.manifests.wording import shown
 from sendroute.model.codes import Code, Trait, finding
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.spelling import did_you_mean
+from sendroute.model.spelling import did_you_mean, nearest, question
 
-ANNOTATION = "sendroute.dev/accept"
-_PATH = ("metadata", "annotations", ANNOTATION)
+ANNOTATION = f"{API_GROUP}/accept"
+APPROVE = f"{API_GROUP}/approve"
+"""Approves a change that is held back, by its digest; the operator reads it."""
+_OURS = frozenset({ANNOTATION, APPROVE})
 _CODES = frozenset[str](Code)
 _NEVER_ACCEPTED = {
     str(code): code.severity
@@ -27,6 +32,26 @@ def has_acceptance(metadata: ClusterMetadata) -> bool:
     return annotations is not UNSET and type(annotations) is dict and ANNOTATION in annotations
 
 
+def is_marked(metadata: ClusterMetadata) -> bool:
+    """Whether an object has an annotation that is ours, or that is meant to be."""
+    annotations = metadata.annotations
+    if annotations is UNSET or type(annotations) is not dict:
+        return False
+    return any(name in _OURS or _meant(name) is not None for name in annotations)
+
+
+@lru_cache(maxsize=1024)  # the same few tools annotate every object of a tree
+def _meant(name: object) -> str | None:
+    """Our annotation of which another one is a near miss. An annotation without a group, or of
+    another group, is another program's."""
+    if not isinstance(name, str) or name in _OURS:
+        return None
+    group, slash, rest = name.partition("/")
+    if not slash or not (group.lower() == API_GROUP or is_near(name)):
+        return None
+    return nearest(f"{API_GROUP}/{rest}", _OURS)
+
+
 def accepted_codes(metadata: ClusterMetadata) -> frozenset[str]:
     """Return the codes that an object accepts, known or not."""
     return codes_in(metadata.annotations[ANNOTATION]) if has_acceptance(metadata) else _NONE
@@ -38,13 +63,19 @@ def codes_in(text: object) -> frozenset[str]:
 
 
 def check_acceptance(title: str, metadata: ClusterMetadata, where: Where) -> Iterator[Finding]:
-    """Yield a warning for each accepted code that does not exist, or that is never below error.
+    """Yield a warning for each accepted code that does not exist, or that is never below error, and
+    for each annotation that is nearly called as one of ours.
 
     Args:
         title: the object as messages name it: ``SMTPProfile ses``.
         metadata: its metadata.
         where: the object.
     """
+    for name in metadata.annotations if is_marked(metadata) else ():
+        if meant := _meant(name):
+            yield _warning(
+                title, "is none of Sendroute's, and is ignored", question(meant), where, name
+            )
     if has_acceptance(metadata) and not isinstance(metadata.annotations[ANNOTATION], str):
         yield _warning(title, "must be text: CODE or CODE,CODE", "Quote the value.", where)
     for code in sorted(accepted_codes(metadata) - _CODES):
@@ -60,11 +91,13 @@ def check_acceptance(title: str, metadata: ClusterMetadata, where: Where) -> Ite
         )
 
 
-def _warning(title: str, predicate: str, hint: str, where: Where) -> Finding:
+def _warning(
+    title: str, predicate: str, hint: str, where: Where, annotation: str = ANNOTATION
+) -> Finding:
     return finding(
         "invalid-value",
-        f"The annotation {ANNOTATION} of {title} {predicate}.",
+        f"The annotation {shown(annotation)} of {title} {predicate}.",
         hint=hint,
-        where=where.at(*_PATH),
+        where=where.at("metadata", "annotations", annotation),
         severity=Severity.WARNING,
     )

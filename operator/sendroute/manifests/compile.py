@@ -14,7 +14,12 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from sendroute.manifests import shapes
-from sendroute.manifests.acceptance import accepted_codes, check_acceptance, has_acceptance
+from sendroute.manifests.acceptance import (
+    accepted_codes,
+    check_acceptance,
+    has_acceptance,
+    is_marked,
+)
 from sendroute.manifests.content import CompiledRow, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
@@ -38,6 +43,7 @@ from sendroute.model.profile import SenderAuthorization
 from sendroute.model.remedy import ShowRoutes
 from sendroute.model.route import Route, interned_route
 from sendroute.model.secret import PLATFORM_NAMESPACE
+from sendroute.model.words import counted
 
 _INLINE = ("spec", "route", "newProfile")
 _RELATED = 10
@@ -142,6 +148,7 @@ class Compilation:
         """
         if has_acceptance(document.metadata):
             self.accepted[where.file, where.document] = accepted_codes(document.metadata)
+        if is_marked(document.metadata):
             self.findings += check_acceptance(_title(document), document.metadata, where)
         match document:
             case shapes.SendingDomain():
@@ -280,12 +287,14 @@ class Compilation:
                 if kind is not shapes.MailAccount and draft.key in removed:
                     documents.setdefault(draft.key, []).append(where)
         for key, wheres in sorted(documents.items()):
-            count = "1 other document" if len(wheres) == 1 else f"{len(wheres)} other documents"
+            count = counted(len(wheres), "other document")
+            more = len(wheres) - _RELATED
+            listed = f": the {_RELATED} listed and {more} more" if more > 0 else ""
             self.findings.append(
                 finding(
                     "documents-ignored",
                     f"Account {key.name} is to be removed (spec.remove), so {count} of it"
-                    f" {'is' if len(wheres) == 1 else 'are'} ignored.",
+                    f" {'is' if len(wheres) == 1 else 'are'} ignored{listed}.",
                     hint="Delete them with the MailAccount document after the removal.",
                     where=accounts[key].where.at("spec", "remove"),
                     related=tuple(wheres[:_RELATED]),

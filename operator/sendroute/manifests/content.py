@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from sendroute.manifests import fast
-from sendroute.manifests.acceptance import has_acceptance
+from sendroute.manifests.acceptance import is_marked
 from sendroute.manifests.fast import FileProblems, ParsedFile
 from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
@@ -127,7 +127,7 @@ def row_of(document: SendingDomain, ordinal: int) -> CompiledRow | None:
     """Return the document as a row, or None if it is more than a row can hold."""
     spec = document.spec
     domain = plain_domain_name(spec.domain)
-    if domain is None or spec.overrides is not UNSET or has_acceptance(document.metadata):
+    if domain is None or spec.overrides is not UNSET or is_marked(document.metadata):
         return None
     kind, profile = None, None
     route = spec.route

@@ -63,14 +63,16 @@ def is_misspelt(value: Any) -> bool:
     none of our kinds. Any other group is another program's, whatever its kinds are called."""
     if not isinstance(value, dict) or not _is_our_kind(value.get("kind")):
         return False
-    return _is_near(value.get("apiVersion"))
+    return is_near(value.get("apiVersion"))
 
 
 def _is_our_kind(kind: Any) -> bool:
     return isinstance(kind, str) and kind in KINDS
 
 
-def _is_near(version: Any) -> bool:
+def is_near(version: Any) -> bool:
+    """Whether the group of an ``apiVersion``, or of an annotation, is a near miss of ours; see
+    :func:`is_misspelt`."""
     if not isinstance(version, str):
         return False
     group = version.lower().partition("/")[0]
@@ -111,7 +113,7 @@ def is_foreign_already(value: dict[str, Any]) -> bool:
     group = value.get("apiVersion")
     if not isinstance(group, str) or not group or is_ours(value):
         return False
-    if _is_near(group) and _is_our_kind(value.get("kind", "MailAccount")):
+    if is_near(group) and _is_our_kind(value.get("kind", "MailAccount")):
         return False
     kind = value.get("kind", "List")
     return has_group(group) or not (_is_list_kind(kind) or kind in _SECRETS)
