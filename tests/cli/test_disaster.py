@@ -545,6 +545,30 @@ def test_init_warns_if_it_cannot_change_the_list_of_ignored_files(
     assert (workdir / "elsewhere").read_text() == ""
 
 
+@pytest.mark.parametrize("options", [(), ("-q",), ("-o", "json")])
+def test_backup_makes_git_ignore_its_file_and_says_so(
+    sendroute: Program, workdir: Path, options: tuple[str, ...]
+) -> None:
+    sendroute("init")
+    git(workdir, "init", "-q")
+    backup = sendroute("backup", "monday.db", *options)
+    assert ("Added /monday.db to" in backup.out) is (options == ())
+    assert ("Added /monday.db to" in backup.err) is (options != ())
+    assert "monday.db" not in git(workdir, "status", "--porcelain", "-uall")
+
+
+def test_backup_names_the_file_of_the_key_only_if_it_is_known(
+    sendroute: Program, workdir: Path
+) -> None:
+    sendroute("init")
+    key = (workdir / "sendroute.key").rename(workdir / "old.key")
+    assert "a copy of the key separately" in sendroute("backup", "a.db").out
+    given = sendroute("--key-file", "old.key", "backup", "b.db")
+    assert "a copy of old.key separately" in given.out
+    key.rename(workdir / "sendroute.key")
+    assert "a copy of sendroute.key separately" in sendroute("backup", "c.db").out
+
+
 @pytest.mark.parametrize("command", ["plan manifests", "apply manifests", "status manifests"])
 def test_a_lost_store_is_created_again_from_the_lock_file_of_the_manifests(
     sendroute: Program, store: Path, workdir: Path, command: str

@@ -1,6 +1,5 @@
 """Creates or restores a store from a file, and reports it."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from sendroute.cli.command_line import stderr_line
 from sendroute.cli.options import Output
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
-from sendroute.git.repository import find_repository
+from sendroute.git.ignored_files import ignore_in_git
 from sendroute.model.change import Plan
 from sendroute.model.codes import Code
 from sendroute.model.finding import Finding
@@ -108,35 +107,7 @@ def _ignored(session: Session, created: NewStore) -> Iterator[str]:
     restore an older copy of a store with each checkout."""
     if created.created_key:
         key = Path(created.key)
-        yield from _ignore_in_git(key, f"/{key.name}", "the key")
+        yield from ignore_in_git(key, f"/{key.name}", "the key")
     if not is_postgres(session.settings.store):
         store = sqlite_path(session.settings.store)
-        yield from _ignore_in_git(store, f"/{store.name}*", "the store")
-
-
-def _ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
-    """Make git ignore a new file. Yields what was done; nothing if the file is in no working tree,
-    or is ignored already.
-
-    The pattern goes into the `.gitignore` beside it (https://git-scm.com/docs/gitignore).
-    """
-    directory = path.resolve().parent
-    if find_repository(str(directory)) is None:
-        return
-    file = directory / ".gitignore"
-    advice = f"{path} is in a git working tree: never commit it. Add {pattern} to {file}."
-    try:
-        text = file.read_text("utf-8-sig") if os.path.lexists(file) else ""
-        ignoring = {pattern, path.name, f"/{path.name}", f"*{path.suffix}", f"*{path.suffix}*"}
-        if not ignoring.isdisjoint(text.splitlines()):
-            return
-        if file.is_symlink():  # git does not follow it, and neither does Sendroute
-            yield advice
-            return
-        gap = "\n" if text and not text.endswith("\n") else ""
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(f"{gap}{pattern}\n")
-    except (OSError, UnicodeDecodeError):
-        yield advice
-        return
-    yield f"Added {pattern} to {file}, so that git does not commit {subject}."
+        yield from ignore_in_git(store, f"/{store.name}*", "the store")

@@ -17,11 +17,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sendroute.cli.command_line import OUTPUT_FILE, Parser
+from sendroute.cli.command_line import OUTPUT_FILE, Parser, stderr_line
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.credentials.key_file import key_path
+from sendroute.git.ignored_files import ignore_in_git
 from sendroute.model.records import StoreStatus
 from sendroute.reports.as_json import document
 from sendroute.reports.progress import progress
@@ -43,10 +44,19 @@ def run(arguments: Namespace, session: Session) -> int:
     with progress("Backing up", None, sys.stderr, quiet=session.terminal.quiet) as advance:
         status = backup_store(session.settings.store, Path(arguments.file), advance=advance)
 
+    # It holds encrypted credentials, and their key may lie beside it.
+    backup = Path(arguments.file)
+    ignored = list(ignore_in_git(backup, f"/{backup.name}", "the backup"))
+    if session.terminal.quiet or all(output.form != "text" for output in outputs):
+        for line in ignored:  # no file of the user is changed silently
+            stderr_line(clean(line))
+
     def show(form: str, console: Console) -> Iterable[str]:
         if form == "json":
             return document(_document(arguments.file, status))
-        return [] if session.terminal.quiet else _text(arguments.file, status, session, console)
+        if session.terminal.quiet:
+            return []
+        return _text(arguments.file, status, ignored, session, console)
 
     return present(session, outputs, show)
 
@@ -60,9 +70,17 @@ def _document(file: str, status: StoreStatus) -> Iterable[tuple[str, Any]]:
     yield "domains", status.domains
 
 
-def _text(file: str, status: StoreStatus, session: Session, console: Console) -> Iterable[str]:
-    key = session.settings.key_file or key_path(session.settings.store)
+def _text(
+    file: str, status: StoreStatus, ignored: Iterable[str], session: Session, console: Console
+) -> Iterable[str]:
     yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"
     held = holdings(status.accounts, status.profiles, status.domains)
     yield from paragraph(f"{held}, with their history.", console)
-    yield clean(f"The key is not in it: keep a copy of {key} separately.") + "\n"
+    yield clean(f"The key is not in it: keep a copy of {_key(session)} separately.") + "\n"
+    yield from (clean(line) + "\n" for line in ignored)
+
+
+def _key(session: Session) -> str:
+    """The key's file, if it is known: a backup needs no key, so none may be given."""
+    given, usual = session.settings.key_file, key_path(session.settings.store)
+    return given or (str(usual) if usual.exists() else "the key")
