@@ -1,7 +1,9 @@
 """Remedies as the terminal shows them: each is a command or an option to copy."""
 
+from pathlib import Path
+
 import pytest
-from tests.cli.conftest import Program
+from tests.cli.conftest import Program, account, write
 
 from sendroute.cli.hints import with_hint, words
 from sendroute.model.codes import finding
@@ -42,6 +44,30 @@ REMEDIES = [
 def test_every_remedy_has_an_option_or_a_command(remedy: Remedy) -> None:
     assert words(remedy).startswith(
         ("--", "sendroute ", "git ", "apt-get ", "openssl ", "mv ", "ALTER ")
+    )
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_hint_has_the_paths_of_the_manifests_if_they_are_known(task: Task) -> None:
+    text = words(Perform(task), ["manifests", "our files"])
+    assert "PATH" not in text
+    assert ("manifests 'our files'" in text) is ("PATH" in words(Perform(task)))
+
+
+@pytest.mark.parametrize("edit", ["add-profile z", "add-domain z.example --new-profile z"])
+def test_the_hint_of_a_new_profile_without_encryption_can_be_followed(
+    edit: str, sendroute: Program, manifests: Path
+) -> None:
+    write(manifests / "acme.yaml", account("acme"))
+    options = "--account acme --host smtp.a.example --port 25 --encryption none --secret s"
+    command = ["edit", *edit.split(), *options.split(), "manifests"]
+    refused = sendroute(*command)
+    assert (refused.status, "insecure-auth" in refused.err) == (1, True)
+    assert "accept the risk with --allow-insecure-auth" in refused.err
+    assert "allowInsecureAuth" not in refused.err
+    assert sendroute(*command, "--allow-insecure-auth").status == 0
+    assert "allowInsecureAuth: true" in "".join(
+        path.read_text() for path in manifests.rglob("*.yaml")
     )
 
 

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.exit_status import ExitStatus
-from sendroute.cli.hints import with_hint
+from sendroute.cli.hints import by_option, with_hint
 from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
-from sendroute.cli.output import present, report_on_stderr, worst
+from sendroute.cli.output import manifests_of, present, report_on_stderr, worst
 from sendroute.cli.session import Session
 from sendroute.edit.edited_files import EditedFiles, check_listed, elsewhere
 from sendroute.edit.lock import EditLock
@@ -111,14 +111,22 @@ class EditSession:
             reading_findings: Iterable[Finding] = ()
             if any(has_trait(finding.code, Trait.ABSENCE) for finding in problem.findings):
                 reading_findings = self._reading.findings
+            findings = problem.findings
+            if hasattr(self._arguments, "allow_insecure_auth"):
+                findings = tuple(map(by_option, findings))
             raise ProblemError(
-                *with_positions(self._files, [*problem.findings, *reading_findings])
+                *with_positions(self._files, [*findings, *reading_findings])
             ) from problem
 
     @property
     def unread(self) -> Sequence[Finding]:
         """What the tree holds besides, as far as it could not be read."""
         return self._reading.findings
+
+    @property
+    def _manifests(self) -> Sequence[str]:
+        """The paths that a hint repeats; none for a part of a tree, which cannot be planned."""
+        return () if self.tree.platform is None else manifests_of(self._arguments)
 
     def not_written(self, names: Iterable[str]) -> list[Finding]:
         """Why some of these files cannot be edited; see
@@ -199,7 +207,7 @@ class EditSession:
             notes += [finding for finding in new if finding.code != proposal.expected]
             if test is not None and (wrong := self._tested(after, *test)):
                 # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
-                report_on_stderr(self._session, wrong)
+                report_on_stderr(self._session, wrong, self._manifests)
                 return ExitStatus.FAILED
         # Before anything is written, because the lines are those of the files as read.
         notes = self.with_positions(notes)
@@ -208,7 +216,7 @@ class EditSession:
             write(texts, real_paths)
         if self._session.terminal.quiet:
             notes = [note for note in notes if note.severity is not Severity.INFO]
-        report_on_stderr(self._session, notes)
+        report_on_stderr(self._session, notes, self._manifests)
         return self._present(texts, lines, notes)
 
     def with_positions(self, findings: Iterable[Finding]) -> list[Finding]:
@@ -256,7 +264,7 @@ class EditSession:
                 return _json(
                     texts,
                     lines,
-                    notes,
+                    [with_hint(note, self._manifests) for note in notes],
                     written=not self._arguments.dry_run,
                     then=self._next(texts),
                 )
@@ -376,7 +384,7 @@ def _json(
             ("written", written and bool(texts)),
             ("files", files),
             ("changes", changes),
-            ("findings", [finding_form(with_hint(note)) for note in notes]),
+            ("findings", [finding_form(note) for note in notes]),
             ("diff", "".join(unified(texts))),
             ("next", then),
         ]

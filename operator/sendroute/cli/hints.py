@@ -1,14 +1,16 @@
 """The remedies of findings for the terminal: the command or the option to copy."""
 
 import shlex
+from collections.abc import Sequence
 from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
 from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
+from sendroute.model.codes import Code
 from sendroute.model.current import DomainState
-from sendroute.model.finding import Finding, Position
+from sendroute.model.finding import Finding, Position, Severity
 from sendroute.model.remedy import (
     AllowOlderTree,
     Approve,
@@ -51,6 +53,7 @@ _SETTINGS = {
     Setting.TREE_FILES: "--max-files N",
 }
 
+_PATH = "PATH"
 # The command, the placeholder for its subject if the remedy has none, and what follows.
 _TASKS: dict[Task, tuple[str, ...]] = {
     Task.CREATE_STORE: ("sendroute init", ""),
@@ -86,9 +89,9 @@ _GIT_TASKS: dict[GitTask, tuple[str, str]] = {
 _Finding = TypeVar("_Finding", Finding, ReportedFinding)
 
 
-def with_hint(finding: _Finding) -> _Finding:
+def with_hint(finding: _Finding, paths: Sequence[str] = ()) -> _Finding:
     """The finding with its remedy appended to its hint, without the password of a store's URL that
-    the user typed in place of something else."""
+    the user typed in place of something else. ``paths`` are the manifests, if they are known."""
     message = without_password(finding.message)
     if message != finding.message:
         finding = replace(finding, message=message)
@@ -98,8 +101,17 @@ def with_hint(finding: _Finding) -> _Finding:
             finding = replace(finding, position=replace(finding.position, file=file))
     if finding.remedy is None:
         return finding
-    hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"
+    hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy, paths)}"
     return replace(finding, hint=hint, remedy=None)
+
+
+def by_option(finding: Finding) -> Finding:
+    """A finding about a new profile that options describe: its hint names them, not the fields of
+    a manifest."""
+    if finding.code != Code.INSECURE_AUTH or finding.severity is not Severity.ERROR:
+        return finding
+    hint = "Use --encryption starttls or tls, or accept the risk with --allow-insecure-auth."
+    return replace(finding, hint=hint)
 
 
 def leave_shadow(domain: str, state: DomainState) -> str:
@@ -122,8 +134,9 @@ def _argument(text: str) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def words(remedy: Remedy) -> str:
-    """The text to type for a remedy."""
+def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
+    """The text to type for a remedy. ``paths`` are the manifests; PATH if they are not known."""
+    manifests = " ".join(map(_argument, paths)) or _PATH
     match remedy:
         case RaiseLimit(limit, percent):
             return f"{_LIMITS[limit]} {percent}"
@@ -136,7 +149,7 @@ def words(remedy: Remedy) -> str:
         case Configure(setting):
             return _SETTINGS[setting]
         case Perform(task, subject):
-            command, placeholder, *more = _TASKS[task]
+            command, placeholder, *more = (part.replace(_PATH, manifests) for part in _TASKS[task])
             shown = _argument(subject) if subject else placeholder
             return " ".join([command, shown, *more]).rstrip()
         case ReplaceEmptyStore():
@@ -155,10 +168,10 @@ def words(remedy: Remedy) -> str:
             return "openssl rand -base64 32"
         case DeleteProfile(namespace, account, profile):
             command = f"sendroute edit delete-profile {profile} --account {namespace}/{account}"
-            return f"{command} --undeclare PATH"
+            return f"{command} --undeclare {manifests}"
         case ExtractProfile(namespace, account, profile):
             command = f"sendroute edit extract-profile {profile} --account {namespace}/{account}"
-            return f"{command} PATH"
+            return f"{command} {manifests}"
         case ShowRoutes(namespace, account, profile):
             return f"sendroute routes --account {namespace}/{account} --profile {profile}"
         case ConfigurePostfix():

@@ -8,6 +8,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
@@ -23,6 +25,7 @@ from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report, of_ended
 from sendroute.reports.text import PLAIN, Console, no_command
 
+_MANIFESTS = (".yaml", ".yml", ".json")
 Render = Callable[[str, Console], Iterable[str]]
 """A result in a format, for a console, in chunks."""
 
@@ -54,11 +57,21 @@ def worst(*statuses: ExitStatus) -> ExitStatus:
     return next(status for status in MOST_SEVERE_FIRST if status in statuses)
 
 
-def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
-    """Report findings on standard error."""
+def report_on_stderr(
+    session: Session, findings: Iterable[Finding], paths: Sequence[str] = ()
+) -> None:
+    """Report findings on standard error. ``paths`` are the manifests, if they are known."""
     for item in findings:
-        for line in finding_lines(with_hint(item), session.terminal.console(sys.stderr)):
+        for line in finding_lines(with_hint(item, paths), session.terminal.console(sys.stderr)):
             stderr_line(no_command(line))
+
+
+def manifests_of(arguments: argparse.Namespace) -> Sequence[str]:
+    """The directories and files of manifests that a command was given, to repeat in a hint: none if
+    one is standard input or may be something else, such as a saved plan."""
+    paths: Sequence[str] = getattr(arguments, "paths", ())
+    known = all(Path(path).is_dir() or path.endswith(_MANIFESTS) for path in paths)
+    return paths if known else ()
 
 
 def present_report(
@@ -79,8 +92,9 @@ def present_report(
     Returns:
         The exit status of writing only: 1 if a file could not be written.
     """
-    report = report.advised(with_hint)
-    above = None if shown is None else shown.advised(with_hint)
+    advise = partial(with_hint, paths=manifests_of(arguments))
+    report = report.advised(advise)
+    above = None if shown is None else shown.advised(advise)
 
     def show(form: str, console: Console) -> Iterable[str]:
         if form == "text" and session.terminal.quiet:
@@ -102,9 +116,10 @@ def present_problem(
 ) -> ExitStatus:
     """Report why a command ended, on standard error and in every requested format. ``command`` is
     its name."""
-    report_on_stderr(session, findings)
+    paths = manifests_of(arguments)
+    report_on_stderr(session, findings, paths)
     requested = [output for output in requested_outputs(arguments) if _is_report(output)]
-    report = of_ended(findings, command).advised(with_hint)
+    report = of_ended(findings, command).advised(partial(with_hint, paths=paths))
     status = present(
         session, requested, lambda form, console: render(report, Format(form), console=console)
     )

@@ -9,7 +9,8 @@ from sendroute.model.numerals import decimal
 from sendroute.model.providers import PROVIDERS, preset_meant_by
 from sendroute.model.spelling import question
 
-_FIELDS = ("provider", "host", "port", "encryption", "secret")
+_FIELDS = ("provider", "host", "port", "encryption", "allow_insecure_auth", "secret")
+_KEYS = {"allow_insecure_auth": "allowInsecureAuth"}  # the field, if it is called otherwise
 
 
 def profile_options(parser: Parser, subject: str = "") -> None:
@@ -29,6 +30,12 @@ def profile_options(parser: Parser, subject: str = "") -> None:
         help=f"{subject}starttls, tls or none",
     )
     parser.add_argument(
+        "--allow-insecure-auth",
+        action="store_const",
+        const=True,
+        help=f"{subject}send its credentials without encryption, on a trusted network",
+    )
+    parser.add_argument(
         "--secret", metavar="NAME", help=f"{subject}the secret with its credentials"
     )
     parser.add_argument(
@@ -46,7 +53,7 @@ def given_profile_options(arguments: Namespace) -> list[str]:
 def profile_fields(arguments: Namespace) -> dict[str, Any]:
     """The fields of a manifest that the options give."""
     given = given_profile_options(arguments)
-    fields = {name: getattr(arguments, name) for name in given if name != "secret"}
+    fields = {_KEYS.get(name, name): getattr(arguments, name) for name in given if name != "secret"}
     if arguments.secret is not None:
         fields["credentials"] = {"secretRef": {"name": arguments.secret}}
     return fields

@@ -56,7 +56,7 @@ def _new_profile(arguments: Namespace) -> InlineProfile | None:
     if arguments.new_profile is None:
         given = given_profile_options(arguments)
         if given or arguments.test:
-            word = given[0] if given else "test"
+            word = given[0].replace("_", "-") if given else "test"
             raise UsageError(f"--{word} describes a new profile: specify it with --new-profile.")
         return None
     return InlineProfile(arguments.new_profile, profile_fields(arguments))
