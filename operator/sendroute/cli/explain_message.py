@@ -20,7 +20,7 @@ from sendroute.model.nexthop import Alias
 from sendroute.model.owner import PLATFORM
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Endpoint, HistoryEntry
-from sendroute.model.words import counted
+from sendroute.model.words import counted, short_commit
 from sendroute.postfix.mail_log import Delivery, LoggedMessage, find_message, moment_of
 from sendroute.postfix.message import MessageExplanation, UsedNexthop, assignment_of
 from sendroute.reports.table import pairs
@@ -226,7 +226,7 @@ def _nexthop(used: UsedNexthop) -> Iterator[tuple[str, str]]:
 
 
 def _change(entry: HistoryEntry) -> str:
-    commit = f", commit {entry.source_commit}" if entry.source_commit else ""
+    commit = f", commit {short_commit(entry.source_commit)}" if entry.source_commit else ""
     return f"revision {entry.revision}, {entry.actor}{commit}"
 
 

@@ -14,6 +14,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, located, sort_findings
 from sendroute.model.problem import InvalidSettingError, ProblemError
+from sendroute.model.words import counted
 
 if TYPE_CHECKING:  # only `test` has profiles, and these records import much of the model
     from sendroute.model.records import StoredProfile
@@ -36,7 +37,7 @@ def read_tree(
     """
     loaded = tree.read_tree(paths, cached=cached, parallel=parallel, submodules=submodules)
     if session.terminal.verbose and loaded.foreign:
-        line = f"Skipped {loaded.foreign} documents of other API groups."
+        line = f"Skipped {counted(loaded.foreign, 'document')} of other API groups."
         if session.settings.log_format == "json":
             import logging
 

@@ -83,6 +83,19 @@ def _joined(counts: Mapping[Action, int] | Mapping[str, int], words: Mapping[Act
     )
 
 
+def short_commit(commit: str) -> str:
+    """Shorten a commit for a text.
+
+    Args:
+        commit: the commit of a tree, ``-dirty`` at its end if the tree differed from it.
+
+    Returns:
+        Its first 12 digits, as git shows it, with ``-dirty`` if it had it.
+    """
+    digits, dirty, _ = commit.partition("-dirty")
+    return digits[:12] + dirty
+
+
 def first_of(names: Sequence[str], most: int, conjunction: str = "and") -> str:
     """List names without a long line.
 

@@ -68,11 +68,11 @@ def _keep_until_saved(inputs: AccountInput, declared: Route) -> DefaultDecision:
     before = inputs.current.state.default if inputs.current.state is not None else None
     findings: tuple[Finding, ...] = ()
     if declared != before:
+        stays = "stays unchanged" if before is not None else "is not set"
         findings = (
             finding(
                 "dependency-skipped",
-                f"The default of account {inputs.key.name} stays unchanged: {declared} was not"
-                " saved.",
+                f"The default of account {inputs.key.name} {stays}: {declared} was not saved.",
                 hint="Apply again when the profile can be saved.",
                 where=inputs.desired.where.at("spec", "defaultRoute"),
                 account=inputs.key,

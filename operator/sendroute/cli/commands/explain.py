@@ -32,6 +32,7 @@ from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.owner import owner_names
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.model.words import short_commit
 from sendroute.postfix.mail_log import QUEUE_ID
 from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.table import pairs
@@ -194,7 +195,9 @@ def _text(answer: Explanation, console: Console, *, is_read: bool) -> Iterable[s
             ("since", to_minute(row.since)),
         ]
     if assignment is not None:
-        commit = f", commit {assignment.source_commit}" if assignment.source_commit else ""
+        commit = (
+            f", commit {short_commit(assignment.source_commit)}" if assignment.source_commit else ""
+        )
         lines.append(("given by", f"revision {assignment.revision}, {assignment.actor}{commit}"))
     if to is not None:
         secret = f"secret {to.namespace}/{to.secret}" if to.secret else "none"

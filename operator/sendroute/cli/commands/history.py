@@ -29,6 +29,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.records import HistoryEntry
 from sendroute.model.route import Route
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.model.words import short_commit
 from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
@@ -288,7 +289,7 @@ def _text(entries: Sequence[HistoryEntry], console: Console) -> Iterable[str]:
             str(entry.revision),
             to_minute(entry.at),
             entry.actor,
-            (entry.source_commit or "-")[:12] + _dirty(entry),
+            short_commit(entry.source_commit or "-"),
             entry.action,
             _object(entry),
             *_from_and_to(entry),
@@ -315,7 +316,3 @@ def _object(entry: HistoryEntry) -> str:
     if entry.kind == Kind.ACCOUNT:
         return f"{entry.kind} {entry.account}"
     return f"{entry.kind} {entry.name} of {entry.account}"
-
-
-def _dirty(entry: HistoryEntry) -> str:
-    return "-dirty" if (entry.source_commit or "").endswith("-dirty") else ""
