@@ -652,3 +652,41 @@ def test_a_report_of_a_command_that_ended_early_says_which_command_it_was(
     assert len(document["findings"]) == 1
     assert document.get("changes", []) == []
     assert ("changes" in document) is (noun != "Validation")
+
+
+def test_explain_and_history_show_a_commit_by_the_same_digits(
+    sendroute: Program, manifests: Path
+) -> None:
+    from tests.git.test_worktree import git
+
+    git(manifests.parent, "init", "-q")
+    git(manifests.parent, "add", "manifests")
+    git(manifests.parent, "commit", "-qm", "mail")
+    head = git(manifests.parent, "rev-parse", "HEAD").strip()
+    assert sendroute("init").status == 0
+    for expected in (head[:12], f"{head[:12]}-dirty"):
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+        for command in ("explain", "history"):
+            out = sendroute(command, "shop.example.com").out
+            assert expected in out.split()
+            assert head[:13] not in out
+        write(
+            manifests / "acme.yaml",
+            account("acme"),
+            profile("acme", "ses"),
+            domain("acme", "shop.example.com", "{managed: {}}"),
+            domain("acme", "news.example.com"),
+        )
+
+
+def test_only_a_default_that_is_recorded_stays_unchanged(
+    sendroute: Program, manifests: Path
+) -> None:
+    assert sendroute("init").status == 0
+    changed = account("acme", more=", defaultRoute: {profile: new}")
+    write(manifests / "acme.yaml", changed, profile("acme", "new"))
+    assert "The default of account acme is not set:" in sendroute("plan", "manifests").out
+    write(manifests / "acme.yaml", account("acme", more=", defaultRoute: {managed: {}}"))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    write(manifests / "acme.yaml", changed, profile("acme", "new"))
+    assert "The default of account acme stays unchanged:" in sendroute("plan", "manifests").out
