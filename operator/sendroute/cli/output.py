@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
@@ -70,7 +69,8 @@ def manifests_of(arguments: argparse.Namespace) -> Sequence[str]:
     """The directories and files of manifests that a command was given, to repeat in a hint: none if
     one is standard input or may be something else, such as a saved plan."""
     paths: Sequence[str] = getattr(arguments, "paths", ())
-    known = all(Path(path).is_dir() or path.endswith(_MANIFESTS) for path in paths)
+    # pathlib would be loaded for this alone when nothing is wrong.
+    known = all(os.path.isdir(path) or path.endswith(_MANIFESTS) for path in paths)  # noqa: PTH112
     return paths if known else ()
 
 
