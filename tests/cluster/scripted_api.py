@@ -39,7 +39,8 @@ def domain(name: str, version: int) -> dict[str, Any]:
 
 
 class ScriptedResponse:
-    """One answer. ``events`` are the lines of a watch, which ``lasting`` keeps open afterwards."""
+    """One answer. ``events`` are the lines of a watch, which ``lasting`` keeps open afterwards.
+    ``replaces``: parts of its text, and what is sent in their place."""
 
     def __init__(
         self,
@@ -57,6 +58,14 @@ class ScriptedResponse:
         self.lasting = lasting
         self.headers = headers or {}
         self.cut = cut
+        self.replaces: dict[bytes, bytes] = {}
+
+    def text(self, value: Any) -> bytes:
+        """A body, or an event, as it is sent."""
+        text = json.dumps(value).encode()
+        for part, sent in self.replaces.items():
+            text = text.replace(part, sent)
+        return text
 
 
 def page(items: list[Any], version: int, following: str = "") -> ScriptedResponse:
@@ -108,7 +117,7 @@ def scripted_api() -> Iterator[ScriptedApi]:
             for name, value in answer.headers.items():
                 self.send_header(name.replace("_", "-"), value)
             if answer.events is None:
-                body = json.dumps(answer.body).encode()
+                body = answer.text(answer.body)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body[: len(body) // 2] if answer.cut else body)
@@ -117,7 +126,7 @@ def scripted_api() -> Iterator[ScriptedApi]:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             for event in answer.events:
-                line = json.dumps(event).encode() + b"\n"
+                line = answer.text(event) + b"\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
                 self.wfile.flush()
             if answer.lasting:

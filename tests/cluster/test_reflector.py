@@ -17,7 +17,7 @@ from tests.cluster.scripted_api import (
     watch,
 )
 
-from sendroute.cluster.objects import ClusterObject, ObjectKey
+from sendroute.cluster.objects import ClusterObject, ListedObject, ObjectKey, object_of
 from sendroute.cluster.reflector import Changes, Inbox, Reflector
 from sendroute.cluster.times import Times
 
@@ -321,3 +321,21 @@ def test_a_cluster_without_the_version_that_is_needed_is_believed_in_the_end(
         assert reflector.reported == 10
     lists = [query for query in api.queries if "watch" not in query]
     assert len(lists) == 11
+
+
+def test_an_error_of_ours_is_a_fault_and_does_not_end_the_thread(
+    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = iter((True, False))
+
+    def broken(kind: str, item: ListedObject) -> ClusterObject:
+        if next(calls, False):
+            raise LookupError("a fault of the tests")
+        return object_of(kind, item)
+
+    monkeypatch.setattr("sendroute.cluster.reflector.object_of", broken)
+    api.otherwise = lambda query: watch() if "watch" in query else page([domain("a", 3)], 10)
+    with reflecting(api, Times(first_retry=0.01)) as (reflector, copy):
+        eventually(lambda: copy.versions == {"a": "3"})
+        assert reflector.is_alive()
+    assert "This is an error in Sendroute: LookupError." in caplog.text

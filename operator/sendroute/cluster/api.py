@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import msgspec
 from msgspec import Struct
 
+from sendroute.cluster.answers import decoder
 from sendroute.cluster.objects import PLATFORM_KIND, PLURALS, ObjectKey
 from sendroute.files.reason import reason_of
 from sendroute.manifests.shapes import API_VERSION
@@ -61,6 +62,9 @@ class _ErrorStatus(Struct, rename="camel"):
     message: str = ""
     reason: str = ""
     code: int = 0
+
+
+_decode_error = decoder(_ErrorStatus)
 
 
 class Connection(NamedTuple):
@@ -332,7 +336,7 @@ def error_of(body: bytes, status: int, retry_after: float = 0.0) -> ApiError:
         The error.
     """
     try:
-        answer = msgspec.json.decode(body, type=_ErrorStatus)
+        answer = _decode_error(body)
     except msgspec.DecodeError:
         answer = _ErrorStatus()
     code = answer.code or status

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from sendroute.cluster.answers import decoder
 from sendroute.cluster.api import SHORT_TIMEOUT, ApiError, SendsRequests, path_of_object
 from sendroute.cluster.objects import APPROVE, PLATFORM_KIND, ClusterObject, ObjectKey
 from sendroute.model.account_status import AccountStatus
@@ -28,6 +29,8 @@ UNKNOWN_ACTOR = "kubernetes"
 
 _FIELD = f"f:{APPROVE}"
 _LONGEST = 128
+
+_decode = decoder(object)
 
 _log = logging.getLogger(__name__)
 
@@ -104,9 +107,7 @@ def writer_of(api: SendsRequests, key: ObjectKey) -> str:
         The field manager, after ``kubernetes:``; ``kubernetes`` if that is unknown.
     """
     try:
-        document = msgspec.json.decode(
-            api.request("GET", path_of_object(key), timeout=SHORT_TIMEOUT)
-        )
+        document = _decode(api.request("GET", path_of_object(key), timeout=SHORT_TIMEOUT))
     except (ApiError, msgspec.DecodeError):
         return UNKNOWN_ACTOR
     managers = [entry for entry in _entries(document) if _owns_annotation(entry)]
@@ -118,11 +119,15 @@ def writer_of(api: SendsRequests, key: ObjectKey) -> str:
 
 def _entries(document: Any) -> list[dict[str, Any]]:
     """https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management"""
-    metadata = document.get("metadata", {}) if isinstance(document, dict) else {}
-    entries: list[dict[str, Any]] = metadata.get("managedFields", [])
-    return entries
+    entries = _field(_field(document, "metadata"), "managedFields")
+    return [entry for entry in entries if isinstance(entry, dict)] if entries else []
 
 
 def _owns_annotation(entry: Mapping[str, Any]) -> bool:
-    fields = entry.get("fieldsV1", {}).get("f:metadata", {})
-    return _FIELD in fields.get("f:annotations", {})
+    fields = _field(_field(entry.get("fieldsV1"), "f:metadata"), "f:annotations")
+    return isinstance(fields, dict) and _FIELD in fields
+
+
+def _field(value: Any, name: str) -> Any:
+    """A field of an object that a tenant may have given any form."""
+    return value.get(name) if isinstance(value, dict) else None

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 from msgspec.structs import replace
 
+from sendroute.cluster.answers import decoder
 from sendroute.manifests import acceptance, shapes
 from sendroute.manifests.headers import account_of, account_of_document, profiles_of
 from sendroute.manifests.problems import problems
@@ -102,7 +103,7 @@ class ClusterObject(Struct, frozen=True):
         """The status; None if there is none yet. It is decoded at each use, because a hundred
         thousand decoded ones would not fit."""
         data = self.status_json
-        status = msgspec.json.decode(data) if data else None
+        status = _decode_value(data) if data else None
         return status if isinstance(status, dict) else None
 
     @property
@@ -152,8 +153,9 @@ class ListPage(Struct):
     items: list[ListedObject]
 
 
-decode_page = msgspec.json.Decoder(ListPage).decode
-decode_item = msgspec.json.Decoder(ListedObject).decode
+decode_page = decoder(ListPage)
+decode_item = decoder(ListedObject)
+_decode_value = decoder(object)
 
 
 def object_of(kind: str, item: ListedObject) -> ClusterObject:
@@ -213,7 +215,7 @@ def read_document(
         "metadata": metadata,
     }
     if not isinstance(spec, UnsetType):
-        value["spec"] = _shared(msgspec.json.decode(spec))
+        value["spec"] = _shared(_decode_value(spec))
     try:
         return ReadDocument(shapes.decode(value))
     except msgspec.ValidationError:

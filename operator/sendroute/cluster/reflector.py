@@ -18,6 +18,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw, Struct
 
+from sendroute.cluster.answers import decoder
 from sendroute.cluster.api import TIMEOUT, Api, ApiError, LineStream, Query, error_of, path_of
 from sendroute.cluster.objects import (
     ClusterObject,
@@ -96,8 +97,8 @@ class _Bookmark(Struct):
     metadata: _ResourceVersion
 
 
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
+_decode_event = decoder(_Event)
+_decode_bookmark = decoder(_Bookmark)
 
 
 class Reflector(Thread):
@@ -151,6 +152,10 @@ class Reflector(Thread):
                 self._failed(error)
             except msgspec.MsgspecError as error:
                 self._failed(ApiError(0, f"the answer of the Kubernetes API is damaged: {error}"))
+            except Exception as error:  # noqa: BLE001 - if this thread ended, nothing would show it
+                kind = type(error).__name__
+                _log.exception("This is an error in Sendroute: %s.", kind)
+                self._failed(ApiError(0, f"an error in Sendroute ({kind})"))
 
     def stop(self) -> None:
         """Stop soon, from any thread."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
+from sendroute.cluster.answers import decoder
 from sendroute.cluster.api import NO_ANSWER, SHORT_TIMEOUT, ApiError, SendsRequests
 from sendroute.credentials.rules import (
     ResolvedOnce,
@@ -46,6 +47,9 @@ class _SecretMetadata(Struct, rename="camel"):
 class _Secret(Struct):
     metadata: _SecretMetadata
     data: dict[str, str] | None = None
+
+
+_decode_secret = decoder(_Secret)
 
 
 class _Content(NamedTuple):
@@ -246,7 +250,7 @@ def _content_of(body: bytes) -> _Content | None:
     """Decode a Secret. None for one that cannot be decoded: the exception of a decoder may quote
     what it decodes, so none leaves this function."""
     try:
-        secret = msgspec.json.decode(body, type=_Secret)
+        secret = _decode_secret(body)
         data = secret.data or {}
         keys = {
             key: base64.b64decode(value, validate=True)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from sendroute.cluster.answers import decoder
 from sendroute.cluster.api import NO_ANSWER, SHORT_TIMEOUT, ApiError, SendsRequests, path_of_object
 from sendroute.cluster.objects import ClusterObject, ObjectKey
 from sendroute.manifests.shapes import API_VERSION
@@ -59,6 +60,9 @@ class _VersionMetadata(msgspec.Struct, rename="camel"):
 
 class _WrittenObject(msgspec.Struct):
     metadata: _VersionMetadata
+
+
+_decode_written = decoder(_WrittenObject)
 
 
 class StatusWriter:
@@ -244,7 +248,7 @@ class StatusWriter:
             content_type=_APPLY,
             timeout=SHORT_TIMEOUT,
         )
-        return _number(msgspec.json.decode(answer, type=_WrittenObject).metadata.resource_version)
+        return _number(_decode_written(answer).metadata.resource_version)
 
     def _retry(self, job: _StatusWrite, error: ApiError) -> None:
         """Decide what becomes of a status that was not written."""
