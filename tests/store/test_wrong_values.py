@@ -185,6 +185,38 @@ def created(new: Path, backup: Path, say: Any) -> str | None:
     return None
 
 
+def nested(levels: int) -> str:
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("platform.spec", nested(5000)),
+        ("profile.spec", nested(5000)),
+        ("history.before", nested(5000)),
+        ("history.after", nested(5000)),
+        ("history.after", nested(33)),
+        ("switch.before", nested(5000)),
+        ("switch.after", nested(5000)),
+        ("account.logins", nested(5000)),
+        ("account.logins", "[" * 5000 + "]" * 5000),
+        ("account_status.report", nested(5000)),
+        ("followed_source.faults", f"[{nested(5000)}]"),
+        ("epoch.object_versions", nested(5000)),
+    ],
+    ids=lambda value: value if "." in value else f"{len(value)} characters",
+)
+def test_json_that_is_nested_too_deeply_is_damage(
+    column: str, value: str, filled: bytes, tmp_path: Path, say: Any
+) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(filled)
+    put(path, *column.split("."), value)
+    assert set(outcomes(path, say.provenance)) == {None, "store-failed"}
+    assert created(tmp_path / "new.db", path, say) in (None, "store-failed")
+
+
 @pytest.mark.parametrize(("table", "column"), COLUMNS, ids=[alias(c) for c in COLUMNS])
 def test_a_value_of_a_wrong_type_is_damage(
     table: str, column: Column[Any], filled: bytes, tmp_path: Path, say: Any

@@ -25,6 +25,7 @@ from sendroute.manifests.shapes import Document, decode
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK, without_mark
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Path
+from sendroute.model.nesting import is_deeper
 
 MAX_DEPTH = 32
 MAX_FOREIGN_DEPTH = 999
@@ -182,7 +183,7 @@ def _parse_json(text: str) -> Any:
     except (ValueError, RecursionError):
         return None
     brackets = text.count("[") + text.count("{")
-    if brackets > MAX_FOREIGN_DEPTH and _is_deeper(value, MAX_FOREIGN_DEPTH):
+    if brackets > MAX_FOREIGN_DEPTH and is_deeper(value, MAX_FOREIGN_DEPTH):
         return None  # how deep Python itself goes differs from version to version
     if _ESCAPED_SURROGATE.search(text):
         try:
@@ -190,19 +191,6 @@ def _parse_json(text: str) -> Any:
         except UnicodeEncodeError:  # half of a surrogate pair
             return None
     return value
-
-
-def _is_deeper(value: Any, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit):
-        inner: list[Any] = []
-        for container in level:
-            values = container.values() if type(container) is dict else container
-            inner += [item for item in values if type(item) is dict or type(item) is list]
-        if not inner:
-            return False
-        level = inner
-    return True
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ who approved.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from sendroute.model.words import actions_planned
 from sendroute.store import revisions
 from sendroute.store.bulk import chunks, insert_into
 from sendroute.store.errors import WrongValueError
-from sendroute.store.states import member_of
+from sendroute.store.states import decoded, member_of
 from sendroute.store.tables import APPROVE, account, history, revision
 from sendroute.store.tables import account_status as table
 
@@ -64,6 +65,11 @@ def read(connection: Connection) -> Iterator[AccountStatus]:
         yield _status_of(row)
 
 
+@cache
+def _report_decoder() -> msgspec.json.Decoder[StatusReport]:
+    return msgspec.json.Decoder(StatusReport)
+
+
 def _status_of(row: Any) -> AccountStatus:
     approval = None
     if row.approved is not None:
@@ -73,7 +79,7 @@ def _status_of(row: Any) -> AccountStatus:
     return AccountStatus(
         owner_named(row.namespace, row.account),
         member_of(StatusReason, row.reason),
-        msgspec.json.decode(row.report, type=StatusReport),
+        decoded(_report_decoder(), row.report),
         row.since,
         row.digest,
         row.source_commit,

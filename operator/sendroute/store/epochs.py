@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select, update
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.store.bulk import insert_into
+from sendroute.store.states import decoded
 from sendroute.store.tables import epoch as table
 
 
@@ -66,4 +67,4 @@ def check_epoch(connection: Connection, number: int, versions: Mapping[str, int]
 def object_versions(connection: Connection) -> dict[str, int]:
     """The newest versions of the objects that a leader had seen when it wrote last, by kind."""
     text = connection.execute(select(table.c.object_versions)).scalar_one_or_none()
-    return {} if text is None else msgspec.json.decode(str(text), type=dict[str, int])
+    return {} if text is None else decoded(msgspec.json.Decoder(dict[str, int]), str(text))

@@ -1,13 +1,21 @@
 """What loops follow, one row for each source. Like a status it describes the present, and is no
 part of the history."""
 
+from functools import cache
+
 import msgspec
 from sqlalchemy import Connection, delete, select
 
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.store.bulk import insert_into
+from sendroute.store.states import decoded
 from sendroute.store.tables import followed_source as table
+
+
+@cache
+def _faults_decoder() -> msgspec.json.Decoder[tuple[ReportedFinding, ...]]:
+    return msgspec.json.Decoder(tuple[ReportedFinding, ...])
 
 
 def read(connection: Connection) -> tuple[FollowedSource, ...]:
@@ -17,7 +25,7 @@ def read(connection: Connection) -> tuple[FollowedSource, ...]:
             row.name,
             row.served_commit,
             row.served_since,
-            msgspec.json.decode(row.faults, type=tuple[ReportedFinding, ...]),
+            decoded(_faults_decoder(), row.faults),
             row.faulty_since,
             row.seen_at,
             row.stopped_at,

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from sendroute.model.change import Kind, State
 from sendroute.model.current import DomainState
 from sendroute.model.manifest_form import as_manifest
+from sendroute.model.nesting import is_deeper
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, interned_route
@@ -33,7 +34,24 @@ DOMAIN_COLUMNS = (
 )
 
 
+_MAX_DEPTH = 32
+"""Of a state in the history; the documents of manifests nest no deeper."""
+
 _Enum = TypeVar("_Enum", bound=StrEnum)
+_Value = TypeVar("_Value")
+
+
+def decoded(decoder: msgspec.json.Decoder[_Value], text: str) -> _Value:
+    """The value of a column that holds JSON. Every column is decoded here: for JSON that is nested
+    too deeply, also in a part that it skips, msgspec raises an error that is not its own.
+
+    Raises ``msgspec.MsgspecError`` if the text has another form, and :class:`WrongValueError` if it
+    is nested too deeply.
+    """
+    try:
+        return decoder.decode(text)
+    except RecursionError as error:
+        raise WrongValueError("JSON is nested too deeply") from error
 
 
 def member_of(kind: type[_Enum], text: str) -> _Enum:
@@ -107,7 +125,7 @@ def logins_of(text: str | None) -> tuple[str, ...] | UnsetType:
     :class:`WrongValueError` if the list is empty: then no client could send, or any."""
     if text is None:
         return UNSET
-    logins = _logins_decoder().decode(text)
+    logins = decoded(_logins_decoder(), text)
     if not logins:
         raise WrongValueError("an account has an empty list of logins")
     return logins
@@ -124,12 +142,12 @@ def _decoder(kind: type[Platform] | type[Profile]) -> msgspec.json.Decoder[Any]:
 
 
 def platform_of(text: str) -> Platform:
-    value: Platform = _decoder(Platform).decode(text)
+    value: Platform = decoded(_decoder(Platform), text)
     return value
 
 
 def profile_of(text: str) -> Profile:
-    value: Profile = _decoder(Profile).decode(text)
+    value: Profile = decoded(_decoder(Profile), text)
     if value.reassign_to is not None:
         route = route_of(value.reassign_to.kind, value.reassign_to.profile)
         return msgspec.structs.replace(value, reassign_to=route)
@@ -141,14 +159,23 @@ def history_text(state: State) -> str:
     return msgspec.json.encode(as_manifest(state)).decode()
 
 
+@cache
+def _document_decoder() -> msgspec.json.Decoder[dict[str, Any]]:
+    return msgspec.json.Decoder(dict[str, Any])
+
+
 def history_document(kind: str, text: str) -> dict[str, Any]:
     """A state of the history in the form of its manifest.
 
     ``kind`` is the object's kind, ``text`` what the history stores. Rows that were written before
     the history used the form of the manifests have other keys, which are converted: rows are
-    never rewritten. Raises ``msgspec.ValidationError`` if such a row is no state of that kind.
+    never rewritten. Raises ``msgspec.ValidationError`` if such a row is no state of that kind, and
+    :class:`WrongValueError` if it is nested too deeply to be written again.
     """
-    document = msgspec.json.decode(text, type=dict[str, Any])
+    document = decoded(_document_decoder(), text)
+    # A text has as many brackets as levels, or more: counting them is fast.
+    if text.count("{") + text.count("[") > _MAX_DEPTH and is_deeper(document, _MAX_DEPTH):
+        raise WrongValueError("a state is nested too deeply")
     match kind:
         case Kind.DOMAIN:
             return _renamed(document, "shadow", "shadowed_by")
