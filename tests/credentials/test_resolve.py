@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sendroute.credentials.content import InvalidSecretError
+from sendroute.credentials.directory import content_of
 from sendroute.credentials.resolve import LocalSecrets, ResolvedSecret
 from sendroute.credentials.variables import KEYS, is_variable, variable
 from sendroute.model.credential import Credential
@@ -399,6 +401,29 @@ def test_the_platform_never_gets_a_secret_of_a_tenant(write_secret: WriteSecret)
     assert isinstance(answer, SecretProblem)
     assert answer.code == "secret-missing"
     assert f"{directory}/default/managed-relay" in answer.hint, "where an earlier version read it"
+
+
+@pytest.mark.parametrize("replaced", ["acme", "acme/ses-smtp"])
+def test_a_directory_that_becomes_a_link_after_its_check_is_not_followed(
+    write_secret: WriteSecret, monkeypatch: pytest.MonkeyPatch, replaced: str
+) -> None:
+    write_secret(SecretRef(PLATFORM_NAMESPACE, "ses-smtp"), password=b"the platform's")
+    directory = write_secret(password=WORD)
+    (directory / "other" / "ses-smtp").mkdir(parents=True)
+    (directory / "other" / "ses-smtp" / "password").write_bytes(b"the platform's")
+    targets = {"acme": "other", "acme/ses-smtp": f"../{PLATFORM_NAMESPACE}/ses-smtp"}
+    real_path = os.path.realpath
+
+    def checked(path: str, *, strict: bool = False) -> str:
+        real = str(real_path(path, strict=strict))
+        if strict:
+            (directory / replaced).rename(directory / "old")
+            (directory / replaced).symlink_to(targets[replaced])
+        return real
+
+    monkeypatch.setattr(os.path, "realpath", checked)
+    with pytest.raises(InvalidSecretError, match="was replaced while it was read"):
+        content_of(str(directory), SES, "password")
 
 
 @pytest.mark.parametrize(

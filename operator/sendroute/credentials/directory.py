@@ -2,7 +2,8 @@
 
 Kubernetes replaces a mounted Secret by switching one link, ``..data``, so all keys of a secret are
 read before or after the switch. Links are followed only within the namespace's directory: no
-tenant's secret leads to another tenant's, or to a file of the system.
+tenant's secret leads to another tenant's, or to a file of the system. A tenant may replace a
+directory by a link at any moment, so what was checked is opened without following any link.
 """
 
 import errno
@@ -18,6 +19,9 @@ from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 
 T = TypeVar("T")
 _ATTEMPTS = 5
+# With O_PATH the right to enter a directory is enough (open(2)); other systems also take the right
+# to read it.
+_STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def has(directory: str, ref: SecretRef) -> bool:
@@ -75,14 +79,35 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
                 "is a link that leads out of its namespace's directory",
                 "Put the file into the directory of its namespace.",
             )
-        # Non-blocking: opening a FIFO would wait for a writer forever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(handle, "rb") as file:  # noqa: PTH123  a descriptor
+        with open(_open_without_links(path), "rb") as file:  # noqa: PTH123  a descriptor
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise InvalidSecretError("is not a regular file", "Put a file there.")
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _error_of(error, "file") from error
+
+
+def _open_without_links(path: str) -> int:
+    """Open a real path step by step: O_NOFOLLOW alone is only for the last one. Raises
+    :class:`InvalidSecretError` if a step is a link by now."""
+    *directories, name = (step for step in path.split("/") if step)
+    parent = os.open("/", _STEP)
+    try:
+        for step in directories:
+            following = os.open(step, _STEP, dir_fd=parent)
+            os.close(parent)
+            parent = following
+        # Non-blocking: opening a FIFO would wait for a writer forever.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise InvalidSecretError(
+                "was replaced while it was read", "Read it again when it is no longer changed."
+            ) from error
+        raise
+    finally:
+        os.close(parent)
 
 
 def _is_shared(directory: str, ref: SecretRef, home: str) -> bool:
