@@ -33,7 +33,9 @@ def test_a_time_in_the_future_counts_as_now(file: Path) -> None:
     assert FirstSeen(file).time_of("a", ()) <= time.time()
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"a": "x"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b'{"\xff": 1}', b"[]", b'{"a": "x"}', b'{"a": -1e300}']
+)
 def test_a_damaged_file_counts_as_none(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     before = time.time()

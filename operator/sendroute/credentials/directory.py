@@ -79,8 +79,8 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
                 "is a link that leads out of its namespace's directory",
                 "Put the file into the directory of its namespace.",
             )
-        with open(_open_without_links(path), "rb") as file:  # noqa: PTH123  a descriptor
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
+        with os.fdopen(_open_without_links(path), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise InvalidSecretError("is not a regular file", "Put a file there.")
             return file.read(MAX_BYTES + 1)
     except OSError as error:

@@ -40,9 +40,10 @@ class FirstSeen:
         return min(seen[commit], now)
 
     def _read(self) -> dict[str, float]:
-        with suppress(FileNotFoundError, msgspec.DecodeError):
+        with suppress(FileNotFoundError, UnicodeDecodeError, msgspec.DecodeError):
             if self._file.lstat().st_uid == os.geteuid():
-                return msgspec.json.decode(self._file.read_bytes(), type=dict[str, float])
+                seen = msgspec.json.decode(self._file.read_bytes(), type=dict[str, float])
+                return {commit: then for commit, then in seen.items() if then >= 0}
         return {}
 
     def _write(self, seen: dict[str, float]) -> None:

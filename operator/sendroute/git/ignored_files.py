@@ -1,10 +1,13 @@
 """Keeps files that hold secrets, or that only one host may write, out of git."""
 
-import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from sendroute.git.repository import find_repository
+
+_LARGEST = 1 << 20
+"""Bytes of a list of patterns that is read."""
 
 
 def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
@@ -25,12 +28,12 @@ def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
     file = directory / ".gitignore"
     advice = f"{path} is in a git working tree: never commit it. Add {pattern} to {file}."
     try:
-        text = file.read_text("utf-8-sig") if os.path.lexists(file) else ""
-        ignoring = {pattern, path.name, f"/{path.name}", f"*{path.suffix}", f"*{path.suffix}*"}
-        if not ignoring.isdisjoint(text.splitlines()):
-            return
-        if file.is_symlink():  # git does not follow it, and neither does Sendroute
+        if not _is_readable(file):
             yield advice
+            return
+        text = file.read_text("utf-8-sig") if file.exists() else ""
+        ignoring = {pattern, path.name, f"/{path.name}", f"*{path.suffix}", f"*{path.suffix}*"}
+        if not ignoring.isdisjoint(_after_exceptions(text.splitlines())):
             return
         gap = "\n" if text and not text.endswith("\n") else ""
         with file.open("a", encoding="utf-8") as stream:
@@ -39,3 +42,19 @@ def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
         yield advice
         return
     yield f"Added {pattern} to {file}, so that git does not commit {subject}."
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether a list of patterns is missing, or a file of a usual size. git does not follow a link
+    in its place, and neither does Sendroute."""
+    try:
+        seen = file.lstat()
+    except FileNotFoundError:
+        return True
+    return stat.S_ISREG(seen.st_mode) and seen.st_size <= _LARGEST
+
+
+def _after_exceptions(lines: list[str]) -> list[str]:
+    """The patterns that no later line takes back: the last one that matches decides."""
+    exceptions = [number for number, line in enumerate(lines) if line.startswith("!")]
+    return lines[exceptions[-1] + 1 :] if exceptions else lines
