@@ -539,10 +539,25 @@ def test_init_warns_if_it_cannot_change_the_list_of_ignored_files(
     sendroute: Program, workdir: Path
 ) -> None:
     git(workdir, "init", "-q")
-    (workdir / "elsewhere").write_text("")
+    (workdir / "elsewhere").write_text("/sendroute.key\n")
     (workdir / ".gitignore").symlink_to("elsewhere")
     assert "never commit it" in sendroute("init").out
-    assert (workdir / "elsewhere").read_text() == ""
+    assert (workdir / "elsewhere").read_text() == "/sendroute.key\n"
+
+
+def test_init_reads_no_endless_list_of_ignored_files(sendroute: Program, workdir: Path) -> None:
+    git(workdir, "init", "-q")
+    (workdir / ".gitignore").symlink_to("/dev/zero")
+    assert "never commit it" in sendroute("init").out
+
+
+def test_a_line_that_takes_the_key_back_is_followed_by_one_that_ignores_it(
+    sendroute: Program, workdir: Path
+) -> None:
+    git(workdir, "init", "-q")
+    (workdir / ".gitignore").write_text("/sendroute.key\n!/sendroute.key\n")
+    assert "Added /sendroute.key to" in sendroute("init").out
+    assert "sendroute." not in git(workdir, "status", "--porcelain", "-uall")
 
 
 @pytest.mark.parametrize("options", [(), ("-q",), ("-o", "json")])
