@@ -15,6 +15,7 @@ from sendroute.git.revision import TreeEntry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
+from sendroute.model.words import short_commit
 
 # Overrides the repository's own .gitattributes (gitattributes(5)): files are read as committed.
 _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
@@ -101,7 +102,7 @@ def _check_links(
         raise ProblemError(
             finding(
                 "source-unreachable",
-                f"Commit {commit[:12]} has no {ascii(path)[1:-1]}.",
+                f"Commit {short_commit(commit)} has no {ascii(path)[1:-1]}.",
                 hint="Set the path relative to the top of the repository.",
                 remedy=Configure(Setting.SOURCE_PATH),
             )
@@ -124,7 +125,8 @@ def _leaves_repository(name: str, commit: str) -> ProblemError:
     return ProblemError(
         finding(
             "source-unreachable",
-            f"In commit {commit[:12]} the link {ascii(name)[1:-1]} leads out of the repository.",
+            f"In commit {short_commit(commit)} the link {ascii(name)[1:-1]} leads out of the"
+            " repository.",
             hint="Commit the files that it points to, or point it to files in the repository.",
         )
     )

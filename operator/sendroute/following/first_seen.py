@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from sendroute.files.replacement import replacing
+
 
 class FirstSeen:
     """The times at which commits were first seen, in seconds of the Unix time.
@@ -47,9 +49,5 @@ class FirstSeen:
         return {}
 
     def _write(self, seen: dict[str, float]) -> None:
-        new = self._file.with_suffix(".new")
-        try:
-            new.write_bytes(msgspec.json.encode(seen))
-            new.replace(self._file)
-        finally:
-            new.unlink(missing_ok=True)
+        with replacing(self._file) as file:
+            file.write(msgspec.json.encode(seen))

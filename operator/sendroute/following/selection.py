@@ -18,6 +18,7 @@ from sendroute.git.revision import TreeEntry, parse_entry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
+from sendroute.model.words import short_commit
 
 _LINK = "120000"  # the mode of a link (git-fast-import(1))
 _MAX_ARGUMENTS = 100_000
@@ -137,7 +138,7 @@ class CommitTree(NamedTuple):
         return ProblemError(
             finding(
                 "source-too-large",
-                f"Commit {self.commit[:12]} unfolds to more than {limit}.",
+                f"Commit {short_commit(self.commit)} unfolds to more than {limit}.",
                 hint="Look for large or repeated directories in the commit, and push one without"
                 " them, or raise the limit.",
                 remedy=Configure(setting),

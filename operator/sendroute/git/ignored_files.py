@@ -28,10 +28,10 @@ def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
     file = directory / ".gitignore"
     advice = f"{path} is in a git working tree: never commit it. Add {pattern} to {file}."
     try:
-        if not _is_readable(file):
+        text = _text_of(file)
+        if text is None:
             yield advice
             return
-        text = file.read_text("utf-8-sig") if file.exists() else ""
         ignoring = {pattern, path.name, f"/{path.name}", f"*{path.suffix}", f"*{path.suffix}*"}
         if not ignoring.isdisjoint(_after_exceptions(text.splitlines())):
             return
@@ -44,14 +44,16 @@ def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
     yield f"Added {pattern} to {file}, so that git does not commit {subject}."
 
 
-def _is_readable(file: Path) -> bool:
-    """Whether a list of patterns is missing, or a file of a usual size. git does not follow a link
-    in its place, and neither does Sendroute."""
+def _text_of(file: Path) -> str | None:
+    """A list of patterns, empty if it is missing; None if it is no file of a usual size. git does
+    not follow a link in its place, and neither does Sendroute."""
     try:
         seen = file.lstat()
     except FileNotFoundError:
-        return True
-    return stat.S_ISREG(seen.st_mode) and seen.st_size <= _LARGEST
+        return ""
+    if not stat.S_ISREG(seen.st_mode) or seen.st_size > _LARGEST:
+        return None
+    return file.read_text("utf-8-sig")
 
 
 def _after_exceptions(lines: list[str]) -> list[str]:
