@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "model": set(),
     "planner": {"model"},
     # Calls of git: the cache and the base revision of manifests need them, and so does following.
-    "git": {"model"},
+    "git": {"model", "files"},
     "files": set(),
     "manifests": {"model", "git", "files"},
     "edit": {"model", "manifests", "files"},

@@ -24,7 +24,7 @@ POSTGRESQL = {"store": {"postgresql": {"enabled": True}}}
 RELAY = {**POSTGRESQL, "relay": {"enabled": True, "hostname": "mail.example.com"}}
 EVERYTHING: Values = {
     "replicas": 3,
-    "store": {"postgresql": {"enabled": True, "passwordKey": "password"}},
+    "store": {"postgresql": {"enabled": True, "passwordKey": "password", "caKey": "ca.crt"}},
     "watchNamespaces": ["acme", "globex"],
     "platform": {"plans": [{"name": "nano", "managed": False}]},
     "secrets": {"access": "namespaces", "namespaces": ["acme"]},

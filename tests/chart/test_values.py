@@ -140,6 +140,28 @@ def test_a_store_in_postgresql_has_several_pods_and_no_volume(render: Render) ->
         assert source == {"secretKeyRef": {"name": "sendroute-store", "key": "url"}}
 
 
+@pytest.mark.parametrize("secret", ["", "sendroute-relay-store"])
+def test_the_authority_of_the_database_is_a_file_of_each_process_that_reads_the_store(
+    render: Render, secret: str
+) -> None:
+    store = {"postgresql": {"enabled": True, "caKey": "authority"}}
+    objects = render({"store": store, "relay": {**RELAY["relay"], "storeSecretName": secret}})
+    readers = set()
+    for kind, name in (("Deployment", "sendroute-store"), ("StatefulSet", secret)):
+        pod = the(objects, kind)["spec"]["template"]["spec"]
+        (volume,) = (volume for volume in pod["volumes"] if volume["name"] == "database")
+        assert volume["secret"]["secretName"] == (name or "sendroute-store")
+        assert volume["secret"]["items"] == [{"key": "authority", "path": "ca.crt"}]
+        for container in (*pod["initContainers"], *pod["containers"]):
+            mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            given = variables(container)
+            assert ("SENDROUTE_STORE" in given) is ("database" in mounts)
+            if "database" in mounts:
+                readers.add(container["name"])
+                assert given["PGSSLROOTCERT"] == f"{mounts['database']}/ca.crt"
+    assert readers == {"create-store", "operator", "configure", "agent"}
+
+
 def test_one_replica_has_no_disruption_budget_which_would_block_a_drain(render: Render) -> None:
     assert "PodDisruptionBudget" not in {o["kind"] for o in render(RELAY)}
 
@@ -218,6 +240,24 @@ def test_every_object_is_of_the_release(render: Render) -> None:
             labels = rendered["metadata"]["labels"]
             assert labels["app.kubernetes.io/instance"] == "sendroute", rendered
             assert labels["app.kubernetes.io/name"] == "sendroute"
+
+
+@pytest.mark.parametrize(
+    ("account", "name"),
+    [({}, "sendroute"), ({"name": "mail"}, "mail"), ({"create": False, "name": ""}, "default")],
+)
+def test_the_policy_of_statuses_names_the_account_that_the_operator_runs_as(
+    account: Values, name: str, render: Render
+) -> None:
+    objects = render({"serviceAccount": account, "admission": {"enabled": True}}, namespace="mail")
+    assert pod_of(objects)["serviceAccountName"] == name
+    [policy] = [
+        o
+        for o in objects
+        if o["kind"] == "ValidatingAdmissionPolicy" and o["metadata"]["name"].endswith("-statuses")
+    ]
+    [condition] = policy["spec"]["matchConditions"]
+    assert condition["expression"].endswith(f"!= 'system:serviceaccount:mail:{name}'")
 
 
 def test_two_releases_share_no_name(render: Render) -> None:

@@ -55,6 +55,16 @@ UNIQUE = {
     ),
     "a path in a value": ("plan --key-file=our-k", "plan --key-file=our-key"),
     "a directory in a value": ("plan --secrets=our-m", "plan --secrets=our-manifests"),
+    "a second path": ("plan our-manifests our-k", "plan our-manifests our-key"),
+    "a second path after a name": (
+        "edit set-route x our-manifests our-k",
+        "edit set-route x our-manifests our-key",
+    ),
+    "an option after two paths": ("plan a b --max-ch", "plan a b --max-change-percent"),
+    "a path after an option and a path": (
+        "validate our-key --policy x our-m",
+        "validate our-key --policy x our-manifests",
+    ),
     "a task": ("relay f", "relay forget"),
     "an edit": ("edit set-r", "edit set-route"),
 }

@@ -341,10 +341,23 @@ def test_rekey_encrypts_all_credentials_with_the_new_key(saved: Shop) -> None:
     Path("new").write_text(new)
     assert saved.sendroute("rekey", "--key-file", "new").status == 1
     rekeyed = saved.sendroute("rekey", "--key-file", "keys")
-    assert rekeyed.out.startswith("Re-encrypted 1 credential")
+    assert rekeyed.out == "Re-encrypted 1 credential with the first of 2 keys.\n"
+    again = saved.sendroute("rekey", "--key-file", "new")
+    assert again.out == "Re-encrypted 1 credential with the given key.\n"
     assert codes(saved.plan("--key-file", "new", "--detailed-exitcode")) == {}
     assert saved.sendroute("plan", "manifests").status == 1, "the old key decrypts nothing any more"
     assert "rekeyed" in saved.sendroute("history", "-o", "json").out
+
+
+def test_rekey_tells_the_credentials_of_earlier_versions_apart(saved: Shop) -> None:
+    saved.set_secret("new")
+    saved.accept_password("new")
+    saved.apply()
+    rekeyed = saved.sendroute("rekey").out
+    assert rekeyed == (
+        "Re-encrypted 2 credentials with the given key; 1 of earlier versions, for mail that"
+        " waits.\n"
+    )
 
 
 # The test command
@@ -494,10 +507,22 @@ def test_a_test_of_saved_profiles_uses_the_platform_of_the_given_manifests(relat
     assert relative.test("--all", "--manifests", "manifests").status == 0
     without = relative.test("ses")
     assert without.status == 1
-    assert "Correct the caFile of the MailPlatform, or the file at ../ca.pem." in " ".join(
-        without.out.split()
-    )
+    text = " ".join(without.out.split())
+    assert "Give the manifest of the MailPlatform too: the caFile is relative to it" in text
+    assert f"without it {Path.cwd().parent / 'ca.pem'} was read" in text
     assert "Check the host" not in without.out
+
+
+def test_a_relative_ca_file_of_the_store_is_read_in_the_working_directory(
+    relative: Shop, workdir: Path
+) -> None:
+    relative.apply()
+    (workdir / "ca.pem").rename(workdir.parent / "ca.pem")
+    assert relative.test("ses").status == 0
+    given = relative.test("ses", "--manifests", "manifests")
+    text = " ".join(given.out.split())
+    assert "or the file at manifests/../ca.pem." in text
+    assert "Give the manifest" not in text
 
 
 def test_a_test_with_manifests_without_a_platform_fails(saved: Shop) -> None:

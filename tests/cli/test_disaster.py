@@ -4,9 +4,7 @@ import json
 import os
 import shlex
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, NamedTuple
@@ -24,6 +22,7 @@ from tests.cli.conftest import (
     write,
     write_secret,
 )
+from tests.store.raw import put
 
 Lose = Callable[[], None]
 
@@ -169,7 +168,8 @@ def test_hints_lead_from_an_empty_store_back_to_the_lost_one(
             for item in json.loads(result.out)["findings"]
             if item["code"] == "store-empty"
         ]
-        assert str(history / "sendroute.lock").endswith(hint.rpartition(" ")[2])
+        file = shlex.split(hint.rpartition("--from-lock ")[2])[0]
+        assert str(history / "sendroute.lock").endswith(file)
     else:
         result = sendroute("restore", "monday.db")
         assert (result.status, "wrong-store" in result.err) == (3, True), result
@@ -283,18 +283,132 @@ def test_restore_reports_a_file_that_is_neither_backup_nor_lock_file(
 
 
 @pytest.mark.parametrize("has_store", [True, False])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("platform.spec", "{"),
+        ("account.namespace", "../x"),
+        ("account.namespace", "sendroute-system"),
+        ("endpoint.port", 70_000),
+    ],
+)
 def test_a_wrong_value_in_a_backup_is_reported_as_damage_of_the_backup(
-    sendroute: Program, history: Path, lose: Lose, has_store: bool
+    sendroute: Program, history: Path, lose: Lose, column: str, value: object, has_store: bool
 ) -> None:
     assert sendroute("backup", "b.db").status == 0
-    with closing(sqlite3.connect(history.parent / "b.db", isolation_level=None)) as raw:
-        raw.execute("UPDATE platform SET spec = '{', version = version + 1")
+    put(history.parent / "b.db", *column.split("."), value)
     if not has_store:
         lose()
     result = sendroute("restore", "b.db", "--auto-approve")
     assert result.status == 1
     assert "The backup b.db is damaged." in result.err
     assert "Use an older backup" in result.err
+
+
+def _twice(lock: Any) -> None:
+    lock["accounts"].append(lock["accounts"][0])
+
+
+def _domain_in_two_accounts(lock: Any) -> None:
+    lock["accounts"][1]["domains"] |= lock["accounts"][0]["domains"]
+
+
+def _same_id(lock: Any) -> None:
+    (first, *_), (second, *_) = (list(item["profiles"].values()) for item in lock["accounts"][:2])
+    second["id"] = first["id"]
+
+
+def _wide_version(lock: Any) -> None:
+    next(iter(lock["accounts"][0]["profiles"].values()))["version"] = 2**40
+
+
+def _unknown_profile(lock: Any) -> None:
+    next(iter(lock["accounts"][0]["domains"].values()))["route"] = {"profile": "absent"}
+
+
+def _unknown_shadow(lock: Any) -> None:
+    next(iter(lock["accounts"][0]["domains"].values())).update(origin="apply-all", shadow="absent")
+
+
+def _high_revision(lock: Any) -> None:
+    lock["revision"] = 10**30
+
+
+def _no_commit_id(lock: Any) -> None:
+    lock["commit_id"] = "it"
+
+
+CONTRADICTIONS = [
+    _twice,
+    _domain_in_two_accounts,
+    _same_id,
+    _wide_version,
+    _unknown_profile,
+    _unknown_shadow,
+    _high_revision,
+    _no_commit_id,
+]
+
+
+@pytest.mark.parametrize("change", CONTRADICTIONS)
+def test_every_command_reports_a_contradictory_lock_file_alike(
+    sendroute: Program, history: Path, lose: Lose, change: Callable[[Any], None]
+) -> None:
+    content = json.loads((history / "sendroute.lock").read_text())
+    change(content)
+    bad = history / "bad.lock"
+    bad.write_text(json.dumps(content))
+    restored = sendroute("restore", str(bad), "--auto-approve", "-o", "json")
+    bad.rename(history / "sendroute.lock")
+    validated = sendroute("validate", "manifests", "-o", "json")
+    (history / "sendroute.lock").rename(bad)
+    lose()
+    created = sendroute("init", "--from-lock", str(bad))
+    assert [created.status, restored.status, validated.status] == [1, 1, 1]
+    assert "bad.lock is not a valid lock file." in created.err
+    for result in (restored, validated):
+        codes = [item["code"] for item in json.loads(result.out)["findings"]]
+        assert "invalid-value" in codes, result
+        assert "stale-plan" not in codes
+    assert "is not a valid lock file." in restored.out + restored.err
+
+
+@pytest.mark.parametrize("change", [_high_revision, _no_commit_id])
+def test_a_plan_does_not_compare_the_store_with_an_invalid_lock_file(
+    sendroute: Program, history: Path, change: Callable[[Any], None]
+) -> None:
+    lock = history / "sendroute.lock"
+    content = json.loads(lock.read_text())
+    change(content)
+    lock.write_text(json.dumps(content))
+    result = sendroute("plan", "manifests")
+    assert (result.status, "wrong-store" in result.out + result.err) == (1, False)
+    assert "is not a valid lock file." in result.out + result.err
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}\n", "", "[]", "\0\xff", '{"lineage": '])
+@pytest.mark.parametrize("has_store", [True, False])
+def test_restore_and_init_report_a_bad_lock_file_alike(
+    sendroute: Program, history: Path, lose: Lose, text: str, has_store: bool
+) -> None:
+    bad = history.parent / "bad.lock"
+    bad.write_bytes(text.encode("latin-1"))
+    if not has_store:
+        lose()
+    restored = sendroute("restore", "bad.lock", "--auto-approve")
+    if has_store:
+        lose()
+    created = sendroute("init", "--from-lock", "bad.lock")
+    assert (restored.status, restored.err) == (created.status, created.err)
+    assert restored.status == 1
+
+
+def test_a_backup_is_read_as_one_whatever_its_name(
+    sendroute: Program,
+    history: Path,  # noqa: ARG001
+) -> None:
+    assert sendroute("backup", "monday.lock").status == 0
+    assert sendroute("restore", "monday.lock", "--auto-approve").status == 0
 
 
 @pytest.mark.parametrize("option", ["--from-lock", "--from-backup"])
@@ -514,6 +628,33 @@ def test_a_second_init_reports_the_store_and_leaves_its_key_alone(
     refused = sendroute("init")
     assert (refused.status, "key-exists" in refused.err) == (3, True)
     assert "--key-file" in refused.err
+
+
+@pytest.mark.parametrize("option", ["--from-lock", "--from-backup"])
+def test_init_from_a_file_over_an_empty_store_gives_the_whole_command(
+    sendroute: Program, history: Path, lose: Lose, option: str
+) -> None:
+    assert sendroute("backup", "monday.db").status == 0
+    saved = {"--from-lock": str(history / "sendroute.lock"), "--from-backup": "monday.db"}[option]
+    refused = sendroute("init", option, saved)
+    assert (refused.status, "store-exists" in refused.err) == (3, True), refused
+    assert "empty" not in refused.err, "it holds something"
+    lose()
+    key = next(Path.cwd().parent.rglob("sendroute.key"))
+    assert sendroute("init", "--key-file", str(key)).status == 0
+    refused = sendroute("init", option, saved)
+    assert (refused.status, "is an empty store" in refused.err) == (3, True), refused
+    assert f"sendroute init {option} {shlex.quote(saved)}" in refused.err
+    assert "mv " in refused.err or "ALTER SCHEMA" in refused.err
+
+
+def test_the_command_that_replaces_an_empty_store_names_it_if_it_is_not_the_default(
+    sendroute: Program, workdir: Path
+) -> None:
+    given = ("--store", "sqlite:///./other.db")
+    assert sendroute(*given, "init").status == 0
+    refused = sendroute(*given, "init", "--from-lock", "x.lock")
+    assert f"sendroute init --from-lock x.lock --store sqlite:///{workdir}/other.db" in refused.err
 
 
 def test_init_makes_git_ignore_the_key_and_the_store(sendroute: Program, workdir: Path) -> None:

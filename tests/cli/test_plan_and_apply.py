@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -53,7 +54,8 @@ def test_a_removed_profile_is_reported_with_what_becomes_of_its_domains(
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     write(manifests / "acme.yaml", owner, other, *names, *kept)
     assert (
-        f"Profile ses of account acme is removed; {outcome}" in sendroute("plan", "manifests").out
+        f"Profile ses of account acme/acme is removed; {outcome}"
+        in sendroute("plan", "manifests").out
     )
 
 
@@ -412,7 +414,7 @@ def test_manifests_can_be_read_from_standard_input(
     write(workdir / "all.yaml", PLATFORM, account("acme"), domain("acme", "shop.example.com"))
     sendroute("init")
     with (workdir / "all.yaml").open() as stream:
-        monkeypatch.setattr("sys.stdin", stream)
+        monkeypatch.setattr(sys, "stdin", stream)
         assert sendroute("apply", "-", "--auto-approve").status == 0
     assert "shop.example.com" in sendroute("routes").out
 
@@ -430,11 +432,17 @@ def test_a_shadowed_route_returns_by_the_edit_that_every_command_names(
     (shadow,) = json.loads(sendroute("status", "-o", "json").out)["shadowed"]
 
     assert shadow["apply_all"] in sendroute("plan", "manifests").out
-    for command in (["explain", "old.example"], ["status"]):
+    way = f"edit set-route old.example --unconfigured --overrides={shadow['apply_all']}"
+    placeholder = "Write the paths of the manifests in place of PATH."
+    for command, paths, is_explained in (
+        (["explain", "old.example"], "PATH", True),
+        (["status"], "PATH", True),
+        (["status", "manifests"], "manifests", False),
+    ):
         shown = " ".join(sendroute(*command).out.split())
-        assert f"edit set-route old.example --unconfigured --overrides={shadow['apply_all']}" in (
-            shown
-        )
+        assert f"{way} {paths}." in shown
+        assert f"sendroute sync {paths}." in shown
+        assert (placeholder in shown) == is_explained
 
     edited = sendroute("edit", "set-route", "old.example", "--unconfigured", "manifests")
     assert edited.status == 0
@@ -571,10 +579,15 @@ def test_a_lock_file_that_is_older_than_the_store_is_reported(
     assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
     assert "stale-lock" not in sendroute("plan", "manifests").out
     write(manifests / "more.yaml", domain("acme", "more.example", "{managed: {}}"))
-    assert "stale-lock" not in sendroute("apply", "manifests", "--auto-approve").out
+    applied = sendroute("apply", "manifests", "--auto-approve")
+    before, now = json.loads(sendroute("history", "-o", "json").out)["changes"][1::-1]
+    assert "warning stale-lock" in applied.out
+    stated = f"was written at revision {before['revision']}, and the store is at revision"
+    assert f"{stated} {now['revision']}:" in " ".join(applied.out.split()), applied
     for command in (["plan", "manifests"], ["apply", "manifests"]):
         result = sendroute(*command)
         assert (result.status, "warning stale-lock" in result.out) == (0, True), command
+        assert f"sendroute apply manifests --write-lock {lock}\n" in result.out, command
     Path(lock).rename("sendroute.lock")
     assert "warning stale-lock" in sendroute("status").out
     rewritten = sendroute("apply", "manifests", "--write-lock", "sendroute.lock")
@@ -685,8 +698,28 @@ def test_only_a_default_that_is_recorded_stays_unchanged(
     assert sendroute("init").status == 0
     changed = account("acme", more=", defaultRoute: {profile: new}")
     write(manifests / "acme.yaml", changed, profile("acme", "new"))
-    assert "The default of account acme is not set:" in sendroute("plan", "manifests").out
+    assert "The default of account acme/acme is not set:" in sendroute("plan", "manifests").out
     write(manifests / "acme.yaml", account("acme", more=", defaultRoute: {managed: {}}"))
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     write(manifests / "acme.yaml", changed, profile("acme", "new"))
-    assert "The default of account acme stays unchanged:" in sendroute("plan", "manifests").out
+    assert "The default of account acme/acme stays unchanged:" in sendroute("plan", "manifests").out
+
+
+def test_what_else_declares_a_domain_or_an_account_is_shown_by_its_line(
+    sendroute: Program, workdir: Path
+) -> None:
+    assert sendroute("init").status == 0
+    write(workdir / "m/platform.yaml", PLATFORM)
+    acme = [domain("acme", name, "{managed: {}}") for name in ("a.example", "b.example")]
+    write(workdir / "m/acme.yaml", account("acme"), *acme)
+    write(workdir / "m/bolt.yaml", account("bolt"), domain("bolt", "a.example", "{managed: {}}"))
+    conflict = sendroute("plan", "m")
+    assert conflict.status == 1
+    for shown in ("m/acme.yaml:11:11", "m/bolt.yaml:11:11"):
+        assert f"error domain-conflict  {shown}\n" in conflict.out
+        assert f"see also: {shown}\n" in conflict.out
+    write(workdir / "m/bolt.yaml", account("bolt"))
+    assert sendroute("apply", "m", "--auto-approve").status == 0
+    write(workdir / "m/acme.yaml", *acme)
+    orphans = sendroute("plan", "m").out
+    assert "see also: m/acme.yaml:13:12\n" in orphans

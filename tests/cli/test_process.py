@@ -313,6 +313,33 @@ def test_commands_that_load_a_tree_skip_exit_handlers(
     assert ("the end" in completed.stderr) is runs_exit_handlers
 
 
+def limits_after(code: str) -> list[str]:
+    """The limits of a core dump that a process has before this code, and at its end."""
+    show = "print(resource.getrlimit(resource.RLIMIT_CORE), file=sys.stderr)"
+    prepare = (
+        "import atexit, resource, sys\n"
+        "_, most = resource.getrlimit(resource.RLIMIT_CORE)\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (most, most))\n"
+        f"{show}\natexit.register(lambda: {show})\n"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", prepare + code, "--version"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return completed.stderr.splitlines()
+
+
+def test_the_program_writes_no_core_dump_and_the_library_leaves_the_limit_of_its_caller() -> None:
+    assert limits_after("from sendroute.cli.main import program; program()")[1] == "(0, 0)"
+    before, after = limits_after(
+        "import sendroute, sendroute.cli.main; sendroute.validate; sendroute.open_store"
+    )
+    assert before == after
+
+
 INTERRUPTED = """
 from contextlib import suppress
 from sendroute.cli.fast_exit import exit_process

@@ -279,11 +279,20 @@ def test_a_pattern_of_another_script_matches_the_names_as_they_are_written(
 
 
 @pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("name", ["*.example.com", "sho?.example.com", "x@*.com", "*"])
+def test_only_routes_takes_patterns(sendroute: Program, name: str) -> None:
+    explained = json.loads(sendroute("explain", name, "-o", "json").out)
+    assert explained["account"] is None, explained
+    history = sendroute("history", name.rpartition("@")[2])
+    assert (history.status, "No changes" in history.out) == (1, False), history
+
+
+@pytest.mark.usefixtures("store")
 def test_a_pattern_that_matches_nothing_is_named(sendroute: Program) -> None:
     result = sendroute("routes", "s*", "*.none", "none.example")
     assert result.status == 1
     assert ("*.none" in result.err, "domain none.example" in result.err) == (True, True)
-    assert "domain s*" not in result.err
+    assert "matches s*" not in result.err
 
 
 @pytest.mark.usefixtures("store")
@@ -303,6 +312,23 @@ def test_history_shows_from_and_to(sendroute: Program, store: Path) -> None:
     head, newest, *_ = sendroute("history", "shop.example.com").out.splitlines()
     assert head.split()[-2:] == ["FROM", "TO"]
     assert newest.endswith("profile ses  managed")
+
+
+def test_history_shows_from_and_to_of_an_apply_all_that_changes_no_route(
+    sendroute: Program, store: Path
+) -> None:
+    path = store.parent / "manifests/acme.yaml"
+    before = path.read_text()
+    for run in ("one", "two"):
+        more = f"applyToAll: {{id: {run}, route: {{profile: ses}}, confirm: {{domains: 9}}}}"
+        path.write_text(before.replace("plan: pro", f"plan: pro, {more}", 1))
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    rows = list(csv.DictReader(sendroute("history", "-o", "csv").out.splitlines()))
+    updates = [row for row in rows if row["action"] == "update"]
+    assert [(row["from"], row["to"]) for row in updates if row["name"] == "acme"] == [("", "")] * 2
+    shop = [(row["from"], row["to"]) for row in updates if row["name"] == "shop.example.com"]
+    assert shop[0] == ("profile ses, shadowed by one", "profile ses, shadowed by two")
+    assert not any(row["from"] == row["to"] != "" for row in rows)
 
 
 def test_history_shows_which_other_fields_of_a_profile_changed(
@@ -421,9 +447,15 @@ def test_status_compares_the_lock_files_of_the_given_manifests(sendroute: Progra
     assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
     other = ("--store", "sqlite:///./other.db")
     assert sendroute(*other, "init", "--key-file", "sendroute.key").status == 0
-    assert json.loads(sendroute(*other, "status", "-o", "json").out)["lock_files"] == []
-    given = json.loads(sendroute(*other, "status", "manifests", "-o", "json").out)["lock_files"]
-    assert [entry["code"] for entry in given] == ["store-empty"]
+    alone = sendroute(*other, "status", "-o", "json")
+    assert (alone.status, json.loads(alone.out)["lock_files"]) == (0, [])
+    beside = sendroute(*other, "status", "manifests", "-o", "json")
+    given = json.loads(beside.out)["lock_files"]
+    assert (beside.status, [entry["code"] for entry in given]) == (3, ["store-empty"])
+    assert sendroute(*other, "status", "manifests").status == 3
+    assert sendroute("status", "manifests").status == 0
+    Path(lock).write_text("{")
+    assert sendroute("status", "manifests").status == 1
 
 
 @pytest.mark.usefixtures("store")
@@ -596,3 +628,47 @@ def test_init_from_a_lock_file_restores_all_routes(sendroute: Program, store: Pa
 def test_status_names_a_path_that_does_not_exist(sendroute: Program) -> None:
     answer = sendroute("status", "nowhere")
     assert (answer.status, "unreadable" in answer.err, "nowhere" in answer.err) == (1, True, True)
+
+
+def test_what_apply_refused_waits_for_an_option_and_for_no_round(
+    sendroute: Program, manifests: Path
+) -> None:
+    """Nothing applies an approval where no loop runs."""
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "bolt.example.com"))
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (manifests / "bolt.yaml").unlink()
+    assert sendroute("apply", "manifests", "--auto-approve").status == 3
+    status = " ".join(sendroute("status").out.split())
+    assert "`sendroute apply` refused its plan (2 to delete)." in status
+    assert "--remove-account bolt/bolt" in status
+    assert "sendroute approve" not in status
+    approved = sendroute("approve", "bolt", "--auto-approve")
+    assert "`sendroute apply` takes an option instead." in approved.out, approved
+
+
+def test_history_finds_a_removed_account_by_its_name(sendroute: Program, manifests: Path) -> None:
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "bolt.example.com"))
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (manifests / "bolt.yaml").unlink()
+    write(manifests / "more.yaml", domain("acme", "bolt.example.com"))
+    removal = ("--auto-approve", "--remove-account", "bolt/bolt")
+    assert sendroute("apply", "manifests", *removal).status == 0
+    assert sendroute("history", "bolt").out == sendroute("history", "bolt/bolt").out
+    assert "MailAccount bolt/bolt" in sendroute("history", "bolt").out
+    assert sendroute("history", "bolts").status == 1
+    moved = sendroute("history", "bolt.example.com").out
+    assert "SendingDomain bolt.example.com of acme/acme" in moved
+    assert "SendingDomain bolt.example.com of bolt/bolt" in moved
+
+
+def test_history_says_that_it_does_not_show_all(sendroute: Program, store: Path) -> None:
+    shops = [domain("acme", f"shop-{number}.example.com") for number in range(101)]
+    write(store.parent / "manifests/shops.yaml", *shops)
+    assert "Only the newest" not in sendroute("history").out
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert "Only the newest 100 changes are shown; --limit N or" in sendroute("history").out
+    assert "Only the newest" not in sendroute("history", "--limit", "2").out, "who asked knows"
+    document = json.loads(sendroute("history", "-o", "json").out)
+    assert len(document["changes"]) == 100

@@ -146,6 +146,110 @@ def test_with_a_base_a_reference_to_a_deleted_profile_is_a_warning(
     assert git(directory, "status", "--porcelain").strip() == "M manifests/acme.yaml"
 
 
+def test_a_base_warns_of_the_guards_that_the_change_would_meet(
+    sendroute: Program, manifests: Path
+) -> None:
+    """What vanishes is reported by validate already, as a warning: only a store knows."""
+    directory = manifests.parent
+    shops = [domain("acme", f"shop-{number}.example.com") for number in range(10)]
+    write(manifests / "acme.yaml", account("acme"), *shops)
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "bolt.example.com"))
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "before")
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+
+    write(manifests / "acme.yaml", account("acme", plan="nano"), *shops[:6])
+    (manifests / "bolt.yaml").unlink()
+    guards = {"account-removal", "too-many-changes", "too-many-removals"}
+    plan = sendroute("plan", "manifests", "-o", "json")
+    assert plan.status == 3
+    refused = {
+        (entry["code"], entry["message"].replace("in the store", "in the base revision"))
+        for entry in json.loads(plan.out)["findings"]
+        if entry["severity"] == "refused"
+    }
+    checked = sendroute("validate", "manifests", "--base", "HEAD", "-o", "json")
+    assert checked.status == 0
+    warned = {
+        (entry["code"], entry["message"])
+        for entry in json.loads(checked.out)["findings"]
+        if entry["code"] in guards and entry["severity"] == "warning"
+    }
+    assert warned == refused
+    assert {code for code, _ in warned} == guards
+    assert sendroute("validate", "manifests", "--base", "HEAD", "--strict").status == 1
+    assert not guards & {code for code, _ in findings(sendroute)}
+
+
+def test_a_base_counts_the_domains_that_follow_the_default(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    follows, declares = (
+        domain("acme", "a.example.com"),
+        domain("acme", "b.example.com", "{profile: ses}"),
+    )
+    write(
+        manifests / "acme.yaml",
+        account("acme", more=", defaultRoute: {profile: ses}"),
+        profile("acme", "ses"),
+        follows,
+        declares,
+    )
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "before")
+    write(manifests / "acme.yaml", account("acme"), follows, declares)
+    result = sendroute("validate", "manifests", "--base", "HEAD")
+    assert "ses of account acme/acme is removed; 2 domains get another route" in result.out
+
+
+def test_a_profile_that_the_base_lacks_too_is_not_reported_as_removed(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    shop = domain("acme", "shop.example.com", "{profile: ses}")
+    write(manifests / "acme.yaml", account("acme"), shop)
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "the profile is gone already")
+    result = sendroute("validate", "manifests", "--base", "HEAD")
+    assert "still refers to profile ses" in result.out
+    assert "is removed" not in result.out
+
+
+def test_a_managed_route_that_the_base_did_not_offer_is_no_reroute(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    shops = [domain("acme", f"shop-{n}.example.com", "{managed: {}}") for n in range(10)]
+    write(manifests / "acme.yaml", account("acme", plan="nano"), *shops)
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "before")
+    assert set(findings(sendroute, "--base", "HEAD")) == {("managed-not-in-plan", "warning")}
+
+
+def test_a_base_with_an_apply_all_does_not_show_what_is_rerouted(
+    sendroute: Program, manifests: Path
+) -> None:
+    """The apply-all may have switched the domains already, which only a store knows."""
+    directory = manifests.parent
+    names = [f"shop-{number}.example.com" for number in range(12)]
+    more = ", applyToAll: {id: once, route: {profile: ses}, confirm: {domains: 50}}"
+    declared = [domain("acme", name, "{managed: {}}") for name in names]
+    write(manifests / "acme.yaml", account("acme", more=more), profile("acme", "ses"), *declared)
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "before")
+    synced = [domain("acme", name, "{profile: ses}") for name in names]
+    write(manifests / "acme.yaml", account("acme", more=more), profile("acme", "ses"), *synced)
+    reported = {code for code, _ in findings(sendroute, "--base", "HEAD")}
+    assert "too-many-changes" not in reported
+
+
 def test_what_a_base_does_not_show_is_named_and_never_an_error(
     sendroute: Program, manifests: Path
 ) -> None:

@@ -384,7 +384,7 @@ def test_what_is_said_of_the_domains_of_a_removed_account_is_so(tenants: Tenants
     status, text = tenants.plan("-o", "json")
     messages = [change["message"] for change in json.loads(text)["changes"]]
     assert status == 0
-    assert "a.t0.example is removed with its account, t0, and can no longer send." in messages
+    assert "a.t0.example is removed with its account, t0/t0, and can no longer send." in messages
     assert "no longer in the manifests" not in text
 
 

@@ -18,6 +18,7 @@ from sendroute.cluster.objects import (
     packed,
 )
 from sendroute.manifests.compile import Compilation
+from sendroute.manifests.headers import LeftOut
 from sendroute.manifests.statuses import encode_status
 from sendroute.model.change import Action, Plan
 from sendroute.model.codes import finding
@@ -116,6 +117,7 @@ def desired_of(objects: Iterable[ClusterObject]) -> Desired:
             compilation.add(seen.document, seen.where)
         elif seen.account is not None:
             stopped[seen.account] = stopped.get(seen.account, frozenset()) | seen.profiles
+            compilation.leave_out(LeftOut(seen.account, seen.key.kind, seen.domain, seen.where))
         else:
             unread += seen.findings
     return compilation.finish(findings=findings, stopped=stopped, unread=unread)

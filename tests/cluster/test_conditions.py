@@ -14,6 +14,7 @@ from tests.cluster.kstatus import kstatus
 from tests.cluster.projected import (
     ACCOUNT,
     DOMAIN,
+    EMPTY,
     NOW,
     PLATFORM,
     PROFILE,
@@ -640,6 +641,34 @@ def test_a_domain_shows_the_route_that_its_mail_takes() -> None:
     assert account["effectiveDefault"] == {"managed": {}}
     assert account["effectiveDefaultText"] == "managed"
     assert account["store"] == {"lineage": "7c1e"}
+
+
+def messages(status: dict[str, Any]) -> dict[str, str]:
+    return {item["type"]: item["message"] for item in status["conditions"]}
+
+
+def test_a_default_that_fell_back_is_explained_once() -> None:
+    cluster = Cluster()
+    account = with_spec(ACCOUNT, defaultRoute={"profile": "ses"})
+    cluster.apply(documents(PLATFORM, account, PROFILE, DOMAIN))
+    status = cluster.apply(documents(PLATFORM, account, DOMAIN))[THE_ACCOUNT]
+    assert messages(status)["ResolvedRefs"] == (
+        "The default of account acme/acme, profile ses, is not satisfiable; new domains start on"
+        " the plan default, managed. Declare the profile again, or another spec.defaultRoute."
+    )
+
+
+def test_an_object_of_an_account_that_waits_does_not_show_what_another_one_lacks() -> None:
+    other = with_spec(DOMAIN, "news", domain="news.example.com")
+    text = documents(PLATFORM, ACCOUNT, VIA_SES, other)
+    fields = {"outcome": None, "current": EMPTY.account(ACME)}
+    missing = messages(Cluster().apply(text, fields=fields)[THE_DOMAIN])["ResolvedRefs"]
+    waiting = missing.partition(" Declare")[0]
+    status = Cluster().apply(text, fields=fields | {"waiting": waiting})
+    assert messages(status[THE_DOMAIN])["Applied"] == waiting
+    assert messages(status[THE_ACCOUNT])["Applied"].endswith(waiting)
+    news = messages(status[ObjectKey("SendingDomain", "acme", "news")])
+    assert news["Applied"] == "The account waits, because another of its objects may be incomplete."
 
 
 def test_the_second_claim_in_an_account_shows_no_route_of_the_first() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from sendroute.cluster import objects
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.objects import ClusterObject, ObjectKey, decode_item, object_of
+from sendroute.manifests.compile import Compilation
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.owner import PLATFORM
 from sendroute.model.route import via
@@ -52,6 +54,14 @@ def domain(name: str, host: str, **fields: Any) -> ClusterObject:
 
 ACCOUNT = cluster_object("MailAccount", "acme", {"plan": "nano"})
 PLATFORM_OBJECT = cluster_object("MailPlatform", "default", PLATFORM_SPEC, namespace="")
+
+
+class _UnforeseenError(Exception):
+    """A bug: nothing in Sendroute expects it."""
+
+
+def _fail(*_: object) -> None:
+    raise _UnforeseenError("canary-password")
 
 
 def put(state: DesiredState, *objects: ClusterObject) -> frozenset[Any]:
@@ -184,6 +194,27 @@ def test_an_invalid_object_stops_its_account_and_no_other() -> None:
     assert declared(state).stopped == set()
 
 
+def test_an_account_with_an_invalid_object_still_claims_its_domains() -> None:
+    state = DesiredState()
+    invalid = cluster_object("MailAccount", "acme", {"plann": "nano"})
+    put(state, PLATFORM_OBJECT, invalid, domain("a", "a.example"))
+    put(state, domain("b", "b.example", spec={"rout": {"managed": {}}}))
+    desired = declared(state)
+    assert ACME in desired.stopped
+    assert ACME not in desired.accounts
+    assert {item.domain for item in desired.undefined[ACME].domains} == {"a.example", "b.example"}
+    assert state.claims.declaring("a.example") == state.claims.declaring("b.example") == (ACME,)
+
+    put(state, ACCOUNT)
+    desired = declared(state)
+    assert desired.undefined == {}
+    assert {item.domain for item in desired.accounts[ACME].domains} == {"a.example", "b.example"}
+
+    state.apply({item.key: None for item in (ACCOUNT,)})
+    assert declared(state).undefined == {}
+    assert state.claims.declaring("a.example") == ()
+
+
 def test_an_object_whose_account_cannot_be_read_stops_its_namespace() -> None:
     state = DesiredState()
     elsewhere = cluster_object("MailAccount", "acme", {"plan": "nano"}, namespace="other")
@@ -229,3 +260,87 @@ def test_what_an_object_accepts_is_not_reported() -> None:
     assert [item.code for item in declared(state).findings] == ["profile-unused"]
     put(state, cluster_object("SMTPProfile", "ses", profile, annotations=accepts))
     assert declared(state).findings == ()
+
+
+ACCEPT, APPROVE = "sendroute.dev/accept", "sendroute.dev/approve"
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        (",".join(f"code-{n:03}" for n in range(300)), "names 290 more codes of no finding."),
+        (
+            ",".join(f"code-{n:05}" for n in range(20_000)),
+            "is longer than 4096 characters, and accepts nothing.",
+        ),
+    ],
+    ids=["many", "too many"],
+)
+def test_the_annotation_of_one_object_takes_no_long_time_from_all(text: str, last: str) -> None:
+    """Comparing each code with all others takes a fifth of a millisecond, and an annotation has
+    room for twenty thousand."""
+    item = cluster_object("MailAccount", "acme", {"plan": "nano"}, annotations={ACCEPT: text})
+    assert len(item.annotations[ACCEPT]) <= 4097
+    state = DesiredState()
+    put(state, item, PLATFORM_OBJECT)
+    findings = declared(state).findings
+    assert len(findings) <= 11
+    assert findings[-1].message == f"The annotation '{ACCEPT}' of MailAccount acme {last}"
+
+
+def test_only_some_names_of_annotations_are_kept_of_an_object() -> None:
+    annotations = {f"sendroute.dev/accep{number}": "x" for number in range(9000)}
+    item = domain("a", "a.example", annotations=annotations | {ACCEPT: "default-fell-back"})
+    assert len(item.annotations) == 11
+    assert item.annotations[ACCEPT] == "default-fell-back"
+
+
+def test_only_what_may_approve_is_asked_for_approvals() -> None:
+    state = DesiredState()
+    approve = {APPROVE: "0123456789ab"}
+    account = cluster_object("MailAccount", "acme", {"plan": "nano"}, annotations=approve)
+    put(state, account, domain("a", "a.example", annotations=approve))
+    assert state.annotated == (account,)
+
+
+def test_a_bug_that_one_object_leads_to_stops_its_namespace_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = cluster_object("MailAccount", "zeta", {"plan": "nano"}, namespace="zeta")
+    with monkeypatch.context() as patched:
+        patched.setattr(objects.shapes, "decode", _fail)
+        failed = domain("b", "b.example")
+    (bug,) = failed.findings
+    assert (bug.code, bug.namespace, bug.account) == ("internal-error", "acme", None)
+    assert bug.message.startswith("SendingDomain b cannot be read because of a bug in Sendroute: ")
+    assert "canary" not in repr(bug)
+    state = DesiredState()
+    put(state, PLATFORM_OBJECT, ACCOUNT, domain("a", "a.example"), failed, other)
+    desired = declared(state, ACME, AccountKey("zeta", "zeta"))
+    assert desired.stopped == {ACME}
+    assert desired.findings == (bug,)
+
+
+def test_a_bug_in_one_account_stops_that_account_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = cluster_object("MailAccount", "zeta", {"plan": "nano"}, namespace="zeta")
+    state = DesiredState()
+    put(state, PLATFORM_OBJECT, ACCOUNT, domain("a", "a.example"), other)
+    with monkeypatch.context() as patched:
+        patched.setattr(Compilation, "add_row", _fail)
+        desired = declared(state)
+    assert desired.stopped == {ACME}
+    assert list(desired.accounts) == [AccountKey("zeta", "zeta")]
+    (bug,) = desired.findings
+    assert (bug.code, bug.account, "canary" in repr(bug)) == ("internal-error", "acme", False)
+    put(state, domain("a", "a.example", generation=2, annotations={"sendroute.dev/accept": "x"}))
+    assert declared(state).stopped == frozenset()
+
+
+def test_a_bug_in_the_platform_is_its_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = DesiredState()
+    put(state, PLATFORM_OBJECT, ACCOUNT)
+    with monkeypatch.context() as patched:
+        patched.setattr(Compilation, "_add_platform", _fail)
+        desired = declared(state)
+    assert desired.platform is None
+    assert [item.code for item in desired.findings] == ["internal-error"]

@@ -17,6 +17,7 @@ from tests.cluster.scripted_api import (
     watch,
 )
 
+from sendroute.cluster import reflector as reflector_module
 from sendroute.cluster.objects import ClusterObject, ListedObject, ObjectKey, object_of
 from sendroute.cluster.reflector import Changes, Inbox, Reflector
 from sendroute.cluster.times import Times
@@ -90,6 +91,39 @@ def test_pages_are_listed_and_then_watched_from_the_version_of_the_list(api: Scr
     assert "resourceVersion" not in first
     assert watched["resourceVersion"] == "10"
     assert watched["allowWatchBookmarks"] == "true"
+
+
+def test_large_objects_of_one_tenant_are_listed_a_few_at_a_time(api: ScriptedApi) -> None:
+    """A page of them would not fit into the memory of the operator."""
+    large = {f"large-{number:02}": "x" * (1 << 20) for number in range(40)}
+    names = [*large, *(f"small-{number:03}" for number in range(600))]
+
+    def list_or_watch(query: dict[str, str]) -> ScriptedResponse:
+        if "watch" in query:
+            return watch()
+        start, limit = int(query.get("continue", "0")), int(query["limit"])
+        end = start + limit
+        items = [domain(name, 3) for name in names[start:end]]
+        for item in items:
+            item["metadata"]["annotations"] = {"a": large.get(item["metadata"]["name"], "")}
+        return page(items, 10, str(end) if end < len(names) else "")
+
+    api.otherwise = list_or_watch
+    with reflecting(api) as (_, copy):
+        eventually(lambda: len(copy.versions) == 640)
+    limits = [int(query["limit"]) for query in api.queries if "watch" not in query]
+    assert limits[:3] == [500, 125, 31]
+    assert limits[-1] > 100, "the small objects that follow are listed by many again"
+
+
+def test_an_object_that_is_too_long_by_itself_is_a_fault(api: ScriptedApi) -> None:
+    huge = domain("a", 3)
+    huge["metadata"]["annotations"] = {"a": "x" * (33 << 20)}
+    api.otherwise = lambda query: watch() if "watch" in query else page([huge], 10)
+    with reflecting(api) as (reflector, _):
+        eventually(lambda: reflector.fault is not None)
+        assert not reflector.synced
+    assert [query["limit"] for query in api.queries[:5]] == ["500", "125", "31", "7", "1"]
 
 
 def test_a_watch_goes_on_from_the_last_bookmark(api: ScriptedApi) -> None:
@@ -333,7 +367,7 @@ def test_an_error_of_ours_is_a_fault_and_does_not_end_the_thread(
             raise LookupError("a fault of the tests")
         return object_of(kind, item)
 
-    monkeypatch.setattr("sendroute.cluster.reflector.object_of", broken)
+    monkeypatch.setattr(reflector_module, "object_of", broken)
     api.otherwise = lambda query: watch() if "watch" in query else page([domain("a", 3)], 10)
     with reflecting(api, Times(first_retry=0.01)) as (reflector, copy):
         eventually(lambda: copy.versions == {"a": "3"})

@@ -202,6 +202,45 @@ def test_an_api_that_is_away_is_not_asked_for_every_object(api: RecordingApi) ->
         writer.stop()
 
 
+def in_namespace(name: str, namespace: str) -> ClusterObject:
+    seen = domain(name)
+    return msgspec.structs.replace(seen, key=seen.key._replace(namespace=namespace))
+
+
+def test_an_api_that_fails_in_several_namespaces_is_not_asked_for_every_object(
+    api: RecordingApi,
+) -> None:
+    api.fails = lambda *_: ApiError(500, "etcd has no leader")
+    writer = StatusWriter(api, workers=3, random=lambda: 1.0)
+    try:
+        for number in range(500):
+            writer.put(in_namespace("shop", f"n{number}"), status("managed"))
+        api.wait_for(4)
+        assert len(api.requests) < 20
+    finally:
+        writer.stop()
+
+
+def test_objects_of_one_tenant_that_cannot_be_written_delay_no_other_status(
+    api: RecordingApi,
+) -> None:
+    def fails(request: Request, _: int) -> ApiError | None:
+        huge = "/evil/" in request.path
+        return ApiError(500, "etcdserver: request is too large") if huge else None
+
+    api.fails = fails
+    now = 0.0  # no pause ends
+    writer = StatusWriter(api, workers=1, random=lambda: 1.0, clock=lambda: now)
+    try:
+        for number in range(20):
+            writer.put(in_namespace(f"huge{number}", "evil"), status("managed"))
+        for number in range(20):
+            writer.put(in_namespace("shop", f"n{number}"), status("managed"))
+        api.wait_for(40)
+    finally:
+        writer.stop()
+
+
 def test_the_wait_that_the_api_asks_for_is_kept(api: RecordingApi, writer: StatusWriter) -> None:
     times: list[float] = []
 

@@ -1,6 +1,5 @@
 """A tenant does not read in a status who another tenant is; the log has the full names."""
 
-from msgspec.structs import replace
 from tests.cluster.projected import (
     ACCOUNT,
     DOMAIN,
@@ -8,12 +7,10 @@ from tests.cluster.projected import (
     PROFILE,
     Cluster,
     documents,
-    objects_in,
     with_spec,
 )
 
-from sendroute.cluster.lineage import check_lineage
-from sendroute.cluster.objects import ObjectKey, packed
+from sendroute.cluster.objects import ObjectKey
 from sendroute.cluster.tenancy import findings_for_tenant, for_tenant
 from sendroute.model.desired import AccountKey
 from sendroute.planner.guards import Guards
@@ -104,6 +101,47 @@ def test_a_guard_of_the_whole_change_does_not_say_how_many_domains_the_platform_
     )
 
 
+def tenant(name: str, count: int) -> str:
+    """An account in a namespace of its own, with so many domains."""
+    account = ACCOUNT.replace("acme", name)
+    domains = [
+        with_spec(DOMAIN, f"d{number}", domain=f"d{number}.{name}.example", account=name).replace(
+            "namespace: acme", f"namespace: {name}"
+        )
+        for number in range(count)
+    ]
+    return documents(account, *domains)
+
+
+def applied_after(guards: Guards, *counts: tuple[str, int, int]) -> dict[str, bool]:
+    """Whether each account is applied. A tenant has so many domains before and after."""
+    cluster = Cluster()
+    cluster.apply(documents(PLATFORM, *(tenant(name, before) for name, before, _ in counts)))
+    after = documents(PLATFORM, *(tenant(name, count) for name, _, count in counts))
+    statuses = cluster.apply(after, guards=guards)
+    return {
+        name: any(
+            item["type"] == "Applied" and item["status"] == "True"
+            for item in statuses[ObjectKey("MailAccount", name, name)]["conditions"]
+        )
+        for name, _, _ in counts
+    }
+
+
+def test_one_tenants_removals_do_not_hold_back_another_tenants() -> None:
+    counts = ("acme", 12, 11), ("delta", 9, 9), ("evil", 40, 0)
+    of_tenants = Guards(approved={}, tenants=True)
+    assert applied_after(of_tenants, *counts) == {"acme": True, "delta": True, "evil": False}
+    of_one_tree = Guards(approved={})
+    assert applied_after(of_one_tree, *counts) == {"acme": False, "delta": True, "evil": False}
+
+
+def test_what_takes_domains_from_several_tenants_is_held_back() -> None:
+    counts = [(name, 7, 4) for name in ("acme", "bravo", "delta", "foxtrot")]
+    applied = applied_after(Guards(approved={}, tenants=True), *counts)
+    assert not any(applied.values())
+
+
 def test_an_invalid_object_of_another_tenant_is_in_no_status_of_this_one() -> None:
     """Its account cannot be read, so it may be of any account of its namespace, and of no other."""
     other = with_spec(DOMAIN, "secret-customer", account=None, domain="customer..example")
@@ -111,18 +149,6 @@ def test_an_invalid_object_of_another_tenant_is_in_no_status_of_this_one() -> No
     statuses = Cluster().apply(documents(PLATFORM, with_spec(ACCOUNT, plan="gone"), DOMAIN, other))
     for key, status in statuses.items():
         assert "customer" not in str(status), key
-
-
-def test_a_status_of_another_store_names_no_object_of_another_tenant() -> None:
-    shown = packed(b'{"store": {"lineage": "4f1a"}}')
-    [account] = objects_in(ACCOUNT)
-    mismatch = check_lineage([replace(account, held_status=shown)], "7c1e", is_empty=True)
-    assert mismatch is not None
-    assert "MailAccount/acme/acme" in mismatch.message
-    assert "MailAccount/acme/acme" in for_tenant(mismatch, "acme").message
-    assert for_tenant(mismatch, "bravo").message == (
-        "The status of an object was written from the store 4f1a, but the given store is 7c1e."
-    )
 
 
 def test_a_domain_that_leaves_before_it_moves_does_not_name_the_tenant_that_declares_it() -> None:

@@ -465,6 +465,7 @@ def test_the_servers_text_is_never_shown(check: Check, serve: Serve) -> None:
         (b"535 5.7.8x", "(535)"),
         (b"535 4.7.8 no", "(535)"),
         (b"535 5.1234.8 no", "(535)"),
+        (b"535 5.123.456 no", "(535)"),  # a password of six digits
         (b"535-5.7.8 no\r\n535 5.7.8 really", "(535 5.7.8)"),
         ("535 5.٧.8 no".encode(), "(535)"),
     ],

@@ -13,6 +13,7 @@ import pytest
 from sendroute.connection.run import run_tests
 from sendroute.model import connection as outcomes
 from sendroute.model.connection import ConnectionPolicy, TestRequest
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Encryption, Profile
 
@@ -110,6 +111,25 @@ def test_a_test_that_cannot_start_before_the_deadline_is_skipped(
     assert {result.outcome for result in results[:4]} == {"protocol-error"}
     assert {result.outcome for result in results[4:]} == {"connect-failed"}
     assert "not tried" in results[-1].detail
+
+
+def test_the_many_slow_tests_of_one_tenant_do_not_keep_another_one_from_starting(
+    serve: Serve, hosts: Hosts
+) -> None:
+    slow, quick = serve(answers={"GREETING": stall}), serve()
+    names = [f"slow{n}.test" for n in range(20)]
+    requests = [TestRequest(SHOP, name, profile(slow, name)) for name in names]
+    other = AccountKey("zebra", "shop")
+    requests += [TestRequest(other, f"quick{n}", profile(quick, "quick.test")) for n in range(2)]
+    results = run_tests(
+        requests,
+        policy=ConnectionPolicy(LOOPBACK, timeout=0.5),
+        resolver=hosts(f"127.0.0.1 quick.test {' '.join(names)}"),
+        start_within=0.2,
+        max_concurrent=4,
+    )
+    assert [result.profile for result in results] == [request.name for request in requests]
+    assert [result.outcome for result in results[-2:]] == ["ok", "ok"]
 
 
 def test_each_test_has_its_own_deadline(serve: Serve, hosts: Hosts) -> None:

@@ -12,3 +12,11 @@ def eventually(
     while not condition():
         assert time.monotonic() < deadline, "this did not happen in time"
         time.sleep(interval)
+
+
+def stays(condition: Callable[[], bool], seconds: float, *, interval: float = 0.1) -> None:
+    """Fail as soon as the condition does not hold; return if it held for that time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert condition(), "this did not stay as it was"
+        time.sleep(interval)

@@ -212,6 +212,20 @@ def test_a_link_never_leads_out_of_its_namespace(
     assert "leads out" in refused(look_up(directory), "secret-invalid")
 
 
+@pytest.mark.parametrize("of", ["acme", "other", "sendroute-system"])
+def test_the_keys_of_a_secret_elsewhere_are_not_listed(write_secret: WriteSecret, of: str) -> None:
+    """A file of nearly the name `allowed-hosts` would be reported."""
+    ref = SecretRef(of, "another", of_platform=of == "sendroute-system")
+    directory = write_secret(ref, username=NAME, password=WORD)
+    (directory / of / "another" / "allowed_hosts").touch()
+    (directory / "acme").mkdir(exist_ok=True)
+    (directory / "acme" / "ses-smtp").symlink_to(directory / of / "another")
+    answer = look_up(directory)
+    assert isinstance(answer, SecretProblem)
+    text = answer.message + answer.hint
+    assert ("leads out" in text, "allowed_hosts" in text) == (of != "acme", of == "acme")
+
+
 @pytest.mark.parametrize(
     "name", ["..", "../other/ses-smtp", "a/b", "", ".", "a\0b", "UPPER", "a\n"]
 )

@@ -64,6 +64,70 @@ def words(command: str) -> list[str]:
     return ["edit", *command.split(), "m"]
 
 
+def test_what_an_edit_means_for_many_domains_is_said_once(sendroute: Program, tree: Path) -> None:
+    path = tree / "acme.yaml"
+    manifest = path.read_text().replace("plan: nano", "plan: pro")
+    manifest = manifest.replace("route: {profile: ses}", "route: {managed: {}}")
+    path.write_text(f"{manifest}  route: {{managed: {{}}}}\n")
+    result = sendroute("edit", "set-plan", "acme", "nano", "m")
+    assert result.status == 0, result
+    assert result.err.count("warning managed-not-in-plan") == 1
+    assert "the same for: shop.example.com" in result.err
+
+
+TWO = """\
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: MailAccount
+metadata: {name: acme, namespace: bolt}
+spec: {plan: nano}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SMTPProfile
+metadata: {name: ses, namespace: bolt}
+spec: {account: acme, host: smtp.ses.example, port: 587, encryption: starttls, connectionTest: skip}
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "text"),
+    [
+        ("delete-profile acme/ses --unconfigured", 0, "account acme/acme: deleted"),
+        ("delete-profile bolt/ses", 0, "account bolt/acme: deleted"),
+        ("delete-profile bolt/ses --account bolt/acme", 0, "account bolt/acme: deleted"),
+        ("rename-profile bolt/ses relay", 0, "account bolt/acme"),
+        ("extract-profile acme/ses", 1, "account acme/acme already has a separate document"),
+        ("delete-profile ses", 1, "Add --account acme/acme or --account bolt/acme."),
+        ("rename-profile ses relay", 1, "Add --account acme/acme or --account bolt/acme."),
+        ("delete-profile acne/ses", 1, "Did you mean `acme/ses`?"),
+        ("delete-profile bolt/ses --account acme/acme", 1, "has no profile bolt/ses"),
+    ],
+)
+def test_a_profile_is_named_with_its_namespace_or_its_account(
+    sendroute: Program, tree: Path, command: str, status: int, text: str
+) -> None:
+    (tree / "bolt.yaml").write_text(TWO)
+    ran = sendroute(*words(command))
+    assert (ran.status, text in ran.out + ran.err) == (status, True), ran
+
+
+@pytest.mark.parametrize("command", ["delete-profile ses --unconfigured", "rename-profile ses x"])
+def test_the_only_profile_of_a_name_needs_no_account(
+    sendroute: Program, tree: Path, command: str
+) -> None:
+    assert tree.is_dir()
+    assert sendroute(*words(command)).status == 0
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_domain_of_another_account_is_moved_and_not_rerouted(sendroute: Program) -> None:
+    assert sendroute("edit", "add-account", "bolt/bolt", "--plan", "pro", "m").status == 0
+    result = sendroute("edit", "add-domain", "shop.example.com", "--account", "bolt", "m")
+    assert (result.status, "domain-conflict" in result.err) == (1, True)
+    assert "To move it to account bolt/bolt, delete it there" in result.err
+    assert "set-route" not in result.err
+
+
 def test_each_change_is_printed_with_its_line(sendroute: Program, tree: Path) -> None:
     ran = sendroute(*words("set-route shop.example.com --unconfigured"))
     assert ran.status == 0
@@ -114,6 +178,18 @@ REFUSED = {
         1,
         "domain-conflict",
         "acme.yaml:17:11",
+    ),
+    "an existing domain of the same account": (
+        "add-domain shop.example.com --account acme",
+        1,
+        "domain-conflict",
+        "edit set-route shop.example.com",
+    ),
+    "a profile of an account with only one": (
+        "set-route shop.example.com --profile mailgun",
+        1,
+        "unknown-profile",
+        "Its only profile is ses.",
     ),
     "an existing profile": (
         "add-domain x.example.com --account acme --new-profile ses --provider ses",
@@ -343,6 +419,28 @@ def test_a_profile_of_an_account_with_other_errors_is_not_tested(
     assert files_of(tree) == before
 
 
+@pytest.mark.parametrize(("number", "limit"), [(8, ""), (12, "--max-change-percent 93 ")])
+def test_the_next_command_of_a_rename_is_not_refused(
+    sendroute: Program, tree: Path, number: int, limit: str
+) -> None:
+    """Each domain that uses the profile is rerouted, in an account that has two domains."""
+    more = "".join(
+        "---\napiVersion: sendroute.dev/v1alpha1\nkind: SendingDomain\n"
+        f"metadata: {{name: shop{n}, namespace: acme}}\n"
+        f"spec: {{account: acme, domain: shop{n}.example.com, route: {{profile: ses}}}}\n"
+        for n in range(number - 1)
+    )
+    (tree / "acme.yaml").write_text(f"{ACME}{more}")
+    assert sendroute("init", "-q").status == 0
+    assert sendroute("apply", "m", "--auto-approve").status == 0
+    ran = sendroute("edit", "rename-profile", "ses", "ireland", "--account", "acme", "m")
+    assert ran.status == 0, ran
+    assert ran.err.count("warning too-many-changes") == bool(limit)
+    [following] = [line for line in ran.out.splitlines() if line.startswith("Next: sendroute ")]
+    assert following == f"Next: sendroute plan {limit}m"
+    assert sendroute(*following.removeprefix("Next: sendroute ").split()).status == 0
+
+
 @pytest.mark.parametrize("name", ["SES_1", "a b", ".x"])
 def test_a_rename_to_an_invalid_name_says_what_a_name_is(
     sendroute: Program, tree: Path, name: str
@@ -408,7 +506,10 @@ def test_a_domain_added_beside_an_apply_all_that_is_about_to_run(
     added = sendroute("edit", "add-domain", "x.example.com", "--account", "acme", "m")
     assert added.status == 0
     assert "info apply-all-wins" in added.err
-    assert "to-managed of account acme gives x.example.com managed too, unless it ran" in added.err
+    assert (
+        "to-managed of account acme/acme gives x.example.com managed too, unless it ran"
+        in added.err
+    )
     other = ("--account", "acme", "--profile", "ses", "m")
     added = sendroute("edit", "add-domain", "y.example.com", *other)
     assert added.status == 0

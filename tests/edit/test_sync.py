@@ -55,6 +55,7 @@ def test_shadowed_domains_get_the_assigned_route(sendroute: Program, tree: Path)
     assert checked.status == 1
     assert checked.out.count("out-of-sync") == 2, "news declares nothing"
     assert "m/acme.yaml:22:10" in checked.out
+    assert "sendroute sync m\n" in checked.out, "a command to copy"
     assert files_of(tree) == before
     assert sendroute("sync", "m").status == 0
     text = (tree / "acme.yaml").read_text()
@@ -74,6 +75,26 @@ def test_a_change_that_is_not_applied_is_never_overwritten(sendroute: Program, t
     assert ran.status == 0
     assert "keeps its declared route" in ran.err
     assert (tree / "acme.yaml").read_text() == changed
+    hint = "sendroute edit set-route shop.example.com --profile ses m"
+    assert hint in " ".join(ran.err.split()), ran
+    assert sendroute(*hint.split()[1:]).status == 0
+    assert sendroute("sync", "m").err == ""
+
+
+def test_a_profile_deleted_from_a_route_that_overrides_an_apply_all(
+    sendroute: Program, tree: Path
+) -> None:
+    """What is left would be spec.overrides without a route, which no edit may write."""
+    assert sendroute("edit", "apply-to-all", "acme", "--unconfigured", "m").status == 0
+    apply(sendroute)
+    back = ("set-route", "shop.example.com", "--profile", "ses", "m")
+    assert sendroute("edit", *back).status == 0
+    assert "overrides" in (tree / "acme.yaml").read_text()
+    apply(sendroute)
+    ran = sendroute("edit", "delete-profile", "ses", "--account", "acme", "--undeclare", "m")
+    assert ran.status == 0, ran
+    assert "overrides" not in (tree / "acme.yaml").read_text()
+    assert sendroute("validate", "m").status == 0
 
 
 def test_a_route_through_a_missing_profile_is_not_written(sendroute: Program, tree: Path) -> None:
@@ -131,3 +152,14 @@ def test_a_file_behind_a_link_out_of_the_paths_is_not_rewritten(
     assert "m/team/acme.yaml" in ran.err
     assert files_of(tree.parent) == before
     assert sendroute("sync", "m", "other").status == 0
+
+
+def test_a_hostile_comment_is_escaped_in_the_diff(sendroute: Program, tree: Path) -> None:
+    assert sendroute("edit", "apply-to-all", "acme", "--unconfigured", "m").status == 0
+    apply(sendroute)
+    file = tree / "acme.yaml"
+    file.write_text(file.read_text().replace("# shop", "# ##[group]\u3164"))
+    ran = sendroute("sync", "m", "--dry-run")
+    assert ran.status == 0, ran
+    assert "# ## [group]\\u3164" in ran.out
+    assert ran.err.count("is shown with escapes") == 1

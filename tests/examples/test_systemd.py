@@ -159,6 +159,11 @@ def test_every_credential_of_the_unit_is_loaded(file: Path) -> None:
     assert set(re.findall(r"%d/([\w-]+)", file.read_text())) == set(loaded)
 
 
+@pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*/*.service")))
+def test_no_unit_writes_a_core_dump(file: Path) -> None:
+    assert re.findall(r"^LimitCORE=(.*)$", file.read_text(), re.MULTILINE) == ["0"]
+
+
 def test_the_relay_unit_sets_only_what_the_program_reads(tmp_path: Path) -> None:
     """Its command starts with its variables: no unknown one, no wrong value of an option."""
     assignments = re.findall(r"^Environment=(\w+)=(.*)$", RELAY.read_text(), re.MULTILINE)

@@ -279,19 +279,56 @@ def test_a_tree_that_would_write_outside_the_checkout_is_rejected(
     assert list(tmp_path.rglob("state/**/x")) == []
 
 
-def test_a_name_that_git_leaves_out_is_not_taken_for_deleted(
-    repository: Repository, following: Follow, tmp_path: Path
-) -> None:
+def commit_of_entries(repository: Repository, tmp_path: Path, *names: str) -> str:
+    """A commit of entries that git itself would not write: files, and directories that end with a
+    slash."""
     repository.commit("x")
     blob = repository.git("rev-parse", "HEAD:x")
-    entries = [(b"100644 .git", blob), (b"100644 a.yaml", blob)]
-    (tmp_path / "tree").write_bytes(
-        b"".join(name + b"\0" + bytes.fromhex(object_name) for name, object_name in entries)
-    )
-    tree = repository.git("hash-object", "-t", "tree", "-w", "--literally", f"{tmp_path}/tree")
-    repository.git("update-ref", "refs/heads/main", repository.git("commit-tree", "-m", "x", tree))
-    (finding,) = findings_of(lambda: following(repository.url).poll(never))
-    assert "cannot be checked out" in finding.message
+    tree = repository.git("rev-parse", "HEAD^{tree}")
+    data = b""
+    for name in names:
+        mode, target = ("40000", tree) if name.endswith("/") else ("100644", blob)
+        data += f"{mode} {name.removesuffix('/')}".encode() + b"\0" + bytes.fromhex(target)
+    (tmp_path / "tree").write_bytes(data)
+    outer = repository.git("hash-object", "-t", "tree", "-w", "--literally", f"{tmp_path}/tree")
+    commit = repository.git("commit-tree", "-m", "x", outer)
+    repository.git("update-ref", "refs/heads/main", commit)
+    return commit
+
+
+@pytest.mark.parametrize(
+    ("names", "reported"),
+    [
+        ([".git", "a.yaml"], ".git (hasDotgit)"),
+        (["a/", ".GIT/"], ".GIT (hasDotgit)"),
+        (["../"], ".. (hasDotdot)"),
+        (["./"], ". (hasDot)"),
+        (["a.yaml", "a.yaml"], "a.yaml (duplicateEntries)"),
+        (["a", "a/"], "a (duplicateEntries)"),
+        (["a/", "a/"], "a (duplicateEntries)"),
+        (["a/", "a/x"], "a/x (duplicateEntries)"),
+        (["a/b.yaml"], "a/b.yaml (fullPathname)"),
+    ],
+    ids=str,
+)
+def test_a_commit_that_git_unfolds_in_one_way_of_several_is_refused(
+    repository: Repository,
+    following: Follow,
+    tmp_path: Path,
+    names: list[str],
+    reported: str,
+) -> None:
+    good = repository.commit("x")
+    follower = following(repository.url)
+    follower.remember(follower.poll(never))
+    commit_of_entries(repository, tmp_path, *names)
+    (finding,) = findings_of(lambda: follower.poll(never))
+    assert finding.code == "source-unreachable"
+    assert " cannot be checked out: it has " in finding.message
+    assert finding.message.endswith(f" {reported}.")
+    last_good = follower.last_good(never)
+    assert last_good is not None
+    assert last_good.commit == good
 
 
 def test_a_tag_that_a_server_sends_for_a_branch_is_followed_by_its_commit(

@@ -1,9 +1,10 @@
 """Commits signed with ssh-keygen and gpg: which ones are accepted."""
 
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -115,6 +116,42 @@ class TestSsh:
         assert self.accepted_commit(follower) == commit
         signed(repository, keys / "theirs")
         self.refused(follower)
+
+    @pytest.mark.parametrize(
+        ("replace", "reason"),
+        [
+            (os.mkfifo, "it is not a regular file"),
+            (lambda path: Path(path).symlink_to("/dev/zero"), "it is not a regular file"),
+            (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 32), "has more"),
+            (lambda _: None, "no such file or directory"),
+        ],
+    )
+    def test_signers_that_cannot_be_read_are_reported(
+        self,
+        follower: object,
+        following: Follow,
+        repository: Repository,
+        keys: Path,
+        replace: Callable[[str], None],
+        reason: str,
+    ) -> None:
+        """A pipe has no end, and a file without an end read for ever."""
+        signed(repository, keys / "ours")
+        allowed = str(keys / "allowed")
+        Path(allowed).unlink()
+        replace(allowed)
+        for call in (
+            lambda: follower.poll(never),  # type: ignore[attr-defined]
+            lambda: following(
+                repository.url, state="new", verify_signatures=True, allowed_signers=allowed
+            ),
+        ):
+            with pytest.raises(ProblemError) as caught:
+                call()
+            (finding,) = caught.value.findings
+            assert finding.code == "unreadable"
+            assert reason in finding.message
+            assert finding.hint
 
     def test_an_expired_key_is_rejected(
         self, follower: object, repository: Repository, keys: Path

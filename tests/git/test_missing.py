@@ -69,3 +69,38 @@ def test_a_link_that_was_checked_out_as_a_file_is_missing(
     (copy / name).unlink()
     (copy / name).symlink_to("../elsewhere")
     assert missing_from(str(copy)) == []
+
+
+def test_a_checkout_that_did_not_end_may_lack_anything(clone: Path, tmp_path: Path) -> None:
+    """A full disk, or a submodule whose commit was not pushed: git wrote no index."""
+    git(clone, "-c", "protocol.file.allow=always", "submodule", "update", "-q", "--init")
+    (clone / ".git/modules/m/sub/index").unlink()
+    assert missing_from(str(clone)) == [MissingPath("m/sub", MissingReason.SUBMODULE)]
+    (clone / ".git/index").unlink()
+    assert missing_from(str(clone / "m/t")) == [MissingPath(".", MissingReason.UNKNOWN)]
+    git(clone, "pack-refs", "--all")
+    assert missing_from(str(clone)) == [MissingPath(".", MissingReason.UNKNOWN)]
+    new = tmp_path / "new"
+    new.mkdir()
+    git(new, "init", "-q")
+    assert missing_from(str(new)) == [], "there is no commit yet"
+
+
+def test_an_index_in_two_files_is_recognised_by_any_extension(clone: Path) -> None:
+    git(clone, "rm", "-q", "--cached", "m/sub")
+    git(clone, "config", "index.threads", "2")
+    git(clone, "update-index", "--split-index")
+    git(clone, "sparse-checkout", "set", "--no-cone", "/*", "!/m/t/")
+    assert MissingPath("m/t", MissingReason.SPARSE) in missing_from(str(clone))
+
+
+@pytest.mark.parametrize("name", ["index", "config"])
+def test_a_file_of_the_repository_that_has_no_end_is_not_read(clone: Path, name: str) -> None:
+    (clone / ".git" / name).unlink()
+    (clone / ".git" / name).symlink_to("/dev/zero")
+    assert missing_from(str(clone)) == [MissingPath(".", MissingReason.UNKNOWN)]
+
+
+def test_a_remote_named_after_a_hash_is_no_hash(clone: Path) -> None:
+    git(clone, "remote", "add", "other", "https://host.example/sha256-tools/mail.git")
+    assert missing_from(str(clone)) == [MissingPath("m/sub", MissingReason.SUBMODULE)]

@@ -1,8 +1,10 @@
-"""git is started by one module only, and in a defined environment."""
+"""git, the programs of Postfix and those of a kubeconfig are started by one module each, in a
+defined environment."""
 
 import ast
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import cast, get_args
 
@@ -17,6 +19,7 @@ from sendroute.git.failures import (
     GitFailedError,
 )
 from sendroute.git.process import Git, ProcessLimits, StoppedError, output
+from sendroute.model.problem import ProblemError
 from sendroute.postfix.installed import Postfix, Program
 
 PACKAGE = Path(__file__).parents[2] / "operator/sendroute"
@@ -62,13 +65,13 @@ def starts_programs(source: str) -> bool:
     return bool(functions or names & STARTING_MODULES)
 
 
-def test_one_module_starts_git_and_one_other_starts_the_programs_of_postfix() -> None:
+def test_one_module_each_starts_git_and_the_programs_of_postfix_and_of_a_kubeconfig() -> None:
     modules = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if starts_programs(path.read_text())
     }
-    assert modules == {"git/process.py", "postfix/installed.py"}
+    assert modules == {"cluster/credential_plugins.py", "git/process.py", "postfix/installed.py"}
     assert set(get_args(Program)) == {"postconf", "postfix", "postmap", "postqueue"}
 
 
@@ -190,6 +193,59 @@ def test_a_missing_program_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(GitFailedError) as caught:
             call()
         assert caught.value.cause is cause
+
+
+@pytest.mark.parametrize("path", ["", ".", ":", "bin:.:"])
+def test_no_program_of_the_working_directory_is_run(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    for directory in (tmp_path, tmp_path / "bin"):
+        directory.mkdir(exist_ok=True)
+        for name in ("git", "ssh-keygen", *get_args(Program)):
+            (directory / name).write_text(f'#!/bin/sh\ntouch "{started}"\n')
+            (directory / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", path)
+    git = Git(str(tmp_path), 30, (), ProcessLimits(file_size=1 << 20))
+    for call in (
+        lambda: output(["--version"], str(tmp_path)),
+        lambda: git.run(["--version"], never),
+        lambda: git.local(["--version"], never),
+        lambda: git.ssh_keygen(["-Y", "verify"], never),
+        lambda: Postfix(None).run("postconf", "-m"),
+    ):
+        with suppress(GitFailedError, ProblemError):
+            call()
+    assert not started.exists()
+    assert output(["--version"], str(tmp_path)).startswith(b"git version")
+
+
+def test_a_program_of_postfix_gets_no_secret_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "postconf").write_text("#!/bin/sh\nenv\n")
+    (tmp_path / "postconf").chmod(0o755)
+    monkeypatch.setenv("PATH", f".:{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("MAIL_CONFIG", "/etc/postfix")
+    for name in ("SENDROUTE_KEY", "SENDROUTE_SECRET_ACME__SES__PASSWORD", "PGPASSWORD"):
+        monkeypatch.setenv(name, "value-of-ours")
+    printed = Postfix(None).run("postconf")
+    assert "value-of-ours" not in printed
+    variables = dict(line.split("=", 1) for line in printed.splitlines())
+    assert variables["MAIL_CONFIG"] == "/etc/postfix"
+    assert all(directory.startswith("/") for directory in variables["PATH"].split(":"))
+
+
+def test_a_program_of_postfix_that_cannot_be_run_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "postconf").write_text("#!/nowhere/sh\n")
+    (tmp_path / "postconf").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProblemError, match="postconf cannot be run: no such file") as caught:
+        Postfix(None).run("postconf")
+    assert caught.value.findings[0].code == "postfix-failed"
 
 
 @pytest.fixture

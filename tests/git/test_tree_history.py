@@ -78,6 +78,16 @@ def test_a_shallow_clone_answers_only_what_it_knows(
     assert history(tmp_path / "shallow").contains(commits[4]) is False
 
 
+def test_a_damaged_complete_clone_is_not_taken_for_a_shallow_one(
+    line: tuple[Path, list[str]],
+) -> None:
+    top, commits = line
+    lost = top / ".git/objects" / commits[1][:2] / commits[1][2:]
+    lost.unlink()
+    git(top, "checkout", "-q", commits[3])
+    assert history(top).contains("0" * 40) is False
+
+
 def test_a_path_outside_git_has_no_history(tmp_path: Path) -> None:
     assert tree_history([str(tmp_path)]) is None
     assert tree_history(["-"]) is None

@@ -98,16 +98,29 @@ def test_approve_without_a_terminal_shows_the_plan_and_explains_the_options(
     status = workspace.unapplied()["acme"]
     assert f"--auto-approve --digest {status['digest']}" in completed.stderr
     for name in NAMES[1:]:
-        assert f"\n  delete    {name}  managed → none  " in completed.stderr
+        assert f"\n  delete    {name}  managed → none\n" in completed.stderr
+    assert completed.stderr.count("removed: Each is no longer declared by") == 1
     assert {step["does"] for step in status["steps"]} == {"managed → none"}
     assert completed.stderr.index(NAMES[1]) < completed.stderr.index("not-approved")
     assert workspace.unapplied()["acme"]["approved"] is None
 
 
-def test_approve_reports_that_nothing_is_held_back(workspace: Workspace) -> None:
+def test_approve_reports_that_nothing_is_held_back(
+    workspace: Workspace,
+) -> None:
     completed = workspace.sendroute("approve", "acme", "--auto-approve")
     assert completed.returncode == 1
+    assert "The store has no account `acme`." in completed.stderr
+    workspace.write_manifest("acme", account("acme", *NAMES))
+    workspace.start().wait_for_log("acme/acme", "committed")
+    completed = workspace.sendroute("approve", "acme", "--auto-approve")
+    assert completed.returncode == 1
+    assert "not-held-back" in completed.stderr
     assert "Account acme has no change that is held back." in completed.stderr
+    completed = workspace.sendroute("approve", "acne", "--auto-approve")
+    assert completed.returncode == 1
+    assert "unknown-account" in completed.stderr
+    assert "Did you mean `acme`?" in completed.stderr
 
 
 def test_corrected_manifests_settle_a_held_back_account(workspace: Workspace) -> None:

@@ -68,6 +68,11 @@ HOSTILE: dict[str, tuple[Callable[[], str | bytes], str]] = {
     "a number of a million digits": (lambda: GOOD + "  port: " + "9" * 1_000_000, "too-large"),
     "NULs": (lambda: "\0" * MEBIBYTE, "yaml-syntax"),
     "bytes of all kinds": (lambda: bytes(range(256)) * 10_000, "not-utf8"),
+    "an ambiguous number of a million digits": (
+        lambda: GOOD + "  port: " + "1_" * 500_000,
+        "ambiguous-scalar",
+    ),
+    "carriage returns alone": (lambda: GOOD + "  x: " + "a\r" * 100_000, "yaml-syntax"),
     "something compressed": (lambda: gzip.compress(GOOD.encode()), "not-utf8"),
     "a file of 33 MiB": (lambda: "a" * (33 * MEBIBYTE), "too-large"),
     "thousands of anchors": (
@@ -87,9 +92,9 @@ def test_hostile_files_give_a_finding_in_time_and_other_files_are_read(
     Path("hostile.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     Path("neighbour.yaml").write_text(GOOD)
     reading = TreeReading(FileSource(["."]))
-    began = time.monotonic()
+    began = time.process_time()
     documents = list(reading.documents())
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < SECONDS
     assert [where.file for _, where in documents] == ["neighbour.yaml"]
     assert code in {finding.code for finding in reading.findings}
     assert all(finding.message.isprintable() for finding in reading.findings)
@@ -120,6 +125,21 @@ def test_every_parser_has_the_same_limit_of_nesting(
     assert len(list(reading.documents())) == 1
     expected = set() if levels <= MAX_FOREIGN_DEPTH else {"yaml-unsupported"}
     assert {finding.code for finding in reading.findings} == expected
+
+
+@pytest.mark.parametrize("item", ["a", "", "&a b", "[]"])
+def test_a_list_of_what_is_no_object_has_few_findings(
+    item: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A MiB of them had a finding for each, which took 300 MiB of memory."""
+    monkeypatch.chdir(tmp_path)
+    items = f"- {item}\n" * 10_000
+    Path("a.yaml").write_text(f"apiVersion: v1\nkind: List\nitems:\n{items}")
+    Path("neighbour.yaml").write_text(GOOD)
+    reading = TreeReading(FileSource(["."]))
+    assert len(list(reading.documents())) == 1
+    assert 0 < len(reading.findings) <= 101  # and how many more there are
+    assert reading.unread
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from sendroute.manifests import parallel
+from sendroute.manifests import parallel, read
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import FileResult, read_file
 from sendroute.manifests.locate import with_positions
@@ -150,7 +150,7 @@ def test_any_number_of_processes_reads_every_golden_tree_alike(
 def test_any_number_of_processes_gives_the_same_compiled_tree(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sendroute.manifests.read._BYTES_BEFORE_WORKERS", 100)
+    monkeypatch.setattr(read, "_BYTES_BEFORE_WORKERS", 100)
     for case in filter(Path.is_dir, PLANS.iterdir()):
         shutil.copytree(case, tmp_path / case.name)
     single, parallel_reading = (
@@ -200,6 +200,45 @@ def test_a_worker_killed_between_chunks_loses_no_file(tree: Path) -> None:
         pool.end()
     assert given == in_one_process(files)
     assert not has_children()
+
+
+class Recorder:
+    """The calls of a progress bar. ``forked``: whether workers ran when it began."""
+
+    def __init__(self) -> None:
+        self.total, self.files, self.forked = 0, 0, False
+
+    def begin(self, total: int) -> None:
+        assert not self.total, "it began twice"
+        self.total, self.forked = total, has_children()
+
+    def advance(self, steps: int = 1) -> None:
+        self.files += steps
+
+
+@pytest.mark.parametrize("workers", [1, 2, None])
+def test_progress_begins_when_no_process_is_forked_any_more(
+    tree: Path, workers: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "_BYTES_BEFORE_WORKERS", 100)
+    monkeypatch.setattr(parallel, "available_workers", lambda: 1)
+    shown = Recorder()
+    compile_reading(TreeReading(FileSource([str(tree)]), workers=workers, progress=shown))
+    assert (shown.total, shown.files, shown.forked) == (301, 301, workers == 2)
+
+
+def test_progress_of_a_single_file_begins_before_it_is_read(tree: Path) -> None:
+    (tree / "0.yaml").rename(tree.parent / "one.yaml")
+    shown = Recorder()
+
+    class Watched(FileSource):
+        def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
+            assert shown.total == 1
+            return super().load(entries)
+
+    files = Watched([str(tree.parent / "one.yaml")])
+    compile_reading(TreeReading(files, workers=None, progress=shown))
+    assert shown.files == 1
 
 
 def test_workers_end_when_the_reader_stops_early(tree: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from sendroute.manifests import sources
 from sendroute.manifests.sources import MAX_BYTES, FileSource, display
 from sendroute.model.finding import Finding
+from sendroute.model.remedy import GitTask, UseGit
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,20 @@ def test_a_submodule_is_unreadable_by_whatever_link_it_is_reached() -> None:
         ("unreadable", "t/sub"),
     ]
     assert all("a submodule" in f.message and "removed" in str(f.hint) for f in findings)
+
+
+def test_what_a_sparse_checkout_left_out_is_named_as_git_takes_it() -> None:
+    put("repository/t/a.yaml", "repository/t/s/b.yaml")
+    with chdir("repository"):
+        subprocess.run(["git", "init", "-q"], check=True)
+        subprocess.run(["git", "add", "t"], check=True)
+        subprocess.run(["git", "sparse-checkout", "set", "--no-cone", "/*", "!/t/s/"], check=True)
+        _, (relative,) = FileSource(["t"]).entries()
+        _, (absolute,) = FileSource([str(Path("t").resolve())]).entries()
+        assert relative.remedy == UseGit(GitTask.EXTEND_CHECKOUT, "t/s")
+        assert absolute.remedy == UseGit(GitTask.EXTEND_CHECKOUT)
+        subprocess.run(["git", "sparse-checkout", "add", "t/s"], check=True)
+        assert FileSource(["t"]).entries()[1] == []
 
 
 def test_a_given_file_with_any_suffix_is_read() -> None:

@@ -77,6 +77,18 @@ def test_a_hint_leads_to_a_text_that_is_parsed(case: str) -> None:
     assert all(isinstance(item, DocumentDraft) and not item.faults for item in drafts(fixed))
 
 
+@pytest.mark.parametrize("line_break", ["\r", "\r\n", "\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("case", TRIED)
+def test_a_fault_is_on_the_same_line_whatever_ends_the_lines(case: str, line_break: str) -> None:
+    """libyaml counts each of them as one line break. A fault on a line that we did not count had
+    ended the program."""
+    text = TRIED[case][0]
+    for before in ("", "a: 1\n...\n"):
+        expected = [item for item in drafts(before + text) if isinstance(item, SyntaxFault)]
+        written = before + text.replace("\n", line_break)
+        assert [item for item in drafts(written) if isinstance(item, SyntaxFault)] == expected
+
+
 DOCUMENT = "apiVersion: sendroute.dev/v1alpha1\nkind: SMTPProfile\nmetadata: {name: a}\nspec: {}\n"
 
 
@@ -86,3 +98,24 @@ def test_each_missing_separator_is_one_fault_and_named() -> None:
     assert [fault.position for fault in draft.faults] == [(5, 1), (9, 1)]
     assert all("write --- on a line of its own above it" in (f.hint or "") for f in draft.faults)
     assert len(list(drafts("---\n".join([DOCUMENT] * 3)))) == 3
+
+
+def test_no_separator_is_missing_in_braces() -> None:
+    item = '{"apiVersion": "sendroute.dev/v1alpha1", "apiVersion": "sendroute.dev/v1alpha1"}'
+    for text in (item, f'{{"apiVersion": "v1", "kind": "List", "items": [{item}]}}'):
+        (draft,) = drafts(text)
+        assert isinstance(draft, DocumentDraft)
+        assert [fault.hint for fault in draft.faults] == ["Remove one of them."]
+
+
+def test_each_missing_dash_of_a_list_is_one_fault_and_named() -> None:
+    item = "".join(f"  {line}\n" for line in DOCUMENT.splitlines())
+    objects = [f"-{item[1:]}", item, f"-{item[1:]}", item]
+    (first, second) = drafts(f"apiVersion: v1\nkind: List\nitems:\n{''.join(objects)}")
+    assert isinstance(first, DocumentDraft)
+    assert isinstance(second, DocumentDraft)
+    faults = [*first.faults, *second.faults]
+    assert [fault.position for fault in faults] == [(8, 3), (16, 3)]
+    assert all("write a dash and a space before it" in (fault.hint or "") for fault in faults)
+    fixed = "".join(f"-{text[1:]}" for text in objects)
+    assert len(list(drafts(f"apiVersion: v1\nkind: List\nitems:\n{fixed}"))) == 4

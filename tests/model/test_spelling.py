@@ -2,7 +2,7 @@
 
 import pytest
 
-from sendroute.model.spelling import did_you_mean, nearest
+from sendroute.model.spelling import did_you_mean, nearest, suggestions
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,11 @@ def test_the_order_of_known_names_does_not_matter() -> None:
     first = nearest("acme-30", known)
     assert first is not None
     assert first == nearest("acme-30", reversed(known))
+
+
+def test_several_names_get_their_suggestions_but_no_more_than_can_be_compared_soon() -> None:
+    known = [f"profile-{number:03}" for number in range(100)]
+    names = {"profile-007x", "nothing"}
+    assert suggestions(names, known) == {"profile-007x": "Did you mean profile-007?"}
+    assert suggestions({f"{name}x" for name in known}, known)
+    assert suggestions({f"{name}{letter}" for name in known for letter in "xyz"}, known) == {}

@@ -238,6 +238,7 @@ def set_suspended(doc: AccountDoc, name: str) -> None:
 def break_document(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     if doc := account_of(tree, edit):
         doc.broken = not doc.broken
+        doc.is_undefined = doc.broken and edit.value % 2 == 1
 
 
 def toggle_unreadable_file(tree: Tree, _older: list[Tree], _did: Edit) -> None:
@@ -399,7 +400,7 @@ def tidy(tree: Tree, store: Store) -> None:
     tree.orphans -= set(store.accounts)
     seen: set[str] = set()
     for key, doc in tree.accounts.items():
-        doc.broken = False
+        doc.broken = doc.is_undefined = False
         doc.contested.clear()
         doc.plan = doc.plan if doc.plan in PLANS else "pro"
         for name in seen & set(doc.domains):

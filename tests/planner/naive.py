@@ -60,15 +60,17 @@ class ApplyAllField:
 @dataclass
 class AccountDoc:
     """``broken``: one of the account's documents has an error, and in an incomplete tree is in the
-    file that is not well-formed; ``contested``: the domains that two
-    documents of this account declare. They are not in ``domains``. ``remove``: the confirming
-    number of its ``spec.remove``; ``logins``: empty if any authenticated client may send."""
+    file that is not well-formed; ``is_undefined``: its MailAccount is that document. ``contested``:
+    the domains that two documents of this account declare. They are not in ``domains``. ``remove``:
+    the confirming number of its ``spec.remove``; ``logins``: empty if any authenticated client may
+    send."""
 
     plan: str
     default: str | None = None
     apply_all: ApplyAllField | None = None
     suspended: bool = False
     broken: bool = False
+    is_undefined: bool = False
     profiles: dict[str, ProfileDoc] = field(default_factory=dict)
     domains: dict[str, DomainDoc] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
@@ -156,6 +158,7 @@ EVERYTHING = ERRORS | {
     "default-fell-back",
     "dependency-skipped",
     "domain-conflict",
+    "domains-unconfigured",
     "held-back",
     "managed-not-in-plan",
     "profile-deleted",
@@ -234,6 +237,9 @@ def step(
     # `spec.remove`: "The other documents of the account may stay or go: they are ignored".
     tree = deepcopy(tree)
     for doc in tree.accounts.values():
+        if doc.broken and doc.is_undefined:
+            # Nothing of the MailAccount is known. The account still claims its domains.
+            doc.remove, doc.suspended = None, False
         if doc.is_removed:
             doc.profiles, doc.domains, doc.contested = {}, {}, set()
     expectations = {
@@ -404,6 +410,13 @@ def step(
         for name in outcome.removed - moved:
             if any(name in d.domains or name in d.contested for d in tree.accounts.values()):
                 expectations[key].require("removed-before-move")
+        # "Domains that could send and become unconfigured without having been asked for are the
+        # warning `domains-unconfigured`."
+        if any(
+            silenced(name, key, outcome, store, {n: s for n, (s, _) in moves.items()})
+            for name in domains_of(outcome)
+        ):
+            expectations[key].require("domains-unconfigured")
         expectations[key].saved = outcome.saved
         if outcome.stored is None:
             after.accounts.pop(key, None)
@@ -413,6 +426,25 @@ def step(
         if outcome.ran:
             after.ran.setdefault(key, {}).update(outcome.ran)
     return after, expectations
+
+
+def silenced(name: str, key: Key, outcome: Outcome, store: Store, sources: dict[str, Key]) -> bool:
+    """Whether a domain could send and becomes unconfigured, although neither its manifest nor an
+    apply-all asks for it, and no removed profile is reported for it."""
+    assert outcome.stored is not None
+    after = outcome.stored.domains[name]
+    asked_for = after.declared == UNCONFIGURED or after.origin == "apply-all"
+    if after.route != UNCONFIGURED or asked_for:
+        return False
+    holder = key if key in store.accounts and name in store.accounts[key].domains else None
+    source = holder or sources.get(name)
+    if source is None:
+        return False
+    before = store.accounts[source].domains[name]
+    is_removed = profile_of(before.route) is not None and (
+        profile_of(before.route) not in outcome.stored.profiles
+    )
+    return before.route != UNCONFIGURED and not (holder is not None and is_removed)
 
 
 def too_many(count: int, domains: int, percent: int) -> bool:

@@ -15,7 +15,7 @@ from sendroute.model.finding import Where
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.remedy import Approve, GuardLimit, RaiseLimit
 from sendroute.model.route import UNCONFIGURED, Origin
-from sendroute.planner.claims import ClaimIndex
+from sendroute.planner.claim_index import ClaimIndex
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree

@@ -79,12 +79,14 @@ def profiles_in(path: Path, number: int, last: int) -> Profiles:
 
 
 def plan_lines(plan: Plan, desired: Desired) -> list[str]:
-    """A plan as lines: its changes, its findings and the accounts that it stops."""
+    """A plan as lines: its changes, its findings, the accounts that it stops and the declared
+    routes that remain shadowed."""
     lines = [] if plan.platform is None else [f"{plan.platform.action} platform default"]
     findings = [*desired.findings, *plan.findings]
     for account in plan.accounts:
         lines += [line_of(change) for change in account.changes]
         lines += [f"stopped {account.key}"] if account.stopped else []
+        lines += [f"shadowed {item.domain}: {item.declared}" for item in account.shadowed]
         findings += account.findings
     for finding in findings:
         account_key = f" [{finding.namespace}/{finding.account}]" if finding.account else ""

@@ -34,9 +34,9 @@ from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.route import RouteKind
 from sendroute.model.secret import Resave
-from sendroute.planner.claims import OtherAccounts
+from sendroute.planner.claim_index import OtherAccounts
 from sendroute.planner.guards import Guards, total
-from sendroute.planner.plan import plan_accounts, plan_tree
+from sendroute.planner.plan import PlanScope, plan_accounts, plan_tree
 
 LONGEST = 8
 
@@ -376,13 +376,15 @@ def test_the_plan_of_an_account_does_not_depend_on_unrelated_accounts(history: l
             separate = plan_accounts(
                 as_desired(alone),
                 current,
-                frozenset([AccountKey(*key)]),
-                OtherAccounts(domain_count=len(domains_of_others(now, key, stored_only=True))),
+                PlanScope(
+                    now.guards,
+                    frozenset([AccountKey(*key)]),
+                    OtherAccounts(domain_count=len(domains_of_others(now, key, stored_only=True))),
+                    pending(now.plan),
+                    now.held,
+                ),
                 failed=now.failed,
                 rotated=now.rotated,
-                guards=now.guards,
-                pending=pending(now.plan),
-                held=now.held,
             )
             together = plans_by_key(now.plan).get(AccountKey(*key))
             assert plans_by_key(separate).get(AccountKey(*key)) == together

@@ -18,7 +18,7 @@ from sendroute.model.platform import PlanLimits, Platform, ServicePlan
 from sendroute.model.route import UNCONFIGURED, Origin
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_accounts
+from sendroute.planner.plan import PlanScope, plan_accounts
 
 ACME, BETA = AccountKey("acme", "acme"), AccountKey("beta", "beta")
 HERE = Where("a.yaml", 0)
@@ -48,8 +48,7 @@ def plan(
     return plan_accounts(
         Desired(DesiredPlatform(platform, HERE), accounts),
         Current("a-store", 1, PLATFORM, current),
-        guards=guards,
-        ancestry=ancestry,
+        PlanScope(guards or Guards(), ancestry=ancestry),
     )
 
 
@@ -85,7 +84,7 @@ def test_an_older_tree_does_not_change_who_may_send(logins: tuple[str, ...] | Un
     planned = plan_accounts(
         Desired(DesiredPlatform(PLATFORM, HERE), {ACME: desired}),
         Current("a-store", 1, PLATFORM, {ACME: CurrentAccount(ACME, 1, now)}),
-        ancestry=OLDER,
+        PlanScope(ancestry=OLDER),
     )
     assert stopped(planned) == {"acme"}
 

@@ -15,8 +15,8 @@ from tests.planner.values import contents
 from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
-from sendroute.planner.claims import ClaimIndex
-from sendroute.planner.plan import plan_accounts, plan_tree
+from sendroute.planner.claim_index import ClaimIndex
+from sendroute.planner.plan import PlanScope, plan_accounts, plan_tree
 from sendroute.planner.selection import Selection, select
 from sendroute.planner.whole_change import count_others
 
@@ -47,7 +47,7 @@ class MemoryStore:
 
 
 def selected(now: Moment, key: AccountKey, current: Current, index: ClaimIndex) -> Selection:
-    return select({key}, now.desired.accounts, index, MemoryStore(current))
+    return select({key}, now.desired.claiming, index, MemoryStore(current))
 
 
 def planned(now: Moment, selection: Selection, current: Current) -> Plan:
@@ -65,6 +65,7 @@ def planned(now: Moment, selection: Selection, current: Current) -> Plan:
         {key: problem for key, problem in tree.ill_formed.items() if key in keys},
         tree.unread,
         tree.findings,
+        undefined={key: account for key, account in tree.undefined.items() if key in keys},
     )
     some = Current(current.lineage, current.revision, current.platform, dict(selection.current))
     # The whole change is measured by the store before it, whatever is committed meanwhile.
@@ -73,13 +74,15 @@ def planned(now: Moment, selection: Selection, current: Current) -> Plan:
     return plan_accounts(
         desired,
         some,
-        keys,
-        replace(selection.others, domain_count=stored - of_keys),
+        PlanScope(
+            now.guards,
+            keys,
+            replace(selection.others, domain_count=stored - of_keys),
+            pending(now.plan),
+            now.held,
+        ),
         failed=now.failed,
         rotated=now.rotated,
-        guards=now.guards,
-        pending=pending(now.plan),
-        held=now.held,
     )
 
 
@@ -91,7 +94,7 @@ def all_keys(now: Moment) -> Iterator[AccountKey]:
 @given(histories(LONGEST))
 def test_an_account_alone_is_planned_as_in_a_plan_of_the_whole_tree(history: list[Step]) -> None:
     for now in moments(history):
-        index = ClaimIndex(now.desired.accounts.values())
+        index = ClaimIndex(now.desired.claiming.values())
         whole = plans_by_key(now.plan)
         for key in all_keys(now):
             selection = selected(now, key, now.current, index)
@@ -110,7 +113,7 @@ def test_committing_accounts_separately_in_any_order_gives_the_result_of_the_who
     history: list[Step], order: Random
 ) -> None:
     for now in moments(history):
-        index = ClaimIndex(now.desired.accounts.values())
+        index = ClaimIndex(now.desired.claiming.values())
         keys = list(all_keys(now))
         order.shuffle(keys)
         current, done = now.current, set[AccountKey]()
@@ -134,9 +137,9 @@ def test_a_plan_of_one_account_leaves_the_other_accounts_unchanged(
         if not keys:
             continue
         key = keys[number % len(keys)]
-        index = ClaimIndex(now.desired.accounts.values())
+        index = ClaimIndex(now.desired.claiming.values())
         store = MemoryStore(now.current)
-        selection = select({key}, now.desired.accounts, index, store, linked=False)
+        selection = select({key}, now.desired.claiming, index, store, linked=False)
         assert selection.keys == {key}
         after = contents(committed(now.current, planned(now, selection, now.current)))
         for other, account in contents(now.current).items():
@@ -150,7 +153,7 @@ def test_an_updated_claim_index_equals_a_newly_built_index(history: list[Step]) 
     index = ClaimIndex()
     before: Mapping[AccountKey, object] = {}
     for now in moments(history):
-        accounts = now.desired.accounts
+        accounts = now.desired.claiming
         for key in before.keys() - accounts.keys():
             index.remove(key)
         for account in accounts.values():
@@ -174,12 +177,12 @@ def test_the_rest_of_the_whole_change_is_what_a_plan_of_the_tree_counts(
     history: list[Step],
 ) -> None:
     for now in moments(history):
-        index = ClaimIndex(now.desired.accounts.values())
+        index = ClaimIndex(now.desired.claiming.values())
         whole = plan_tree(now.desired, now.current, guards=now.guards)
         counts = {key: count for key, count in pending(whole).items() if count != DomainCounts()}
         for key in all_keys(now):
             store = MemoryStore(now.current)
-            selection = select({key}, now.desired.accounts, index, store, linked=False)
+            selection = select({key}, now.desired.claiming, index, store, linked=False)
             some = Current(now.current.lineage, 0, now.current.platform, dict(selection.current))
             others = count_others(now.desired, some, selection, index, store, guards=now.guards)
             plan = planned(dataclasses.replace(now, failed={}, rotated={}), selection, now.current)

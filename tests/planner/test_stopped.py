@@ -22,8 +22,8 @@ def test_only_a_profile_that_no_document_defines_is_reported_as_unknown(tmp_path
     findings = check_tree(read_tree(tree_with_platform(case / "after.yaml", tmp_path / "tree")))
     messages = {finding.message for finding in findings if finding.code == "unknown-profile"}
     assert messages == {
-        "one.example.com refers to profile mailgum, which account acme does not have.",
-        "six.example.com refers to profile nowhere, which account other does not have.",
+        "one.example.com refers to profile mailgum, which account acme/acme does not have.",
+        "six.example.com refers to profile nowhere, which account acme/other does not have.",
     }
 
 

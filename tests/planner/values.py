@@ -5,7 +5,7 @@ from typing import TypeVar, assert_never
 
 from msgspec import UNSET
 from tests.planner import naive
-from tests.planner.naive import ApplyAllField, ProfileDoc, Store, Tree
+from tests.planner.naive import AccountDoc, ApplyAllField, Key, ProfileDoc, Store, Tree
 
 from sendroute.model.change import (
     AccountChange,
@@ -94,9 +94,42 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
         offset = turn % len(values) if values else 0
         return values[offset:] + values[:offset]
 
+    def domains_of(doc: AccountDoc, key: Key) -> list[DesiredDomain]:
+        return [
+            DesiredDomain(
+                name,
+                as_route(d.route),
+                positions.of("domain", *key, name),
+                d.suspended,
+                d.overrides,
+            )
+            for name, d in rotated_order(list(doc.domains.items()))
+        ]
+
+    def contested_of(doc: AccountDoc, key: Key) -> dict[str, Where]:
+        return {
+            name: positions.of("contested", *key, name)
+            for name in rotated_order(sorted(doc.contested))
+        }
+
     positions = Positions()
     accounts: dict[AccountKey, DesiredAccount] = {}
+    undefined: dict[AccountKey, DesiredAccount] = {}
+    orphans = [
+        *tree.orphans,
+        *(key for key, doc in tree.accounts.items() if doc.is_undefined),
+    ]
     for key, doc in rotated_order(list(tree.accounts.items())):
+        if doc.is_undefined:
+            account_key = AccountKey(*key)
+            undefined[account_key] = DesiredAccount(
+                account_key,
+                "",
+                positions.of("account", *key),
+                domains=domains_of(doc, key),
+                contested=contested_of(doc, key),
+            )
+            continue
         if doc.is_removed:
             where = positions.of("account", *key)
             account_key = AccountKey(*key)
@@ -115,20 +148,8 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
                 )
                 for name, p in rotated_order(list(doc.profiles.items()))
             },
-            domains=[
-                DesiredDomain(
-                    name,
-                    as_route(d.route),
-                    positions.of("domain", *key, name),
-                    d.suspended,
-                    d.overrides,
-                )
-                for name, d in rotated_order(list(doc.domains.items()))
-            ],
-            contested={
-                name: positions.of("contested", *key, name)
-                for name in rotated_order(sorted(doc.contested))
-            },
+            domains=domains_of(doc, key),
+            contested=contested_of(doc, key),
             logins=doc.logins or UNSET,
         )
     return Desired(
@@ -140,13 +161,14 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
         accounts=accounts,
         orphans={
             AccountKey(*key): [Orphan("SMTPProfile", "lost", positions.of("orphan", *key))]
-            for key in rotated_order(sorted(tree.orphans))
+            for key in rotated_order(sorted(orphans))
         },
         stopped=frozenset(AccountKey(*key) for key, doc in tree.accounts.items() if doc.broken),
         ill_formed={}
         if tree.complete
         else {AccountKey(*key): ILL_FORMED for key, doc in tree.accounts.items() if doc.broken},
         unread=() if tree.complete else (ILL_FORMED,),
+        undefined=undefined,
     )
 
 

@@ -108,6 +108,9 @@ class MailServer:
             f"import_environment = {PASSED_ON}\ninet_interfaces = loopback-only\n"
             # A relayhost has no effect on mail with a route.
             "relayhost = [relayhost.test]\nalias_maps =\nalias_database =\n"
+            # A short queue id is an inode and a microsecond, which both come again within
+            # thousands of messages; a test then takes one message's relay for another's.
+            "enable_long_queue_ids = yes\n"
             # Deferred mail is tried again after a second, and not after minutes.
             "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 2s\n"
             "transport_retry_time = 1s\nbounce_queue_lifetime = 1d\n"

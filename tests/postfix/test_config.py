@@ -1,7 +1,9 @@
 """What `postfix config` writes, and how it is added to a Postfix that has parameters already."""
 
 import json
+import os
 import re
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -334,6 +336,71 @@ def test_the_routes_of_a_version_without_a_note_are_replaced_and_a_strangers_are
         refused = install(replace=(), status=3).stderr
         assert f"Postfix's {parameter} is set to `{stranger}`" in refused
         assert contents(config) == before
+
+
+def test_a_value_that_is_not_utf8_keeps_its_bytes(
+    install: Install, config: Path, tmp_path: Path
+) -> None:
+    value = b"import_environment = TZ PLACE=caf\xe9"
+    with (config / "main.cf").open("ab") as file:
+        file.write(value + b"\n")
+    settle(config)
+    assert "HOSTALIASES" in install().stdout
+    for file in (config / "main.cf", tmp_path / "tables/installed.cf"):
+        assert value + b" HOSTALIASES=" in file.read_bytes()
+    assert install(replace=()).stdout == "Nothing to change.\n"
+
+
+def test_a_damaged_file_is_written_again(run: Run, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    run("postfix", "config", "--dir", str(tables))
+    (tables / "main.cf").write_bytes(b"relayhost = \xff\n")
+    assert "main.cf" in run("postfix", "config", "--dir", str(tables)).stdout
+    assert b"\xff" not in (tables / "main.cf").read_bytes()
+
+
+def test_no_link_in_the_directory_is_followed(
+    install: Install, config: Path, tmp_path: Path
+) -> None:
+    tables, other = tmp_path / "tables", tmp_path / "other"
+    tables.mkdir()
+    other.write_text("default_transport = smtp:[old.example]\n")
+    other.chmod(0o600)
+    for name in ("main.cf", ".main.cf.new", "installed.cf", ".installed.cf.new"):
+        (tables / name).symlink_to(other)
+    with (config / "main.cf").open("a") as file:
+        file.write("default_transport = smtp:[old.example]\n")
+    settle(config)
+    assert "Postfix's default_transport is set to" in install(status=3).stderr
+    install(replace=(*OURS, "default_transport"))
+    assert other.read_text() == "default_transport = smtp:[old.example]\n"
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
+    for name in ("main.cf", "installed.cf"):
+        assert stat.S_IMODE((tables / name).lstat().st_mode) == 0o644
+        assert not (tables / name).is_symlink()
+
+
+def test_the_mode_of_a_file_is_the_same_with_every_umask(run: Run, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    before = os.umask(0o077)
+    try:
+        run("postfix", "config", "--dir", str(tables))
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tables.iterdir()} == {0o644}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_another_user_is_refused(
+    run: Run, install: Install, config: Path, tmp_path: Path
+) -> None:
+    tables, before = tmp_path / "tables", contents(config)
+    tables.mkdir()
+    os.chown(tables, 12345, -1)
+    for done in (run("postfix", "config", "--dir", str(tables), status=1), install(status=1)):
+        assert "unsafe-directory" in done.stderr
+    assert list(tables.iterdir()) == []
+    assert contents(config) == before
 
 
 def test_a_users_change_of_an_installed_value_needs_consent(

@@ -1,5 +1,6 @@
 """One message in a log of Postfix. Its lines hold what strangers write."""
 
+import time
 from datetime import datetime
 
 import pytest
@@ -202,3 +203,26 @@ def test_a_bounce_names_the_notification() -> None:
 def test_a_time_without_a_year_is_the_last_one_that_was(time: str, expected: str | None) -> None:
     moment = moment_of(time, datetime.fromisoformat("2026-11-28T16:00:00+01:00"))
     assert (moment.isoformat() if moment else None) == expected
+
+
+SECONDS = 15.0
+"""Far above the time of a linear search, and far below that of a quadratic one (a minute)."""
+
+
+@pytest.mark.parametrize(
+    "address", ["@" * 60_000, "a@" * 30_000, '"' * 60_000, '"a' * 30_000, '"\\"' * 20_000]
+)
+@pytest.mark.parametrize("event", ["to=<{}>, relay=", "from=<{}>, size="])
+def test_an_address_of_a_stranger_takes_no_time(address: str, event: str) -> None:
+    began = time.monotonic()
+    program = "smtp" if event.startswith("to") else "qmgr"
+    assert read(line(event.format(address), program)).unread == 1
+    assert time.monotonic() - began < SECONDS
+
+
+def test_a_message_of_many_recipients_is_read_in_time() -> None:
+    began = time.monotonic()
+    recipients = [f"r{number}@x.test" for number in range(50_000)]
+    message = read(*(delivery(to=to) for to in recipients * 2))
+    assert [(d.recipient, d.attempts) for d in message.deliveries] == [(to, 2) for to in recipients]
+    assert time.monotonic() - began < SECONDS

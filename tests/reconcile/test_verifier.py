@@ -25,7 +25,8 @@ from sendroute.model.route import UNCONFIGURED, Origin, via
 from sendroute.model.secret import SecretBinding
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.verifier import PlanScope, Verifier, failure_advice
+from sendroute.planner.plan import PlanScope
+from sendroute.reconcile.verifier import Verifier, failure_advice
 
 PLATFORM = Platform(
     None, (ServicePlan("basic", managed=False),), allow_networks=("192.0.2.0/24",), ca_file="ca"

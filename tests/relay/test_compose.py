@@ -37,6 +37,7 @@ OF_SERVICE = {
     "secrets": LIST,
     "security_opt": LIST,
     "tmpfs": LIST,
+    "ulimits": MAPPING,
     "volumes": LIST,
 }
 OF_HEALTHCHECK = {"test": LIST, "interval": TEXT, "timeout": TEXT, "retries": int}
@@ -96,6 +97,11 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
     elif isinstance(value, str):
         yield value
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "postgresql"])
+def test_a_process_that_knows_a_password_writes_no_core_dump(name: str) -> None:
+    assert SERVICES[name]["ulimits"] == {"core": 0}
 
 
 def _is_variable(text: str) -> bool:

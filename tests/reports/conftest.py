@@ -95,7 +95,7 @@ def acme_changes() -> list[ObjectChange]:
         AccountState("nano"),
         AccountState("pro", via("ses")),
         "declared",
-        "Account acme changes: plan, default.",
+        "Account acme/acme changes: plan, default.",
     )
     return [
         AccountChange(**{f: getattr(ran, f) for f in ran.__struct_fields__[:-1]},
@@ -193,7 +193,7 @@ def sample() -> Sample:
     shadowed = Shadowed(ACME, "kept.example.com", MANAGED, via("ses"), "2026-11-move-to-ses")
     awaits = finding(
         "awaiting-confirmation",
-        "The apply-all 2026-12-all would switch 1042 domains of account main to profile ses;"
+        "The apply-all 2026-12-all would switch 1042 domains of account bolt/main to profile ses;"
         " the apply-all is not confirmed.",
         hint="To run it, add to spec.applyToAll: confirm: {domains: 1042}",
         where=Where("crux.yaml", 0, ("spec", "applyToAll")),

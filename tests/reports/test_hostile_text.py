@@ -24,6 +24,8 @@ from sendroute.reports.as_sarif import artifact
 from sendroute.reports.render import Format, render
 from sendroute.reports.text import Console, width
 
+FILLERS = "\u034f\u115f\u1160\u17b4\u180b\u2800\u3164\uffa0\ufe01\U000e0101"
+
 NASTY = [
     "\x1b[31mred\x1b[0m",
     "a\nb\r\n::error::c",
@@ -34,7 +36,9 @@ NASTY = [
     "a|b`c``d\\|e",
     "<script>alert(1)</script><!-- --> ]]> &amp;",
     "@everyone #1 !2 user@host https://evil.example www.evil.example :smile:",
-    "\u202egnp.exe\u2066\u200b\ufeff\u2028\x85\x9b31m",
+    "\u202egnp.exe\u2066\u200b\ufeff\u2028\x85\x9b31m\u061c\U000e0041",
+    FILLERS,
+    "##teamcity[buildStop]",
     "\udcff\ud800",
     "域名" * 60,
     "e\u0301" * 150,
@@ -98,11 +102,13 @@ def test_every_format_is_utf_8_without_control_characters(report, form):
     text.encode()
     controls = {c for c in text if unicodedata.category(c) in ("Cc", "Zl", "Zp")}
     assert controls <= {"\n"}
-    assert "\u202e" not in text
+    assert not {"\u202e", "\u061c", "\u200b", "\U000e0041"} & set(text)
+    assert not set(FILLERS) & set(text)
     # GitHub Actions and Azure Pipelines read what a job prints. They take these for commands
     # anywhere in a line, and ``::`` where a line begins, after spaces.
     assert "##[" not in text
     assert "##vso[" not in text
+    assert "##teamcity[" not in text
     is_workflow_command = form is Format.GITHUB
     assert is_workflow_command or not any(
         line.lstrip().startswith("::") for line in text.splitlines()

@@ -320,7 +320,33 @@ def test_a_terminal_counts_the_last_of_many_and_a_pipe_names_all():
     assert "\n".join(findings_lines(findings, PLAIN)).count(".example.com (") == 99
 
 
-def test_errors_and_accounts_are_not_merged():
+def missing_account(number, account="acme"):
+    """An error as each document of an account without a MailAccount gets it."""
+    return finding(
+        "unknown-account",
+        f"SendingDomain d{number} belongs to account {account}.",
+        where=Where(f"d{number}.yaml", 0),
+        account=("acme", account),
+    )
+
+
+def missing_profile(number):
+    name = f"d{number}.example.com"
+    message = f"{name} refers to profile ses."
+    where = Where(f"d{number}.yaml", 0)
+    return finding("unknown-profile", message, where=where, account=("acme", "acme"), domain=name)
+
+
+def test_documents_that_refer_to_the_same_missing_object_are_one_block():
+    findings = [missing_account(n) for n in range(3)] + [missing_account(3, "bolt")]
+    findings += [missing_profile(n) for n in range(4, 7)]
+    shown = "\n".join(findings_lines(findings, PLAIN))
+    assert "the same at: d1.yaml, d2.yaml\n" in shown
+    assert "the same for: d5.example.com (d5.yaml), d6.example.com (d6.yaml)" in shown
+    assert shown.count("error unknown-") == 3
+
+
+def test_other_errors_and_accounts_are_not_merged():
     errors = [wins(number, Severity.ERROR) for number in range(3)]
     accounts = [wins(1), wins(2, account="bolt")]
     for findings in (errors, accounts):

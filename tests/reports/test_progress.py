@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sendroute.reports.progress import progress
+from sendroute.reports.progress import progress, waiting
 
 
 class Terminal(io.StringIO):
@@ -32,6 +32,16 @@ def test_a_long_operation_is_drawn_on_a_terminal():
 
 def test_the_bar_is_drawn_before_the_first_step_is_done():
     assert "0/10" in run(Terminal(), 30)
+
+
+def test_one_long_step_is_drawn_without_a_count():
+    stream = Terminal()
+    with waiting("Planning", stream, delay=0.05):
+        deadline = time.monotonic() + 30
+        while "Planning" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert "Planning" in stream.getvalue()
+    assert "0/?" not in stream.getvalue()
 
 
 @pytest.mark.parametrize(

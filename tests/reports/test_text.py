@@ -1,11 +1,13 @@
 """Widths, cuts and wrapping."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sendroute.model.words import counted, number
-from sendroute.reports.text import clean, width, wrap
+from sendroute.reports.text import clean, fold, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,9 @@ def test_width_counts_columns(text, columns):
         pytest.param("a\nb\tc", "a\\nb\\tc", id="a line end is made visible"),
         pytest.param("\u202eabc", "\\u202eabc", id="a direction override is made visible"),
         pytest.param("a\udcffb", "a\\udcffb", id="a byte that is not UTF-8 is made visible"),
+        pytest.param("a\u3164b\u2800", "a\\u3164b\\u2800", id="a filler is made visible"),
+        pytest.param("a\ufe0f\ufe01", "a\\ufe0f\\ufe01", id="a selector is made visible"),
+        pytest.param("\u26a0\ufe0f", "\u26a0\ufe0f", id="a picture is unchanged"),
         pytest.param("a\xa0b\u3000c", "a b c", id="other spaces become spaces"),
     ],
 )
@@ -59,3 +64,14 @@ def test_numbers_have_thousands_separators():
     assert number(100000) == "100,000"
     assert counted(1, "error") == "1 error"
     assert counted(2000, "error") == "2,000 errors"
+
+
+@pytest.mark.parametrize("text", ["域" * 60_000, "域 " * 30_000, "x" * 100_000])
+def test_a_text_without_end_is_broken_in_time(text: str) -> None:
+    """A line broken off took the width of all that followed: minutes."""
+    began = time.monotonic()
+    folded, wrapped = fold(text, 20), list(wrap(text, 2, columns=60))
+    assert max(map(width, folded)) <= 20
+    assert max(map(width, wrapped)) <= 60
+    assert "".join(folded).replace(" ", "") == text.replace(" ", "")
+    assert time.monotonic() - began < 15

@@ -33,3 +33,26 @@ def test_a_platform_that_is_still_left_open_is_not_called_applied(
     log.round_completed(result, {}, {}, (), {PLATFORM: status(StatusReason.FAILED)})
     log.round_completed(result, {}, {}, (), {})
     assert "The platform is fully applied." in caplog.text
+
+
+def test_a_problem_that_another_revision_still_has_is_neither_new_nor_fixed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    log = AccountLog(lambda item: item)
+
+    def round_with(*messages: str) -> list[str]:
+        caplog.clear()
+        findings = (finding("wrong-store", message) for message in messages)
+        plan = Plan("", 1, None, (), findings=tuple(findings))
+        result = Result(plan=plan, accounts=(), platform=None, revision=1)
+        log.round_completed(result, {}, {}, (), {})
+        return [record.getMessage() for record in caplog.records]
+
+    old = "a.lock was written at revision 7, and the store is at revision 8: old."
+    older = "a.lock was written at revision 7, and the store is at revision 9: old."
+    other = "b.lock was written at revision 7, and the store is at revision 9: old."
+    assert round_with(old) == [old]
+    assert round_with(older) == []
+    assert round_with(older, other) == [other]
+    assert round_with(other) == [f"Fixed: {older}"]

@@ -85,6 +85,17 @@ def test_the_logins_of_an_account_are_kept_everywhere(
     assert state_in(store) == removed
 
 
+def test_a_removed_account_is_found_by_its_name(store: Store, say: Any, other: Any) -> None:
+    state = AccountState("nano")
+    for account in (say, other):
+        store.commit([account.plan(0, account.account(None, state))], None, say.provenance)
+    assert store.removed_accounts_named(say.key.name) == frozenset()
+    store.commit([say.plan(1, say.account(state, None))], None, say.provenance)
+    assert store.removed_accounts_named(say.key.name) == {say.key}
+    assert store.removed_accounts_named(other.key.name) == frozenset()
+    assert store.removed_accounts_named("nobody") == frozenset()
+
+
 def test_status_counts_the_accounts_with_domains_that_name_no_logins(
     store: Store, say: Any, other: Any
 ) -> None:

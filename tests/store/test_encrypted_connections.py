@@ -118,15 +118,23 @@ def test_a_change_is_committed_once_whichever_message_is_lost(
     assert {entry.revision for entry in history} == set(range(revision + 1))
 
 
-TLS, BARRED, PASSWORD = (
+NO_AUTHORITY, UNTRUSTED, OTHER_HOST, TLS, BARRED, PASSWORD = (
+    "cannot be verified: the certificate of its authority is missing",
+    "is not trusted",
+    "is for another host",
     "encrypted connection",
     "does not allow the database user",
     "refused the user",
 )
 WRONG = {
-    "another authority": ("sslmode=verify-full&sslrootcert=other.crt", TLS),
-    "a missing certificate of the authority": ("sslmode=verify-full&sslrootcert=none.crt", TLS),
-    "a host that is not in the certificate": ("sslmode=verify-full&host=localhost", TLS),
+    "another authority": ("sslmode=verify-full&sslrootcert=other.crt", UNTRUSTED),
+    "a missing certificate of the authority": (
+        "sslmode=verify-full&sslrootcert=none.crt",
+        NO_AUTHORITY,
+    ),
+    "a file without a certificate": ("sslmode=verify-full&sslrootcert=server.key", NO_AUTHORITY),
+    "a mode that does not verify the name": ("sslmode=verify-ca&sslrootcert=system", TLS),
+    "a host that is not in the certificate": ("sslmode=verify-full&host=localhost", OTHER_HOST),
     "no encryption, which the server requires": ("sslmode=disable", BARRED),
     "a user that is refused with and without encryption": ("sslmode=prefer&user=barred", BARRED),
     "a wrong password": ("sslmode=require&user=asked&password=x", PASSWORD),
@@ -136,6 +144,15 @@ WRONG = {
     ),
     "a user whose name contains SSL": ("sslmode=require&user=no%20SSL&password=x", PASSWORD),
 }
+
+
+def test_the_authorities_of_the_system_are_those_of_openssl(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's own OpenSSL has none, so docs/operations.md names a variable."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(server.data / "server.crt"))
+    with pytest.raises(ProblemError, match="no store"):
+        open_store(f"{server.url('postgres')}?sslmode=verify-full&sslrootcert=system")
 
 
 @pytest.mark.parametrize(("words", "message"), WRONG.values(), ids=WRONG.keys())

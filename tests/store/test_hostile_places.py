@@ -20,7 +20,9 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.backups import backup_store
 from sendroute.store.create import init_store
+from sendroute.store.postgres import errors as postgres_errors
 from sendroute.store.record import open_store
+from sendroute.store.sqlite import errors as sqlite_errors
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import APPLICATION_ID
 
@@ -284,8 +286,19 @@ def test_full_disk_is_reported() -> None:
     with closing(sqlite3.connect(":memory:")) as raw:
         raw.execute("PRAGMA max_page_count = 2")
         raw.execute("CREATE TABLE t (x)")
-        with pytest.raises(ProblemError, match="x is full"), translated_errors("x"):
+        with pytest.raises(ProblemError, match="x is full") as caught, translated_errors("x"):
             raw.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        (finding,) = caught.value.findings
+        assert finding.hint is not None
+        assert "what was committed before it stays" in finding.hint
+
+
+@pytest.mark.parametrize("advice", [sqlite_errors._ADVICE, postgres_errors._ADVICE])
+def test_no_error_of_one_transaction_speaks_for_the_whole_command(
+    advice: dict[object, tuple[str, str]],
+) -> None:
+    """An apply of many accounts commits several times."""
+    assert not [hint for _, hint in advice.values() if "Nothing was written" in hint]
 
 
 def test_file_name_that_is_not_utf_8_is_accepted(tmp_path: Path, say: Any) -> None:

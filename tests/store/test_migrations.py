@@ -199,6 +199,19 @@ def test_findings_keep_their_positions(store_url: str) -> None:
     assert (str(source.faults[0].position), source.seen_at) == ("a.yaml:1:2", None)
 
 
+@pytest.mark.parametrize("value", ["{", "[]", "3", '{"findings":[3]}', "[" * 9000 + "]" * 9000])
+def test_json_that_a_migration_cannot_read_is_damage(store_url: str, value: str) -> None:
+    make_old(store_url, "0010", fill_version_10)
+    with opened(store_url) as connection:
+        connection.execute(f"UPDATE account_status SET report = '{value}'")  # noqa: S608
+        before = connection.execute("SELECT * FROM alembic_version").fetchall()
+        with pytest.raises(ProblemError) as caught:
+            open_store(store_url)
+        assert [finding.code for finding in caught.value.findings] == ["store-failed"]
+        assert "is damaged" in caught.value.findings[0].message
+        assert connection.execute("SELECT * FROM alembic_version").fetchall() == before
+
+
 def test_a_backup_of_an_older_schema_creates_a_store(tmp_path: Path, say: Any) -> None:
     make_old(f"sqlite:///{tmp_path}/old.db", "0006", fill_version_6)
     url = f"sqlite:///{tmp_path}/new.db"

@@ -93,6 +93,13 @@ LOCATIONS = {
     ),
     f"postgresql:///mail?host=a,b&port=1,2&password={PASSWORD}": "postgresql://a:1,b:2/mail",
     "postgresql:///?service=mail": "postgresql:///?service=mail",
+    f"postgresql://ada:{PASSWORD}@db.example/?service=mail": (
+        "postgresql:///?service=mail&host=db.example"
+    ),
+    "postgresql://a,b/mail?hostaddr=::1,10.0.0.1": (
+        "postgresql://a:5432,b:5432/mail?hostaddr=::1,10.0.0.1"
+    ),
+    "postgresql:///mail?host=/run/postgresql&hostaddr=10.0.0.1": "postgresql://10.0.0.1:5432/mail",
     "postgresql://db.example/%1b[31mred": "postgresql://db.example:5432/%1B%5B31mred",
 }
 
@@ -109,6 +116,22 @@ def test_environment_variables_supply_what_the_url_omits(monkeypatch: pytest.Mon
     monkeypatch.setenv("PGHOST", "db.example")
     monkeypatch.setenv("PGDATABASE", "mail")
     assert server_of("postgresql://").location == "postgresql://db.example:5432/mail"
+
+
+def test_an_address_that_is_asked_instead_of_the_host_is_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = "postgresql://db.example/mail"
+    monkeypatch.setenv("PGHOSTADDR", "10.0.0.1")
+    assert server_of(url).location == "postgresql://db.example:5432/mail?hostaddr=10.0.0.1"
+    assert server_of("postgresql:///mail").location == "postgresql://10.0.0.1:5432/mail"
+    services = tmp_path / "services.conf"
+    services.write_text("[other]\nhost=db.other\nhostaddr=10.0.0.2\nport=6543\ndbname=mail\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    monkeypatch.setenv("PGSERVICE", "other")
+    assert server_of(url).location == "postgresql://db.example:6543/mail?hostaddr=10.0.0.2"
+    other = "postgresql://db.other:6543/mail?hostaddr=10.0.0.2"
+    assert server_of("postgresql://").location == other
 
 
 # Ways to give a password

@@ -126,6 +126,8 @@ POSTGRESQL = {
     "a generated column": "ALTER TABLE domain ADD COLUMN strange text"
     " GENERATED ALWAYS AS (upper(name)) STORED",
     "another type": "ALTER TABLE relay ALTER COLUMN revision TYPE integer",
+    "a collation of that name elsewhere": 'CREATE COLLATION public."C" FROM "POSIX";'
+    ' ALTER TABLE history ALTER COLUMN name TYPE text COLLATE public."C"',
     "a default": "ALTER TABLE domain ALTER COLUMN origin SET DEFAULT 'declared'",
     "no constraint": "ALTER TABLE domain DROP CONSTRAINT ck_domain_kind",
     "a weaker constraint": "ALTER TABLE domain DROP CONSTRAINT ck_domain_kind;"

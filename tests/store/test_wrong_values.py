@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.route import MANAGED, Origin, via
+from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.store import bulk_switch
 from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
 from sendroute.store.tables import metadata
 
-from .raw import opened
+from .raw import opened, put
 
 WRONG: tuple[Any, ...] = (
     None, b"\xff\x00", "", "x", "\x00", -5, 2**62, 1.5, "[]", "{}", '"x"', "{", '{"route": []}',
@@ -81,28 +82,6 @@ def fill(url: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def filled(tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch) -> bytes:
     fill(f"sqlite:///{tmp_path}/filled.db", say, monkeypatch)
     return (tmp_path / "filled.db").read_bytes()
-
-
-def put(path: Path, table: str, column: str, value: object) -> None:
-    """Write a value against every rule of the schema, which is the same afterwards."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        schema = raw.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
-        raw.execute("PRAGMA writable_schema = ON")
-        raw.execute("DELETE FROM sqlite_schema WHERE type = 'trigger'")
-        triggers = [(name, sql) for name, sql in schema if sql.startswith("CREATE TRIGGER")]
-        loose = "replace(sql, ' NOT NULL,', ',')"
-        raw.execute(f"UPDATE sqlite_schema SET sql = {loose} WHERE name = ?", [table])  # noqa: S608
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        raw.execute("PRAGMA ignore_check_constraints = ON")
-        last = "" if table == "switched" else f" WHERE rowid = (SELECT max(rowid) FROM {table})"  # noqa: S608
-        with suppress(sqlite3.IntegrityError):  # the number of a row takes integers only
-            raw.execute(f"UPDATE OR IGNORE {table} SET {column} = ?{last}", [value])  # noqa: S608
-        raw.execute("PRAGMA writable_schema = ON")
-        for name, sql in schema:
-            raw.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", [sql, name])
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        for _, sql in triggers:
-            raw.execute(sql)
 
 
 def read_routes(store: Store) -> None:
@@ -243,8 +222,11 @@ def test_a_value_of_a_wrong_type_is_damage(
         ("profile.name", "s s"),
         ("profile.spec", '{"host":"a b","port":1,"encryption":"tls"}'),
         ("account.namespace", "../x"),
+        ("account.namespace", PLATFORM_NAMESPACE),
         ("account.logins", '["a,b"]'),
         ("domain.name", "evil.example' OR 1=1 --"),
+        ("domain.name", "a..b"),
+        ("domain.name", "a.example."),
     ],
 )
 def test_a_backup_brings_no_name_that_manifests_refuse(

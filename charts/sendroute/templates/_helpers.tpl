@@ -65,6 +65,32 @@ app.kubernetes.io/component: {{ .component }}
   valueFrom:
     secretKeyRef: {name: {{ $.secretName }}, key: {{ . }}}
 {{- end }}
+{{- if $postgresql.caKey }}
+- name: PGSSLROOTCERT
+  value: /etc/sendroute/database/ca.crt
+{{- end }}
+{{- end }}
+
+{{- define "sendroute.databaseMount" -}}
+{{- with .Values.store.postgresql }}
+{{- if and .enabled .caKey }}
+- {name: database, mountPath: /etc/sendroute/database, readOnly: true}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Takes root and secretName. */ -}}
+{{- define "sendroute.databaseVolume" -}}
+{{- $secretName := .secretName }}
+{{- with .root.Values.store.postgresql }}
+{{- if and .enabled .caKey }}
+- name: database
+  secret:
+    secretName: {{ $secretName }}
+    defaultMode: 0444
+    items: [{key: {{ .caKey }}, path: ca.crt}]
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* The variables that every command of the operator's pod needs to find its store and its key. */ -}}
@@ -84,6 +110,9 @@ app.kubernetes.io/component: {{ .component }}
 - {name: tmp, mountPath: /tmp}
 {{- if not .Values.store.postgresql.enabled }}
 - {name: store, mountPath: /var/lib/sendroute}
+{{- end }}
+{{- with include "sendroute.databaseMount" . }}
+{{ . }}
 {{- end }}
 {{- end }}
 
@@ -120,9 +149,12 @@ seccompProfile: {type: RuntimeDefault}
 {{- toJson (mergeOverwrite $parameters .Values.relay.settings) }}
 {{- end }}
 
+{{- define "sendroute.relayStoreSecret" -}}
+{{- .Values.relay.storeSecretName | default .Values.store.postgresql.secretName }}
+{{- end }}
+
 {{- define "sendroute.relayEnv" -}}
-{{- $postgresql := .Values.store.postgresql }}
-{{- include "sendroute.postgresqlEnv" (dict "root" . "secretName" (.Values.relay.storeSecretName | default $postgresql.secretName)) }}
+{{- include "sendroute.postgresqlEnv" (dict "root" . "secretName" (include "sendroute.relayStoreSecret" .)) }}
 - name: SENDROUTE_DIR
   value: /var/lib/sendroute-relay
 {{- end }}

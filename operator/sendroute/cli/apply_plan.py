@@ -16,7 +16,7 @@ from sendroute.cli.options import GuardOptions
 from sendroute.cli.plan_source import PlanOptions, plan_paths, plan_saved, reconciler_of
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN, wait_for_relays
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
 from sendroute.model.problem import ProblemError
@@ -94,6 +94,7 @@ def apply_planned(
             )
         result = _with_findings(applied.result, applied.unrecorded)
         result = _with_findings(result, _write_lock(store, options.lock))
+        result = _with_stale_locks(result, planned, store)
         if options.wait is not None:
             result = _wait(store, result, options.wait, stop)
     return result, stop.status
@@ -111,6 +112,22 @@ def _write_lock(store: Store, path: str | None) -> tuple[Finding, ...]:
     except ProblemError as problem:
         return problem.findings
     return ()
+
+
+def _with_stale_locks(result: Result, planned: Planned, store: Store) -> Result:
+    """Name the lock files that lack a change of the store now, and not as the plan did before."""
+    if result.revision == result.plan.revision:
+        return result  # nothing was committed, so what the plan said of them is still so
+    try:
+        stale = [
+            item
+            for item in planned.tree.mismatches(store.read(()), store)
+            if item.code == Code.STALE_LOCK
+        ]
+    except ProblemError:
+        return result  # the store is unavailable: what the plan said is the latest that is known
+    others = tuple(item for item in result.plan.findings if item.code != Code.STALE_LOCK)
+    return _with_findings(replace(result, plan=replace(result.plan, findings=others)), tuple(stale))
 
 
 def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:

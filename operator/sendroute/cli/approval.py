@@ -4,25 +4,26 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from sendroute.cli.confirm import ConfirmedAction, confirm
 from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
-from sendroute.model.account_status import AccountStatus, PlanStep
-from sendroute.model.change import Kind
+from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding, Position
 from sendroute.model.problem import ProblemError
 from sendroute.model.times import to_minute
-from sendroute.model.words import actions_planned
+from sendroute.model.words import actions_planned, counted
 from sendroute.reconcile.approvals import (
     approve_held_back,
     held_back_accounts,
     is_digest_of,
 )
-from sendroute.reports.as_text import finding_lines
+from sendroute.reports.as_text import finding_lines, step_lines
 from sendroute.reports.table import pairs
-from sendroute.reports.text import Console, clean, width, wrap
-from sendroute.reports.words import object_name
+from sendroute.reports.text import Console, wrap
 from sendroute.runtime.actor import actor
 from sendroute.store.record import Store
 
@@ -43,11 +44,14 @@ def approve(
         The account's status, as it was shown.
 
     Raises:
-        ProblemError: ``not-held-back`` if there is no such plan, ``stale-plan`` if another plan
-            was reviewed, ``not-approved`` if it was not confirmed.
+        ProblemError: ``unknown-account`` if there is no such account, ``not-held-back`` if there
+            is no such plan, ``stale-plan`` if another plan was reviewed, ``not-approved`` if it was
+            not confirmed.
     """
-    held_back = held_back_accounts(store.account_statuses())
-    status = held_back[held_back_account(name, held_back)]
+    statuses = store.account_statuses()
+    held_back = held_back_accounts(statuses)
+    known = {*store.accounts(), *(key for key in statuses if isinstance(key, AccountKey))}
+    status = held_back[held_back_account(name, held_back, known)]
     if digest is not None and not is_digest_of(status, digest):
         raise ProblemError(_other_plan(status))
     if not sure:
@@ -74,27 +78,17 @@ def lines(status: AccountStatus, console: Console) -> Iterator[str]:
         rows.insert(2, ("commit", status.commit))
     yield from pairs(rows, console)
     yield "\n"
-    for step in report.steps:
-        yield from (line + "\n" for line in _step_lines(step, console))
+    yield from (line + "\n" for line in step_lines(report.steps, console))
     omitted = sum(report.summary.values()) - len(report.steps)
     if omitted > 0:
-        yield f"  and {omitted} more\n"
+        more = f"… and {counted(omitted, 'more change')}"
+        yield from (line + "\n" for line in wrap(more, 2, columns=console.columns))
     yield "\n"
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)
+        if isinstance(reported.position, Position):
+            shown_finding = replace(shown_finding, position=reported.position)
         yield from (line + "\n" for line in finding_lines(shown_finding, console))
-
-
-def _step_lines(step: PlanStep, console: Console) -> Iterator[str]:
-    """One line, as a plan has it; at a terminal, what does not fit is on the next lines."""
-    verb = f"{step.action:<8}  "
-    change = clean(f"{object_name(Kind(step.kind), step.name)}  {step.does}".rstrip())
-    whole = f"  {verb}{change}  {clean(step.message)}"
-    if console.fits(width(whole)):
-        yield whole
-        return
-    yield from wrap(change, 2, first=verb, columns=console.columns)
-    yield from wrap(clean(step.message), 2 + len(verb), columns=console.columns)
 
 
 def _other_plan(status: AccountStatus) -> Finding:

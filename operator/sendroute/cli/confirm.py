@@ -12,6 +12,7 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Locate, no_positions
 from sendroute.reconcile.commit import has_work
 from sendroute.reports.report import Report, of_plan
+from sendroute.reports.text import no_commands
 
 
 class ConfirmedAction(NamedTuple):
@@ -64,18 +65,22 @@ def confirm(
     """Write ``shown`` to the terminal and ask. Returns None if the answer is 'yes'. ``always``:
     write it also if there is no terminal to ask on, because no other command shows it."""
     if not _can_ask():
-        for chunk in shown() if always else ():
-            sys.stderr.write(chunk)
+        if always:
+            _write(shown())
         return _not_approved(
             action, "there is no terminal to confirm it on", action.without_terminal
         )
-    for chunk in shown():
-        sys.stderr.write(chunk)
+    _write(shown())
     if _agreed(action.question):
         return None
     return _not_approved(
         action, "the answer was not 'yes'", "To confirm, run the command again and answer yes."
     )
+
+
+def _write(chunks: Iterable[str]) -> None:
+    for chunk in chunks:
+        sys.stderr.write(no_commands(chunk))
 
 
 def _can_ask() -> bool:

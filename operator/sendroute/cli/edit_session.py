@@ -6,6 +6,7 @@ An edit that would add an error of `validate` is not written.
 
 import os
 import shlex
+import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,10 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from sendroute.cli.command_line import stderr_line
 from sendroute.cli.exit_status import ExitStatus
 from sendroute.cli.hints import by_option, with_hint
-from sendroute.cli.lookup import accounts_named
+from sendroute.cli.lookup import accounts_named, profile_in_manifests
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import manifests_of, present, report_on_stderr, worst
 from sendroute.cli.session import Session
@@ -35,9 +37,10 @@ from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import InvalidSettingError, ProblemError
+from sendroute.model.remedy import RaiseLimit
 from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document, finding_form
-from sendroute.reports.text import Console, clean, paragraph
+from sendroute.reports.text import Console, clean, clean_diff, paragraph
 from sendroute.runtime.settings import DEFAULT_STORE
 from sendroute.store.url import sqlite_path
 
@@ -76,6 +79,7 @@ class EditSession:
         self._lock = lock
         self._arguments = arguments
         self._outputs = outputs_of(arguments)
+        self._change_percent = 0  # the limit that the plan of the result needs; 0 for the default
         self._session = session
         self._files = FileSource(arguments.paths)
         self._reading = TreeReading(self._files)
@@ -114,8 +118,9 @@ class EditSession:
             findings = problem.findings
             if hasattr(self._arguments, "allow_insecure_auth"):
                 findings = tuple(map(by_option, findings))
+            # What is broken first: the name may be defined there.
             raise ProblemError(
-                *with_positions(self._files, [*findings, *reading_findings])
+                *self.with_positions(reading_findings), *self.with_positions(findings)
             ) from problem
 
     @property
@@ -151,6 +156,22 @@ class EditSession:
         )
         return key
 
+    def profile(self, text: str, account: str | None) -> tuple[AccountKey, str]:
+        """The account and the name of a profile.
+
+        Args:
+            text: ``NAMESPACE/NAME`` or ``NAME``.
+            account: its account, as for :meth:`account`; None if the name is unambiguous.
+
+        Raises:
+            ProblemError: ``unknown-profile`` without an account, if no account has the profile, or
+                several have one of that name; else as :meth:`account`.
+        """
+        if account is None:
+            return profile_in_manifests(text, [(p.key, p.name) for p in self.tree.profiles])
+        key = self.account(account)
+        return key, text.removeprefix(f"{key.namespace}/")
+
     def file(self, path: str) -> str:
         """The name under which the tree shows a file that the user gives.
 
@@ -179,7 +200,8 @@ class EditSession:
         test: tuple[AccountKey, str] | None = None,
         deletes: bool = False,
     ) -> int:
-        """Check, write (unless it is a dry run) and present the changes.
+        """Check, write (unless it is a dry run) and present the changes. If a guard would refuse
+        the plan, this warns, and the next command has the limit.
 
         Args:
             proposal: the changes.
@@ -203,8 +225,14 @@ class EditSession:
             if not self._arguments.dry_run:
                 self._lock.take(real_paths.values())
             after = compile_reading(TreeReading(EditedFiles(self._files, texts)))
-            new = self._new_findings(after, deletes=deletes)
+            before = compile_reading(self._reading, self._documents)
+            compared = check_tree(after, before, measured_by="in the manifests")
+            if deletes:
+                new = _new_findings(check_tree(before, before), compared)
+            else:
+                new = _new_findings(check_tree(before), check_tree(after))
             notes += [finding for finding in new if finding.code != proposal.expected]
+            notes += self._guards(compared)
             if test is not None and (wrong := self._tested(after, *test)):
                 # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
                 report_on_stderr(self._session, wrong, self._manifests)
@@ -229,24 +257,18 @@ class EditSession:
             (position_of[change.where] if change.where else None, change.message) for change in done
         ]
 
-    def _new_findings(self, after: Desired, *, deletes: bool) -> list[Finding]:
-        """The findings of `validate` that are new; raises ProblemError if one is an error.
-
-        They have no position, because the new texts are not written yet."""
-        desired = compile_reading(self._reading, self._documents)
-        base = desired if deletes else None
-        before = set(map(_identity, check_tree(desired, base)))
-        new = [
+    def _guards(self, compared: Iterable[Finding]) -> list[Finding]:
+        """What the guards would refuse for reroutes, of the findings about the result compared with
+        the manifests as read."""
+        guards = [
             replace(finding, where=None, related=())
-            for finding in check_tree(after, base)
-            if _identity(finding) not in before and not _is_intended(finding)
+            for finding in compared
+            if finding.code == Code.TOO_MANY_CHANGES
         ]
-        wrong = [
-            finding for finding in new if finding.severity in (Severity.ERROR, Severity.REFUSED)
-        ]
-        if wrong:
-            raise ProblemError(*wrong)
-        return new
+        for finding in guards:
+            if isinstance(finding.remedy, RaiseLimit):
+                self._change_percent = max(self._change_percent, finding.remedy.percent)
+        return guards
 
     def _tested(self, after: Desired, key: AccountKey, name: str) -> list[Finding]:
         from sendroute.cli.connection_tests import test_new_profile
@@ -269,9 +291,11 @@ class EditSession:
                     then=self._next(texts),
                 )
             if self._arguments.dry_run:
-                return unified(texts)
+                return map(clean_diff, unified(texts))
             return [] if self._session.terminal.quiet else self._text(texts, lines, console)
 
+        if self._arguments.dry_run and any(output.form == "text" for output in self._outputs):
+            _report_escapes(unified(texts), self._session.terminal.console(sys.stderr))
         return worst(present(self._session, self._outputs, show), ExitStatus.FINE)
 
     def _text(
@@ -292,7 +316,8 @@ class EditSession:
         if self.tree.platform is None:
             return "sendroute plan PATH, with the paths of the whole tree"
         paths = [path for path in self._arguments.paths if Path(path).exists()]
-        return " ".join(["sendroute plan", *map(shlex.quote, paths)])
+        limit = f" --max-change-percent {self._change_percent}" if self._change_percent else ""
+        return " ".join([f"sendroute plan{limit}", *map(shlex.quote, paths)])
 
 
 def _real_path(path: str) -> str:
@@ -321,6 +346,22 @@ def stored_account(session: Session, key: AccountKey) -> StoredAccount:
         return StoredAccount(False, None)
     with session.factory.open_store() as store:
         return StoredAccount(True, store.read([key]).accounts.get(key))
+
+
+def _new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> list[Finding]:
+    """The findings of `validate` that are new; raises ProblemError if one is an error.
+
+    They have no position, because the new texts are not written yet."""
+    known = set(map(_identity, before))
+    new = [
+        replace(finding, where=None, related=())
+        for finding in after
+        if _identity(finding) not in known and not _is_intended(finding)
+    ]
+    wrong = [finding for finding in new if finding.severity in (Severity.ERROR, Severity.REFUSED)]
+    if wrong:
+        raise ProblemError(*wrong)
+    return new
 
 
 def _is_intended(finding: Finding) -> bool:
@@ -358,6 +399,17 @@ def _text(
         yield clean(f"{_file_action(text).capitalize()}: {file}") + "\n"
     if then is not None:
         yield clean(f"Next: {then}") + "\n"
+
+
+def _report_escapes(diff: Iterable[str], console: Console) -> None:
+    """Say that the diff is not shown as it is, if so."""
+    if any(line != clean_diff(line) for line in diff):
+        note = (
+            "The diff holds text that a terminal or a build log would hide or take for a command."
+            " It is shown with escapes and cannot be applied; -o json has the exact diff."
+        )
+        for line in paragraph(note, console):
+            stderr_line(line.removesuffix("\n"))
 
 
 def _json(

@@ -29,11 +29,14 @@ from sendroute.model.remedy import (
     Remedy,
     ReplaceEmptyStore,
     ReuseKey,
+    SetRoute,
     Setting,
     ShowRoutes,
     Task,
     UseGit,
 )
+from sendroute.model.route import Route
+from sendroute.runtime.settings import DEFAULT_STORE
 
 _LIMITS = {GuardLimit.CHANGES: "--max-change-percent", GuardLimit.REMOVALS: "--max-remove-percent"}
 
@@ -114,19 +117,29 @@ def by_option(finding: Finding) -> Finding:
     return replace(finding, hint=hint)
 
 
-def leave_shadow(domain: str, state: DomainState) -> str:
+def leave_shadow(domain: str, state: DomainState, paths: Sequence[str] = ()) -> str:
     """The two ways out of a shadow: back to the declared route, or to the assigned one in the
-    manifest."""
+    manifest. ``paths`` are the manifests, if they are known: the store does not know them."""
     declared = state.declared
-    option = f"--{declared.kind}" if declared is not None else ""
-    if declared is not None and declared.profile is not None:
-        option += f" {shlex.quote(declared.profile)}"
-    command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
+    command = _set_route(domain, declared)
     overrides = shlex.quote(f"--overrides={state.shadow}")  # an id may begin with a hyphen
+    manifests = _manifests(paths)
+    unknown = "" if paths else f" Write the paths of the manifests in place of {_PATH}."
     return (
-        f"To return to {declared}: {command} {overrides} PATH. To keep {state.route}:"
-        " sendroute sync PATH."
+        f"To return to {declared}: {command} {overrides} {manifests}. To keep {state.route}:"
+        f" sendroute sync {manifests}.{unknown}"
     )
+
+
+def _set_route(domain: str, route: Route | None) -> str:
+    option = f" --{route.kind}" if route is not None else ""
+    if route is not None and route.profile is not None:
+        option += f" {shlex.quote(route.profile)}"
+    return f"sendroute edit set-route {shlex.quote(domain)}{option}"
+
+
+def _manifests(paths: Sequence[str]) -> str:
+    return " ".join(map(_argument, paths)) or _PATH
 
 
 def _argument(text: str) -> str:
@@ -136,7 +149,7 @@ def _argument(text: str) -> str:
 
 def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
     """The text to type for a remedy. ``paths`` are the manifests; PATH if they are not known."""
-    manifests = " ".join(map(_argument, paths)) or _PATH
+    manifests = _manifests(paths)
     match remedy:
         case RaiseLimit(limit, percent):
             return f"{_LIMITS[limit]} {percent}"
@@ -152,6 +165,8 @@ def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
             command, placeholder, *more = (part.replace(_PATH, manifests) for part in _TASKS[task])
             shown = _argument(subject) if subject else placeholder
             return " ".join([command, shown, *more]).rstrip()
+        case SetRoute(domain, route):
+            return f"{_set_route(domain, route)} {manifests}"
         case ReplaceEmptyStore():
             return _replace_empty_store(remedy)
         case ReuseKey(path):
@@ -182,14 +197,17 @@ def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
 
 def _replace_empty_store(remedy: ReplaceEmptyStore) -> str:
     """The empty store is moved and not removed, because only its user knows that it is empty."""
-    from sendroute.store.url import is_postgres  # it imports pathlib
+    from sendroute.store.url import is_postgres, sqlite_path  # it imports pathlib
 
+    store = ""
     if is_postgres(remedy.location):
         move = f"ALTER SCHEMA sendroute RENAME TO sendroute_old in {remedy.location}, then"
     else:
         move = f"mv {_argument(remedy.location)} {_argument(remedy.location + '.old')} &&"
+        if remedy.location != str(sqlite_path(DEFAULT_STORE)):
+            store = f" --store {shlex.quote(f'sqlite:///{remedy.location}')}"
     option = "--from-backup" if remedy.is_backup else "--from-lock"
-    return f"{move} sendroute init {option} {_argument(remedy.file)}"
+    return f"{move} sendroute init {option} {_argument(remedy.file)}{store}"
 
 
 def _postfix_config(remedy: ConfigurePostfix) -> str:

@@ -1,6 +1,7 @@
 """Reads the input of commands: a tree of manifests, and names of accounts and profiles."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +16,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, located, sort_findings
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.model.words import counted
+from sendroute.reports.progress import prepared_progress
 
 if TYPE_CHECKING:  # only `test` has profiles, and these records import much of the model
     from sendroute.model.records import StoredProfile
@@ -35,7 +37,11 @@ def read_tree(
     Args:
         parallel: False for a long-running process, which has threads and connections.
     """
-    loaded = tree.read_tree(paths, cached=cached, parallel=parallel, submodules=submodules)
+    quiet = session.terminal.quiet or not parallel
+    with prepared_progress("Reading files", sys.stderr, quiet=quiet) as progress:
+        loaded = tree.read_tree(
+            paths, cached=cached, parallel=parallel, submodules=submodules, progress=progress
+        )
     if session.terminal.verbose and loaded.foreign:
         line = f"Skipped {counted(loaded.foreign, 'document')} of other API groups."
         if session.settings.log_format == "json":
@@ -157,16 +163,50 @@ def profiles_named(
     return [profile for profile in profiles if profile.id in chosen]
 
 
-def held_back_account(name: str, held_back: Iterable[AccountKey]) -> AccountKey:
-    """The held-back account that ``NAME`` or ``NAMESPACE/NAME`` refers to.
+def profile_in_manifests(
+    text: str, profiles: Iterable[tuple[AccountKey, str]]
+) -> tuple[AccountKey, str]:
+    """The profile that ``NAMESPACE/NAME``, or ``NAME`` if it is unambiguous, refers to.
+
+    Args:
+        text: the name.
+        profiles: the account and the name of each profile.
 
     Raises:
-        ProblemError: ``not-held-back`` if there is none, ``unknown-account`` if there are several.
+        ProblemError: ``unknown-profile`` if there is none, or several.
+    """
+    names = {(key, name): (f"{key.namespace}/{name}", name) for key, name in profiles}
+    matching = sorted(profile for profile, spellings in names.items() if text in spellings)
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        message = f"Several accounts have a profile `{text}`."
+        hint = f"Add {' or '.join(f'--account {key}' for key, _ in matching)}."
+    else:
+        message = f"The given manifests have no profile `{text}`."
+        hint = _nearest(text, names) or "Specify NAME or NAMESPACE/NAME."
+    raise ProblemError(finding("unknown-profile", message, hint=hint))
+
+
+def held_back_account(
+    name: str, held_back: Iterable[AccountKey], known: Iterable[AccountKey]
+) -> AccountKey:
+    """The held-back account that ``NAME`` or ``NAMESPACE/NAME`` refers to.
+
+    Args:
+        name: the name.
+        held_back: the accounts with a change that is held back.
+        known: these and all other accounts.
+
+    Raises:
+        ProblemError: ``not-held-back`` if the account has no such change, ``unknown-account`` if
+            there is no account of that name, or several.
     """
 
-    def unknown(name: str, nearest: str) -> Finding:
+    def unknown(name: str, _nearest: str) -> Finding:
+        accounts_named([name], known, not_stored)
         message = f"Account {name} has no change that is held back."
-        hint = nearest or "`sendroute status` lists what is held back."
+        hint = "`sendroute status` lists what is held back."
         return finding("not-held-back", message, hint=hint)
 
     accounts = {key: (str(key), key.name) for key in sorted(held_back)}

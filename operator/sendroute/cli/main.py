@@ -1,9 +1,11 @@
 """The program: global options, then one command, whose module is imported when it is chosen."""
 
 import os
+import resource
 import sys
 from argparse import REMAINDER, SUPPRESS, Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
@@ -61,8 +63,16 @@ Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-
 
 def program() -> NoReturn:
     """The entry point of the process."""
+    _forbid_core_dumps()
     fast_exit.enable()
     fast_exit.exit_process(main())
+
+
+def _forbid_core_dumps() -> None:
+    """A core dump would hold the key and passwords (core(5)). What this process starts inherits the
+    limit."""
+    with suppress(OSError, ValueError):  # systemd's filter of system calls refuses it
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main(words: list[str] | None = None) -> int:

@@ -252,7 +252,18 @@ def account_of_domain(parser: Parser) -> None:
     )
 
 
+def profile_argument(parser: Parser) -> None:
+    """A profile that the manifests define, and the account that owns it."""
+    parser.add_argument("profile_name", metavar="PROFILE", help="NAME or NAMESPACE/NAME")
+    parser.add_argument(
+        "--account",
+        metavar="ACCOUNT",
+        help="its account, if several accounts have a profile of that name: NAME or NAMESPACE/NAME",
+    )
+
+
 def profile_of_account(parser: Parser) -> None:
+    """A new profile."""
     parser.add_argument("name", metavar="NAME", help="the profile")
     parser.add_argument(
         "--account", metavar="ACCOUNT", required=True, help="its account, NAME or NAMESPACE/NAME"

@@ -22,7 +22,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.reports.as_text import finding_lines, findings_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report, of_ended
-from sendroute.reports.text import PLAIN, Console, no_command
+from sendroute.reports.text import PLAIN, Console, no_command, no_commands
 
 _MANIFESTS = (".yaml", ".yml", ".json")
 Render = Callable[[str, Console], Iterable[str]]
@@ -43,12 +43,19 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
     lost: list[Finding] = []
     for form, path in outputs:
         if path is not None:
-            lost += _into_file(path, render(form, PLAIN))
+            lost += _into_file(path, _inert(form, render(form, PLAIN)))
     for form, path in outputs:
         if path is None:
-            lost += _onto_stdout(form, render(form, session.terminal.console(sys.stdout)))
+            chunks = _inert(form, render(form, session.terminal.console(sys.stdout)))
+            lost += _onto_stdout(form, chunks)
     report_on_stderr(session, lost)
     return of_findings(lost)
+
+
+def _inert(form: str, chunks: Iterable[str]) -> Iterable[str]:
+    """The chunks of a text without a line that a build log takes for a command. Other formats have
+    their own rules."""
+    return map(no_commands, chunks) if form == "text" else chunks
 
 
 def worst(*statuses: ExitStatus) -> ExitStatus:
@@ -60,9 +67,9 @@ def report_on_stderr(
     session: Session, findings: Iterable[Finding], paths: Sequence[str] = ()
 ) -> None:
     """Report findings on standard error. ``paths`` are the manifests, if they are known."""
-    for item in findings:
-        for line in finding_lines(with_hint(item, paths), session.terminal.console(sys.stderr)):
-            stderr_line(no_command(line))
+    hinted = (with_hint(item, paths) for item in findings)
+    for line in findings_lines(hinted, session.terminal.console(sys.stderr)):
+        stderr_line(no_command(line))
 
 
 def manifests_of(arguments: argparse.Namespace) -> Sequence[str]:

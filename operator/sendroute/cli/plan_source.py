@@ -1,6 +1,7 @@
 """Makes a plan from paths or from a saved plan, for ``plan`` and ``apply``."""
 
 import os
+import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,16 +21,17 @@ from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler
+from sendroute.reconcile.replan import plan_again
 from sendroute.reconcile.saved_plan import (
     SavedFinding,
     SavedPlan,
     decode,
     encode,
-    plan_again,
     saved_plan_of,
     unusable,
 )
 from sendroute.reconcile.verifier import SavedInputs
+from sendroute.reports.progress import waiting
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
@@ -83,7 +85,10 @@ def plan_paths(
     request = PlanRequest(options.guards, only)
     tree = tree_of_paths(loaded, lock=options.lock, records=options.records)
     reconciler = reconciler_of(store, session, saves=options.saves)
-    planned = reconciler.plan(tree, request, test=options.test)
+    # Connection tests have a bar of their own.
+    quiet = session.terminal.quiet or options.test
+    with waiting("Planning", sys.stderr, quiet=quiet):
+        planned = reconciler.plan(tree, request, test=options.test)
     loaded.locate.expect(locations_of(planned.plan))
     return planned
 

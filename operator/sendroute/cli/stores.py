@@ -22,7 +22,8 @@ from sendroute.reports.text import clean
 from sendroute.reports.words import holdings
 from sendroute.runtime import stores
 from sendroute.runtime.actor import actor
-from sendroute.runtime.stores import NewStore, is_lock_file, saved_state
+from sendroute.runtime.stores import NewStore, saved_state
+from sendroute.store.backups import seems_lock_file
 from sendroute.store.record import Store
 from sendroute.store.url import is_postgres, sqlite_path
 
@@ -70,7 +71,7 @@ def create_if_missing(session: Session, create: Callable[[], int]) -> int:
 
 def create_from(session: Session, file: Path) -> int:
     """Create the store from a lock file or a backup, and report it."""
-    if is_lock_file(file):
+    if seems_lock_file(file):
         return create_store(session, lock=file)
     return create_store(session, backup=file)
 

@@ -5,6 +5,7 @@ are raw bytes, and their HTTP status is checked here: the client's models would 
 memory and the time. It repeats no request by itself, so callers decide when to try again.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from sendroute.cluster.answers import decoder
+from sendroute.cluster.credential_plugins import keep_our_variables
 from sendroute.cluster.objects import PLATFORM_KIND, PLURALS, ObjectKey
 from sendroute.files.reason import reason_of
 from sendroute.manifests.shapes import API_VERSION
@@ -34,6 +36,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _CONNECTIONS = 32
 _CHUNK = 1 << 16
+_PART = 1 << 20
 _LONGEST_MESSAGE = 300
 
 Query = Sequence[tuple[str, str]]
@@ -54,6 +57,10 @@ class ApiError(Exception):
         self.message = message
         self.reason = reason
         self.retry_after = retry_after
+
+
+class LongAnswerError(ApiError):
+    """An answer is longer than the caller takes."""
 
 
 class _ErrorStatus(Struct, rename="camel"):
@@ -152,6 +159,7 @@ class Api:
         body: Any = None,
         content_type: str = "application/json",
         timeout: tuple[float, float] = TIMEOUT,
+        longest: float = math.inf,
     ) -> bytes:
         """Send a request, and read its whole answer.
 
@@ -162,16 +170,26 @@ class Api:
             body: plain data; None for none.
             content_type: how the body is meant; server-side apply has its own.
             timeout: seconds to connect, and to wait for the next bytes.
+            longest: bytes of a body that is read.
 
         Returns:
             The body of the answer.
 
         Raises:
             ApiError: there was no answer, or its status is not 2xx.
+            LongAnswerError: the body is longer.
         """
         response = self._open(method, path, query, body, content_type, timeout)
+        answer = bytearray()
         try:
-            return bytes(response.data)
+            while part := response.read(_PART):
+                answer += part
+                if len(answer) > longest:
+                    response.close()
+                    raise LongAnswerError(NO_ANSWER, "the answer of the Kubernetes API is too long")
+            return bytes(answer)
+        except ApiError:
+            raise
         except Exception as error:  # urllib3, http.client, ssl and socket each raise their own
             raise _no_answer(error) from error
         finally:
@@ -245,6 +263,7 @@ def connect(kubeconfig: str | None) -> Connection:
     from kubernetes import client
     from kubernetes import config as loading
 
+    keep_our_variables()
     config: Any = loading  # its functions have no types
     configuration = client.Configuration()
     namespace = "default"

@@ -261,7 +261,7 @@ class _AccountProjection:
         findings = self._findings.get(str(seen.key), [])
         if seen is self._account_object:
             findings = [*findings, *self._general, *self._contest]
-        subject = self._subject(seen, before, findings)
+        subject = self._subject(seen, before, _without_repetition(findings))
         fields = self._fields(subject)
         status = STATUSES[seen.key.kind](
             observed_generation=seen.generation, conditions=self._conditions(subject)
@@ -275,12 +275,11 @@ class _AccountProjection:
     ) -> _Subject:
         subject = _Subject(seen, before, findings, _IS_APPLIED)
         if seen.document is None:
-            return subject._replace(applied=self._not_applied(findings))
+            return subject._replace(applied=self._not_applied(subject))
         name = f"{seen.key.kind} {seen.key.name}"
         if self._account_object is None and not self._is_unread:
             missing = (
-                f"{name} belongs to account {self._reconciled.key.name} of namespace"
-                f" {self._reconciled.key.namespace}, which no MailAccount defines."
+                f"{name} belongs to account {self._reconciled.key}, which no MailAccount defines."
             )
             gone = ConditionValue("False", Reason.ACCOUNT_NOT_FOUND, missing)
             return subject._replace(applied=AppliedState(gone, stalled=True), accepted=gone)
@@ -291,7 +290,7 @@ class _AccountProjection:
             value = _suspended(name)
             return subject._replace(applied=AppliedState(value), accepted=value)
         if desired is not None and desired.suspended:
-            value = _suspended(f"Account {desired.key.name}")
+            value = _suspended(f"Account {desired.key}")
             return subject._replace(applied=AppliedState(value), accepted=value)
         return subject._replace(applied=self._object_applied(subject))
 
@@ -306,7 +305,7 @@ class _AccountProjection:
             return subject._replace(
                 applied=AppliedState(ConditionValue("True", Reason.REMOVED, message))
             )
-        return subject._replace(applied=self._not_applied(subject.findings))
+        return subject._replace(applied=self._not_applied(subject))
 
     def _object_applied(self, subject: _Subject) -> AppliedState:
         """Compare what the object declares with what the store holds."""
@@ -325,7 +324,7 @@ class _AccountProjection:
                 applied = _domain_applied(desired, current.domains.get(desired.domain))
         if applied is not None and applied.is_applied:
             applied = _because(self._contest) or applied  # the store holds it for a moment only
-        return applied or self._not_applied(subject.findings)
+        return applied or self._not_applied(subject)
 
     def _account_applied(self, current: CurrentAccount) -> AppliedState | None:
         desired = self._reconciled.desired
@@ -344,15 +343,20 @@ class _AccountProjection:
         same = before is not None and before.observed_generation == subject.seen.generation
         if same and ready and ready[0].status == "True":
             return AppliedState(ConditionValue("True", ready[0].reason, ready[0].message))
-        return self._not_applied(subject.findings)
+        return self._not_applied(subject)
 
-    def _not_applied(self, findings: Sequence[Finding]) -> AppliedState:
+    def _not_applied(self, subject: _Subject) -> AppliedState:
         """Why the store does not hold what an object declares: because of the object itself, or
         because of what stops its account."""
         waiting = self._reconciled.waiting
         if waiting is not None:
+            of_others = {item.message for item in self._reconciled.findings} - {
+                item.message for item in subject.findings
+            }
+            if waiting in of_others and subject.seen is not self._account_object:
+                waiting = "The account waits, because another of its objects may be incomplete."
             return AppliedState(ConditionValue("False", Reason.WAITING, waiting))
-        return _because(findings) or self._stopped or _because(self._contest) or _PENDING
+        return _because(subject.findings) or self._stopped or _because(self._contest) or _PENDING
 
     @cached_property
     def _contest(self) -> tuple[Finding, ...]:
@@ -369,7 +373,7 @@ class _AccountProjection:
             for item in (*self._general, *self._reconciled.findings)
             if item.severity in (Severity.ERROR, Severity.REFUSED)
             and why_not_saved(item.code) is None
-            and item.code != Code.DOMAIN_CONFLICT
+            and not has_trait(item.code, Trait.CLAIM)
         ]
         if not stops:
             return None
@@ -549,6 +553,19 @@ def _because(findings: Sequence[Finding]) -> AppliedState | None:
     first = most_severe(reasons)[0]
     stalled = any(is_stalled(item.cause or item.code) for item in reasons)
     return AppliedState(ConditionValue("False", shown_at(first).reason, first.message), stalled)
+
+
+def _without_repetition(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """A default that fell back says already that its profile is gone."""
+    if all(item.code != Code.DEFAULT_FELL_BACK for item in findings):
+        return findings
+    return [
+        item
+        for item in findings
+        if item.code != Code.PROFILE_DELETED
+        or item.where is None
+        or item.where.path[:2] != ("spec", "defaultRoute")
+    ]
 
 
 def _also_about(item: Finding) -> set[str]:

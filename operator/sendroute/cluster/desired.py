@@ -4,11 +4,13 @@ Objects arrive one by one. An account is compiled when it has settled; until the
 declared before. So one plan costs what its accounts cost, and never sees half of a change.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from sendroute.cluster.objects import APPROVE, PLATFORM_KIND, ClusterObject, ObjectKey
 from sendroute.cluster.reflector import Changes
 from sendroute.manifests.compile import Compilation
+from sendroute.manifests.headers import LeftOut
 from sendroute.model.desired import (
     AccountKey,
     Desired,
@@ -16,10 +18,11 @@ from sendroute.model.desired import (
     DesiredPlatform,
     Orphan,
 )
-from sendroute.model.finding import Finding, no_positions
+from sendroute.model.finding import Finding, Where, no_positions
+from sendroute.model.internal_error import internal_error, is_internal
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.secret import SecretRef
-from sendroute.planner.claims import ClaimIndex
+from sendroute.planner.claim_index import ClaimIndex
 from sendroute.reconcile.reconciler import DesiredTree
 
 IsRead = Callable[[str], bool]
@@ -45,6 +48,7 @@ class DesiredState:
         self._annotated: dict[ObjectKey, ClusterObject] = {}
         self._uncompiled: set[Owner] = {PLATFORM}
         self._orphans: dict[AccountKey, list[Orphan]] = {}
+        self._undefined: dict[AccountKey, DesiredAccount] = {}
         self._stopped: set[AccountKey] = set()
         self._findings: dict[Owner, tuple[Finding, ...]] = {}
         self._accepted: dict[tuple[str, int], frozenset[str]] = {}
@@ -93,7 +97,7 @@ class DesiredState:
         return before
 
     def _add(self, item: ClusterObject) -> None:
-        if APPROVE in item.annotations:
+        if APPROVE in item.annotations and item.key.kind in ("MailAccount", PLATFORM_KIND):
             self._annotated[item.key] = item
         if item.key.kind == PLATFORM_KIND:
             self._platforms[item.key] = item
@@ -137,13 +141,14 @@ class DesiredState:
         return self._findings.get(owner, ())
 
     @property
-    def stamped(self) -> Iterator[ClusterObject]:
-        """The objects whose status names the store: MailAccounts and the MailPlatform."""
-        yield from self._platforms.values()
-        for key, objects in self._objects.items():
-            item = objects.get(ObjectKey("MailAccount", *key))
-            if item is not None:
-                yield item
+    def mail_accounts(self) -> dict[AccountKey, ClusterObject]:
+        """The MailAccount of each account that has one, valid or not."""
+        items = ((key, self.mail_account(key)) for key in self._objects)
+        return {key: item for key, item in items if item is not None}
+
+    def mail_account(self, key: AccountKey) -> ClusterObject | None:
+        """The MailAccount of an account, valid or not; None without one."""
+        return self._objects.get(key, {}).get(ObjectKey("MailAccount", *key))
 
     @property
     def annotated(self) -> tuple[ClusterObject, ...]:
@@ -170,42 +175,64 @@ class DesiredState:
                 self._compile_account(owner)
 
     def _compile_account(self, key: AccountKey) -> None:
+        try:
+            desired = self._compiled(key)
+        except Exception as error:
+            if not is_internal(error):
+                raise
+            item = internal_error(f"Account {key}", error, Where(f"MailAccount/{key}", 0), key)
+            desired = Desired(None, {}, stopped=frozenset({key}), findings=(item,))
+        self._replace(key, desired)
+        self.accounts.pop(key, None)
+        self._undefined.pop(key, None)
+        self.accounts |= desired.accounts
+        self._undefined |= desired.undefined
+        claiming = desired.claiming.get(key)
+        if claiming is None:
+            self.claims.remove(key)
+        else:
+            self.claims.put(claiming)
+        self._orphans.pop(key, None)
+        self._orphans |= desired.orphans
+        self._stopped.discard(key)
+        self._stopped |= desired.stopped
+
+    def _compiled(self, key: AccountKey) -> Desired:
         compilation = Compilation(older_first=True, reserved=self._namespace)
         objects = sorted(self.objects(key), key=_age)
         for item in objects:
             if item.document is not None:
                 compilation.add(item.document, item.where)
         invalid = [item for item in objects if item.document is None]
+        for item in invalid:
+            compilation.leave_out(LeftOut(key, item.key.kind, item.domain, item.where))
         findings = [finding for item in invalid for finding in item.findings]
         profiles = {name for item in invalid for name in item.profiles}
-        desired = compilation.finish(
+        return compilation.finish(
             findings=findings,
             stopped={key: profiles} if invalid else None,
             platform_seen=True,
         )
-        self._replace(key, desired)
-        account = desired.accounts.get(key)
-        if account is None:
-            self.accounts.pop(key, None)
-            self.claims.remove(key)
-        else:
-            self.accounts[key] = account
-            self.claims.put(account)
-        self._orphans.pop(key, None)
-        self._orphans |= desired.orphans
-        self._stopped.discard(key)
-        self._stopped |= desired.stopped
 
     def _compile_platform(self) -> None:
+        try:
+            desired = self._compiled_platform()
+        except Exception as error:
+            if not is_internal(error):
+                raise
+            item = internal_error("The MailPlatform", error, Where("MailPlatform/default", 0))
+            desired = Desired(None, {}, findings=(item,))
+        self._replace(PLATFORM, desired)
+        self.platform = desired.platform
+
+    def _compiled_platform(self) -> Desired:
         compilation = Compilation()
         platforms = sorted(self._platforms.values(), key=_age)
         for item in platforms:
             if item.document is not None:
                 compilation.add(item.document, item.where)
         findings = [finding for item in platforms for finding in item.findings]
-        desired = compilation.finish(findings=findings, platform_seen=bool(findings))
-        self._replace(PLATFORM, desired)
-        self.platform = desired.platform
+        return compilation.finish(findings=findings, platform_seen=bool(findings))
 
     def _replace(self, owner: Owner, desired: Desired) -> None:
         """Keep the findings of what was compiled, and which of them are accepted."""
@@ -219,7 +246,11 @@ class DesiredState:
             self._accepted_by[owner] = tuple(desired.accepted)
 
     def tree(
-        self, stored: Iterable[AccountKey], is_read: IsRead, unread: tuple[Finding, ...]
+        self,
+        stored: Iterable[AccountKey],
+        is_read: IsRead,
+        unread: tuple[Finding, ...],
+        refused: Mapping[AccountKey, Finding] = MappingProxyType({}),
     ) -> DesiredTree:
         """The desired state for a plan.
 
@@ -227,6 +258,7 @@ class DesiredState:
             stored: the accounts in the store.
             is_read: says which namespaces are known. An account of another one stays as it is.
             unread: why something was not read; while there is a reason, nothing is removed.
+            refused: the accounts that stay as they are, each with why.
 
         Returns:
             The state, which no later change reaches. Only its index of claims, which is too large
@@ -243,10 +275,11 @@ class DesiredState:
             self.platform,
             dict(self.accounts),
             dict(self._orphans),
-            stopped=frozenset(self._stopped | unread_accounts | of_namespace),
+            stopped=frozenset(self._stopped | unread_accounts | of_namespace | refused.keys()),
             unread=unread,
-            findings=(*of_accounts, *general),
+            findings=(*of_accounts, *general, *refused.values()),
             accepted=dict(self._accepted),
+            undefined=dict(self._undefined),
         )
         return DesiredTree(desired, None, no_positions, self.claims.until_changed())
 

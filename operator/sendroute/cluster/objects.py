@@ -15,13 +15,14 @@ from msgspec.structs import replace
 
 from sendroute.cluster.answers import decoder
 from sendroute.manifests import acceptance, shapes
-from sendroute.manifests.headers import account_of, account_of_document, profiles_of
+from sendroute.manifests.headers import account_of, account_of_document, domain_of, profiles_of
 from sendroute.manifests.problems import problems
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, DesiredAccount
 from sendroute.model.finding import Finding, Where
+from sendroute.model.internal_error import internal_error, is_internal
 from sendroute.model.outcome import AccountOutcome, Outcome
 from sendroute.model.owner import Owner
 from sendroute.model.platform import Platform
@@ -42,6 +43,7 @@ APPROVE = acceptance.APPROVE
 on the MailPlatform several, with commas between them."""
 
 _OURS = f"{shapes.API_GROUP}/"
+_UNKNOWN_ANNOTATIONS = 10
 
 
 # What nearly every status contains: with it, a status takes an eighth of its size.
@@ -80,9 +82,10 @@ class ObjectKey(NamedTuple):
 class ClusterObject(Struct, frozen=True):
     """An object as it was seen last.
 
-    ``annotations`` are those of Sendroute's group. ``document`` is the object as a manifest, None
-    if it is invalid; then ``findings`` say why, ``owner`` is the account that it would belong to
-    (None if that cannot be read), and ``profiles`` are the names of those that it would define.
+    ``annotations`` are those of Sendroute's group, cut short. ``document`` is the object as a
+    manifest, None if it is invalid; then ``findings`` say why, ``owner`` is the account that it
+    would belong to (None if that cannot be read), and ``profiles`` are the names of those that it
+    would define, and ``domain`` is the sending domain that it declares.
     ``held_status`` is the status as it is held, compressed or not; others read ``status_json``.
     """
 
@@ -96,6 +99,7 @@ class ClusterObject(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     owner: AccountKey | None = None
     profiles: frozenset[str | None] = frozenset()
+    domain: str | None = None
     held_status: bytes = b""
 
     @property
@@ -170,12 +174,13 @@ def object_of(kind: str, item: ListedObject) -> ClusterObject:
     """
     metadata = item.metadata
     key = ObjectKey(kind, intern(metadata.namespace), metadata.name)
-    annotations = {
-        name: value
-        for name, value in (metadata.annotations or {}).items()
-        if name.startswith(_OURS)
-    }
-    read = read_document(key, annotations, item.spec)
+    annotations = _kept_annotations(metadata.annotations or {})
+    try:
+        read = read_document(key, annotations, item.spec)
+    except Exception as error:
+        if not is_internal(error):
+            raise
+        read = _failed(key, error)
     return ClusterObject(
         key,
         metadata.uid,
@@ -187,8 +192,27 @@ def object_of(kind: str, item: ListedObject) -> ClusterObject:
         read.findings,
         read.owner,
         read.profiles,
+        read.domain,
         b"" if isinstance(item.status, UnsetType) else packed(bytes(item.status)),
     )
+
+
+def _failed(key: ObjectKey, error: Exception) -> "ReadDocument":
+    """An object that a bug keeps from being read: its account is unknown, so nothing of its
+    namespace is applied."""
+    item = internal_error(f"{key.kind} {key.name}", error, Where(str(key), 0))
+    return ReadDocument(None, (replace(item, namespace=key.namespace or None),))
+
+
+def _kept_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+    """The annotations of Sendroute's group. An object may have a quarter of a megabyte of them, so
+    only some names that are none of ours are kept for a warning, and as much of a value as shows
+    that it is too long."""
+    ours = {name: value for name, value in annotations.items() if name.startswith(_OURS)}
+    unknown = sorted(ours.keys() - {acceptance.ANNOTATION, APPROVE})
+    for name in unknown[_UNKNOWN_ANNOTATIONS:]:
+        del ours[name]
+    return {name: value[: acceptance.LONGEST + 1] for name, value in ours.items()}
 
 
 class ReadDocument(NamedTuple):
@@ -198,6 +222,7 @@ class ReadDocument(NamedTuple):
     findings: tuple[Finding, ...] = ()
     owner: AccountKey | None = None
     profiles: frozenset[str | None] = frozenset()
+    domain: str | None = None
 
 
 def read_document(
@@ -233,7 +258,8 @@ def read_document(
         if account is None and key.namespace:  # it is about no account, and of one tenant
             items = [replace(item, namespace=key.namespace) for item in items]
         findings = tuple(items)
-        return ReadDocument(None, findings, account, frozenset(profiles_of(value)))
+        profiles = frozenset(profiles_of(value))
+        return ReadDocument(None, findings, account, profiles, domain_of(value))
 
 
 def _shared(spec: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sendroute.cluster.api import Api
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.kind_faults import FaultKey, KindFaults, faults_of, unread_findings
+from sendroute.cluster.lineage import StoreCheck
 from sendroute.cluster.metrics import OperatorMetrics
 from sendroute.cluster.objects import PLATFORM_KIND, PLURALS
 from sendroute.cluster.platform_file import PlatformFile
@@ -20,13 +21,19 @@ from sendroute.cluster.protocols import Adapters, OperatorStore
 from sendroute.cluster.queue import AccountQueue, with_platform
 from sendroute.cluster.reflector import Inbox, Reflector
 from sendroute.cluster.reported_statuses import ReportedStatuses
-from sendroute.cluster.round import OperatorRoundOptions, Round, RoundInputs
+from sendroute.cluster.round import (
+    OperatorRoundOptions,
+    OperatorRoundResult,
+    Round,
+    RoundInputs,
+)
 from sendroute.cluster.times import Times
 from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
+from sendroute.reconcile.assessment import AccountStatuses
 from sendroute.runtime.account_log import AccountLog
 from sendroute.runtime.contests import Contests
 from sendroute.runtime.followed_store import FollowedStore
@@ -76,6 +83,7 @@ class Operator:
         store_log = TransitionLog("The store answers again.", logging.ERROR, adapters.advise)
         contests = Contests(options.times.interval, adapters.random)
         self._store = FollowedStore(handle, metrics, store_log, contests)
+        self._store_check = StoreCheck()
         self._shown = ReportedStatuses(adapters.reporter)
         self._account_log = AccountLog(adapters.advise)
         self._round_log = TransitionLog("Rounds succeed again.", logging.ERROR, adapters.advise)
@@ -96,7 +104,7 @@ class Operator:
         self._versions: dict[str, int] = {}  # of what was taken from the inbox, by kind
         self._faults = KindFaults(self._reflectors, options.times.grace_period)
         self._shown_faults: dict[FaultKey, Finding] = {}
-        self._mismatch: tuple[Finding, ...] = ()
+        self._mismatch: Finding | None = None
         self._secrets_at = 0.0
         self._platform_at = 0.0
         self._idle = False
@@ -199,6 +207,7 @@ class Operator:
         changes = self._inbox.take()
         self._versions = self._versions | self._reported_versions()
         concerned = self._state.apply(changes)
+        released = self._store_check.arrived(changes)
         self._arrived |= concerned
         if PLATFORM in concerned:
             self._unchanged.clear()  # a change of the platform concerns every account
@@ -208,6 +217,7 @@ class Operator:
         now = time.monotonic()
         if self._has_begun:
             self._queue_arrived(lagging, now)
+        self._queue.due_now(released, now)
         self._faults.update(now)
         self._show_faults(concerned)
         if self._may_reconcile:
@@ -254,7 +264,7 @@ class Operator:
         """What is due. The first round over all accounts, which finds what was deleted while no
         operator ran, follows when everything was read and has settled."""
         now = time.monotonic()
-        if not self._has_reconciled_all and not self._unread and self._depth == 0:
+        if not self._has_reconciled_all and not self._awaited and self._depth == 0:
             self._has_reconciled_all = True
             self._queue.all_due(now)
         if self._state.platform is None and not self._queue.is_settled(PLATFORM, now):
@@ -314,6 +324,14 @@ class Operator:
         namespaces = set(self._options.namespaces or ("",))
         return namespaces <= {reflector.namespace for reflector in self._unread}
 
+    @property
+    def _awaited(self) -> tuple[Reflector, ...]:
+        """What is expected to be read soon; until then nothing is removed. What cannot be read for
+        long keeps its own namespace as it is, and no other: a tenant may have taken the role
+        away."""
+        lasting = {reflector for reflector, _ in self._faults.lasting(time.monotonic())}
+        return tuple(reflector for reflector in self._unread if reflector not in lasting)
+
     def _is_read(self, namespace: str) -> bool:
         """Whether all objects of a namespace are known."""
         return self._is_known(namespace, self._unread)
@@ -349,38 +367,8 @@ class Operator:
 
     def _run_round(self, due: DueAccounts) -> None:
         started = time.monotonic()
-        owners = self._owners(due)
-        inputs = RoundInputs(
-            self._state,
-            self._queue,
-            due,
-            owners,
-            self._unchanged,
-            self._is_read,
-            unread_findings(self._unread),
-            self._store.changes.contests.must_wait(PLATFORM, started),
-        )
-        options = self._options
-        round_options = OperatorRoundOptions(options.guards, options.actor, self._stop)
         try:
-            store = self._store.handle.get()
-            if self._epoch is not None:
-                store.fence(self._epoch, self._versions)
-            head = store.head()
-            self._mismatch = self._shown.check_store(store, self._state)
-            if self._mismatch:
-                self._round_failed(self._mismatch)
-                return
-            done = Round(store, inputs, self._adapters, round_options).run()
-            statuses = self._store.round_completed(
-                store,
-                head,
-                done.result,
-                done.edited,
-                done.before,
-                kept_platform=done.kept_platform,
-            )
-            self._shown.round_completed(store, self._state, done, statuses)
+            completed = self._reconcile(due, started)
         except ProblemError as problem:
             if any(item.code == Code.LEADER_REPLACED for item in problem.findings):
                 raise
@@ -388,6 +376,9 @@ class Operator:
             if any(has_trait(item.code, Trait.STORE) for item in problem.findings):
                 self._store.down(problem.findings, in_round=True)
             return
+        if completed is None:
+            return
+        done, statuses = completed
         self._store.up()
         now = time.monotonic()
         self._queue.reconciled(due, done.states, done.reconciled, now, now - started)
@@ -404,6 +395,41 @@ class Operator:
         accounts = self._state.accounts
         self._metrics.declared(len(accounts), self._state.domain_count)
         self._wakeups.put()  # another process may have written in the meantime
+
+    def _reconcile(
+        self, due: DueAccounts, started: float
+    ) -> tuple[OperatorRoundResult, AccountStatuses] | None:
+        """Run the round, and record and show it; None if another store is expected."""
+        owners = self._owners(due)
+        store = self._store.handle.get()
+        if self._epoch is not None:
+            store.fence(self._epoch, self._versions)
+        head = store.head()
+        compared = self._store_check.compare(store, self._state)
+        self._mismatch = compared.whole
+        if compared.whole is not None:
+            self._shown.other_store(self._state, compared.whole)
+            self._round_failed((compared.whole,))
+            return None
+        inputs = RoundInputs(
+            self._state,
+            self._queue,
+            due,
+            owners,
+            self._unchanged,
+            self._is_read,
+            unread_findings(self._awaited),
+            self._store.changes.contests.must_wait(PLATFORM, started),
+            compared.accounts,
+        )
+        options = OperatorRoundOptions(self._options.guards, self._options.actor, self._stop)
+        done = Round(store, inputs, self._adapters, options).run()
+        self._store_check.reconciled(done.reconciled, self._state)
+        statuses = self._store.round_completed(
+            store, head, done.result, done.edited, done.before, kept_platform=done.kept_platform
+        )
+        self._shown.round_completed(store, self._state, done, statuses)
+        return done, statuses
 
     def _owners(self, due: DueAccounts) -> frozenset[Owner] | None:
         """The accounts of the round that have settled; None for all, if all have."""
@@ -471,8 +497,8 @@ class Operator:
             self._metrics.kind(kind, sum(r.count for r in of_kind), followed=followed)
         if not self._store.handle.is_up:
             health.not_ready("The store does not answer.")
-        elif self._mismatch:
-            health.not_ready(self._mismatch[0].message)
+        elif self._mismatch is not None:
+            health.not_ready(self._mismatch.message)
         elif not self._has_begun:
             reason = faults[0].message if faults else "The objects are being read."
             health.not_ready(reason)

@@ -19,7 +19,16 @@ import msgspec
 from msgspec import Raw, Struct
 
 from sendroute.cluster.answers import decoder
-from sendroute.cluster.api import TIMEOUT, Api, ApiError, LineStream, Query, error_of, path_of
+from sendroute.cluster.api import (
+    TIMEOUT,
+    Api,
+    ApiError,
+    LineStream,
+    LongAnswerError,
+    Query,
+    error_of,
+    path_of,
+)
 from sendroute.cluster.objects import (
     ClusterObject,
     ListedObject,
@@ -35,6 +44,10 @@ _log = logging.getLogger(__name__)
 
 PAGE = 500
 """Objects of one page."""
+_LONGEST_PAGE = 32 << 20
+"""Bytes of one page. An object has 2 kB, but a tenant can give it a thousand times as much; a page
+of these would not fit into the memory of the operator."""
+_SMALLER = 4
 _LONGEST_RETRY_AFTER = 60.0
 _SHORT = 1.0
 """Seconds: a watch that ends sooner, without an event, counts as a failure."""
@@ -253,16 +266,26 @@ class Reflector(Thread):
     def _pages(self) -> Iterator[tuple[list[ListedObject], str]]:
         """Each page, with the version of the list."""
         path = path_of(self.kind, self.namespace)
-        limit = [("limit", str(PAGE))]
-        query: Query = limit
+        limit = PAGE
+        following: Query = ()
         while True:
             if self._stopping.is_set():
                 raise ApiError(0, "the operator stops")
-            page = decode_page(self._api.request("GET", path, query=query))
+            query = [("limit", str(limit)), *following]
+            try:
+                answer = self._api.request("GET", path, query=query, longest=_LONGEST_PAGE)
+            except LongAnswerError:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // _SMALLER)
+                continue
+            page = decode_page(answer)
+            del answer
             yield page.items, page.metadata.resource_version
             if not page.metadata.continue_:
                 return
-            query = [*limit, ("continue", page.metadata.continue_)]
+            following = [("continue", page.metadata.continue_)]
+            limit = min(PAGE, 2 * limit)
 
     def _check_version(self, version: str) -> None:
         """Refuse a list that is older than what was seen, or than what is needed: what it lacks was

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sendroute.cluster.desired import DesiredState
-from sendroute.cluster.lineage import check_lineage, shown_lineage
+from sendroute.cluster.lineage import shown_lineage
 from sendroute.cluster.objects import ClusterObject, Reconciled, ReconciledPlatform
 from sendroute.cluster.protocols import OperatorStore, StatusReporter
 from sendroute.cluster.round import OperatorRoundResult
@@ -28,36 +28,17 @@ class ReportedStatuses:
     def __init__(self, reporter: StatusReporter) -> None:
         self._reporter = reporter
         self._last: dict[Owner, int] = {}
-        self._checked = ""  # the lineage that was compared with the statuses
+        self._lineage = ""  # of the store that was reconciled last
         self._faults: tuple[Finding, ...] = ()
         self._of_platform: tuple[tuple[Finding, ...], Outcome | None] = ((), None)
 
-    def check_store(self, store: OperatorStore, state: DesiredState) -> tuple[Finding, ...]:
-        """Compare the store with what the statuses in the cluster show, once for each store.
+    def other_store(self, state: DesiredState, mismatch: Finding) -> None:
+        """Report at every object why nothing is reconciled: the store is another one.
 
         Args:
-            store: the store.
             state: the objects.
-
-        Returns:
-            The finding about another store, which is also reported; empty if it is the right one.
-
-        Raises:
-            ProblemError: the store is unavailable.
+            mismatch: the finding about the store.
         """
-        with store.snapshot() as snapshot:
-            lineage = snapshot.read_accounts(()).lineage
-            is_empty = not snapshot.domains_by_account()
-        if lineage == self._checked:
-            return ()
-        mismatch = check_lineage(state.stamped, lineage, is_empty=is_empty)
-        if mismatch is None:
-            self._checked = lineage
-            return ()
-        self._report_mismatch(state, mismatch)
-        return (mismatch,)
-
-    def _report_mismatch(self, state: DesiredState, mismatch: Finding) -> None:
         for key in state.mentioned:
             self._report_unreconciled(state, key, (mismatch,))
         item = next(iter(state.objects(PLATFORM)), None)
@@ -159,7 +140,7 @@ class ReportedStatuses:
             *done.result.findings,
         )
         self._of_platform = findings, done.result.platform
-        self._report_platform(store, state, statuses)
+        self._report_platform(store, state, statuses, is_reconciled=True)
 
     def _accounts(
         self, state: DesiredState, done: OperatorRoundResult, statuses: AccountStatuses
@@ -214,10 +195,14 @@ class ReportedStatuses:
         store: OperatorStore,
         state: DesiredState,
         statuses: AccountStatuses,
+        *,
+        is_reconciled: bool = False,
     ) -> None:
         item = next(iter(state.objects(PLATFORM)), None)
         with store.snapshot() as snapshot:
             current = snapshot.read_accounts(())
+        if is_reconciled:
+            self._lineage = current.lineage
         findings, outcome = self._of_platform
         reconciled = ReconciledPlatform(
             item,
@@ -226,7 +211,7 @@ class ReportedStatuses:
             statuses,
             current.platform,
             state.platform.platform if state.platform is not None else None,
-            current.lineage if self._checked else "",
+            current.lineage if current.lineage == self._lineage else "",  # it may be another one
         )
         if self._is_news(PLATFORM, _platform_content(reconciled)):
             self._reporter.platform(reconciled)

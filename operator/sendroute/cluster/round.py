@@ -48,7 +48,7 @@ class RoundInputs(NamedTuple):
     ``unchanged`` are those whose objects are as this process reconciled them last: what a round
     changes of these had drifted. ``is_read`` says whether a namespace is known, ``unread`` says
     why something is not. ``keeps_platform``: the change of the platform must wait until it is
-    due."""
+    due. ``refused`` are accounts that stay as they are, each with why."""
 
     state: DesiredState
     queue: AccountQueue
@@ -58,6 +58,7 @@ class RoundInputs(NamedTuple):
     is_read: Callable[[str], bool]
     unread: tuple[Finding, ...]
     keeps_platform: bool
+    refused: Mapping[AccountKey, Finding]
 
 
 class OperatorRoundResult(Struct, frozen=True):
@@ -117,7 +118,8 @@ class Round:
         """
         state, owners = self._inputs.state, self._inputs.owners
         state.compile(state.uncompiled if owners is None else owners)
-        tree = state.tree(self._store.accounts(), self._inputs.is_read, self._inputs.unread)
+        inputs = self._inputs
+        tree = state.tree(self._store.accounts(), inputs.is_read, inputs.unread, inputs.refused)
         statuses = self._approved_statuses()
         record = CountingRecord(self._store, self._is_left_alone)
         adapters, options = self._adapters, self._options

@@ -93,6 +93,7 @@ class StatusWriter:
         self._busy: dict[ObjectKey, _StatusWrite] = {}
         self._sent: OrderedDict[ObjectKey, _SentStatus] = OrderedDict()
         self._paused_until = 0.0
+        self._failing: set[str] = set()  # the namespaces of failures since the last success
         self._logged = -_SILENT
         self._stopped = False
         self._threads = [
@@ -203,6 +204,7 @@ class StatusWriter:
                 if failure is not None:
                     self._retry(job, failure)
                 elif version:
+                    self._failing.clear()
                     self._sent[job.key] = _SentStatus(job.uid, version, job.status)
                     self._sent.move_to_end(job.key)
                     if len(self._sent) > _REMEMBERED:
@@ -264,7 +266,7 @@ class StatusWriter:
             error.retry_after, backoff(attempts, _LONGEST_WAIT, self._random(), _FIRST_RETRY)
         )
         now = self._clock()
-        if error.status in (NO_ANSWER, 429, 500, 502, 503, 504):
+        if self._is_unavailable(job.key, error):
             self._paused_until = max(self._paused_until, now + min(wait, _LONGEST_WAIT))
         if now >= self._logged + _SILENT:
             self._logged = now
@@ -272,6 +274,17 @@ class StatusWriter:
         newer = self._ready.pop(job.key, None)
         self._delayed[job.key] = (newer or job)._replace(attempts=attempts)
         heapq.heappush(self._due, (now + wait, job.key))
+
+    def _is_unavailable(self, key: ObjectKey, error: ApiError) -> bool:
+        """Whether no status can be written now. A server that fails at the objects of one namespace
+        alone may fail because of them: a tenant can let an object grow until nothing fits into it
+        any more, which the API answers with 500."""
+        if error.status in (NO_ANSWER, 429, 503):
+            return True
+        if error.status not in (500, 502, 504):
+            return False
+        self._failing.add(key.namespace)
+        return len(self._failing) > 1
 
 
 def _number(version: str) -> int:

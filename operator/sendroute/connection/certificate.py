@@ -1,5 +1,6 @@
 """The certificate authorities that tests trust, and why a certificate is rejected, in words."""
 
+import os
 import re
 import ssl
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ MAX_NAMES = 5
 _T = TypeVar("_T")
 
 
-def trusted_context(ca_file: str | None) -> ssl.SSLContext:
+def trusted_context(ca_file: str | None, *, lacks_manifest: bool = False) -> ssl.SSLContext:
     """Create a context that verifies certificates.
 
     Not ``ssl.create_default_context``: from Python 3.13 on it rejects certificates of private
@@ -29,6 +30,7 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
 
     Args:
         ca_file: the platform's authorities in PEM form, in addition to the system's.
+        lacks_manifest: whether ``ca_file`` is relative to a manifest that was not given.
 
     Raises:
         ConnectionTestError: ``ca_file`` cannot be read (``tls-failed``).
@@ -39,14 +41,15 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
         try:
             with open(ca_file, "rb", opener=regular) as file:
                 if has_mark(file.read(3)):
-                    raise _unusable(
-                        ca_file, "begins with a byte-order mark, which Postfix does not accept"
-                    )
+                    reason = "begins with a byte-order mark, which Postfix does not accept"
+                    raise _unusable(ca_file, reason, lacks_manifest)
             context.load_verify_locations(cafile=ca_file)
         except ssl.SSLError:
-            raise _unusable(ca_file, "holds no certificate in PEM form") from None
+            reason = "holds no certificate in PEM form"
+            raise _unusable(ca_file, reason, lacks_manifest) from None
         except OSError as error:
-            raise _unusable(ca_file, f"cannot be read ({reason_of(error)})") from None
+            reason = f"cannot be read ({reason_of(error)})"
+            raise _unusable(ca_file, reason, lacks_manifest) from None
     return context
 
 
@@ -244,10 +247,16 @@ def _harmless(name: str) -> str:
     return name[:253] if re.fullmatch(r"[A-Za-z0-9_.:*-]+", name[:253]) else ""
 
 
-def _unusable(ca_file: str, reason: str) -> ConnectionTestError:
+def _unusable(ca_file: str, reason: str, lacks_manifest: bool) -> ConnectionTestError:
+    advice = f"Correct the caFile of the MailPlatform, or the file at {ca_file}."
+    if lacks_manifest:
+        advice = (
+            "Give the manifest of the MailPlatform too: the caFile is relative to it, and without"
+            f" it {os.path.abspath(ca_file)} was read. Or declare an absolute path."  # noqa: PTH100
+        )
     return ConnectionTestError(
         ConnectionOutcome.TLS_FAILED,
         f"The platform's caFile (spec.connectionTest) {reason}, so certificates cannot be"
         " verified.",
-        advice=f"Correct the caFile of the MailPlatform, or the file at {ca_file}.",
+        advice=advice,
     )

@@ -236,12 +236,21 @@ class _Probe:
         if self._session is not None:
             detail = f"The server did not finish {self._session.step} {within}."
             outcome = ConnectionOutcome.PROTOCOL_ERROR
-            return ProbeResult(outcome, detail, self._advice(outcome) or _MORE_TIME)
+            return ProbeResult(outcome, detail, self._advice(outcome) or self._patience())
         if self._dialing:
             outcome, detail = ConnectionOutcome.CONNECT_FAILED, f"The host did not answer {within}."
             return ProbeResult(outcome, detail)
         detail = f"The host name was not resolved {within}."
         return ProbeResult(ConnectionOutcome.DNS_FAILED, detail)
+
+    def _patience(self) -> str:
+        """What may help with a server that is too slow, or waits for TLS on a port of its own."""
+        session, profile = self._session, self._profile
+        silent = session is not None and not session.heard
+        if not silent or self._tls.mode is Encryption.TLS:
+            return _MORE_TIME
+        unknown = speaks_tls_at_once(profile.provider, profile.port) is None
+        return f"{_TLS_AT_ONCE} {_MORE_TIME}" if unknown else _MORE_TIME
 
     def _advice(self, outcome: ConnectionOutcome) -> str | None:
         """What the user should change, as far as the session and the port show it."""
@@ -268,6 +277,7 @@ _SERVER_IS_FINE = (
     ConnectionOutcome.TEMPORARY_FAILURE,
 )
 
+_TLS_AT_ONCE = "A port on which the client begins with TLS, such as 465, needs encryption: tls."
 _MORE_TIME = (
     "If the server is only slow, give tests more time: connectionTest.timeout of the platform."
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from sendroute.model.credential import Credential
 from sendroute.model.secret_text import is_placeholder, is_reference
+from sendroute.model.unseen import UNSEEN
 
 _MIN_BASE64 = 12
 """Characters without padding: a shorter word may decode to text by chance."""
@@ -55,7 +56,10 @@ def _suspicions(value: str) -> Iterator[str]:
 
 
 def _is_invisible(letter: str) -> bool:
-    """Format characters (zero width, soft hyphen, byte-order mark) and every space but U+0020."""
+    """Format characters (zero width, soft hyphen, byte-order mark), fillers, and every space but
+    U+0020."""
+    if UNSEEN.match(letter):
+        return True
     return letter != " " and unicodedata.category(letter) in ("Cf", "Zs", "Zl", "Zp")
 
 

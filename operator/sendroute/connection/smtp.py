@@ -326,8 +326,10 @@ def _tls_failed(error: ssl.SSLError) -> ConnectionTestError:
 
 def _codes(code: int, text: str) -> str:
     """`` (535 5.7.8)``: the reply's code and, if its text begins with one of the same class (RFC
-    2034, section 4), the enhanced status code. No other text of the reply is ever shown."""
-    enhanced = re.match(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?![^ \n])", text, re.ASCII)
+    2034, section 4), the enhanced status code. No other text of the reply is ever shown: so the
+    subject and the detail have no more digits than those that are registered (RFC 3463), and a
+    password of digits does not fit."""
+    enhanced = re.match(r"([245])\.[0-7]\.[0-9]{1,2}(?![^ \n])", text, re.ASCII)
     if enhanced and enhanced[1] == str(code)[0]:
         return f" ({code} {enhanced[0]})"
     return f" ({code})"

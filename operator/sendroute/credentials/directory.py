@@ -55,10 +55,14 @@ def keys_of(directory: str, ref: SecretRef) -> Collection[str]:
     """The names of a secret's keys.
 
     Raises:
-        InvalidSecretError: the secret is not a readable directory.
+        InvalidSecretError: the secret is not a readable directory, or outside its namespace.
     """
     try:
-        return frozenset(entry.name for entry in Path(directory, ref.namespace, ref.name).iterdir())
+        listed = _open_without_links(_inside(directory, ref))
+        try:
+            return frozenset(os.listdir(listed))  # noqa: PTH208 - not a path
+        finally:
+            os.close(listed)
     except OSError as error:
         raise _error_of(error, "directory") from error
 
@@ -69,22 +73,28 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
     Raises:
         InvalidSecretError: it is missing, unreadable, not a regular file, or outside its namespace.
     """
-    home = os.path.realpath(Path(directory, ref.namespace))
-    if _is_shared(directory, ref, home):
-        raise InvalidSecretError("is in a directory that the platform and a tenant share")
     try:
-        path = os.path.realpath(Path(home, ref.name, key), strict=True)
-        if not _holds(home, path):
-            raise InvalidSecretError(
-                "is a link that leads out of its namespace's directory",
-                "Put the file into the directory of its namespace.",
-            )
-        with os.fdopen(_open_without_links(path), "rb") as file:
+        with os.fdopen(_open_without_links(_inside(directory, ref, key)), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise InvalidSecretError("is not a regular file", "Put a file there.")
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _error_of(error, "file") from error
+
+
+def _inside(directory: str, ref: SecretRef, *key: str) -> str:
+    """The real path of a secret, or of one of its keys. Raises OSError if there is none, and
+    :class:`InvalidSecretError` if it is outside the directory of its namespace."""
+    home = os.path.realpath(Path(directory, ref.namespace))
+    if _is_shared(directory, ref, home):
+        raise InvalidSecretError("is in a directory that the platform and a tenant share")
+    path = os.path.realpath(Path(home, ref.name, *key), strict=True)
+    if not _holds(home, path):
+        raise InvalidSecretError(
+            "is a link that leads out of its namespace's directory",
+            "Put the file into the directory of its namespace.",
+        )
+    return path
 
 
 def _open_without_links(path: str) -> int:

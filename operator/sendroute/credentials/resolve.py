@@ -30,6 +30,7 @@ from sendroute.credentials.variables import (
     earlier_variable,
     variable,
 )
+from sendroute.model.codes import Code
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, SecretRef
 
@@ -98,7 +99,7 @@ class LocalSecrets(ResolvedOnce):
 
         keys = {*names, *self._unknown_keys(ref)}
         answer = credential_in(ref, keys, content, host, port, username)
-        if isinstance(answer, SecretProblem) and answer.code == "secret-missing":
+        if isinstance(answer, SecretProblem) and answer.code == Code.SECRET_MISSING:
             return self._with_earlier(answer, ref, earlier_names)
         return answer
 

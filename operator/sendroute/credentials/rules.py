@@ -19,6 +19,7 @@ from sendroute.credentials.variables import ALLOWED_HOSTS, PASSWORD, USERNAME
 from sendroute.model.credential import Credential
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
 from sendroute.model.spelling import distance
+from sendroute.model.unseen import is_seen
 
 # A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -157,7 +158,7 @@ def _misspelt_list(ref: SecretRef, keys: Collection[str]) -> SecretProblem | Non
     for key in sorted(keys):
         letters = "".join(filter(str.isalpha, key.lower()))
         if letters.startswith(_LIST) or distance(letters, _LIST, _NEAR) <= _NEAR:
-            given = f"the key {key}" if key.isprintable() else "a key with nearly that name"
+            given = f"the key {key}" if is_seen(key) else "a key with nearly that name"
             return SecretProblem(
                 "secret-not-bound",
                 f"The secret {ref} is not sent anywhere: it has {given}, and no {ALLOWED_HOSTS}.",

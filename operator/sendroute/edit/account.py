@@ -67,7 +67,7 @@ def set_plan(tree: EditTree, key: AccountKey, plan: str) -> Proposal:
     proposal = Proposal(tree)
     if account.spec.plan != plan:
         proposal.spec(account.where)["plan"] = plan
-        message = f"plan of account {key.name}: {account.spec.plan} → {plan}"
+        message = f"plan of account {key}: {account.spec.plan} → {plan}"
         proposal.describe(account.where.at("spec", "plan"), message)
     return proposal
 
@@ -115,7 +115,7 @@ def delete_account(
         return proposal
     spec["remove"] = remove
     domains = counted(number, "domain")
-    message = f"account {key.name}: to be removed with all it owns, confirmed for {domains}"
+    message = f"account {key}: to be removed with all it owns, confirmed for {domains}"
     proposal.describe(account.where.at("spec"), message)
     return proposal
 
@@ -124,14 +124,14 @@ def _remove_documents(proposal: Proposal, key: AccountKey) -> None:
     for where in proposal.tree.documents_of(key):
         proposal.remove(where)
     account = proposal.tree.account(key)
-    message = f"account {key.name} and all it owns: documents deleted"
+    message = f"account {key} and all it owns: documents deleted"
     proposal.describe(account.where.at("metadata", "name"), message)
 
 
 def _suspended(account: EditedAccount) -> Finding:
     return finding(
         "edit-by-hand",
-        f"Account {account.key.name} is suspended, so its removal would not be applied.",
+        f"Account {account.key} is suspended, so its removal would not be applied.",
         hint="Remove suspend from its MailAccount first.",
         where=account.where.at("spec", "suspend"),
         account=account.key,
@@ -141,7 +141,7 @@ def _suspended(account: EditedAccount) -> Finding:
 def _not_applied(account: EditedAccount) -> Finding:
     return finding(
         "account-not-empty",
-        f"The removal of account {account.key.name} is written, but not applied yet.",
+        f"The removal of account {account.key} is written, but not applied yet.",
         hint="Apply it, then delete the account again to delete its documents.",
         remedy=Perform(Task.PLAN),
         where=account.where.at("spec", "remove"),

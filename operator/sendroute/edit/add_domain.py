@@ -66,7 +66,7 @@ def add_domain(
     placement.put(proposal, NewDocument(value))
     shown = route.name if isinstance(route, InlineProfile) else route
     kind = "new profile " if isinstance(route, InlineProfile) else ""
-    message = f"new domain {name} of account {key.name}, in {placement.file}"
+    message = f"new domain {name} of account {key}, in {placement.file}"
     proposal.describe(None, f"{message}: {kind}{shown}" if shown else message)
     declared = via(route.name) if isinstance(route, InlineProfile) else route
     proposal.notes += _notes_of_apply_all(tree, account, label, declared, stored)
@@ -93,7 +93,7 @@ def _notes_of_apply_all(
     wins = declared not in (None, route)
     yield finding(
         "apply-all-wins",
-        f"The apply-all {requested.id} of account {key.name} gives {label} {route} too"
+        f"The apply-all {requested.id} of account {key} gives {label} {route} too"
         f"{f', and not {declared}' if wins else ''}{unless}.",
         hint="To keep the declared route, set it again." if wins else None,
         remedy=Perform(Task.SET_ROUTE, label) if wins else None,
@@ -111,12 +111,14 @@ def _notes_of_apply_all(
 def _check_free(tree: EditTree, label: str, key: AccountKey) -> None:
     for domain in tree.domains:
         if domain.name == label:
+            same_account = domain.key == key
+            move = f"To move it to account {key}, delete it there and add it here, in one change."
             raise ProblemError(
                 finding(
                     "domain-conflict",
-                    f"{label} is already declared, in account {domain.key.name}.",
-                    hint="To change its route, edit the route.",
-                    remedy=Perform(Task.SET_ROUTE, label),
+                    f"{label} is already declared, in account {domain.key}.",
+                    hint="To change its route, edit the route." if same_account else move,
+                    remedy=Perform(Task.SET_ROUTE, label) if same_account else None,
                     where=domain.where.at("spec", "domain"),
                     account=key,
                 )

@@ -45,6 +45,6 @@ def add_profile(
     proposal = Proposal(tree)
     placement.put(proposal, NewDocument(value))
     proposal.expected = Code.PROFILE_UNUSED  # until something refers to it
-    message = f"new profile {name} of account {key.name}, in {placement.file}"
+    message = f"new profile {name} of account {key}, in {placement.file}"
     proposal.describe(None, message)
     return proposal

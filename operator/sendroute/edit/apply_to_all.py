@@ -66,7 +66,7 @@ def apply_to_all(
     put_after(spec, "defaultRoute" if "defaultRoute" in spec else "plan", "applyToAll", desired)
     proposal.describe(
         account.where.at("spec"),
-        f"apply-all {id} of account {key.name}: every domain → {route}, confirmed for "
+        f"apply-all {id} of account {key}: every domain → {route}, confirmed for "
         f"{counted(number, 'domain')}",
     )
     return proposal
@@ -88,7 +88,7 @@ def _fresh_id(today: date, route: Route, account: EditedAccount, completed: Cont
 def _ran_before(name: str, account: EditedAccount) -> Finding:
     return finding(
         "apply-all-id-reused",
-        f"Apply-all {name} already ran in account {account.key.name}, and an id runs only once.",
+        f"Apply-all {name} already ran in account {account.key}, and an id runs only once.",
         hint="Choose another id, or omit it to get a new one.",
         where=account.where.at("spec"),
         account=account.key,

@@ -86,7 +86,7 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
         raise ProblemError(
             finding(
                 "duplicate-profile",
-                f"Account {key.name} already has a profile {name}.",
+                f"Account {key} already has a profile {name}.",
                 hint=f"Choose another name. To use the existing one, route through profile {name}.",
                 where=profile.where,
                 account=key,
@@ -105,7 +105,7 @@ def too_few_confirmed(
     "the apply-all". Without a ``hint`` it says which number confirms all domains."""
     return finding(
         "confirmation-exceeded",
-        f"Account {account.key.name} has {count} domains, but only {confirmed} are confirmed, so"
+        f"Account {account.key} has {count} domains, but only {confirmed} are confirmed, so"
         f" {subject} would be refused.",
         hint=hint or f"To confirm them all, set the number to {count}.",
         where=account.where.at("spec"),
@@ -118,5 +118,5 @@ def remove_apply_all(proposal: Proposal, account: EditedAccount, reason: str = "
     """Remove an account's ``applyToAll``. ``reason`` continues the description of the change."""
     del proposal.spec(account.where)["applyToAll"]
     where = account.where.at("spec", "applyToAll")
-    name, route = account.key.name, apply_all_route(account)
-    proposal.describe(where, f"apply-all of account {name} to {route}: removed{reason}")
+    message = f"apply-all of account {account.key} to {apply_all_route(account)}: removed{reason}"
+    proposal.describe(where, message)

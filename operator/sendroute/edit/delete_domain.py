@@ -30,7 +30,7 @@ def delete_domain(tree: EditTree, name: str, key: AccountKey | None = None) -> P
     """
     domain = find_domain(tree, checked_name(name), key)
     proposal = Proposal(tree)
-    message = f"domain {domain.name} of account {domain.key.name}: deleted"
+    message = f"domain {domain.name} of account {domain.key}: deleted"
     for profile in tree.profiles_of(domain.key, domain.inline or ""):
         if profile.domain is domain:
             extract(proposal, profile, domain, _beside_others(tree, domain, profile))
@@ -54,7 +54,7 @@ def _beside_others(tree: EditTree, domain: EditedDomain, profile: EditedProfile)
             finding(
                 "edit-by-hand",
                 f"The document of {domain.name} defines profile {profile.name}, and no other"
-                f" document of account {domain.key.name} is given.",
+                f" document of account {domain.key} is given.",
                 hint="Move the profile to a separate document first.",
                 remedy=ExtractProfile(domain.key.namespace, domain.key.name, profile.name),
                 where=profile.where.at("spec", "route", "newProfile"),

@@ -5,7 +5,7 @@ from enum import Enum
 
 from sendroute.edit.declare import check_profile, remove_apply_all
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.references import References, fields_path, undeclared_users
+from sendroute.edit.references import References, fields_path, reassign_to, undeclared_users
 from sendroute.edit.tree import EditedAccount, EditedDomain, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
@@ -50,7 +50,7 @@ def delete_profile(
         raise ProblemError(
             finding(
                 "invalid-value",
-                f"Profile {name} of account {key.name} is to be deleted and cannot replace itself.",
+                f"Profile {name} of account {key} is to be deleted and cannot replace itself.",
                 account=key,
             )
         )
@@ -72,7 +72,7 @@ def delete_profile(
     if profile.domain is None:
         proposal.remove(profile.where)
         proposal.describe(
-            profile.where.at("metadata", "name"), f"profile {name} of account {key.name}: deleted"
+            profile.where.at("metadata", "name"), f"profile {name} of account {key}: deleted"
         )
     proposal.notes.append(undeclared_users(profile))
     return proposal
@@ -103,6 +103,7 @@ def _replace_in_domain(proposal: Proposal, domain: EditedDomain, new: Route | No
     spec = proposal.spec(domain.where)
     if new is None:
         del spec["route"]
+        spec.pop("overrides", None)  # it confirms the declared route, so it cannot stay alone
     else:
         spec["route"] = new.as_manifest()
     where = domain.where.at("spec", "route")
@@ -121,7 +122,7 @@ def _replace_default(proposal: Proposal, account: EditedAccount, new: Route | No
         spec["defaultRoute"] = new.as_manifest()
     shown = str(new) if new else "none (the plan default)"
     where = account.where.at("spec", "defaultRoute")
-    proposal.describe(where, f"default of account {account.key.name}: {old} → {shown}")
+    proposal.describe(where, f"default of account {account.key}: {old} → {shown}")
 
 
 def _replace_in_profile(proposal: Proposal, profile: EditedProfile, new: Route | None) -> None:
@@ -136,4 +137,5 @@ def _replace_in_profile(proposal: Proposal, profile: EditedProfile, new: Route |
         fields["onDelete"]["reassignTo"] = new.as_manifest()
         shown = str(new)
     where = profile.where.at(*path, "onDelete", "reassignTo")
-    proposal.describe(where, f"reassignTo of profile {profile.name}: → {shown}")
+    old = reassign_to(profile)
+    proposal.describe(where, f"reassignTo of profile {profile.name}: {old} → {shown}")

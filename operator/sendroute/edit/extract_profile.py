@@ -29,7 +29,7 @@ def extract_profile(tree: EditTree, key: AccountKey, name: str) -> Proposal:
         raise ProblemError(
             finding(
                 "invalid-value",
-                f"Profile {name} of account {key.name} already has a separate document.",
+                f"Profile {name} of account {key} already has a separate document.",
                 hint="No change is needed.",
                 where=profile.where.at("metadata", "name"),
                 account=key,

@@ -173,7 +173,11 @@ def unified(texts: Mapping[str, TextChange]) -> Iterator[str]:
         after = "/dev/null" if text.after is None else f"b/{relative}"
         old, new = _lines(text.before), _lines(text.after)
         for line in difflib.unified_diff(old, new, before, after):
-            yield line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}"
+            if line.endswith("\n"):
+                yield line
+            else:
+                yield f"{line}\n"
+                yield _NO_NEWLINE
 
 
 def _lines(text: str | None) -> list[str]:

@@ -37,7 +37,7 @@ class References:
             yield f"{domain.name} declares {self.route}", domain.where.at("spec", "route")
         for account in self.defaults:
             where = account.where.at("spec", "defaultRoute")
-            yield f"The default of account {account.key.name} is {self.route}", where
+            yield f"The default of account {account.key} is {self.route}", where
         for profile in self.profiles:
             where = profile.where.at(*fields_path(profile), "onDelete", "reassignTo")
             yield f"The reassignTo of profile {profile.name} is {self.route}", where
@@ -70,9 +70,9 @@ def undeclared_users(profile: EditedProfile, reason: str = "") -> Finding:
     """
     return finding(
         "profile-deleted",
-        f"Domains of account {profile.key.name} that use profile {profile.name} without declaring"
-        f" it are reassigned with the next change{reason}.",
-        hint="The plan lists the domains.",
+        f"Any domain of account {profile.key} that uses profile {profile.name} without declaring"
+        f" it is reassigned with the next change{reason}.",
+        hint="The plan lists such domains.",
         remedy=Perform(Task.PLAN),
         account=profile.key,
         severity=Severity.INFO,

@@ -57,7 +57,7 @@ def rename_profile(
     for account in references.defaults:
         proposal.spec(account.where)["defaultRoute"] = {"profile": new}
         where = account.where.at("spec", "defaultRoute")
-        proposal.describe(where, f"default of account {key.name}: profile {old} → profile {new}")
+        proposal.describe(where, f"default of account {key}: profile {old} → profile {new}")
     for other in references.profiles:
         fields = proposal.value(other.where)
         for step in fields_path(other):
@@ -81,8 +81,8 @@ def _rename_definition(proposal: Proposal, profile: EditedProfile, new: str) -> 
     else:
         value["spec"]["route"]["newProfile"]["name"] = new
         where = profile.where.at("spec", "route", "newProfile", "name")
-    account = profile.key.name
-    proposal.describe(where, f"profile {profile.name} of account {account}: renamed to {new}")
+    message = f"profile {profile.name} of account {profile.key}: renamed to {new}"
+    proposal.describe(where, message)
 
 
 def _rename_in_apply_all(
@@ -97,7 +97,7 @@ def _rename_in_apply_all(
             continue
         requested["route"] = {"profile": new}
         where = account.where.at("spec", "applyToAll", "route")
-        message = f"apply-all of account {account.key.name}: {references.route} → profile {new}"
+        message = f"apply-all of account {account.key}: {references.route} → profile {new}"
         proposal.describe(where, message)
 
 

@@ -37,6 +37,6 @@ def set_default(tree: EditTree, key: AccountKey, route: Route | None) -> Proposa
     none = "none (the plan default)"
     proposal.describe(
         account.where.at(*path),
-        f"default of account {key.name}: {before or none} → {route or none}",
+        f"default of account {key}: {before or none} → {route or none}",
     )
     return proposal

@@ -11,7 +11,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.remedy import Perform, Task
+from sendroute.model.remedy import SetRoute
 
 
 def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
@@ -52,7 +52,7 @@ def _reason_to_keep(tree: EditTree, domain: EditedDomain, state: DomainState) ->
             f"The manifest of {domain.name} keeps its declared route, {domain.route}, which is not"
             " applied yet.",
             hint="Apply the change, or declare the assigned route.",
-            remedy=Perform(Task.SET_ROUTE, domain.name),
+            remedy=SetRoute(domain.name, state.route),
             where=where,
             account=domain.key,
             severity=Severity.INFO,

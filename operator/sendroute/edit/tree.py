@@ -183,7 +183,7 @@ class EditTree:
             raise ProblemError(
                 finding(
                     "duplicate-object",
-                    f"Account {key.name} is defined twice, so it is unclear which one to edit.",
+                    f"Account {key} is defined twice, so it is unclear which one to edit.",
                     hint="Remove one of the two first.",
                     where=accounts[1].where,
                     related=(accounts[0].where,),
@@ -193,7 +193,7 @@ class EditTree:
         raise ProblemError(
             finding(
                 "unknown-account",
-                f"The given manifests have no MailAccount {key.name}.",
+                f"The given manifests have no MailAccount {key}.",
                 hint="Add its directory or file to the arguments.",
                 account=key,
             )
@@ -224,7 +224,7 @@ class EditTree:
             raise ProblemError(
                 finding(
                     "duplicate-profile",
-                    f"Profile {name} of account {key.name} is defined twice, so it is unclear "
+                    f"Profile {name} of account {key} is defined twice, so it is unclear "
                     "which one to edit.",
                     hint="Remove one of the two first.",
                     where=profiles[1].where,
@@ -268,10 +268,11 @@ def unknown_profile(tree: EditTree, key: AccountKey, name: str) -> Finding:
     if near:
         hint = near
     elif known:
-        hint = f"Its profiles are {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
+        subject = "Its only profile is" if len(known) == 1 else "Its profiles are"
+        hint = f"{subject} {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
     return finding(
         "unknown-profile",
-        f"Account {key.name} has no profile {name} in the given manifests.",
+        f"Account {key} has no profile {name} in the given manifests.",
         hint=hint,
         account=key,
     )

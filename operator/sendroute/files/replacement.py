@@ -3,6 +3,9 @@
 The new content is on the disk, in a temporary file beside the old one, before it gets its name. The
 temporary file is locked while it is written. So the next writer knows the file of one that was
 killed, which no process has locked, and removes it.
+
+A file that another program writes, by its name and with files of its own beside it, gets a
+directory instead.
 """
 
 import os
@@ -21,8 +24,12 @@ MODE = 0o644
 """The most that a file for the user may allow: everybody may read it, its owner may write it."""
 SUFFIX = ".tmp"
 
+_BUILT = "new"
+"""The name of a file that is built; SQLite calls its logs ``new-journal`` and so on."""
+_LEFT_DIRECTORY = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(SUFFIX)}")
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_NAME = 100
-"""Characters of a name that its temporary file keeps: a name has 255 bytes at most."""
+"""Bytes of a name that its temporary file keeps: a name has 255 at most."""
 _PATIENCE = 1.0
 """Seconds in which another writer has removed what it takes for a leftover."""
 
@@ -45,7 +52,7 @@ def replacing(path: Path, most: int = MODE, *, keeps_mode: bool = True) -> Itera
     Raises:
         OSError: the file cannot be written; the old one stays.
     """
-    name = re.escape(path.name[:_MAX_NAME])
+    name = re.escape(_beginning(path.name))
     remove_leftovers(path.parent, rf"\.{name}\.[0-9a-f]{{8}}{re.escape(SUFFIX)}")
     temporary, descriptor = create_temporary(path, most)
     try:
@@ -77,13 +84,85 @@ def create_temporary(path: Path, mode: int, suffix: str = SUFFIX) -> tuple[Path,
     """
     # Another writer may take it for a leftover before it is locked: then there is another one.
     while True:
-        temporary = path.with_name(f".{path.name[:_MAX_NAME]}.{secrets.token_hex(4)}{suffix}")
+        temporary = _temporary_name(path, suffix)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with suppress(OSError):  # without locks, nothing of another writer is removed
             lock(descriptor, time.monotonic() + _PATIENCE)
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
         os.close(descriptor)
+
+
+@contextmanager
+def building(path: Path) -> Iterator[Path]:
+    """A context with a path at which the file ``path`` can be built, in a locked directory of its
+    own beside it. The directory is removed when the block ends, with all that is in it. What
+    builders that were killed left in the same directory is removed, of whichever file it is: the
+    next one often has another name, such as one with a date.
+
+    Args:
+        path: the file, which gets its name by a link or a rename in the block.
+
+    Yields:
+        The path of a file that does not exist yet. Its owner alone may open it.
+
+    Raises:
+        OSError: the directory cannot be created.
+    """
+    _remove_built(path.parent)
+    directory, descriptor = _create_directory(path)
+    try:
+        yield directory / _BUILT
+    finally:
+        with suppress(OSError):
+            _remove_directory(directory, descriptor)
+        os.close(descriptor)
+
+
+def _create_directory(path: Path) -> tuple[Path, int]:
+    while True:  # as in `create_temporary`
+        directory = _temporary_name(path, SUFFIX)
+        directory.mkdir(mode=0o700)
+        try:
+            descriptor = os.open(directory, _OPEN_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        with suppress(OSError):
+            lock(descriptor, time.monotonic() + _PATIENCE)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(directory.stat(), os.fstat(descriptor)):
+                return directory, descriptor
+        os.close(descriptor)
+
+
+def _remove_built(beside: Path) -> None:
+    with suppress(OSError):
+        for leftover in [item for item in beside.iterdir() if _LEFT_DIRECTORY.fullmatch(item.name)]:
+            with suppress(OSError):
+                descriptor = os.open(leftover, _OPEN_DIRECTORY)
+                try:
+                    lock(descriptor, time.monotonic())
+                    if os.fstat(descriptor).st_uid == os.geteuid():
+                        _remove_directory(leftover, descriptor)
+                finally:
+                    os.close(descriptor)
+
+
+def _remove_directory(directory: Path, descriptor: int) -> None:
+    """Remove a directory of a builder, but nothing that none has put there."""
+    names = os.listdir(descriptor)
+    if all(name == _BUILT or name.startswith(f"{_BUILT}-") for name in names):
+        for name in names:
+            os.unlink(name, dir_fd=descriptor)
+        directory.rmdir()
+
+
+def _temporary_name(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{_beginning(path.name)}.{secrets.token_hex(4)}{suffix}")
+
+
+def _beginning(name: str) -> str:
+    return os.fsencode(name)[:_MAX_NAME].decode("utf-8", "ignore")
 
 
 def remove_leftovers(directory: Path, pattern: str) -> None:

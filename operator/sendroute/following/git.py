@@ -16,7 +16,7 @@ from sendroute.following.checkout import checkout
 from sendroute.following.first_seen import FirstSeen
 from sendroute.following.follower import SourceSnapshot
 from sendroute.following.selection import CommitTree, TreeLimits
-from sendroute.following.state import StateDirectory, cannot_use, remove
+from sendroute.following.state import StateDirectory, cannot_use, object_format, remove
 from sendroute.git.failures import (
     NO_CHECKOUT,
     NO_SHALLOW,
@@ -45,6 +45,9 @@ _FETCH = (
 )
 
 _PEEL = ("rev-parse", "--verify")
+
+# Also by a git whose default is another one: each start writes the configuration (git-init(1)).
+_REFS_AS_FILES = {"GIT_DEFAULT_REF_FORMAT": "files"}
 
 # How many commits of the history are fetched if the newest one may not contain the one that was
 # applied last.
@@ -188,6 +191,7 @@ class BranchFollower:
     @contextmanager
     def _reported_errors(self) -> Iterator[None]:
         try:
+            self._state.require_unmoved()
             yield
         except GitFailedError as error:
             raise self._unreachable(error.cause or UNKNOWN) from error
@@ -233,7 +237,7 @@ class BranchFollower:
             if self._commit("tip", should_stop) == listed:
                 # A server may give a tag for a branch; what is followed is the commit.
                 return self._local(*_PEEL, f"{listed}^{{commit}}").decode().strip()
-            if self._format() == len(listed):
+            if object_format(self._state.repository) == _format_of(listed):
                 self._state.unlock()
                 return self._fetch(self._state.repository, should_stop)
         except GitFailedError as error:
@@ -259,10 +263,10 @@ class BranchFollower:
         """Replace the local repository; the new one takes over the last good commit. It has another
         name until it is complete."""
         new = self._state.directory / f".new-{os.urandom(6).hex()}"
-        kind = "sha256" if len(listed) == 64 else "sha1"
-        arguments = ["init", "--quiet", "--bare", "--template=", f"--object-format={kind}"]
+        arguments = ["init", "--quiet", "--bare", "--template="]
+        arguments += [f"--object-format={_format_of(listed)}", str(new)]
         try:
-            self._git.local([*arguments, str(new)], should_stop)
+            self._git.local(arguments, should_stop, _REFS_AS_FILES)
             commit = self._fetch(new, should_stop)
             last_good = f"{self._refs}/good"
             known = [
@@ -338,13 +342,6 @@ class BranchFollower:
             return None
         return self._local(*arguments, should_stop=should_stop).decode().strip() or None
 
-    def _format(self) -> int:
-        """The length of the local repository's object names; 0 without a repository."""
-        config = self._state.repository / "config"
-        if not config.exists():
-            return 0
-        return 64 if "sha256" in config.read_text(errors="replace") else 40
-
     def _local(self, *arguments: str, should_stop: Callable[[], bool] = lambda: False) -> bytes:
         return self._git.local([f"--git-dir={self._state.repository}", *arguments], should_stop)
 
@@ -379,6 +376,11 @@ class _BranchHistory(NamedTuple):
 
     def first_commit(self) -> str | None:
         return self.here.first_commit()
+
+
+def _format_of(commit: str) -> str:
+    """The object format that a commit's name belongs to, as git calls it."""
+    return "sha256" if len(commit) == 64 else "sha1"
 
 
 def _exists(snapshot: SourceSnapshot) -> bool:

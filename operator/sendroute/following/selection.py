@@ -103,8 +103,37 @@ class CommitTree(NamedTuple):
     def _ls_tree(self, options: Sequence[str], paths: Iterable[str]) -> Iterator[TreeEntry]:
         command = self.in_repository("--literal-pathspecs", "ls-tree", "-t", "-l", "-z", *options)
         command += ["--full-tree", self.commit, "--", *paths]
+        seen: set[str] = set()
         with closing(self.git.lines(command, self.should_stop)) as lines:
-            yield from map(parse_entry, lines)
+            for entry in map(parse_entry, lines):
+                self._check_name(entry.path, seen)
+                seen.add(entry.path)
+                yield entry
+
+    def _check_name(self, path: str, seen: set[str]) -> None:
+        """Refuse what git never writes, and would unfold in one way of several. ``seen`` are the
+        paths before: each directory is listed before what is in it. The words in brackets are those
+        of git-fsck(1)."""
+        directory, name = posixpath.split(path)
+        if path in seen:
+            problem = "two entries with the name"
+            word = "duplicateEntries"
+        elif name in ("", ".", "..") or name.lower() == ".git":
+            problem = "an entry with the name"
+            word = {".": "hasDot", "..": "hasDotdot"}.get(name, "hasDotgit")
+        elif directory and directory not in seen:
+            problem = "an entry with a slash in its name,"
+            word = "fullPathname"
+        else:
+            return
+        raise ProblemError(
+            finding(
+                "source-unreachable",
+                f"Commit {short_commit(self.commit)} cannot be checked out: it has {problem}"
+                f" {ascii(path)[1:-1]} ({word}).",
+                hint="git itself writes no such commit. Push one without this entry.",
+            )
+        )
 
     def _targets(self, links: Sequence[TreeEntry], parts: set[str]) -> Iterator[str]:
         """Where links lead to, as paths from the top of the tree."""

@@ -10,6 +10,7 @@ from sendroute.following.address import is_url, parse_address
 from sendroute.following.directory import DirectoryFollower
 from sendroute.following.follower import Follower
 from sendroute.following.git import BranchFollower, GitOptions
+from sendroute.git.signatures import read_signers
 from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import InvalidSettingError, ProblemError
@@ -133,14 +134,11 @@ def _check(options: GitOptions) -> list[Finding]:
             )
         )
     signers = options.allowed_signers
-    if signers is not None and not os.access(signers, os.R_OK):
-        findings.append(
-            finding(
-                "unreadable",
-                f"The allowed signers file {ascii(signers)[1:-1]} cannot be read.",
-                hint="Give a file as in ssh-keygen(1), ALLOWED SIGNERS.",
-            )
-        )
+    if signers is not None:
+        try:
+            read_signers(signers)
+        except ProblemError as problem:
+            findings += problem.findings
     if signers is not None and not options.verify_signatures:
         findings.append(
             finding(

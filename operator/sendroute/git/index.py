@@ -1,5 +1,6 @@
 """What git's index says about a checkout, read without git: a checkout lacks what it lacks also if
-git is not installed, or refuses the repository because it belongs to another user.
+git is not installed, or refuses the repository because it belongs to another user. Only an index in
+two files is read by git.
 
 The format is gitformat-index(5). Only entries that a checkout may lack are returned.
 """
@@ -12,15 +13,24 @@ from collections.abc import Iterator
 from hashlib import new as new_hash
 from typing import NamedTuple
 
+from sendroute.files.regular import regular
 from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import Repository
 
 _HEADER = struct.Struct(">4sII")
 _MODE = struct.Struct(">I")
 _FLAGS = struct.Struct(">H")
+_EXTENSION = struct.Struct(">4sI")
 _MODE_AT, _NAME_AT = 24, 40  # of an entry; the object name and the flags follow at _NAME_AT
 _LENGTH, _EXTENDED = 0xFFF, 0x4000
 _SKIP_WORKTREE = 0x4000  # of the extended flags
+_MAX_INDEX = 1 << 29  # bytes: of a few million files
+_MAX_CONFIG = 1 << 24  # bytes
+# In the section [extensions], and no other begins in between.
+_SHA_256 = re.compile(
+    rb"^[ \t]*\[[ \t]*extensions[ \t]*\][^\[]*?\bobjectformat[ \t]*=[ \t]*\"?sha256\b",
+    re.IGNORECASE | re.MULTILINE,
+)
 MAX_TARGET = 4095
 """Bytes of the longest target of a link: PATH_MAX without its NUL."""
 _LINK, _SUBMODULE = 0o120000, 0o160000
@@ -50,7 +60,7 @@ class IndexEntry(NamedTuple):
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_TARGET:
                 return False
             return blob_of(_read(path), self.blob) == self.blob
-        except OSError:
+        except (OSError, ValueError):  # it was replaced meanwhile
             return False
 
 
@@ -117,8 +127,10 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
     """
     directory = repository.git_directory
     try:
-        data = _read(os.path.join(directory, "index"))
+        data = _read(os.path.join(directory, "index"), _MAX_INDEX)
     except FileNotFoundError:
+        if _has_commit(directory):
+            raise ValueError("the checkout did not end") from None
         return []
     try:
         reader = _IndexReader(data, _hash_length(directory))
@@ -127,9 +139,15 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
         raise ValueError("it is damaged") from error
 
 
+def is_checked_out(submodule: Repository) -> bool:
+    """Whether a submodule has an index: without one its checkout has failed, or did not end."""
+    return os.path.lexists(os.path.join(submodule.git_directory, "index"))
+
+
 def _listed(repository: Repository) -> list[IndexEntry]:
     """The same for an index in two files (git-update-index(1), --split-index), which only git
-    reads."""
+    reads. It must be one that git accepts."""
+    repository.require_usable()
     entries = [
         IndexEntry(entry.path, int(entry.mode, 8), entry.blob, entry.tag in "Ss")
         for entry in listed_entries(repository.output(LIST))
@@ -153,11 +171,19 @@ class _IndexReader:
         # Otherwise, nearly always, there are none: version 2 has no bits for sparse checkouts.
 
     def is_split(self) -> bool:
-        """Whether the first extension says that there is another file."""
+        """Whether an extension says that there is another file. It need not be the first one: git
+        writes others before it if ``index.threads`` is above 1."""
         if b"link" not in self._data:
             return False
-        ends = [_HEADER.size, *(end for *_, end in self._all())]
-        return self._data.startswith(b"link", ends[-1])
+        at = _HEADER.size
+        for *_, at in self._all():  # noqa: B007 - where the last entry ends
+            pass
+        while at + _EXTENSION.size <= len(self._data) - self._hash_length:
+            name, size = _EXTENSION.unpack_from(self._data, at)
+            if name == b"link":
+                return True
+            at += _EXTENSION.size + size
+        return False
 
     def _all(self) -> Iterator[tuple[bytes, int, bytes, bool, int]]:
         """The path, mode, object and skip-worktree bit of each entry, and where it ends."""
@@ -175,6 +201,8 @@ class _IndexReader:
                 removed, name_at = _varint(data, name_at)
                 end = data.index(b"\0", name_at)
                 path = path[: len(path) - removed] + data[name_at:end]
+                if len(path) > MAX_TARGET:  # no checkout has it, and each may add to the one before
+                    raise ValueError("a path is too long")
                 start = end + 1
             else:
                 known = flags & _LENGTH
@@ -196,17 +224,43 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return number, at + 1
 
 
-def _read(path: str) -> bytes:
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        return file.read()
+def _read(path: str, most: int = MAX_TARGET) -> bytes:
+    """The content of a regular file. Raises ValueError if it is longer than ``most`` bytes."""
+    with open(path, "rb", opener=regular) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError("it is too large")
+    return content
+
+
+def _common_directory(git_directory: str) -> str:
+    """Where the configuration and the branches are (gitrepository-layout(5), commondir)."""
+    try:
+        path = os.fsdecode(_read(os.path.join(git_directory, "commondir")).strip())
+    except FileNotFoundError:
+        return git_directory
+    return os.path.join(git_directory, path)
 
 
 def _hash_length(git_directory: str) -> int:
     """20 for SHA-1, 32 for SHA-256 (git-config(1), extensions.objectFormat)."""
-    common = git_directory
+    config = _read(os.path.join(_common_directory(git_directory), "config"), _MAX_CONFIG)
+    return 32 if _SHA_256.search(config) else 20
+
+
+def _has_commit(git_directory: str) -> bool:
+    """Whether a commit is checked out, or was to be: HEAD is a commit, or a branch that exists."""
+    head = _read(os.path.join(git_directory, "HEAD")).strip()
+    if not head.startswith(b"ref:"):
+        return True
+    branch = head.removeprefix(b"ref:").strip()
+    common = _common_directory(git_directory)
+    if os.path.isfile(os.path.join(os.fsencode(common), branch)):
+        return True
+    if os.path.isdir(os.path.join(common, "reftable")):  # only git reads its branches
+        return any(len(name) == 2 for name in os.listdir(os.path.join(common, "objects")))
     try:
-        path = os.fsdecode(_read(os.path.join(git_directory, "commondir")).strip())
-        common = os.path.join(git_directory, path)
+        packed = _read(os.path.join(common, "packed-refs"), _MAX_INDEX)
     except FileNotFoundError:
-        pass
-    return 32 if b"sha256" in _read(os.path.join(common, "config")).lower() else 20
+        return False
+    return any(line.endswith(b" " + branch) for line in packed.splitlines())

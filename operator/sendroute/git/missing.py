@@ -35,7 +35,8 @@ class MissingPath(NamedTuple):
 
 
 def missing_from(directory: str) -> list[MissingPath]:
-    """Find what the checkout of a directory lacks. git is not asked.
+    """Find what the checkout of a directory lacks. git is asked only for an index in two files, and
+    only if it accepts the repository.
 
     Args:
         directory: any directory.
@@ -51,7 +52,8 @@ def missing_from(directory: str) -> list[MissingPath]:
 
 
 def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
-    from sendroute.git.index import entries_to_check  # only a repository has an index
+    # only a repository has an index
+    from sendroute.git.index import entries_to_check, is_checked_out
 
     try:
         entries = entries_to_check(repository)
@@ -69,7 +71,9 @@ def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
             continue
         if entry.is_submodule:
             submodule = submodule_at(path)
-            if submodule is not None:
+            if submodule is not None and not is_checked_out(submodule):
+                yield MissingPath(inner, MissingReason.SUBMODULE)
+            elif submodule is not None:
                 for nested in _missing(submodule, os.path.realpath(path)):
                     yield MissingPath(
                         os.path.normpath(os.path.join(inner, nested.path)), nested.reason

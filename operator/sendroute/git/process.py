@@ -1,4 +1,4 @@
-"""How git is run: the only module of the program that starts another one.
+"""How git is run.
 
 Every call has a configuration and an environment of our own. git executes nothing that a
 repository, its configuration or a URL names: no hook, no file system monitor, no filter, no
@@ -28,6 +28,7 @@ from sendroute.git.failures import (
     cause_of,
     timed_out,
 )
+from sendroute.model.child_environment import child_environment, is_ours
 
 _POLL_SECONDS = 0.05
 _TERM_SECONDS = 1.0
@@ -54,12 +55,11 @@ _SAFE = (
 # For Sendroute's own repository: fetched objects survive a power failure, and are written as one
 # pack.
 _DURABLE = ("core.fsync=all", "fetch.unpackLimit=1", "core.symlinks=true")
-# What git needs to read a repository: where programs, the user's configuration and temporary files
-# are; who the user is, for safe.directory. Nothing else of our own environment is passed: it holds
-# secrets.
+# What git needs to read a repository, besides PATH: where the user's configuration and temporary
+# files are; who the user is, for safe.directory. Nothing else of our own environment is passed: it
+# holds secrets.
 _READING_VARIABLES = frozenset(
     {
-        "PATH",
         "HOME",
         "USER",
         "LOGNAME",
@@ -82,9 +82,6 @@ _SERVER_VARIABLES = (
     "GIT_HTTP_",
     "GIT_PROXY_",
 )
-# To reach a server, git starts the user's own ssh and credential helpers, which may need any
-# variable but ours and those of the database (libpq's Environment Variables).
-_OUR_VARIABLES = ("SENDROUTE_", "PG")
 # Without the configuration of a user or the system no filter is defined that a repository could ask
 # for (gitattributes(5)): Git LFS would run that way.
 _NO_USER_CONFIG = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
@@ -397,20 +394,16 @@ def _is_for_reading(name: str) -> bool:
 def _is_for_servers(name: str) -> bool:
     if name.startswith("GIT_"):
         return name.startswith(_SERVER_VARIABLES)
-    return not name.startswith(_OUR_VARIABLES)
+    # git starts the user's own ssh and credential helpers, which may need any variable but ours.
+    return not is_ours(name)
 
 
 def _environment(is_passed: Callable[[str], bool]) -> dict[str, str]:
     """The variables of our own environment that git gets, and ours for it."""
-    variables = {name: value for name, value in os.environ.items() if is_passed(name)}
-    if "PATH" in variables:
-        # A relative directory would be one of the repository that git runs in.
-        directories = variables["PATH"].split(os.pathsep)
-        variables["PATH"] = os.pathsep.join(filter(os.path.isabs, directories))
     # No question on the terminal, objects as they were committed and only those that are here, and
     # messages in English.
     return {
-        **variables,
+        **child_environment(os.environ, is_passed),
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_NO_LAZY_FETCH": "1",
@@ -437,7 +430,6 @@ def _start(
     stderr: int | IO[bytes] = subprocess.DEVNULL,
     new_session: bool = False,
 ) -> Process:
-    """The only place where a program is started."""
     try:
         return subprocess.Popen(
             command,
@@ -452,7 +444,7 @@ def _start(
 
 
 def _require(program: str, environment: Mapping[str, str]) -> None:
-    if shutil.which(program, path=environment.get("PATH")) is None:
+    if shutil.which(program, path=environment["PATH"]) is None:
         missing = NOT_INSTALLED if program == "git" else NO_SSH_KEYGEN
         raise GitFailedError(missing, is_of_the_call=True)
 

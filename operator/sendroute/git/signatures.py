@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from sendroute.files.reason import reason_of
+from sendroute.files.regular import regular
 from sendroute.git.failures import GitFailedError
 from sendroute.git.process import Git
-from sendroute.model.byte_order_mark import has_mark
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import GitTask, UseGit
+from sendroute.model.remedy import Configure, GitTask, Setting, UseGit
 
 _SSH = b"-----BEGIN SSH SIGNATURE-----"
 # The headers of a signed commit begin so, for SHA-1 and SHA-256 (gitformat-signature(5)).
 _HEADER = b"gpgsig"
+_MAX_SIGNERS = 16 << 20
 
 
 class SignedCommit(NamedTuple):
@@ -45,7 +48,8 @@ def verify_signature(
         should_stop: checked while git runs.
 
     Raises:
-        ProblemError: the commit has no valid signature by an allowed key (``unsigned-commit``).
+        ProblemError: the commit has no valid signature by an allowed key (``unsigned-commit``), or
+            the file of allowed keys cannot be read (``unreadable``).
         GitFailedError, StoppedError: as for :meth:`Git.run`.
     """
     in_repository = [f"--git-dir={signed.repository}"]
@@ -144,22 +148,47 @@ class _SshSignature(NamedTuple):
             return None
 
 
+def read_signers(path: str) -> bytes:
+    """Read a file of allowed signers, without a byte-order mark: ssh-keygen takes it for a part of
+    the first line.
+
+    Args:
+        path: the path of the file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        ProblemError: it is no regular file, too large, or cannot be read (``unreadable``).
+    """
+    try:
+        with open(path, "rb", opener=regular) as file:
+            content = file.read(_MAX_SIGNERS + 1)
+    except OSError as error:
+        raise _unreadable(path, reason_of(error)) from error
+    if len(content) > _MAX_SIGNERS:
+        raise _unreadable(path, f"it has more than {_MAX_SIGNERS >> 20} MiB")
+    return without_mark(content)
+
+
 @contextmanager
 def _signers_file(path: str) -> Iterator[str]:
-    """The file of allowed signers, without a byte-order mark: ssh-keygen takes it for a part of the
-    first line."""
-    try:
-        with open(path, "rb") as given:
-            content = given.read() if has_mark(given.read(3)) else None
-    except OSError:
-        content = None  # ssh-keygen reports it
-    if content is None:
-        yield path
-        return
+    """A copy of the file of allowed signers."""
     with tempfile.NamedTemporaryFile() as file:
-        file.write(content)
+        file.write(read_signers(path))
         file.flush()
         yield file.name
+
+
+def _unreadable(path: str, reason: str) -> ProblemError:
+    return ProblemError(
+        finding(
+            "unreadable",
+            f"The allowed signers file {ascii(path)[1:-1]} cannot be read: {reason}.",
+            hint="Give a file as in ssh-keygen(1), ALLOWED SIGNERS.",
+            remedy=Configure(Setting.ALLOWED_SIGNERS),
+        )
+    )
 
 
 def _unsigned(commit: str) -> Finding:

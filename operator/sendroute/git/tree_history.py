@@ -28,8 +28,8 @@ class TreeHistory(NamedTuple):
             earlier: the full hash of the other commit.
 
         Returns:
-            False also if that commit is not here; None if the history of a shallow clone ends
-            before the answer.
+            False also if that commit is not here, or git cannot read the history of a complete
+            clone; None if the history of a shallow clone ends before the answer.
         """
         if earlier == self.commit:  # nearly always, and git need not say so
             return True
@@ -40,7 +40,9 @@ class TreeHistory(NamedTuple):
         beyond = ["--not", earlier] if self.has(earlier) else []
         roots = self._lines("rev-list", "--max-parents=0", self.commit, *beyond)
         cut = self._boundaries()
-        return None if roots is None or cut.intersection(roots) else False
+        # Without an answer a complete clone is damaged, and what is unknown is not newer.
+        is_cut = cut if roots is None else cut.intersection(roots)
+        return None if is_cut else False
 
     def has(self, commit: str) -> bool:
         """Whether a commit is here."""

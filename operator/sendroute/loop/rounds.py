@@ -13,9 +13,10 @@ from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.planner.guards import Guards
+from sendroute.planner.plan import PlanScope
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.reconciler import VerifierFor
+from sendroute.reconcile.reconciler import PlanRequest, VerifierFor
 from sendroute.reconcile.rounds import (
     CountingRecord,
     commit_round,
@@ -25,7 +26,6 @@ from sendroute.reconcile.rounds import (
     request_for,
     round_reconciler,
 )
-from sendroute.reconcile.verifier import PlanScope
 from sendroute.runtime.schedule import DueAccounts, RoundState, states_of
 from sendroute.runtime.stop import Stop
 
@@ -100,49 +100,79 @@ def run_round(
     Raises:
         ProblemError: the store, a key or the directory of secrets is unavailable.
     """
-    findings: tuple[Finding, ...] = ()
     if due.accounts is not None and PLATFORM in due.accounts:
         due = DueAccounts(None)  # a change of the platform concerns every account
     with options.stop.interruptible():
         statuses = store.account_statuses()
+    mismatch = StoreMismatch(())
     for candidate in trees.candidates():
         edited = _edited(trees, candidate)
         due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
             due_now = DueAccounts(due.accounts | edited)
-        record = CountingRecord(store)
-        reconciler = round_reconciler(record, options.verifier_for, options.tester, options.stop)
         request = request_for(
             due_now.accounts, statuses, options.guards, keeps_platform=keeps_platform
         )
-        planned = reconciler.plan(candidate.tree, request)
-        planned, refused = reconciler.confirmed(planned)
-        if refused is not None:
-            findings = planned.mismatch
-            trees.reject(candidate, findings)
-            continue
-        result, assessment = commit_round(
-            reconciler, record, planned, statuses, options.actor, options.stop
-        )
-        # Not earlier, because a failed round is repeated, with all changes.
-        adopted = trees.adopt(candidate)
-        if edited is None:
-            edited = {PLATFORM, *(outcome.key for outcome in result.accounts)}
-        explained = edited | left_open(statuses)
-        return RoundResult(
-            candidate,
-            adopted,
-            due_now,
-            statuses,
-            result,
-            assessment,
-            drifted(result, explained),
-            recorded(result, explained),
-            edited,
-            planned.scope.keeps_platform,
-            _may_settle_older_tree(planned.scope, result, is_adopted=adopted),
-        )
-    return StoreMismatch(findings)
+        done = _reconcile(store, candidate, request, statuses, options)
+        if not isinstance(done, StoreMismatch):
+            # Not earlier, because a failed round is repeated, with all changes.
+            adopted = trees.adopt(candidate)
+            return _result(candidate, done, statuses, edited, due_now, is_adopted=adopted)
+        mismatch = done
+        trees.reject(candidate, mismatch.findings)
+    return mismatch
+
+
+class _Done(NamedTuple):
+    scope: PlanScope
+    result: Result
+    assessment: Assessment
+
+
+def _reconcile(
+    store: LoopStore,
+    candidate: Candidate,
+    request: PlanRequest,
+    statuses: AccountStatuses,
+    options: RoundOptions,
+) -> _Done | StoreMismatch:
+    """Plan, verify and commit one tree, if it belongs to the store."""
+    record = CountingRecord(store)
+    reconciler = round_reconciler(record, options.verifier_for, options.tester, options.stop)
+    planned, refused = reconciler.confirmed(reconciler.plan(candidate.tree, request))
+    if refused is not None:
+        return StoreMismatch(planned.mismatch)
+    result, assessment = commit_round(
+        reconciler, record, planned, statuses, options.actor, options.stop
+    )
+    return _Done(planned.scope, result, assessment)
+
+
+def _result(
+    candidate: Candidate,
+    done: _Done,
+    statuses: AccountStatuses,
+    edited: Set[Owner] | None,
+    due: DueAccounts,
+    *,
+    is_adopted: bool,
+) -> RoundResult:
+    if edited is None:
+        edited = {PLATFORM, *(outcome.key for outcome in done.result.accounts)}
+    explained = edited | left_open(statuses)
+    return RoundResult(
+        candidate,
+        is_adopted,
+        due,
+        statuses,
+        done.result,
+        done.assessment,
+        drifted(done.result, explained),
+        recorded(done.result, explained),
+        edited,
+        done.scope.keeps_platform,
+        _may_settle_older_tree(done.scope, done.result, is_adopted=is_adopted),
+    )
 
 
 def _may_settle_older_tree(scope: PlanScope, result: Result, *, is_adopted: bool) -> bool:

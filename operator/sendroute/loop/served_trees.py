@@ -1,6 +1,6 @@
 """The newest tree, and the last good one, which is served while the newest cannot be used."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -199,10 +199,16 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
     old, new = ((p.platform, p.suspended) for p in platforms)
     if old != new or before.accepted != after.accepted:
         return None
-    keys = before.accounts.keys() | after.accounts.keys()
-    differ = {key for key in keys if before.accounts.get(key) != after.accounts.get(key)}
-    orphans = before.orphans.keys() | after.orphans.keys()
-    differ |= {key for key in orphans if before.orphans.get(key) != after.orphans.get(key)}
-    ill_formed = before.ill_formed.keys() | after.ill_formed.keys()
-    differ |= {key for key in ill_formed if before.ill_formed.get(key) != after.ill_formed.get(key)}
-    return frozenset(differ | (before.stopped ^ after.stopped))
+    return frozenset(before.stopped ^ after.stopped).union(
+        _differing(before.accounts, after.accounts),
+        _differing(before.undefined, after.undefined),
+        _differing(before.orphans, after.orphans),
+        _differing(before.ill_formed, after.ill_formed),
+    )
+
+
+def _differing(
+    before: Mapping[AccountKey, object], after: Mapping[AccountKey, object]
+) -> Iterator[AccountKey]:
+    keys = before.keys() | after.keys()
+    return (key for key in keys if before.get(key) != after.get(key))

@@ -12,10 +12,14 @@ from sendroute.manifests.wording import shown
 from sendroute.model.codes import Code, Trait, finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.spelling import did_you_mean, nearest, question
+from sendroute.model.words import counted
 
 ANNOTATION = f"{API_GROUP}/accept"
 APPROVE = f"{API_GROUP}/approve"
 """Approves a change that is held back, by its digest; the operator reads it."""
+LONGEST = 4096
+"""Characters of a value; more than all codes together have."""
+_LISTED = 10
 _OURS = frozenset({ANNOTATION, APPROVE})
 _CODES = frozenset[str](Code)
 _NEVER_ACCEPTED = {
@@ -58,8 +62,11 @@ def accepted_codes(metadata: ClusterMetadata) -> frozenset[str]:
 
 
 def codes_in(text: object) -> frozenset[str]:
-    """Return the codes in the value of the annotation, known or not; none if it is no text."""
-    return frozenset(code.strip() for code in text.split(",")) if isinstance(text, str) else _NONE
+    """Return the codes in the value of the annotation, known or not; none if it is no text, or too
+    long to be meant."""
+    if not isinstance(text, str) or len(text) > LONGEST:
+        return _NONE
+    return frozenset(code.strip() for code in text.split(","))
 
 
 def check_acceptance(title: str, metadata: ClusterMetadata, where: Where) -> Iterator[Finding]:
@@ -76,11 +83,19 @@ def check_acceptance(title: str, metadata: ClusterMetadata, where: Where) -> Ite
             yield _warning(
                 title, "is none of Sendroute's, and is ignored", question(meant), where, name
             )
-    if has_acceptance(metadata) and not isinstance(metadata.annotations[ANNOTATION], str):
+    text = metadata.annotations[ANNOTATION] if has_acceptance(metadata) else ""
+    if not isinstance(text, str):
         yield _warning(title, "must be text: CODE or CODE,CODE", "Quote the value.", where)
-    for code in sorted(accepted_codes(metadata) - _CODES):
+    elif len(text) > LONGEST:
+        predicate = f"is longer than {LONGEST} characters, and accepts nothing"
+        yield _warning(title, predicate, "List only codes that findings show.", where)
+    unknown = sorted(accepted_codes(metadata) - _CODES)
+    for code in unknown[:_LISTED]:  # comparing one with all codes takes long
         hint = did_you_mean(code, _CODES) or "Write codes as findings show them."
         yield _warning(title, f"names {shown(code)}, which is the code of no finding", hint, where)
+    if more := len(unknown[_LISTED:]):
+        predicate = f"names {counted(more, 'more code')} of no finding"
+        yield _warning(title, predicate, "Write codes as findings show them.", where)
     for code in sorted(accepted_codes(metadata) & _NEVER_ACCEPTED.keys()):
         name = "a refusal" if _NEVER_ACCEPTED[code] is Severity.REFUSED else "an error"
         yield _warning(

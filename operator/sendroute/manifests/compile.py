@@ -22,12 +22,13 @@ from sendroute.manifests.acceptance import (
 )
 from sendroute.manifests.content import CompiledRow, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
+from sendroute.manifests.headers import LeftOut, account_of_document
 from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import FindingCollector, profile_of, route_of
 from sendroute.manifests.read import ContentCache, TreeReading
 from sendroute.manifests.wording import shown, titled
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import (
     AccountKey,
     ApplyAll,
@@ -39,6 +40,7 @@ from sendroute.model.desired import (
     Orphan,
 )
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.internal_error import internal_error, is_internal
 from sendroute.model.profile import SenderAuthorization
 from sendroute.model.remedy import ShowRoutes
 from sendroute.model.route import Route, interned_route
@@ -75,10 +77,17 @@ def compile_reading(
             name, outside = entry.name, entry.outside
             for item in content.in_order():
                 where = Where(name, item[0], (), False, outside)
-                if isinstance(item, CompiledRow):
-                    compilation.add_row(item, where)
-                else:
-                    compilation.add(item[1], where)
+                try:
+                    if isinstance(item, CompiledRow):
+                        compilation.add_row(item, where)
+                    else:
+                        compilation.add(item[1], where)
+                except Exception as error:
+                    if not is_internal(error):
+                        raise
+                    reading.add_unreadable(_not_compiled(item, where, error))
+    for left_out in reading.left_out:
+        compilation.leave_out(left_out)
     return compilation.finish(
         findings=[*reading.findings, *reading.advice],
         stopped=reading.stopped,
@@ -88,6 +97,17 @@ def compile_reading(
     )
 
 
+def _not_compiled(
+    item: CompiledRow | tuple[int, shapes.Document], where: Where, error: Exception
+) -> Finding:
+    """The finding for a document that a bug keeps from being compiled. It stops its account."""
+    if isinstance(item, CompiledRow):
+        owner = AccountKey(item.namespace, item.account)
+        return internal_error(titled("SendingDomain", item.name), error, where, owner)
+    document = item[1]
+    return internal_error(_title(document), error, where, account_of_document(document))
+
+
 class _AccountDraft:
     """One account while its documents are being added."""
 
@@ -95,7 +115,9 @@ class _AccountDraft:
         "account",
         "contested",
         "domains",
+        "has_unread_account",
         "key",
+        "left_out",
         "name_positions",
         "named",
         "profiles",
@@ -105,6 +127,8 @@ class _AccountDraft:
     def __init__(self, key: AccountKey) -> None:
         self.key = key
         self.account: tuple[shapes.MailAccount, Where] | None = None
+        self.has_unread_account = False  # its MailAccount was left out, because it has errors
+        self.left_out: dict[str, DesiredDomain] = {}  # of documents with errors
         self.profiles: dict[str, DesiredProfile] = {}
         self.name_positions: dict[str, Where] = {}  # of the name of each profile, valid or not
         self.domains: dict[str, DesiredDomain] = {}
@@ -116,6 +140,14 @@ class _AccountDraft:
         if route is not None and route.profile is not None:
             self.named.add(route.profile)
         return route
+
+    def claims(self) -> list[DesiredDomain]:
+        """The domains that the account declares, also in documents with errors; without those that
+        it declares twice."""
+        claims = {**self.left_out, **self.domains} if self.left_out else self.domains
+        if not self.contested:
+            return list(claims.values())
+        return [desired for domain, desired in claims.items() if domain not in self.contested]
 
 
 class Compilation:
@@ -177,6 +209,20 @@ class Compilation:
         route = None if kind is None else interned_route(kind, profile)
         self._claim(draft, DesiredDomain(domain, route, where, suspended))
 
+    def leave_out(self, document: LeftOut) -> None:
+        """Count what a document with errors shows of itself: an account with errors still claims
+        its domains, so no other account gets them meanwhile.
+
+        Args:
+            document: the document. Its account must be among those that are stopped.
+        """
+        draft = self._draft(*document.account)
+        if document.kind == "MailAccount":
+            draft.has_unread_account = True
+        if document.domain is not None:
+            claim = DesiredDomain(document.domain, None, document.where)
+            draft.left_out.setdefault(document.domain, claim)
+
     def finish(
         self,
         *,
@@ -214,7 +260,7 @@ class Compilation:
             if item.severity is Severity.ERROR
             and item.namespace is not None
             and item.account is not None
-            and item.code != Code.DOMAIN_CONFLICT  # it stops the claim, not the account
+            and not has_trait(item.code, Trait.CLAIM)
         }
         accounts = self._finish_accounts(complete=not unread)
         desired = Desired(
@@ -225,6 +271,7 @@ class Compilation:
             ill_formed=dict(ill_formed or {}),
             unread=unread,
             accepted=self.accepted,
+            undefined=self._undefined(complete=not unread),
         )
         findings = tuple(item for item in self.findings if not desired.accepts(item))
         return replace(desired, findings=findings)
@@ -244,6 +291,22 @@ class Compilation:
         if removed:
             self._report_ignored(accounts, removed)
         return accounts
+
+    def _undefined(self, *, complete: bool) -> dict[AccountKey, DesiredAccount]:
+        """The accounts without a valid MailAccount that claim their domains all the same: it has
+        errors, or it may be in the unreadable part of the tree. An account that nothing defines
+        claims nothing."""
+        undefined = {}
+        for draft in self.drafts.values():
+            if draft.account is not None or not (draft.has_unread_account or not complete):
+                continue
+            domains = draft.claims()
+            wheres = [desired.where for desired in domains] + list(draft.contested.values())
+            if wheres:
+                undefined[draft.key] = DesiredAccount(
+                    draft.key, "", wheres[0], domains=domains, contested=draft.contested
+                )
+        return undefined
 
     def _report_reserved(self) -> None:
         for (kind, namespace), objects in self.objects.items():
@@ -279,7 +342,8 @@ class Compilation:
         self.findings = [
             item
             for item in self.findings
-            if item.code != Code.DOMAIN_CONFLICT or (item.namespace, item.account) not in removed
+            if not has_trait(item.code, Trait.CLAIM)
+            or (item.namespace, item.account) not in removed
         ]
         documents: dict[AccountKey, list[Where]] = {}
         for (kind, _), objects in self.objects.items():
@@ -293,7 +357,7 @@ class Compilation:
             self.findings.append(
                 finding(
                     "documents-ignored",
-                    f"Account {key.name} is to be removed (spec.remove), so {count} of it"
+                    f"Account {key} is to be removed (spec.remove), so {count} of it"
                     f" {'is' if len(wheres) == 1 else 'are'} ignored{listed}.",
                     hint="Delete them with the MailAccount document after the removal.",
                     where=accounts[key].where.at("spec", "remove"),
@@ -422,7 +486,7 @@ class Compilation:
                 draft.contested[domain] = first
         name = to_unicode(domain)
         message = (
-            f"{name} is declared twice in account {draft.key.name}, so neither declaration is used."
+            f"{name} is declared twice in account {draft.key}, so neither declaration is used."
         )
         if self.older_first:
             message = f"The older {first.file} declares {name} too, and holds it."
@@ -495,8 +559,8 @@ def _not_enforced(
     if check is not UNSET and check is not SenderAuthorization.OFF:
         yield finding(
             "not-enforced",
-            f"Whether the provider of profile {name} is authorised to send for its domains is not"
-            " checked yet.",
+            f"Whether the provider of profile {name} of account {key} is authorised to send for its"
+            " domains is not checked yet.",
             hint=f"senderAuthorization: {check} has no effect. Check the SPF and DKIM records"
             " yourself.",
             where=where.at(*where.path, "senderAuthorization"),
@@ -505,7 +569,7 @@ def _not_enforced(
     if fields.limits is not UNSET:
         yield finding(
             "not-enforced",
-            f"The limits of profile {name} are recorded, and not enforced yet.",
+            f"The limits of profile {name} of account {key} are recorded, and not enforced yet.",
             hint="The provider enforces its own limits.",
             where=where.at(*where.path, "limits"),
             account=key,
@@ -527,7 +591,7 @@ def _nothing_to_confirm(domain: str, where: Where, key: AccountKey) -> Finding:
 def _defined_twice(name: str, name_position: Where, first: Where, key: AccountKey) -> Finding:
     return finding(
         "duplicate-profile",
-        f"Profile {name} of account {key.name} is defined twice.",
+        f"Profile {name} of account {key} is defined twice.",
         hint=f"Keep one definition, and refer to it elsewhere: route: {{profile: {name}}}.",
         where=name_position,
         related=(first,),
@@ -547,8 +611,6 @@ def _account(draft: _AccountDraft, document: shapes.MailAccount, where: Where) -
         if route is not None:
             apply_all = ApplyAll(apply_to_all.id, route, confirm)
             draft.route(route)
-    for domain in draft.contested:
-        del draft.domains[domain]
     return DesiredAccount(
         key=draft.key,
         plan=spec.plan,
@@ -558,7 +620,7 @@ def _account(draft: _AccountDraft, document: shapes.MailAccount, where: Where) -
         logins=UNSET if spec.submission is UNSET else tuple(sorted(set(spec.submission.logins))),
         suspended=spec.suspend is True,
         profiles=dict(sorted(draft.profiles.items())),
-        domains=list(draft.domains.values()),
+        domains=draft.claims(),
         contested=draft.contested,
         unsound=frozenset((draft.unsound | draft.name_positions.keys()) - draft.profiles.keys()),
     )
@@ -568,7 +630,7 @@ def _unused(draft: _AccountDraft) -> list[Finding]:
     return [
         finding(
             "profile-unused",
-            f"Nothing in the manifests routes to profile {name} of account {draft.key.name}.",
+            f"Nothing in the manifests routes to profile {name} of account {draft.key}.",
             hint="If it was applied before, check before you remove it that no domain uses it"
             " because of an earlier default or apply-all.",
             remedy=ShowRoutes(draft.key.namespace, draft.key.name, name),

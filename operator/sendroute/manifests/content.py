@@ -18,7 +18,8 @@ from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
 from sendroute.manifests.sources import SourceEntry, unreadable
-from sendroute.model.finding import Finding, Path
+from sendroute.model.finding import Finding, Path, whole_file
+from sendroute.model.internal_error import internal_error, is_internal
 from sendroute.model.route import RouteKind
 
 # A pointer is valid YAML, a plain text. It would be read as a foreign document, and the objects in
@@ -80,7 +81,8 @@ class FileResult(NamedTuple):
 def read_file(
     entry: SourceEntry, data: bytes | Finding, *, as_documents: bool = False
 ) -> FileResult:
-    """Read one file, fast if that is enough, else thoroughly.
+    """Read one file, fast if that is enough, else thoroughly. A bug that its content leads to is a
+    problem of this file alone.
 
     Args:
         entry: the file.
@@ -93,7 +95,21 @@ def read_file(
     if isinstance(data, bytes) and (kind := _pointer(data)):
         data = unreadable(entry.name, f"it is only a {kind} pointer")
     if not isinstance(data, bytes):
-        return FileResult(FileContent([], [], 0), FileProblems([data], [data], {}, {}))
+        return _unread(data)
+    try:
+        return _read(entry, data, as_documents=as_documents)
+    except BaseException as error:
+        if not is_internal(error):
+            raise
+        return _unread(internal_error(f"The file {entry.name}", error, whole_file(entry.name)))
+
+
+def _unread(problem: Finding) -> FileResult:
+    """The result of a file of which nothing was read."""
+    return FileResult(FileContent([], [], 0), FileProblems([problem], [problem], {}, {}))
+
+
+def _read(entry: SourceEntry, data: bytes, *, as_documents: bool) -> FileResult:
     parsed, problems = fast.read(data), None
     if parsed is None:
         from sendroute.manifests.piecewise import read_piecewise

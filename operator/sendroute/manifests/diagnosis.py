@@ -10,12 +10,12 @@ from sendroute.manifests.exact import DocumentDraft, scalar_text, shown, written
 from sendroute.manifests.headers import (
     ACCOUNT_PATHS,
     account_of,
+    domain_of,
     has_group,
     is_misspelt,
     objects_in,
     profiles_of,
 )
-from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import SyntaxFault
 from sendroute.manifests.wording import ShapeProblem
@@ -31,13 +31,15 @@ class Diagnosis(NamedTuple):
 
     ``account_known`` is False if the document must belong to an account, but its account cannot be
     read. ``profiles`` are the names of the profiles that it would define; None means a name that
-    cannot be read.
+    cannot be read. ``domain`` is the sending domain that it declares; None if it declares none that
+    is valid.
     """
 
     findings: list[Finding]
     account: AccountKey | None
     account_known: bool
     profiles: set[str | None]
+    domain: str | None
 
 
 def diagnose(draft: DocumentDraft, where: Where) -> Diagnosis:
@@ -70,7 +72,7 @@ def diagnose(draft: DocumentDraft, where: Where) -> Diagnosis:
         or any(path in doubtful or is_blind(draft, path) for path in paths)
     ):
         account = None
-    domain = None if wrong_header or ("spec", "domain") in doubtful else _domain_of(value)
+    domain = None if wrong_header or ("spec", "domain") in doubtful else domain_of(value)
     account_known = account is not None or (paths == () and not wrong_header)
     if not wrong_header:
         faults = [_with_type(fault, draft) for fault in faults]
@@ -88,24 +90,12 @@ def diagnose(draft: DocumentDraft, where: Where) -> Diagnosis:
         )
         findings.append(replace(item, position=Position(where.file, *position)))
     profiles: set[str | None] = {None} if draft.blind else profiles_of(value)
-    return Diagnosis(findings, account, account_known, profiles)
+    return Diagnosis(findings, account, account_known, profiles, domain)
 
 
 def from_fault(fault: SyntaxFault, file: Where) -> Finding:
     """Return the finding for a fault of the text itself, outside any document of the file."""
     return _from_fault(fault, file, None)
-
-
-def _domain_of(value: dict[str, Any]) -> str | None:
-    """The sending domain that a document declares; None if it declares none that is valid."""
-    spec = value.get("spec")
-    if value.get("kind") != "SendingDomain" or not isinstance(spec, dict):
-        return None
-    declared = spec.get("domain")
-    try:
-        return domain_name(declared) if isinstance(declared, str) else None
-    except InvalidNameError:
-        return None
 
 
 def _from_fault(

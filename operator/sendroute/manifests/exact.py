@@ -42,6 +42,7 @@ from sendroute.manifests.syntax import (
 )
 from sendroute.model.codes import Code
 from sendroute.model.finding import Path
+from sendroute.model.unseen import is_seen
 
 _MAX_EVENTS = 4_000_000  # of one file: some seconds
 _WRITE_OUT = "Write the value in full wherever it is used."
@@ -166,15 +167,19 @@ class _StopReading(Exception):  # noqa: N818  (not an error: the way out of the 
 
 
 class _Frame:
-    """A mapping or sequence that is being read. ``key`` is None if a key comes next."""
+    """A mapping or sequence that is being read. ``key`` is None if a key comes next.
+    ``in_braces``: it is in YAML's flow style, as all of JSON is. ``repeated_header`` is the header
+    of the object that was repeated first."""
 
-    __slots__ = ("dropped", "is_mapping", "key", "node")
+    __slots__ = ("dropped", "in_braces", "is_mapping", "key", "node", "repeated_header")
 
-    def __init__(self, node: YamlNode, is_mapping: bool) -> None:
+    def __init__(self, node: YamlNode, is_mapping: bool, in_braces: bool) -> None:
         self.node = node
         self.is_mapping = is_mapping
+        self.in_braces = in_braces
         self.key: str | None = None
         self.dropped = False
+        self.repeated_header: str | None = None
 
 
 class _Headers:
@@ -205,7 +210,7 @@ class _Headers:
     def _see(self, key: str, position: tuple[int, int]) -> None:
         first = self._positions.setdefault(key, position)
         if first != position and self._repeated is None:
-            self._repeated = _duplicate(key, (), position, first)
+            self._repeated = _duplicate(key, (), position, first, _next_object(_NEW_DOCUMENT))
 
     def hidden(self) -> SyntaxFault | None:
         """The fault of a document that was taken for a foreign one and may be one of ours."""
@@ -230,7 +235,6 @@ class _Builder:
         self._aside_is_key = False
         self._foreign = False
         self._headers = _Headers()
-        self._repeated_header: str | None = None
 
     def take(self, event: Any) -> bool:
         """Take one event; True if it ended a document."""
@@ -270,12 +274,12 @@ class _Builder:
             yield DocumentDraft(root, self._faults, self._blind)
             return
         items = root.items["items"].items
-        within: list[list[SyntaxFault]] = [[] for _ in items]
-        blind: list[set[Path]] = [set() for _ in items]
+        within: dict[int, list[SyntaxFault]] = {}  # few of a million items have any
+        blind: dict[int, set[Path]] = {}
         for fault in self._faults:
             match fault.path:
                 case ("items", int(index), *rest) if index < len(items):
-                    within[index].append(fault._replace(path=tuple(rest)))
+                    within.setdefault(index, []).append(fault._replace(path=tuple(rest)))
                 case ("items",) if fault.code == Code.DUPLICATE_KEY:
                     yield fault  # the dropped items may have been ours
                 case _ if any(is_ours(item) or is_misspelt(item) for item in root.value["items"]):
@@ -283,8 +287,9 @@ class _Builder:
         for path in self._blind:
             match path:
                 case ("items", int(index), *rest) if index < len(items):
-                    blind[index].add(tuple(rest))
-        for node, faults, hidden in zip(items, within, blind, strict=True):
+                    blind.setdefault(index, set()).add(tuple(rest))
+        for index, node in enumerate(items):
+            faults, hidden = within.get(index, []), blind.get(index, set())
             yield DocumentDraft(node, faults, hidden, in_list=True)
 
     def _scalar(self, event: Any) -> None:
@@ -299,8 +304,8 @@ class _Builder:
         if plain and AMBIGUOUS.fullmatch(event.value):
             self._fault(
                 "ambiguous-scalar",
-                f"The unquoted value `{event.value}` is ambiguous: YAML 1.2 and YAML 1.1, which"
-                " kubectl uses, read it differently.",
+                f"The unquoted value {_head(event.value)} is ambiguous: YAML 1.2 and YAML 1.1,"
+                " which kubectl uses, read it differently.",
                 _quote_it(event.value),
                 position,
             )
@@ -335,14 +340,19 @@ class _Builder:
             frame.node.keys[key] = position
 
     def _add_duplicate(self, key: str, position: tuple[int, int], first: tuple[int, int]) -> None:
-        """Report a repeated key. If a line --- is missing, every key of the next document is
-        repeated: report only the header that is first, once for each such document."""
-        if len(self._stack) == 1:
-            if self._repeated_header is None and key in _HEADERS:
-                self._repeated_header = key
-            if self._repeated_header not in (None, key):
+        """Report a repeated key. If the separator of two objects is missing, every key of the next
+        one is repeated: report only the header that is first, once for each such object."""
+        path, hint = self._path(), "Remove one of them."
+        frame = self._stack[-1]
+        separator = None if frame.in_braces else _separator(path)
+        if separator is not None:
+            if frame.repeated_header is None and key in _HEADERS:
+                frame.repeated_header = key
+            if frame.repeated_header not in (None, key):
                 return
-        self._add(_duplicate(key, self._path(), position, first))
+            if key in _HEADERS:
+                hint = _next_object(separator)
+        self._add(_duplicate(key, path, position, first, hint))
 
     def _alias(self, event: Any) -> None:
         position = self._source.position(event.start_mark)
@@ -393,7 +403,7 @@ class _Builder:
         node = YamlNode(None, position)
         is_mapping = isinstance(event, MappingStartEvent)
         node.value, node.items = ({}, {}) if is_mapping else ([], [])
-        stack.append(_Frame(node, is_mapping))
+        stack.append(_Frame(node, is_mapping, bool(event.flow_style)))
 
     def _end(self, event: Any) -> None:
         self._depth -= 1
@@ -485,9 +495,14 @@ class _Builder:
         return tuple(steps)
 
 
+def _head(text: str) -> str:
+    """A value as a message repeats it: a number may have a million digits."""
+    return f"`{text}`" if len(text) <= _REPEATED else f"that begins with `{text[:_REPEATED]}`"
+
+
 def _quote_it(text: str) -> str:
     """Both things that the author may mean, in the form that is read in one way only."""
-    if len(text) > 40:
+    if len(text) > _REPEATED:
         return "Quote a text; write a number in decimal digits."
     match meaning(text):
         case bool(value):
@@ -500,29 +515,44 @@ def _quote_it(text: str) -> str:
 
 
 _HEADERS = ("apiVersion", "kind")  # one of them is the first key of a document, as a rule
+_REPEATED = 40  # characters of a key or a value
 _MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first
 
 
 def shown(key: str) -> str:
     """Return a key as a message may repeat it."""
-    return key if key.isprintable() and 0 < len(key) <= 40 else "(not shown)"
+    return key if is_seen(key) and 0 < len(key) <= _REPEATED else "(not shown)"
 
 
-_NEXT_DOCUMENT = (
-    "If another document begins here, write --- on a line of its own above it. If not, remove one"
-    " of them."
-)
+_NEW_DOCUMENT = "another document begins here, write --- on a line of its own above it"
+_NEW_ITEM = "another item of the List begins here, write a dash and a space before it"
+
+
+def _separator(path: Path) -> str | None:
+    """How the next object begins, for a key of a document or of an item of a List; None for a key
+    of something in it."""
+    match path:
+        case (_,):
+            return _NEW_DOCUMENT
+        case ("items", int(), _):
+            return _NEW_ITEM
+        case _:
+            return None
+
+
+def _next_object(separator: str) -> str:
+    return f"If {separator}. If not, remove one of them."
 
 
 def _duplicate(
-    key: str, path: Path, position: tuple[int, int], first: tuple[int, int]
+    key: str, path: Path, position: tuple[int, int], first: tuple[int, int], hint: str
 ) -> SyntaxFault:
     return SyntaxFault(
         "duplicate-key",
         path,
         position,
         f"Duplicate key {shown(key)}; the first one is on line {first[0]}.",
-        _NEXT_DOCUMENT if path in ((), (key,)) and key in _HEADERS else "Remove one of them.",
+        hint,
         first,
     )
 

@@ -12,6 +12,7 @@ import ryaml  # its stub imports its names without exporting them
 from msgspec import ValidationError
 
 from sendroute.manifests.headers import (
+    LeftOut,
     expand,
     is_list,
     is_misspelt,
@@ -78,7 +79,9 @@ class FileProblems(NamedTuple):
     the profiles that documents with errors would define; None means an unreadable name.
     ``ill_formed`` are those of them that have sound documents in it, but the file is not
     well-formed, each with the finding that says why.
-    ``platform_seen`` is True if a MailPlatform with errors was left out.
+    ``platform_seen`` is True if a MailPlatform with errors was left out. ``left_out`` are the
+    documents with errors whose account is known. ``omitted`` is the number of findings that are not
+    kept.
     """
 
     findings: list[Finding]
@@ -86,6 +89,8 @@ class FileProblems(NamedTuple):
     stopped: dict[AccountKey, set[str | None]]
     ill_formed: dict[AccountKey, Finding]
     platform_seen: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    omitted: int = 0
 
 
 def read(data: bytes) -> ParsedFile | None:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, TypeGuard, assert_never
+from typing import Any, NamedTuple, TypeGuard, assert_never
 
 from msgspec import UNSET
 
+from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.manifests.shapes import (
     API_GROUP,
     API_VERSION,
@@ -19,6 +20,7 @@ from sendroute.manifests.shapes import (
     SMTPProfile,
 )
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Where
 from sendroute.model.spelling import distance
 from sendroute.model.stored_names import LABEL
 
@@ -231,6 +233,35 @@ def profiles_of(value: dict[str, Any]) -> set[str | None]:
             }
         case _:
             return set()
+
+
+class LeftOut(NamedTuple):
+    """A document with errors, whose account can be read all the same. ``domain`` is the sending
+    domain that it declares; None if it declares none that is valid."""
+
+    account: AccountKey
+    kind: str
+    domain: str | None
+    where: Where
+
+
+def domain_of(value: dict[str, Any]) -> str | None:
+    """Return the sending domain that a document declares, whatever else is wrong with it.
+
+    Args:
+        value: the document as plain data, as YAML or JSON gives it.
+
+    Returns:
+        None if it declares none that is valid.
+    """
+    spec = value.get("spec")
+    if value.get("kind") != "SendingDomain" or not isinstance(spec, dict):
+        return None
+    declared = spec.get("domain")
+    try:
+        return domain_name(declared) if isinstance(declared, str) else None
+    except InvalidNameError:
+        return None
 
 
 def _values(container: dict[str, Any] | list[Any]) -> Iterable[Any]:

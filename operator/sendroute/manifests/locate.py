@@ -12,6 +12,7 @@ from sendroute.manifests.sources import ManifestSource
 from sendroute.manifests.syntax import TextPiece, YamlText, is_one_document, misread, pieces
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.finding import Finding, Position, Where, located, sort_findings
+from sendroute.model.internal_error import is_internal
 
 # A marker alone on its line, then empty lines and comments, then the first key.
 _FIRST_KEY = re.compile(r"(?:---[ \t]*\n)?((?:[ \t]*(?:#[^\n]*)?\n)*)[A-Za-z]+:[ \t\n]")
@@ -25,8 +26,8 @@ def positions(source: ManifestSource, locations: Iterable[Where]) -> dict[Where,
         locations: the values.
 
     Returns:
-        The position of each value. A value that is not found, or whose file is no longer available,
-        has line 1.
+        The position of each value. A value that is not found, or whose file is no longer available
+        or cannot be read exactly because of a bug, has line 1.
     """
     by_file: dict[str, set[Where]] = {}
     for where in locations:
@@ -35,7 +36,11 @@ def positions(source: ManifestSource, locations: Iterable[Where]) -> dict[Where,
         where: Position(where.file) for requested in by_file.values() for where in requested
     }
     for name, data in source.again(sorted(by_file)):
-        position_of.update(_in_file(data, by_file[name]))
+        try:
+            position_of.update(_in_file(data, by_file[name]))
+        except Exception as error:
+            if not is_internal(error):
+                raise
     return position_of
 
 

@@ -20,7 +20,7 @@ import select
 import signal
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NoReturn
 
@@ -57,7 +57,10 @@ def available_workers() -> int:
 
 
 def read_in_parallel(
-    source: ManifestSource, entries: list[SourceEntry], workers: int
+    source: ManifestSource,
+    entries: list[SourceEntry],
+    workers: int,
+    on_start: Callable[[], None] = lambda: None,
 ) -> Iterator[FileResult]:
     """Yield the result of each entry, in order.
 
@@ -65,10 +68,12 @@ def read_in_parallel(
         source: where the entries are loaded from, each by any process.
         entries: what to read; standard input is not among them.
         workers: how many processes read, this one included.
+        on_start: called when all processes are started.
     """
     pool = _Pool(source, entries)
     try:
         pool.start(workers - 1)
+        on_start()
         yield from pool.results()
     finally:
         pool.end()

@@ -7,12 +7,14 @@ from sendroute.manifests.diagnosis import diagnose, from_fault, hides_objects, u
 from sendroute.manifests.exact import DocumentDraft, drafts
 from sendroute.manifests.fast import FileProblems, ParsedFile
 from sendroute.manifests.headers import (
+    LeftOut,
     account_of_document,
     is_list,
     is_misspelt,
     is_ours,
     is_secret,
 )
+from sendroute.manifests.kept_findings import MOST_OF_FILE, KeptFindings
 from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.shapes import Document, MailPlatform, decode
 from sendroute.manifests.sources import SourceEntry
@@ -61,11 +63,12 @@ class _PieceReader:
         self._count = 0
         self._foreign = 0
         self._secrets: list[tuple[int, Path]] = []
-        self._findings: list[Finding] = []
+        self._kept = KeptFindings(MOST_OF_FILE)
         self._stopped: dict[AccountKey, set[str | None]] = {}
-        self._faults: list[Finding] = []  # because of which the file is not well-formed
-        self._unknown: list[Finding] = []  # of documents of which the account is unknown
+        self._first_fault: Finding | None = None  # because of which the file is not well-formed
         self._platform_seen = False
+        self._no_objects = 0
+        self._left_out: list[LeftOut] = []
 
     def piece(self, piece: TextPiece) -> None:
         first = self._count
@@ -103,8 +106,9 @@ class _PieceReader:
             self._fault(fault)
 
     def _fault(self, fault: SyntaxFault) -> None:
-        self._faults.append(from_fault(fault, self._entry.where()))
-        self._findings.append(self._faults[-1])
+        item = from_fault(fault, self._entry.where())
+        self._first_fault = self._first_fault or item
+        self._kept.add(item, is_unread=True)
 
     def _draft(self, draft: DocumentDraft) -> bool:
         """Take one document. Returns whether it is, or may hold, one of ours."""
@@ -112,10 +116,11 @@ class _PieceReader:
         value = draft.node.value
         if is_ours(value) or is_misspelt(value):
             self._ours(draft, where)
+        elif draft.in_list and not isinstance(value, dict) and self._passes_over():
+            pass
         elif is_list(value) or hides_objects(draft):
-            unusable = list(unusable_list(draft, where))
-            self._findings += unusable
-            self._unknown += unusable
+            for item in unusable_list(draft, where):
+                self._kept.add(item, is_unread=True)
         else:
             if is_secret(value):
                 self._secrets += [(self._count, path) for path in plain_fields(value, draft.blind)]
@@ -123,17 +128,28 @@ class _PieceReader:
             return False
         return True
 
+    def _passes_over(self) -> bool:
+        """Count an item of a List that is no object. Returns whether enough are reported: what the
+        file holds is unknown by then, and more of them change nothing."""
+        self._no_objects += 1
+        if self._no_objects <= MOST_OF_FILE:
+            return False
+        self._kept.omitted += 1
+        return True
+
     def _ours(self, draft: DocumentDraft, where: Where) -> None:
         diagnosis = diagnose(draft, where)
         if not diagnosis.findings:
             self._documents.append((self._count, decode(draft.node.value)))
             return
-        self._findings += diagnosis.findings
-        if not diagnosis.account_known:
-            self._unknown += diagnosis.findings
+        for item in diagnosis.findings:
+            self._kept.add(item, is_unread=not diagnosis.account_known)
         self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
         if diagnosis.account:
             self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
+            kind = draft.node.value["kind"]
+            if kind == "MailAccount" or diagnosis.domain is not None:  # others claim nothing
+                self._left_out.append(LeftOut(diagnosis.account, kind, diagnosis.domain, where))
 
     def result(self) -> tuple[ParsedFile, FileProblems]:
         """The documents and problems. A file that is not well-formed may be half written, or have
@@ -141,17 +157,22 @@ class _PieceReader:
         check references, but its accounts are stopped, and a MailPlatform in it is left out."""
         documents = self._documents
         ill_formed: dict[AccountKey, Finding] = {}
-        if self._faults:
+        if self._first_fault is not None:
             documents = [item for item in documents if not isinstance(item[1], MailPlatform)]
             self._platform_seen |= len(documents) < len(self._documents)
             for _, document in documents:
                 account = account_of_document(document)
                 if account is not None:
                     self._stopped.setdefault(account, set())
-                    ill_formed[account] = self._faults[0]
-        unread = [*self._faults, *self._unknown]
+                    ill_formed[account] = self._first_fault
         problems = FileProblems(
-            self._findings, unread, self._stopped, ill_formed, self._platform_seen
+            self._kept.findings,
+            self._kept.unread,
+            self._stopped,
+            ill_formed,
+            self._platform_seen,
+            tuple(self._left_out),
+            self._kept.omitted,
         )
         return ParsedFile(documents, self._foreign, tuple(self._secrets)), problems
 

@@ -23,6 +23,7 @@ _SECRET_LIKE = re.compile(
     r"pass(word|wd|phrase)?|pwd|secret|token|api[-_]?key|key$|credential|auth|user", re.IGNORECASE
 )
 _FIELD_LIKE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+_UNKNOWN = ("extra_forbidden", "invalid_key")  # pydantic's names of errors
 _QUOTED = 40  # the longest text that a hint repeats
 _NEVER_WRITTEN = (
     "Never write a secret in a manifest. Put the value into a secret with the keys username and "
@@ -70,11 +71,14 @@ def problems(kind: str, value: Any, written: ScalarText = lambda _path: None) ->
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         title = titled(kind, _value_at(value, ("metadata", "name")))
+        # One mistake is one problem: the field of a key such as `name:x` is not missing too.
+        meant = {_meant(kind, error["loc"]) for error in errors if error["type"] in _UNKNOWN}
         of_shape = [
             _problem(
                 kind, title, error["type"], error["loc"], error["input"], written(error["loc"])
             )
             for error in errors
+            if error["type"] != "missing" or error["loc"] not in meant
         ]
         reported = {problem.path for problem in of_shape}
         return (
@@ -119,7 +123,7 @@ def _problem(
     kind: str, title: str, error: str, path: Path, value: Any, written: str | None
 ) -> ShapeProblem:
     match error:
-        case "extra_forbidden" | "invalid_key":
+        case _ if error in _UNKNOWN:
             return _unknown(kind, title, path)
         case "missing":
             return _missing(kind, title, path)
@@ -137,6 +141,10 @@ def _problem(
 
 
 def _unknown(kind: str, title: str, path: Path) -> ShapeProblem:
+    if (meant := _meant(kind, path)) is not None:
+        message = f"{title}: no space follows the colon of {dotted(meant)}, so it is not read."
+        hint = f"The key {meant[-1]} needs a colon and a space after it."
+        return ShapeProblem("unknown-field", path, True, message, hint)
     node = _at(kind, path[:-1])
     key = path[-1]
     field = f"field {key}" if _is_field_like(key) else "such field (its name is not shown)"
@@ -150,20 +158,24 @@ def _unknown_hint(path: Path, node: inspect.Type) -> str:
     fields = _names(node)
     if path[-2:-1] == ("secretRef",) and key in _OF_SECRETS:
         return _OF_SECRETS[key]
-    known, colon, _ = key.partition(":")
-    if colon and known in fields:
-        return f"The key {known} needs a colon and a space after it."
     if key.isdecimal():
         return "In braces a comma ends a value. Write a number without commas: 20000."
-    near = nearest(key, fields)
     if path == ("metadata", "namespace"):
         return "A MailPlatform has no namespace. Remove the field."
+    near = nearest(key, fields)
     secret_like = _SECRET_LIKE.search(key)
     if near is not None and (not secret_like or _SECRET_LIKE.search(near)):
         return question(near)
     if secret_like or "credentials" in path:
         return _NEVER_WRITTEN
     return f"Its fields are {', '.join(fields)}." if fields else "Write an empty mapping: {}."
+
+
+def _meant(kind: str, path: Path) -> Path | None:
+    """The field of a key such as ``name:x``, which in braces is a key without a value; None for
+    another key."""
+    known, colon, _ = str(path[-1]).partition(":")
+    return (*path[:-1], known) if colon and known in _names(_at(kind, path[:-1])) else None
 
 
 def _missing(kind: str, title: str, path: Path) -> ShapeProblem:

@@ -8,12 +8,14 @@ from collections.abc import Generator, Iterator
 from typing import Protocol
 
 from sendroute.manifests.content import FileContent, FileResult, read_file
+from sendroute.manifests.headers import LeftOut
+from sendroute.manifests.kept_findings import MOST_OF_TREE, KeptFindings
 from sendroute.manifests.plain_secrets import finding_of
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import STDIN, ManifestSource, SourceEntry
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, Severity, Where
 
 # A fork costs some milliseconds. Other processes are started only after this process has read so
 # many bytes, and if about as many remain: together some 50 milliseconds of work.
@@ -36,11 +38,33 @@ class ContentCache(Protocol):
         ...
 
 
+class ReadingProgress(Protocol):
+    """Shows how many files are read."""
+
+    def begin(self, total: int) -> None:
+        """Called once, when no process is forked any more, so that threads may be started. A tree
+        that is read within milliseconds may end without this call.
+
+        Args:
+            total: the number of files.
+        """
+        ...
+
+    def advance(self, steps: int = 1) -> None:
+        """Called when files are read, also before :meth:`begin`.
+
+        Args:
+            steps: how many.
+        """
+        ...
+
+
 class TreeReading:
     """One reading of a tree. Iterate :meth:`contents` to its end; the attributes are final then.
 
     Attributes:
-        findings: every problem, without the positions of documents that were read fast.
+        findings: the problems, without the positions of documents that were read fast; of very
+            many the first ones, and how many more there are.
         advice: the warnings about foreign documents, all of which were read.
         unread: those of the findings because of which something could not be read, or the account
             of a document is unknown, so that nothing may be removed.
@@ -49,26 +73,38 @@ class TreeReading:
         ill_formed: those of them with documents in a file that is not well-formed, each with the
             finding that says why.
         platform_seen: True if a MailPlatform with errors of its own was left out.
+        left_out: the documents with errors whose account is known.
         foreign: how many documents of other API groups were skipped.
         files: how many files the tree has.
     """
 
-    def __init__(self, source: ManifestSource, *, workers: int | None = 1) -> None:
+    def __init__(
+        self,
+        source: ManifestSource,
+        *,
+        workers: int | None = 1,
+        progress: ReadingProgress | None = None,
+    ) -> None:
         """
         Args:
             source: the files to read.
             workers: how many processes may read at once, this one included; None for as many as
                 the machine has cores. More than one is only for a tree of files and for a process
                 with a single thread; see :mod:`sendroute.manifests.parallel`.
+            progress: where to show how far the reading is.
         """
         self._source = source
         self._workers = workers
-        self.findings: list[Finding] = []
-        self.advice: list[Finding] = []
-        self.unread: list[Finding] = []
+        self._progress = progress
+        self._kept = KeptFindings(MOST_OF_TREE)
+        self._advised = KeptFindings(MOST_OF_TREE)
+        self.findings = self._kept.findings
+        self.advice = self._advised.findings
+        self.unread = self._kept.unread
         self.stopped: dict[AccountKey, set[str | None]] = {}
         self.ill_formed: dict[AccountKey, Finding] = {}
         self.platform_seen = False
+        self.left_out: list[LeftOut] = []
         self.foreign = 0
         self.files = 0
 
@@ -92,11 +128,13 @@ class TreeReading:
         self, cache: ContentCache | None, *, as_documents: bool
     ) -> Generator[tuple[SourceEntry, FileContent], None, None]:
         entries, findings = self._source.entries()
-        self._add_unreadable(findings)
+        self.add_unreadable(*findings)
         self.files = len(entries)
         known = cache.known(entries) if cache else [None] * len(entries)
         unknown = [entry for entry, content in zip(entries, known, strict=True) if content is None]
         results = self._read(unknown, as_documents=as_documents)
+        if self._workers == 1 or as_documents or len(unknown) < 2:
+            self._begin_progress()
         own_count = 0
         for number, content in enumerate(known):
             if content is None:
@@ -107,14 +145,16 @@ class TreeReading:
                     cache.learn(number, content)
             self.foreign += content.foreign
             if content.plain_secrets:
-                self.advice += [
-                    finding_of(entries[number].where(ordinal), path)
-                    for ordinal, path in content.plain_secrets
-                ]
+                for ordinal, path in content.plain_secrets:
+                    self._advised.add(finding_of(entries[number].where(ordinal), path))
             own_count += len(content.rows) + len(content.documents)
+            if self._progress is not None:
+                self._progress.advance()
             yield entries[number], content
         if not own_count and not self.findings:
-            self._add_unreadable([_no_manifests(self.foreign)])
+            self.add_unreadable(_no_manifests(self.foreign))
+        self.findings += self._kept.summary(Severity.ERROR)
+        self.advice += self._advised.summary(Severity.WARNING)
         if cache:
             cache.save()
 
@@ -136,23 +176,34 @@ class TreeReading:
 
                 self._workers = self._workers or available_workers()
                 if self._workers > 1:
-                    yield from read_in_parallel(self._source, entries[number:], self._workers)
+                    yield from read_in_parallel(
+                        self._source, entries[number:], self._workers, self._begin_progress
+                    )
                     return
+                self._begin_progress()
+
+    def _begin_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.begin(self.files)
 
     def _add_problems(self, result: FileResult) -> None:
         if result.problems is None:
             return
         problems = result.problems
-        self.findings += problems.findings
-        self.unread += problems.unread
+        unread = set(map(id, problems.unread))
+        for item in problems.findings:
+            self._kept.add(item, is_unread=id(item) in unread)
+        self._kept.omitted += problems.omitted
         for account, profiles in problems.stopped.items():
             self.stopped.setdefault(account, set()).update(profiles)
         self.ill_formed = problems.ill_formed | self.ill_formed
         self.platform_seen |= problems.platform_seen
+        self.left_out += problems.left_out
 
-    def _add_unreadable(self, findings: list[Finding]) -> None:
-        self.findings += findings
-        self.unread += findings
+    def add_unreadable(self, *findings: Finding) -> None:
+        """Add problems because of which something could not be read."""
+        for item in findings:
+            self._kept.add(item, is_unread=True)
 
 
 def _no_manifests(foreign: int) -> Finding:

@@ -175,7 +175,8 @@ class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
         Seconds | UnsetType,
         says(
             "How long one test may take, from 1s to 300s. A server that delays its greeting needs "
-            "more. Default: 30s.",
+            "more. Postfix waits as long for a connection, and for the answer to EHLO. "
+            "Default: 30s.",
             "30s",
         ),
     ] = UNSET

@@ -18,6 +18,7 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.manifest_name import ENDINGS
 from sendroute.model.remedy import CheckOutSubmodules, GitTask, Remedy, UseGit
+from sendroute.model.unseen import UNSEEN, is_seen
 
 MAX_BYTES = 32 * 1024 * 1024
 STDIN = "-"
@@ -245,7 +246,7 @@ class _Walk:
                     if has_suffix and child.is_file(follow_symlinks=False):
                         if region is not None and not self._has_room(child.stat().st_size, region):
                             break
-                        shown = child_path if child_path.isprintable() else self._shown(child_path)
+                        shown = child_path if is_seen(child_path) else self._shown(child_path)
                         add(SourceEntry(shown, child_path, (device, child.inode()), None, outside))
                     elif child.is_symlink():
                         inner += self._follow(child_path, has_suffix, region, is_link=True)
@@ -383,6 +384,9 @@ _MISSING: dict[MissingReason, tuple[str, str, Remedy | None]] = {
 def _missing_part(directory: str, missing: MissingPath) -> Finding:
     path = display(os.path.normpath(os.path.join(directory, missing.path)))
     reason, hint, remedy = _MISSING[missing.reason]
+    if isinstance(remedy, UseGit) and remedy.task is GitTask.EXTEND_CHECKOUT:
+        # git takes a path relative to the working directory, and refuses an absolute one.
+        remedy = UseGit(remedy.task, None if os.path.isabs(path) else path)
     kind = "file" if path.endswith(ENDINGS) else "directory"
     message = f"The {kind} {path} cannot be read: {reason}."
     return finding("unreadable", message, hint=hint, remedy=remedy, where=Where(path, 0))
@@ -453,9 +457,10 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def display(path: str) -> str:
-    """Return a name that is safe to print: characters that are not printable are escaped."""
-    if path.isprintable():
+    """Return a name that is safe to print: characters that nobody sees are escaped."""
+    if is_seen(path):
         return path
+    path = UNSEEN.sub(lambda match: _escape(match[0]), path)
     return "".join(char if char.isprintable() else _escape(char) for char in path)
 
 

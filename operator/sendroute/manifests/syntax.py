@@ -30,6 +30,8 @@ class SyntaxFault(NamedTuple):
 # Two \u escapes that are one character beyond U+FFFF (RFC 8259, section 7), which libyaml refuses.
 _SURROGATES = re.compile(r"(\\\\)|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _SHORTER_BY = len(r"\ud83d\ude00") - len(r"\U0001f600")
+# What libyaml counts as one line break, so that its lines are ours: YAML 1.1, section 4.1.4.
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 # Characters outside the printable set of YAML 1.2.2, 5.1.
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -77,14 +79,14 @@ class YamlText:
         return self.position_of(len(self.written.rstrip()) - 1)
 
     def line(self, position: LineColumn) -> str:
-        """Return the line at a position."""
-        lines = self.written.split("\n", position[0] - self.first_line + 1)
-        return lines[position[0] - self.first_line].rstrip("\r") if len(lines) > 1 else lines[0]
+        """Return the line at a position, without its line break."""
+        index = position[0] - self.first_line
+        return _BREAK.split(self.written, index + 1)[index]
 
     def position_of(self, offset: int) -> LineColumn:
         """Return line and column of an offset in characters, from 1."""
         before = self.written[:offset]
-        return before.count("\n") + self.first_line, offset - (before.rfind("\n") + 1) + 1
+        return _lines(before) + self.first_line, offset - _line_start(before) + 1
 
 
 def syntax_fault(source: YamlText, error: yaml.YAMLError) -> SyntaxFault:
@@ -330,4 +332,9 @@ def _lines(text: str) -> int:
     """Count line breaks as libyaml does."""
     if "\r" not in text and text.isascii():
         return text.count("\n")
-    return len(re.findall(r"\r\n|[\r\n\x85\u2028\u2029]", text))
+    return sum(1 for _ in _BREAK.finditer(text))
+
+
+def _line_start(text: str) -> int:
+    """The offset after the last line break."""
+    return max(text.rfind(line_break) for line_break in "\r\n\x85\u2028\u2029") + 1

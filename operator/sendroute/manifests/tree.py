@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.headers import is_ours
-from sendroute.manifests.read import ContentCache, TreeReading
+from sendroute.manifests.read import ContentCache, ReadingProgress, TreeReading
 from sendroute.manifests.sources import FileSource, ManifestSource
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.change import Plan
@@ -57,6 +57,7 @@ def read_tree(
     cached: bool = False,
     parallel: bool = False,
     submodules: Sequence[str] = (),
+    progress: ReadingProgress | None = None,
 ) -> LoadedTree:
     """Read the manifests in ``paths``. Nothing is raised: every problem is a finding.
 
@@ -66,12 +67,13 @@ def read_tree(
         parallel: read with several processes if there are enough cores and files. Only for a
             process with one thread, which may fork.
         submodules: as for :class:`~sendroute.manifests.sources.FileSource`.
+        progress: where to show how far the reading is.
 
     Returns:
         The desired state, and the files.
     """
     files = FileSource(paths, submodules=submodules)
-    reading = TreeReading(files, workers=None if parallel else 1)
+    reading = TreeReading(files, workers=None if parallel else 1, progress=progress)
     desired = compile_reading(reading, cache=_cache(paths) if cached else None)
     return LoadedTree(desired, Locator(files), files, reading.foreign)
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from sendroute.model.finding import Path
 from sendroute.model.stored_names import LABEL
+from sendroute.model.unseen import is_seen
 
 
 class ShapeProblem(Struct, frozen=True):
@@ -48,7 +49,7 @@ def shown(value: Any) -> str:
             return repr(value)
         case str() if not value:
             return "an empty text"
-        case str() if len(value) <= 40 and value.isprintable():
+        case str() if len(value) <= 40 and is_seen(value):
             return f"{value!r}"
         case str() if len(value) <= 40:
             return "a text with unprintable characters"

@@ -55,16 +55,23 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
         if isinstance(self.position, str):
             force_setattr(self, "position", Position.of_text(self.position) or self.position)
 
+    @property
+    def positioned(self) -> str:
+        """The message, after the position if there is one."""
+        return self.message if self.position is None else f"{self.position}: {self.message}"
+
 
 class PlanStep(Struct, frozen=True, omit_defaults=True):
     """One change of a held-back plan, in the form in which it is shown before an approval. ``does``
-    is what it changes, ``managed → profile ses``; empty in a status of an earlier version."""
+    is what it changes, ``managed → profile ses``, and ``reason`` why, ``declared``; both are empty
+    in a status of an earlier version."""
 
     kind: str
     name: str
     action: str
     message: str
     does: str = ""
+    reason: str = ""
 
 
 class StatusReport(Struct, frozen=True, omit_defaults=True):

@@ -51,6 +51,8 @@ class Trait(Flag):
     """An edit of the manifests may be meant to have this effect."""
     UNREAD = auto()
     """A whole file could not be read, so nothing of it is known."""
+    CLAIM = auto()
+    """It stops a claim on a domain, and not the account that makes it."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
     PASSING = auto()
@@ -183,6 +185,26 @@ class Code(StrEnum):
         " link leads to a path that is not read.",
         "Check that the path exists and that the user that runs sendroute may read it.",
         Trait.REREAD | Trait.UNREAD,
+    )
+    INTERNAL_ERROR = (
+        "internal-error",
+        _ERROR,
+        _OPERATOR,
+        _INVALID,
+        "A bug in Sendroute: the file or object cannot be read, or the account cannot be planned.",
+        "The content leads to a failure that Sendroute does not foresee.",
+        "Report the message as a bug. Until it is fixed, write the content in another way.",
+        Trait.UNREAD,
+    )
+    FINDINGS_OMITTED = (
+        "findings-omitted",
+        _ERROR,
+        _AUTHOR,
+        _NO_OBJECT,
+        "More was found in the manifests than is shown.",
+        "More than 100 documents of a file cannot be read, or 10,000 of the tree.",
+        "Fix the findings that are shown, and check again.",
+        Trait.MAY_WARN,
     )
     UNWRITABLE = (
         "unwritable",
@@ -404,7 +426,7 @@ class Code(StrEnum):
         "Two accounts, or two documents of one account, claim the same domain.",
         "The domain is declared twice.",
         "Keep one declaration. The account that holds the domain keeps it until then.",
-        Trait.PASSING,
+        Trait.PASSING | Trait.CLAIM,
     )
     MANAGED_NOT_IN_PLAN = (
         "managed-not-in-plan",
@@ -465,6 +487,16 @@ class Code(StrEnum):
         "The declared default is not available; new domains start on the plan default.",
         "The default is a removed profile, or managed on a service plan without it.",
         "Declare a default that the account can use.",
+    )
+    DOMAINS_UNCONFIGURED = (
+        "domains-unconfigured",
+        _WARN,
+        _AUTHOR,
+        _ADVICE._replace(is_event=True),
+        "Domains that could send become unconfigured, so they cannot any more.",
+        "Their new service plan, or the account that they move to, does not offer their route.",
+        "Declare another route, or unconfigured if a domain must not send.",
+        Trait.NEEDS_BASE,
     )
     APPLY_ALL_WINS = (
         "apply-all-wins",
@@ -830,10 +862,11 @@ class Code(StrEnum):
         _ERROR,
         _OPERATOR,
         _NO_OBJECT,
-        "The directory of the tables belongs to another user, or holds other files.",
-        "The owner could replace the tables that Postfix reads, and with them every route; others"
+        "Another user could replace the directory of the tables, or it holds other files.",
+        "That user could replace the tables that Postfix reads, and with them every route; others"
         " could no longer read their files.",
-        "Choose a directory of the user that runs the agent, for the tables alone.",
+        "Choose a directory of the user that runs the agent, for the tables alone. It and those"
+        " above it belong to that user or to root, and no other user may write to them.",
     )
     TABLES_DAMAGED = (
         "tables-damaged",
@@ -1003,7 +1036,7 @@ class Code(StrEnum):
         "One change would reroute too many domains of an account, or of the store.",
         "A default, a service plan, the platform or many routes changed at once.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
-        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_BASE,
     )
     TOO_MANY_REMOVALS = (
         "too-many-removals",
@@ -1013,7 +1046,7 @@ class Code(StrEnum):
         "One change would remove too many domains of an account, or of the store.",
         "A directory is missing, the path is wrong, or many documents were deleted.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
-        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_BASE,
     )
     ACCOUNT_REMOVAL = (
         "account-removal",
@@ -1024,7 +1057,7 @@ class Code(StrEnum):
         "Its documents are missing, the path is wrong, or it has more domains than were confirmed.",
         "Restore the documents. If the account should go, declare spec.remove in its MailAccount,"
         " confirm the removal, or approve it.",
-        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_BASE,
     )
     OLDER_TREE = (
         "older-tree",
@@ -1169,7 +1202,7 @@ class Code(StrEnum):
         _NO_STORE,
         "The store could not be read or written.",
         "The database does not answer, refuses access, or reports an error; a disk is full.",
-        "Fix the cause in the message. Nothing was written.",
+        "Fix the cause in the message, and try again. What was committed before stays.",
         Trait.TRANSIENT | Trait.STORE,
     )
 

@@ -66,13 +66,15 @@ class ConnectionPolicy(Struct, frozen=True):
     """What the MailPlatform says of connection tests: the networks that they may reach besides
     public addresses, the file of certificate authorities that they trust besides the system's, the
     seconds of each test, and the name for EHLO. ``helo_name`` is None for the machine's own name,
-    and ``managed_host`` replaces that if the machine has none."""
+    and ``managed_host`` replaces that if the machine has none. ``lacks_manifest``: the caFile is
+    relative to a manifest that was not given, so it is read in the working directory."""
 
     allow_networks: tuple[str, ...] = ()
     ca_file: str | None = None
     timeout: float = SMTP_CLIENT.timeout
     helo_name: str | None = None
     managed_host: str | None = None
+    lacks_manifest: bool = False
 
     @classmethod
     def of(cls, platform: Platform | None, manifest: str = "") -> "ConnectionPolicy":
@@ -89,13 +91,15 @@ class ConnectionPolicy(Struct, frozen=True):
         if platform is None:
             return cls()
         ca_file = platform.ca_file
+        lacks_manifest = False
         if ca_file is not None and not ca_file.startswith("/"):
             directory, slash, _ = manifest.rpartition("/")
-            ca_file = directory + slash + ca_file
+            ca_file, lacks_manifest = directory + slash + ca_file, not manifest
         return cls(
             platform.allow_networks,
             ca_file,
             platform.test_timeout or SMTP_CLIENT.timeout,
             platform.helo_name or None,
             platform.managed.host if platform.managed is not None else None,
+            lacks_manifest,
         )

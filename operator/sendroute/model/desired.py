@@ -1,5 +1,6 @@
 """The desired state: the manifests, compiled from files or objects into one value per account."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -99,7 +100,9 @@ class Desired(Struct, frozen=True):
     ``ill_formed`` those of them with documents in a file that is not well-formed, each with the
     problem of that file. ``orphans`` are the objects of accounts that no MailAccount document
     defines, ``findings`` the problems found while reading. ``accepted`` are the codes of findings
-    that an object accepts, by its file and document.
+    that an object accepts, by its file and document. ``undefined`` are the accounts whose
+    MailAccount has errors, or may be in an unreadable part of the tree: the domains that they
+    declare, and nothing else. They are not planned, but claim these domains.
     """
 
     platform: DesiredPlatform | None
@@ -110,6 +113,7 @@ class Desired(Struct, frozen=True):
     unread: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     accepted: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+    undefined: dict[AccountKey, DesiredAccount] = field(default_factory=dict)
 
     def accepts(self, item: Finding) -> bool:
         """Return whether the object that a finding is about accepts it.
@@ -120,6 +124,11 @@ class Desired(Struct, frozen=True):
         if item.where is None or item.severity not in (Severity.WARNING, Severity.INFO):
             return False
         return item.code in self.accepted.get((item.where.file, item.where.document), ())
+
+    @property
+    def claiming(self) -> Mapping[AccountKey, DesiredAccount]:
+        """The accounts that claim domains."""
+        return self.accounts | self.undefined if self.undefined else self.accounts
 
     @property
     def complete(self) -> bool:

@@ -46,19 +46,16 @@ class RouteStream(NamedTuple):
 
 class RouteFilter(Struct, frozen=True):
     """Which domains to list: of this account, assigned to a profile of this name, with this origin,
-    with one of these names, and of this namespace. A name may be a pattern with ``*`` for any
-    characters and ``?`` for one. None and no names are no restriction."""
+    with one of these names or matching one of these patterns, and of this namespace. A pattern has
+    ``*`` for any characters and ``?`` for one. None, and neither names nor patterns, are no
+    restriction."""
 
     account: AccountKey | None = None
     profile: str | None = None
     origin: Origin | None = None
     names: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
     namespace: str | None = None
-
-
-def is_pattern(name: str) -> bool:
-    """Whether the name of a :class:`RouteFilter` is a pattern."""
-    return "*" in name or "?" in name
 
 
 class HistoryEntry(Struct, frozen=True):
@@ -145,10 +142,12 @@ class DomainRoute(NamedTuple):
 
 
 class Rekeyed(Struct, frozen=True):
-    """The result of a rekey: the number of credentials that were encrypted again, and the endpoints
-    whose credential no given key decrypts, which keep it as it is."""
+    """The result of a rekey: the number of credentials that were encrypted again, how many of them
+    are retired, and the endpoints whose credential no given key decrypts, which keep it as it
+    is."""
 
     count: int
+    retired: int = 0
     unreadable: tuple[Endpoint, ...] = ()
 
 

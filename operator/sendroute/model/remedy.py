@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sendroute.model.route import Route
+
 
 class GuardLimit(StrEnum):
     """A share of an account's, or of the store's, domains that one change may touch without being
@@ -107,6 +109,13 @@ class Perform(Struct, frozen=True, tag="perform"):
     subject: str | None = None
 
 
+class SetRoute(Struct, frozen=True, tag="set-route"):
+    """Declare a route in the manifest of a domain."""
+
+    domain: str
+    route: Route
+
+
 class ReplaceEmptyStore(Struct, frozen=True, tag="replace-empty-store"):
     """Move an empty store away, and create the one that was lost from a saved state of it, which is
     a lock file or a backup."""
@@ -186,6 +195,7 @@ Remedy = (
     | ConfirmRemoval
     | Configure
     | Perform
+    | SetRoute
     | ReplaceEmptyStore
     | ReuseKey
     | CheckOutSubmodules

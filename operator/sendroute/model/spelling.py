@@ -1,10 +1,11 @@
 """Names that were probably misspelt."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _LONGEST = 253  # a domain name's length; the comparison's time grows with the square of it
 _CANDIDATES = 8
+_COMPARED = 20_000  # pairs of names; they take a third of a second
 _MOST_EDITS = 3
 _WORDS = re.compile(r"[^-_./ ]+|[-_./ ]")
 
@@ -21,6 +22,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """
     near = nearest(name, known)
     return question(near) if near else None
+
+
+def suggestions(names: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """The hints of several names that are unknown.
+
+    Args:
+        names: the names as they were written.
+        known: the names that are accepted in their place.
+
+    Returns:
+        The hint of each name that has one. There are none for so many names that comparing all of
+        them would take long.
+    """
+    if len(names) * len(known) > _COMPARED:
+        return {}
+    hints = ((name, did_you_mean(name, known)) for name in names)
+    return {name: hint for name, hint in hints if hint is not None}
 
 
 def question(near: str) -> str:

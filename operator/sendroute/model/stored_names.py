@@ -19,7 +19,7 @@ LOGIN = r"^[!-+.-~-]+\Z"
 StoredLabel = Annotated[str, Meta(max_length=63, pattern=LABEL)]
 """A namespace, or the name of an account or profile."""
 StoredSecretName = Annotated[str, Meta(max_length=253, pattern=SUBDOMAIN)]
-StoredDomain = Annotated[str, Meta(max_length=253, pattern=r"^[a-z0-9][a-z0-9.-]*\Z")]
+StoredDomain = Annotated[str, Meta(max_length=253, pattern=SUBDOMAIN)]
 """A sending domain as a lower-case A-label (RFC 5890)."""
 StoredHost = Annotated[str, Meta(max_length=254, pattern=r"^[a-z0-9:][a-z0-9.:-]*\Z")]
 """A DNS name, with or without the final dot, or an address without brackets."""

@@ -51,7 +51,7 @@ def _differing(before: ManifestForm, after: ManifestForm) -> Iterator[str]:
     for field in {**old, **new}:
         was, becomes = old.get(field, "none"), new.get(field, "none")
         if was != becomes:
-            yield f"{field} {was} → {becomes}"
+            yield f"{field.replace('_', ' ')} {was} → {becomes}"
 
 
 def _fields(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

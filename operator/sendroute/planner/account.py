@@ -103,18 +103,18 @@ def _account_changes(
         ran = (apply_all.id, RanApplyAll(apply_all.route, domain_count))
     if before == state and ran is None:
         return
-    name = inputs.key.name
+    key = inputs.key
     sentences = []
     if before is None:
-        sentences.append(f"Account {name} is created on service plan {state.plan}.")
+        sentences.append(f"Account {key} is created on service plan {state.plan}.")
     else:
         if before.plan != state.plan:
             sentences.append(
-                f"The service plan of account {name} changes from {before.plan} to {state.plan}."
+                f"The service plan of account {key} changes from {before.plan} to {state.plan}."
             )
         if before.default != state.default:
             start = state.default or "the plan default"
-            sentences.append(f"New domains of account {name} start on {start}.")
+            sentences.append(f"New domains of account {key} start on {start}.")
     logins_before = before.logins if before is not None else UNSET
     if logins_before != state.logins:
         sentences.append(
@@ -126,11 +126,11 @@ def _account_changes(
     if apply_all is not None:
         sentences.append(
             f"The apply-all {apply_all.id} switches"
-            f" {counted(domain_count, 'domain')} of account {name} to {apply_all.route}."
+            f" {counted(domain_count, 'domain')} of account {key} to {apply_all.route}."
         )
     yield AccountChange(
-        inputs.key,
-        inputs.key.name,
+        key,
+        key.name,
         Action.CREATE if before is None else Action.UPDATE,
         before,
         state,
@@ -147,7 +147,8 @@ def _suspended(inputs: AccountInput, changes: Iterable[DomainChange]) -> Iterato
     rerouted = {change.name: change.after for change in changes if change.action in _REROUTES}
     for name, profile in sorted(inputs.desired.profiles.items()):
         if profile.suspended and profile.inline_in is None:
-            yield suspended_object(f"Profile {name}", profile.where, inputs.key)
+            subject = f"Profile {name} of account {inputs.key}"
+            yield suspended_object(subject, profile.where, inputs.key)
     for domain in inputs.desired.domains:
         if domain.suspended and (after := rerouted.get(domain.domain)) is not None:
             yield finding(

@@ -13,6 +13,9 @@ from sendroute.model.words import counted
 from sendroute.planner.domains import newly_declared
 from sendroute.planner.inputs import AccountInput, RouteContext
 
+_COMPARED = 10
+"""Apply-alls with which an unknown one is compared: each takes time, for each domain."""
+
 
 class ApplyAllDecision(Struct, frozen=True):
     """``runs`` is the apply-all that this change runs, None if none runs."""
@@ -43,7 +46,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
         return _refuse(
             inputs,
             "apply-all-id-reused",
-            f"The apply-all id {requested.id} ran before in account {inputs.key.name}, with"
+            f"The apply-all id {requested.id} ran before in account {inputs.key}, with"
             f" {ran.route}; the same id cannot run with {requested.route}.",
             "Give the apply-all a new id.",
             "id",
@@ -54,7 +57,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
         return _refuse(
             inputs,
             "apply-all-unsatisfiable",
-            f"The apply-all {requested.id} of account {inputs.key.name} cannot run: service plan"
+            f"The apply-all {requested.id} of account {inputs.key} cannot run: service plan"
             f" {inputs.plan.name} does not offer {requested.route}.",
             f"Choose another route, or a service plan that offers {requested.route}.",
             "route",
@@ -68,7 +71,7 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Apply
             inputs,
             "awaiting-confirmation",
             f"The apply-all {requested.id} would switch {counted(domains, 'domain')} of account"
-            f" {inputs.key.name} to {requested.route}, but is not confirmed.",
+            f" {inputs.key} to {requested.route}, but is not confirmed.",
             f"To run it, add to spec.applyToAll: confirm: {{domains: {domains}}}",
         )
     if domains > requested.confirm:
@@ -76,7 +79,7 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Apply
             inputs,
             "confirmation-exceeded",
             f"The apply-all {requested.id} is confirmed for {counted(requested.confirm, 'domain')},"
-            f" but would switch {domains} of account {inputs.key.name}.",
+            f" but would switch {domains} of account {inputs.key}.",
             f"To switch all of them, set confirm: {{domains: {domains}}}",
             "confirm",
             "domains",
@@ -100,7 +103,7 @@ def _refuse(
 def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDecision:
     problem = finding(
         "dependency-skipped",
-        f"The apply-all {requested.id} of account {inputs.key.name} does not run:"
+        f"The apply-all {requested.id} of account {inputs.key} does not run:"
         f" {requested.route} was not saved.",
         hint="Apply again when the profile can be saved.",
         where=inputs.desired.where.at("spec", "applyToAll", "route"),
@@ -110,6 +113,7 @@ def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDeci
 
 
 def switched(declared: Route | None, overrides: str | None, requested: ApplyAll) -> DomainState:
+    """Step 4: the state of a domain that the apply-all switches."""
     return DomainState(requested.route, Origin.APPLY_ALL, declared, requested.id, overrides)
 
 
@@ -148,11 +152,12 @@ def overruled(
 
 def unknown_override(inputs: AccountInput, desired: DesiredDomain) -> Finding:
     """Warn that the domain's ``overrides`` is the id of no apply-all that ran in the account."""
-    near = did_you_mean(desired.overrides or "", inputs.current.completed_apply_alls)
+    latest = list(inputs.current.completed_apply_alls)[-_COMPARED:]
+    near = did_you_mean(desired.overrides or "", latest)
     return finding(
         "unknown-apply-all",
         f"The manifest of {desired.domain} overrides the apply-all {desired.overrides}, which never"
-        f" ran in account {inputs.key.name}.",
+        f" ran in account {inputs.key}.",
         hint=near or "Write the id of an apply-all that ran, or remove spec.overrides.",
         where=desired.where.at("spec", "overrides"),
         account=inputs.key,

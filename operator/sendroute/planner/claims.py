@@ -10,21 +10,25 @@ claims of other tenants look like, and a claim that cannot be served now waits w
 as an account of the holder's namespace claims the domain, claims of other tenants are denied.
 
 The claims of accounts outside a plan are looked up by domain: :func:`open_domains` returns the
-domains, a :class:`ClaimIndex` the accounts that declare them, and the store their holders.
+domains, a :class:`~sendroute.planner.claim_index.ClaimIndex` the accounts that declare them, and
+the store their holders.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import cache
-from itertools import chain
+from itertools import chain, islice
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
+from sendroute.planner.claim_index import NO_OTHERS, OtherAccounts
 from sendroute.planner.inputs import ClaimEffect
+
+# A finding shows the positions of so many other declarations.
+_MOST_RELATED = 10
 
 DesiredAccounts = Mapping[AccountKey, DesiredAccount]
 CurrentAccounts = Mapping[AccountKey, CurrentAccount]
@@ -42,143 +46,6 @@ class Move(Struct, frozen=True, order=True):
         """Whether both accounts are in one namespace. Only then does the holder keep the domain
         if the claimant cannot take it."""
         return self.holder.namespace == self.claimant.namespace
-
-
-class OtherAccounts(Struct, frozen=True):
-    """What a plan must know of the accounts outside it: their claims on the domains of
-    :func:`open_domains`, and how many domains they hold.
-
-    ``declared``: by domain, the accounts that declare it once. ``contested``: by domain, the
-    accounts that declare it twice, so that neither declaration counts. ``holders``: the account
-    that holds each domain in the store. ``domain_count`` is the number of domains in the store
-    that no account of the plan holds.
-    """
-
-    declared: Mapping[str, Mapping[AccountKey, DesiredDomain]] = field(default_factory=dict)
-    contested: Mapping[str, AbstractSet[AccountKey]] = field(default_factory=dict)
-    holders: Mapping[str, AccountKey] = field(default_factory=dict)
-    domain_count: int = 0
-
-
-NO_OTHERS = OtherAccounts()
-"""A plan of every account has no accounts outside."""
-
-
-ClaimsOf = Callable[[], "ClaimIndex"]
-"""Gives the index of a desired state."""
-
-
-def claims_of(accounts: Iterable[DesiredAccount]) -> ClaimsOf:
-    """Return what builds the index of a desired state on the first call, because only a plan of
-    some accounts needs it.
-
-    Args:
-        accounts: the accounts of the desired state, which does not change.
-    """
-    return cache(lambda: ClaimIndex(accounts))
-
-
-class ClaimIndex:
-    """Which accounts declare a domain. The owner of the desired state keeps the index beside that
-    state, and replaces an account when its documents change, at a cost that depends only on that
-    account. ``version`` counts these changes."""
-
-    def __init__(self, accounts: Iterable[DesiredAccount] = ()) -> None:
-        self._accounts: dict[AccountKey, DesiredAccount] = {}
-        self._first: dict[str, AccountKey] = {}
-        self._further: dict[str, list[AccountKey]] = {}  # of the few that several declare
-        self.version = 0
-        for account in accounts:
-            self.put(account)
-
-    def until_changed(self) -> "ClaimsOf":
-        """Return what gives this index while it is as it is now.
-
-        It raises RuntimeError once the owner has changed the desired state: the index then belongs
-        to a later one.
-        """
-        version = self.version
-
-        def claims() -> ClaimIndex:
-            if self.version != version:
-                raise RuntimeError("the index of claims belongs to a later desired state")
-            return self
-
-        return claims
-
-    def put(self, account: DesiredAccount) -> None:
-        """Add an account, or replace it."""
-        key = account.key
-        self.remove(key)
-        self._accounts[key] = account
-        first = self._first
-        for domain in _declared_names(account):
-            if first.setdefault(domain, key) is not key:
-                self._further.setdefault(domain, []).append(key)
-
-    def remove(self, key: AccountKey) -> None:
-        """Remove an account, if it is in the index.
-
-        Args:
-            key: its namespace and name.
-        """
-        self.version += 1
-        account = self._accounts.pop(key, None)
-        for domain in _declared_names(account) if account is not None else ():
-            further = self._further.get(domain, [])
-            if self._first[domain] != key:
-                further.remove(key)
-            elif further:
-                self._first[domain] = further.pop(0)
-            else:
-                del self._first[domain]
-            if not further:
-                self._further.pop(domain, None)
-
-    def declaring(self, domain: str) -> tuple[AccountKey, ...]:
-        """The accounts that declare a domain, once or twice."""
-        first = self._first.get(domain)
-        return () if first is None else (first, *self._further.get(domain, ()))
-
-    def others(
-        self,
-        domains: Iterable[str],
-        planned: Collection[AccountKey],
-        holders: Mapping[str, AccountKey],
-        domain_count: int,
-    ) -> OtherAccounts:
-        """What a plan must know of the accounts outside it.
-
-        Args:
-            domains: those of :func:`open_domains`.
-            planned: the accounts of the plan.
-            holders: the account that holds each of these domains in the store.
-            domain_count: the number of domains in the store that no account of the plan holds.
-
-        Returns:
-            The claims of the other accounts on ``domains``, and the number.
-        """
-        requested: dict[AccountKey, set[str]] = {}
-        for domain in domains:
-            for key in self.declaring(domain):
-                if key not in planned:
-                    requested.setdefault(key, set()).add(domain)
-        declared: dict[str, dict[AccountKey, DesiredDomain]] = {}
-        contested: dict[str, set[AccountKey]] = {}
-        for key, names in sorted(requested.items()):
-            account = self._accounts[key]
-            for domain in account.contested.keys() & names:
-                contested.setdefault(domain, set()).add(key)
-            for desired in account.domains:
-                if desired.domain in names:
-                    declared.setdefault(desired.domain, {})[key] = desired
-        return OtherAccounts(declared, contested, holders, domain_count)
-
-
-def _declared_names(account: DesiredAccount) -> Iterable[str]:
-    yield from account.contested
-    for desired in account.domains:
-        yield desired.domain
 
 
 class DomainConflicts(Struct, frozen=True):
@@ -497,6 +364,7 @@ def _conflict(
     related: Iterable[Where | None],
 ) -> Finding:
     hint = "Keep one declaration. To move the domain, remove it from the account that holds it."
+    others = (where for where in related if where is not None)
     if holder is None:
         message = (
             f"{desired.domain} is declared by more than one account: the one that holds it in the"
@@ -512,7 +380,7 @@ def _conflict(
         message,
         hint=hint,
         where=desired.where.at("spec", "domain"),
-        related=tuple(where for where in related if where is not None),
+        related=tuple(where.at("spec", "domain") for where in islice(others, _MOST_RELATED)),
         account=key,
         for_tenant=for_tenant,
         domain=desired.domain,

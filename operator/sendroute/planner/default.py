@@ -41,6 +41,8 @@ def effective_default(
 def decide_default(
     inputs: AccountInput, satisfiable: frozenset[Route], unsaved: frozenset[str]
 ) -> DefaultDecision:
+    """Step 2: what new domains start on, and what the store records of the account. ``unsaved`` are
+    the profiles that may not be saved now: a default that names one of them waits."""
     declared = inputs.desired.default
     state = AccountState(inputs.desired.plan, declared, inputs.desired.logins)
     if declared is not None and declared.profile in unsaved:
@@ -50,7 +52,7 @@ def decide_default(
         return DefaultDecision(state, effective)
     fell_back = finding(
         "default-fell-back",
-        f"The default of account {inputs.key.name}, {declared}, is not satisfiable; new domains"
+        f"The default of account {inputs.key}, {declared}, is not satisfiable; new domains"
         f" start on the plan default, {effective}.",
         hint="Declare the profile again, or another spec.defaultRoute."
         if declared.profile
@@ -72,7 +74,7 @@ def _keep_until_saved(inputs: AccountInput, declared: Route) -> DefaultDecision:
         findings = (
             finding(
                 "dependency-skipped",
-                f"The default of account {inputs.key.name} {stays}: {declared} was not saved.",
+                f"The default of account {inputs.key} {stays}: {declared} was not saved.",
                 hint="Apply again when the profile can be saved.",
                 where=inputs.desired.where.at("spec", "defaultRoute"),
                 account=inputs.key,

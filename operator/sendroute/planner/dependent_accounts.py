@@ -6,7 +6,9 @@ accept the domain, the other is planned again. Each repetition only adds to what
 ends.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from msgspec import Struct, structs
 
@@ -16,6 +18,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding, Severity
+from sendroute.model.internal_error import is_internal, planning_error
 from sendroute.model.owner import Owner
 from sendroute.model.platform import Platform
 from sendroute.model.secret import Resave
@@ -33,8 +36,10 @@ from sendroute.planner.guards import (
     whole_sizes,
 )
 from sendroute.planner.inputs import AccountInput
+from sendroute.planner.no_longer_sending import moved_domains, report_no_longer_sending
 from sendroute.planner.older_tree import check_older_tree
 from sendroute.planner.removals import (
+    KnownAccounts,
     keep_account,
     maybe_unread,
     not_empty,
@@ -65,6 +70,7 @@ class PlanContext(Struct, frozen=True):
     pending: Pending
     held: HeldChanges
     ancestry: Ancestry | None
+    known_accounts: KnownAccounts
 
 
 class Blocked(Struct, frozen=True):
@@ -102,12 +108,26 @@ def plan_dependent_accounts(
             continue
         if counts is None:
             counts = _counts(context, plans)
-            sizes = _whole_sizes(context, counts)
+            sizes = _WholeSizes(context, counts)
         if guarded := _stopped_by_guards(context, plans, blocked, sizes):
             plans |= guarded
             continue
-        counted = {key: _with_counts(plan, counts.get(key)) for key, plan in plans.items()}
+        reported = _with_silenced(context, plans)
+        counted = {key: _with_counts(plan, counts.get(key)) for key, plan in reported.items()}
         return counted, _groups(context.conflicts.all_moves(), blocked)
+
+
+def _with_silenced(
+    context: PlanContext, plans: Mapping[AccountKey, AccountPlan]
+) -> dict[AccountKey, AccountPlan]:
+    """The plans, with a warning for domains that could send and cannot any more. It needs the final
+    plans, because a domain may move between them."""
+    moved = moved_domains(plans.values())
+    reported = dict(plans)
+    for key, plan in plans.items():
+        if findings := report_no_longer_sending(plan, context.desired.accounts, moved):
+            reported[key] = structs.replace(plan, findings=(*plan.findings, *findings))
+    return reported
 
 
 def _settled(
@@ -141,11 +161,34 @@ def _counts(
     return counts
 
 
-def _whole_sizes(context: PlanContext, counts: Pending) -> tuple[ChangeSize, ...]:
-    """What the manifests would do to the whole store, by each measure."""
-    counted = {**counts, **context.pending}
-    held = dict.fromkeys(context.held[key] for key in sorted(counted) if key in context.held)
-    return whole_sizes(context.domain_count, total(counted.values()), held)
+class _WholeSizes:
+    """What the manifests would do to the whole store, by each measure. The size is the same for
+    the accounts of one namespace."""
+
+    def __init__(self, context: PlanContext, counts: Pending) -> None:
+        self._context = context
+        self._counted = {**counts, **context.pending}
+        self._sizes: dict[str | None, tuple[ChangeSize, ...]] = {}
+
+    def of(self, key: AccountKey) -> tuple[ChangeSize, ...]:
+        left_out = self._left_out(key.namespace) if self._context.guards.tenants else None
+        if left_out not in self._sizes:
+            context = self._context
+            counted = {k: count for k, count in self._counted.items() if k.namespace != left_out}
+            held = dict.fromkeys(context.held[k] for k in sorted(counted) if k in context.held)
+            self._sizes[left_out] = whole_sizes(context.domain_count, total(counted.values()), held)
+        return self._sizes[left_out]
+
+    def _left_out(self, namespace: str) -> str | None:
+        """The other namespace that would lose, or reroute, most."""
+        return next((name for name in self._largest_first if name != namespace), None)
+
+    @cached_property
+    def _largest_first(self) -> list[str]:
+        sizes: Counter[str] = Counter()
+        for key, count in sorted(self._counted.items()):
+            sizes[key.namespace] += count.removed + count.rerouted
+        return [name for name, _ in sizes.most_common()]
 
 
 def _with_counts(plan: AccountPlan, counts: DomainCounts | None) -> AccountPlan:
@@ -156,7 +199,7 @@ def _stopped_by_guards(
     context: PlanContext,
     plans: Mapping[AccountKey, AccountPlan],
     blocked: Blocked,
-    sizes: tuple[ChangeSize, ...],
+    sizes: _WholeSizes,
 ) -> dict[AccountKey, AccountPlan]:
     """The plans that a guard stops. An approved plan waits too, while an account of the same tenant
     with which it exchanges a domain is stopped: both are one transaction, and the approved plan
@@ -166,7 +209,7 @@ def _stopped_by_guards(
     for key, plan in plans.items():
         if key in blocked.accounts:
             continue
-        checked = _check_guards(context, plan, sizes)
+        checked = _check_guards(context, plan, sizes.of(key))
         if checked.stopped:
             is_approved = context.guards.lets_through(key, digest(plan))
             (approved if is_approved else stopped)[key] = checked
@@ -203,8 +246,22 @@ def _unchanged_accounts(
 
 
 def _account_plan(context: PlanContext, key: AccountKey, blocked: Blocked) -> AccountPlan:
+    """The plan of an account. A bug that its objects reach stops it, and no other account."""
     desired = context.desired.accounts.get(key)
     current = context.current.account(key)
+    try:
+        return _decided(context, desired, current, blocked)
+    except BaseException as error:
+        if not is_internal(error):
+            raise
+        problem = planning_error(key, error, desired.where if desired is not None else None)
+        return AccountPlan(key, current.revision, (), (problem,), stopped=True)
+
+
+def _decided(
+    context: PlanContext, desired: DesiredAccount | None, current: CurrentAccount, blocked: Blocked
+) -> AccountPlan:
+    key = current.key
     if key in context.desired.stopped:
         return _stopped(context, desired, current)
     if desired is None:
@@ -212,7 +269,7 @@ def _account_plan(context: PlanContext, key: AccountKey, blocked: Blocked) -> Ac
     if desired.remove is not None:
         return _removed(context, desired, current, blocked)
     if desired.suspended:
-        reported = suspended_object(f"Account {key.name}", desired.where, key)
+        reported = suspended_object(f"Account {key}", desired.where, key)
         return AccountPlan(key, current.revision, (), (reported,))
     return _defined(context, desired, current, blocked)
 
@@ -231,7 +288,7 @@ def _stopped(
 def _undefined(context: PlanContext, current: CurrentAccount, blocked: Blocked) -> AccountPlan:
     orphans = context.desired.orphans.get(current.key)
     if orphans and current.state is None:
-        return unknown_account(current.key, orphans, context.desired.accounts.keys())
+        return unknown_account(current.key, orphans, context.known_accounts)
     if orphans and not context.desired.complete:
         return maybe_unread(current, context.desired.unread)
     if orphans:

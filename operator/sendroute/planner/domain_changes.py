@@ -143,7 +143,8 @@ def _plan_declared_domain(
         state = _record_domain(
             inputs, context, desired.domain, desired.where, current, state, domain_changes
         )
-        if state.shadow is not None and desired.route not in (None, state.route):
+        # A new declaration ends the shadow, also while it waits.
+        if not waits and state.shadow is not None and desired.route not in (None, state.route):
             domain_changes.shadowed.append(
                 Shadowed(
                     inputs.key,

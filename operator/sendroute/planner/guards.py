@@ -57,7 +57,9 @@ class Guards(Struct, frozen=True):
     ``approved`` maps an account to the digest of its approved plan, which the loop may apply. It is
     None for a command, where the user raises a limit with an option instead. ``remove_accounts``
     are the accounts whose removal the user confirms. ``allow_older_tree`` lets a tree through that
-    lacks a commit which was applied before.
+    lacks a commit which was applied before. ``tenants``: each namespace has an author of its own,
+    so what the one that loses most would lose does not hold back the accounts of the others.
+    ``measured_by`` says in the messages which domains the whole change is a share of.
     """
 
     change_percent: int = 30
@@ -65,6 +67,8 @@ class Guards(Struct, frozen=True):
     approved: Mapping[AccountKey, str] | None = None
     remove_accounts: frozenset[AccountKey] = frozenset()
     allow_older_tree: bool = False
+    tenants: bool = False
+    measured_by: str = "in the store"
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for a limit that is not a whole number from 0 to 100, and
@@ -227,8 +231,9 @@ class _GuardCheck(Struct, frozen=True):
                 f" with {number}."
             )
             hint = (
-                f"To remove the account, declare spec.remove: {{confirm: {{domains: {removed}}}}}"
-                " in its MailAccount, or confirm the removal."
+                "If it should stay, check the given paths, or restore its documents. To remove it,"
+                f" declare spec.remove: {{confirm: {{domains: {removed}}}}} in its MailAccount, or"
+                " confirm the removal."
             )
         else:
             message = (
@@ -264,9 +269,10 @@ class _GuardCheck(Struct, frozen=True):
         if count and self._exceeds(largest, removing):
             if largest.held is not None:
                 would = f"With what was applied since it was held back, the change would {verb}"
-            then = " that were in the store before it" if largest.held else " in the store"
+            held, now = "that were in the store before it", self.guards.measured_by
             message = (
-                f"{would} {whole} of the {largest.domain_count} domains{then}, {count} of them"
+                f"{would} {whole} of the {largest.domain_count} domains"
+                f" {held if largest.held else now}, {count} of them"
                 f" of account {self.key}"
             )
             to_tenant = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import AccountPlan, Plan
@@ -13,7 +13,8 @@ from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.secret import Resave
-from sendroute.planner.claims import NO_OTHERS, DomainConflicts, OtherAccounts, find_conflicts
+from sendroute.planner.claim_index import NO_OTHERS, OtherAccounts
+from sendroute.planner.claims import DomainConflicts, find_conflicts
 from sendroute.planner.dependent_accounts import Groups, PlanContext, plan_dependent_accounts
 from sendroute.planner.guards import (
     NOTHING_HELD,
@@ -23,26 +24,46 @@ from sendroute.planner.guards import (
     Pending,
 )
 from sendroute.planner.older_tree import refuse_platform, report_unknown
-from sendroute.planner.platform import decide_platform
-from sendroute.planner.removals import unknown_account
+from sendroute.planner.platform import PlatformDecision, decide_platform
+from sendroute.planner.removals import KnownAccounts, unknown_account
 from sendroute.planner.stopped import check_stopped, stopped_by_file
 
 _T = TypeVar("_T")
 
 
+class PlanScope(Struct, frozen=True):
+    """The accounts of a plan, and what else decides it besides their manifests and the store.
+
+    ``guards`` are the limits of one change. ``only`` are the accounts to plan; None for all.
+    ``others`` are the claims of all other accounts on their domains, and the number of the others'
+    domains. ``pending`` is, by account, what the guards count of changes that were planned before
+    and not committed: those of accounts outside ``only`` belong to the same whole change, so a plan
+    holds back what a plan of every account would. ``held`` is, by account, the whole change because
+    of whose size it was held back before and not applied since. ``ancestry`` is how the commit of
+    the manifests relates to those that were applied last; None outside git. ``keeps_platform``: the
+    change of the platform must wait, so the plan is on the platform in the store, if there is one.
+    """
+
+    guards: Guards = Guards()
+    only: frozenset[AccountKey] | None = None
+    others: OtherAccounts = NO_OTHERS
+    pending: Pending = NOTHING_PENDING
+    held: HeldChanges = NOTHING_HELD
+    ancestry: Ancestry | None = None
+    keeps_platform: bool = False
+
+
+EVERYTHING = PlanScope()
+"""Every account, with the default limits."""
+
+
 def plan_accounts(
     desired: Desired,
     current: Current,
-    only: frozenset[AccountKey] | None = None,
-    others: OtherAccounts = NO_OTHERS,
+    scope: PlanScope = EVERYTHING,
     *,
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
     rotated: Mapping[Owner, Mapping[str, Resave]] | None = None,
-    guards: Guards | None = None,
-    pending: Pending = NOTHING_PENDING,
-    held: HeldChanges = NOTHING_HELD,
-    ancestry: Ancestry | None = None,
-    keeps_platform: bool = False,
 ) -> Plan:
     """Plan what applying the manifests of some accounts changes. The cost depends only on these
     accounts.
@@ -52,67 +73,59 @@ def plan_accounts(
     platform nothing is planned.
 
     Args:
-        desired: the manifests. For an account outside ``only``, only its name is used, for the
+        desired: the manifests. For an account outside the scope, only its name is used, for the
             hint "Did you mean …?".
-        current: the state of these accounts in the store; other accounts in it are ignored.
-        only: the accounts to plan; None for all. Then ``current`` must be complete.
-        others: the claims of all other accounts on the domains of these accounts, and the number of
-            their domains.
+        current: the state of these accounts in the store, and of all if the scope has all; other
+            accounts in it are ignored.
+        scope: the accounts to plan, and what the plan must know besides.
         failed: by account, the profiles that may not be saved (a required connection test failed,
             or a secret is missing), each with the code that says why; under the platform's key, the
             managed relay in the same way (:mod:`sendroute.model.owner`).
         rotated: by account, the profiles whose credential is saved again, each with why: its
             secret has other content, or the store has none that can be used.
-        guards: the limits of one change; None for the defaults.
-        pending: by account, what the guards count of changes that were planned before and not
-            committed. Those of accounts outside ``only`` belong to the same whole change, so this
-            plan holds back what a plan of every account would.
-        held: by account, the whole change because of whose size it was held back before and not
-            applied since.
-        ancestry: how the commit of the manifests relates to those that were applied last; None
-            outside git.
-        keeps_platform: plan on the platform in the store, if there is one, because the change of
-            the platform must wait.
 
     Returns:
         The plan of these accounts, and the platform's own change.
     """
-    failed, rotated, guards = failed or {}, rotated or {}, guards or Guards()
+    failed, rotated, only = failed or {}, rotated or {}, scope.only
     relay_failed, relay_rotated = failed.get(PLATFORM, {}), rotated.get(PLATFORM, {})
-    platform, change, reported = decide_platform(desired, current, relay_failed, relay_rotated)
-    if (refusal := refuse_platform(change, ancestry, guards)) is not None:
-        platform, change, reported = current.platform, None, (*reported, refusal)
-    if keeps_platform and change is not None and current.platform is not None:
-        platform, change, reported = current.platform, None, ()
+    decided = decide_platform(desired, current, relay_failed, relay_rotated)
+    refusal = refuse_platform(decided.change, scope.ancestry, scope.guards)
+    decided = _platform(decided, current, refusal, keeps=scope.keeps_platform)
 
     accounts, stored = _among(desired.accounts, only), _among(current.accounts, only)
-    conflicts = find_conflicts(accounts, stored, others)
+    conflicts = find_conflicts(_among(desired.claiming, only), stored, scope.others)
     chosen = _chosen(desired, accounts, stored, only)
     groups: Groups = ()
-    if platform is None:
+    if decided.platform is None:
         plans = _references_only(desired, current, chosen, conflicts)
     else:
         context = PlanContext(
             desired=desired,
             current=current,
-            platform=platform,
+            platform=decided.platform,
             conflicts=conflicts,
             failed=failed,
             rotated=rotated,
-            guards=guards,
-            domain_count=others.domain_count
+            guards=scope.guards,
+            domain_count=scope.others.domain_count
             + sum(len(account.domains) for account in stored.values()),
-            pending={} if only is None else _without(pending, only),
-            held=held,
-            ancestry=ancestry,
+            pending={} if only is None else _without(scope.pending, only),
+            held=scope.held,
+            ancestry=scope.ancestry,
+            known_accounts=KnownAccounts(desired),
         )
         plans, groups = plan_dependent_accounts(context, chosen)
 
-    general = (*desired.findings, *reported, *report_unknown(plans.values(), ancestry, guards))
+    general = (
+        *desired.findings,
+        *decided.findings,
+        *report_unknown(plans.values(), scope.ancestry, scope.guards),
+    )
     return Plan(
         current.lineage,
         current.revision,
-        change,
+        decided.change,
         tuple(_with_conflicts(plan, desired, conflicts) for _, plan in sorted(plans.items())),
         groups,
         tuple(item for item in general if _concerns(item, only)),
@@ -135,13 +148,25 @@ def plan_tree(
         current: the state of every account in the store.
         failed: as for :func:`plan_accounts`.
         rotated: as for :func:`plan_accounts`.
-        guards: as for :func:`plan_accounts`.
-        held: as for :func:`plan_accounts`.
+        guards: as for :class:`PlanScope`; None for the default limits.
+        held: as for :class:`PlanScope`.
 
     Returns:
         The plan of every account, and the platform's own change.
     """
-    return plan_accounts(desired, current, failed=failed, rotated=rotated, guards=guards, held=held)
+    scope = PlanScope(guards or Guards(), held=held)
+    return plan_accounts(desired, current, scope, failed=failed, rotated=rotated)
+
+
+def _platform(
+    decided: PlatformDecision, current: Current, refusal: Finding | None, *, keeps: bool
+) -> PlatformDecision:
+    """The decision on the platform, unless its change is refused or must wait."""
+    if refusal is not None:
+        return PlatformDecision(current.platform, None, (*decided.findings, refusal))
+    if keeps and decided.change is not None and current.platform is not None:
+        return PlatformDecision(current.platform)
+    return decided
 
 
 def _among(
@@ -176,7 +201,7 @@ def _references_only(
     desired: Desired, current: Current, chosen: Iterable[AccountKey], conflicts: DomainConflicts
 ) -> dict[AccountKey, AccountPlan]:
     """Without a platform nothing is planned, but unknown references are reported."""
-    plans = {}
+    plans, known = {}, KnownAccounts(desired)
     for key in chosen:
         before = current.account(key)
         account = desired.accounts.get(key)
@@ -187,7 +212,7 @@ def _references_only(
             plans[key] = AccountPlan(key, before.revision, (), findings, stopped=True)
         elif key in desired.orphans and key not in desired.stopped and before.state is None:
             orphans = desired.orphans[key]
-            plans[key] = unknown_account(key, orphans, desired.accounts.keys())
+            plans[key] = unknown_account(key, orphans, known)
     return {key: plan for key, plan in plans.items() if plan.findings or key in conflicts.findings}
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from sendroute.model.change import Action, ChangeReason, PlatformChange
 from sendroute.model.codes import code_of, finding, why_not_saved
 from sendroute.model.current import Current
@@ -13,7 +15,14 @@ from sendroute.model.secret import Resave
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import SAVED_AGAIN, needs_test, previous_version
 
-PlatformDecision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
+
+class PlatformDecision(Struct, frozen=True):
+    """The platform on which accounts are planned (None if there is none), its change, and the
+    findings."""
+
+    platform: Platform | None = None
+    change: PlatformChange | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def decide_platform(
@@ -28,22 +37,21 @@ def decide_platform(
         rotated: the names of relays whose credential is saved again, each with why.
 
     Returns:
-        The platform on which accounts are planned (None if there is none), its change, and the
-        findings.
+        The decision.
     """
     if desired.platform is None:
-        return None, None, ()
+        return PlatformDecision()
     where = desired.platform.where
     if desired.platform.suspended:
         reported = suspended_object("The MailPlatform", where, None)
         if current.platform is not None:
-            return current.platform, None, (reported,)
-        return None, None, (reported, _never_recorded(where))
+            return PlatformDecision(current.platform, findings=(reported,))
+        return PlatformDecision(findings=(reported, _never_recorded(where)))
     after = desired.platform.platform
     before, relays = relays_of(current.platform), relays_of(after)
     rotated_relays = [name for name in relays if name in rotated]
     if after == current.platform and not rotated_relays:
-        return after, None, ()
+        return PlatformDecision(after)
     for name, relay in relays.items():
         if name in failed and (name in rotated_relays or needs_test(before.get(name), relay)):
             return _not_saved(current.platform, name, failed[name], where, rotated.get(name))
@@ -63,7 +71,7 @@ def decide_platform(
         message,
         where,
     )
-    return after, change, ()
+    return PlatformDecision(after, change)
 
 
 def _resaved(relays: Mapping[str, Resave]) -> tuple[ChangeReason, str]:
@@ -100,7 +108,7 @@ def _not_saved(
         f"The platform is not saved: {reason}; {consequence}.",
         where,
     )
-    return before, change, ()
+    return PlatformDecision(before, change)
 
 
 def _never_recorded(where: Where) -> Finding:

@@ -61,6 +61,7 @@ def _is_tried(inputs: AccountInput, name: str, desired: Profile) -> bool:
 
 
 def decide_profiles(inputs: AccountInput) -> ProfilesDecision:
+    """Step 1: the changes of an account's profiles, and the profiles that exist afterwards."""
     current = inputs.current.profiles
     unsaved = _unsaved_profiles(inputs)
     after: dict[str, Profile] = {}
@@ -132,7 +133,8 @@ def _kept_in_use(change: ProfileChange, domain: str) -> ProfileChange:
         action=Action.SKIP,
         after=change.before,
         reason=Code.DEPENDENCY_SKIPPED,
-        message=f"Profile {change.name} is not removed yet, because {domain} still uses it.",
+        message=f"Profile {change.name} of account {change.account} is not removed yet, because"
+        f" {domain} still uses it.",
     )
 
 
@@ -143,7 +145,7 @@ def _saved(
     if desired.inline_in is not None:
         reason = ChangeReason.DECLARED_IN_LINE
     if before is None:
-        action, message = Action.CREATE, f"Profile {name} of account {inputs.key.name} is saved."
+        action, message = Action.CREATE, f"Profile {name} of account {inputs.key} is saved."
     else:
         fields = [
             field.replace("_", " ")
@@ -155,7 +157,7 @@ def _saved(
             reason = ChangeReason(resave)
         if resave is Resave.ROTATED:
             fields.append("the content of its secret")
-        action, message = Action.UPDATE, f"Profile {name} of account {inputs.key.name}"
+        action, message = Action.UPDATE, f"Profile {name} of account {inputs.key}"
         message += f" changes: {', '.join(fields)}." if fields else " is unchanged."
         if resave is Resave.LOST:
             message += f" Its credential {SAVED_AGAIN}"
@@ -188,7 +190,7 @@ def _skipped(
         before,
         before,
         reason,
-        f"Profile {name} of account {inputs.key.name} is not saved: {fault}; {consequence}.",
+        f"Profile {name} of account {inputs.key} is not saved: {fault}; {consequence}.",
         desired.where,
     )
 
@@ -208,6 +210,6 @@ def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange
         profile,
         None,
         ChangeReason.REMOVED,
-        f"Profile {name} of account {inputs.key.name} is no longer in the manifests.",
+        f"Profile {name} of account {inputs.key} is no longer in the manifests.",
         inputs.desired.where,
     )

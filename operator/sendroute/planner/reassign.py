@@ -39,7 +39,7 @@ def report_deletions(
     return tuple(
         finding(
             "profile-deleted",
-            f"Profile {name} of account {inputs.key.name} is removed; {_outcome(domains)}:"
+            f"Profile {name} of account {inputs.key} is removed; {_outcome(domains)}:"
             f" {first_of(sorted(domains), _LISTED)}.",
             hint="To keep the profile, declare it again in an SMTPProfile document of its own.",
             where=inputs.desired.where,

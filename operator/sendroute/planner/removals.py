@@ -1,6 +1,7 @@
 """Step 6: objects that are no longer in the manifests are removed; an account only as a whole."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from sendroute.model.change import (
     AccountChange,
@@ -13,9 +14,9 @@ from sendroute.model.change import (
 )
 from sendroute.model.codes import Code, finding
 from sendroute.model.current import CurrentAccount, DomainState
-from sendroute.model.desired import AccountKey, DesiredAccount, Orphan
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount, Orphan
 from sendroute.model.finding import Finding, TenantText, Where
-from sendroute.model.spelling import did_you_mean
+from sendroute.model.spelling import suggestions
 from sendroute.model.words import first_of
 from sendroute.planner.inputs import ClaimEffect
 from sendroute.planner.stopped import at_problems
@@ -39,7 +40,7 @@ def remove_domain(
     else:
         outcome = f"no longer declared by account {key}"
         if with_account:
-            outcome = f"removed with its account, {key.name},"
+            outcome = f"removed with its account, {key},"
         claimants = claims.given_up.get(name)
         claim = f": {_not_served(claimants, claims)}" if claimants else ""
         reason = ChangeReason.REMOVED
@@ -133,7 +134,7 @@ def remove_account(
             current.state,
             None,
             ChangeReason.REMOVED,
-            f"Account {key.name} {reason}.",
+            f"Account {key} {reason}.",
             where,
         )
     ]
@@ -145,7 +146,7 @@ def remove_account(
             current.profiles[name],
             None,
             ChangeReason.REMOVED,
-            f"Profile {name} is removed with its account, {key.name}.",
+            f"Profile {name} is removed with its account, {key}.",
             where,
         )
         for name in sorted(current.profiles)
@@ -200,10 +201,10 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
     """Report an account without its MailAccount document, of which objects are still declared."""
     problem = finding(
         "account-not-empty",
-        f"Account {current.key.name} is no longer defined, but still owns {_count(orphans)}.",
+        f"Account {current.key} is no longer defined, but still owns {_count(orphans)}.",
         hint="Remove these documents too, or restore the MailAccount document.",
         where=orphans[0].where.at("spec", "account"),
-        related=tuple(orphan.where for orphan in orphans[1:10]),
+        related=tuple(orphan.where.at("spec", "account") for orphan in orphans[1:10]),
         account=current.key,
     )
     return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
@@ -223,28 +224,66 @@ def maybe_unread(current: CurrentAccount, unread: Sequence[Finding]) -> AccountP
     return AccountPlan(current.key, current.revision, (), findings, stopped=True)
 
 
-def unknown_account(
-    key: AccountKey, orphans: list[Orphan], known: Collection[AccountKey]
-) -> AccountPlan:
+class KnownAccounts:
+    """The accounts that are defined, as the hints of objects without one need them. They are
+    looked up once for a plan, and only if there is such an object."""
+
+    def __init__(self, desired: Desired) -> None:
+        self._desired = desired
+        self._hints: dict[str, Mapping[str, str]] = {}
+
+    @cached_property
+    def _first_of_name(self) -> Mapping[str, AccountKey]:
+        first: dict[str, AccountKey] = {}
+        for key in self._desired.accounts:
+            first[key.name] = min(key, first.get(key.name, key))
+        return first
+
+    @cached_property
+    def _defined(self) -> Mapping[str, Collection[str]]:
+        return _by_namespace(self._desired.accounts)
+
+    @cached_property
+    def _undefined(self) -> Mapping[str, Collection[str]]:
+        return _by_namespace(self._desired.orphans)
+
+    def near(self, key: AccountKey) -> str | None:
+        """The hint of an account that is not defined: one of its namespace with nearly its name."""
+        namespace = key.namespace
+        if namespace not in self._hints:
+            undefined, defined = (
+                names.get(namespace, ()) for names in (self._undefined, self._defined)
+            )
+            self._hints[namespace] = suggestions(undefined, defined)
+        return self._hints[namespace].get(key.name)
+
+    def elsewhere(self, key: AccountKey) -> AccountKey | None:
+        """If an account is not defined: one of its name in another namespace."""
+        return self._first_of_name.get(key.name)
+
+
+def _by_namespace(keys: Iterable[AccountKey]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for key in keys:
+        names.setdefault(key.namespace, []).append(key.name)
+    return names
+
+
+def unknown_account(key: AccountKey, orphans: list[Orphan], known: KnownAccounts) -> AccountPlan:
     """Report objects of an account that neither the manifests nor the store define."""
     return AccountPlan(
         key, 0, (), tuple(_unknown_account(key, orphan, known) for orphan in orphans), stopped=True
     )
 
 
-def _unknown_account(key: AccountKey, orphan: Orphan, known: Collection[AccountKey]) -> Finding:
-    elsewhere = sorted(other for other in known if other.name == key.name)
-    siblings = [other.name for other in known if other.namespace == key.namespace]
-    near = did_you_mean(key.name, siblings)
-    message = (
-        f"{orphan.kind} {orphan.name} belongs to account {key.name} of namespace {key.namespace},"
-        " which no MailAccount defines."
-    )
+def _unknown_account(key: AccountKey, orphan: Orphan, known: KnownAccounts) -> Finding:
+    near, elsewhere = known.near(key), known.elsewhere(key)
+    message = f"{orphan.kind} {orphan.name} belongs to account {key}, which no MailAccount defines."
     hint = near or Code.UNKNOWN_ACCOUNT.fix
     for_tenant = None
-    if elsewhere and not near:
-        for_tenant = TenantText(message, hint, (elsewhere[0],))
-        hint = f"{hint} Account {elsewhere[0]} is in another one."
+    if elsewhere is not None and not near:
+        for_tenant = TenantText(message, hint, (elsewhere,))
+        hint = f"{hint} Account {elsewhere} is in another one."
     return finding(
         "unknown-account",
         message,

@@ -88,12 +88,13 @@ def _account_changes(
     before: CurrentAccount, after: CurrentAccount, at: str
 ) -> Iterator[AccountChange]:
     if before.state != after.state:
-        name = before.key.name
-        message = f"Account {name} did not exist {at}."
+        message = f"Account {before.key} did not exist {at}."
         if after.state is not None:
-            message = f"Account {name} becomes what it was {at}."
+            message = f"Account {before.key} becomes what it was {at}."
         action = _object_action(before.state, after.state)
-        yield AccountChange(before.key, name, action, before.state, after.state, _REASON, message)
+        yield AccountChange(
+            before.key, before.key.name, action, before.state, after.state, _REASON, message
+        )
 
 
 def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[ProfileChange]:
@@ -101,7 +102,7 @@ def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterato
         old, new = before.profiles.get(name), after.profiles.get(name)
         if old != new:
             state = "did not exist" if new is None else "becomes what it was"
-            message = f"Profile {name} {state} {at}."
+            message = f"Profile {name} of account {before.key} {state} {at}."
             yield ProfileChange(
                 before.key, name, _object_action(old, new), old, new, _REASON, message
             )

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, DesiredAccount
-from sendroute.planner.claims import ClaimIndex, OtherAccounts, find_conflicts, open_domains
+from sendroute.planner.claim_index import ClaimIndex, OtherAccounts
+from sendroute.planner.claims import find_conflicts, open_domains
 
 
 class Holdings(Protocol):
@@ -42,7 +43,7 @@ class Selection(Struct, frozen=True):
 
 def select(
     keys: Set[AccountKey],
-    desired: Mapping[AccountKey, DesiredAccount],
+    claiming: Mapping[AccountKey, DesiredAccount],
     index: ClaimIndex,
     holdings: Holdings,
     *,
@@ -54,8 +55,9 @@ def select(
 
     Args:
         keys: the accounts that are due.
-        desired: the manifests of all accounts; only those of the selected accounts are read.
-        index: which accounts of ``desired`` declare a domain.
+        claiming: the manifests of all accounts that claim domains; only those of the selected
+            accounts are read.
+        index: which accounts of ``claiming`` declare a domain.
         holdings: the store.
         linked: add the accounts that exchange domains with these, directly or through others;
             without them these domains do not move (step 6).
@@ -69,7 +71,7 @@ def select(
     current: dict[AccountKey, CurrentAccount] = {}
     while True:
         current.update(holdings.accounts(added))
-        accounts = {key: desired[key] for key in chosen if key in desired}
+        accounts = {key: claiming[key] for key in chosen if key in claiming}
         domains = open_domains(accounts, current)
         current_domains = {domain for account in current.values() for domain in account.domains}
         others = index.others(

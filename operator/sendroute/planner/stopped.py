@@ -101,7 +101,7 @@ def _unknown_plan(desired: DesiredAccount, platform: Platform) -> Finding:
     names = [known.name for known in platform.plans]
     return finding(
         "unknown-plan",
-        f"Account {desired.key.name} is on service plan {desired.plan}, which the platform does"
+        f"Account {desired.key} is on service plan {desired.plan}, which the platform does"
         " not define.",
         hint=did_you_mean(desired.plan, names) or f"The platform defines: {', '.join(names)}.",
         where=desired.where.at("spec", "plan"),

@@ -13,9 +13,9 @@ from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import DomainCounts
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.planner.claims import ClaimIndex
+from sendroute.planner.claim_index import ClaimIndex
 from sendroute.planner.guards import NOTHING_PENDING, Guards, Pending, total
-from sendroute.planner.plan import plan_accounts
+from sendroute.planner.plan import PlanScope, plan_accounts
 from sendroute.planner.selection import Holdings, Selection, select
 
 # Domains that are read and planned together, which bounds the memory.
@@ -59,8 +59,9 @@ def count_others(
         return NOTHING_PENDING
     sizes = holdings.domains_by_account()
     counts: dict[AccountKey, DomainCounts] = {}
+    declaring = desired.claiming
     for portion in _portions(sizes, selection.keys):
-        others = select(portion, desired.accounts, index, holdings, stored=sum(sizes.values()))
+        others = select(portion, declaring, index, holdings, stored=sum(sizes.values()))
         state = replace(current, accounts=dict(others.current))
         counts |= _counts(desired, state, others, guards, ancestry)
     return {key: count for key, count in counts.items() if key not in selection.keys}
@@ -73,9 +74,8 @@ def _counts(
     guards: Guards,
     ancestry: Ancestry | None,
 ) -> dict[AccountKey, DomainCounts]:
-    plan = plan_accounts(
-        desired, current, selection.keys, selection.others, guards=guards, ancestry=ancestry
-    )
+    scope = PlanScope(guards, selection.keys, selection.others, ancestry=ancestry)
+    plan = plan_accounts(desired, current, scope)
     nothing = DomainCounts()
     return {account.key: account.counts for account in plan.accounts if account.counts != nothing}
 

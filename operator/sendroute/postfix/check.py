@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sendroute.delivery.explain import Explanation, Nexthop
 from sendroute.delivery.sender import NULL_SENDER
 from sendroute.files.reason import reason_of
+from sendroute.files.regular import regular
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.platform import Relay
@@ -264,7 +265,8 @@ def _compared_nexthops(
 
 
 def _aliases(directory: str) -> dict[str, str]:
-    lines = Path(directory, ALIASES).read_text().splitlines()
+    with open(Path(directory, ALIASES), encoding="utf-8", opener=regular) as file:
+        lines = file.read().splitlines()
     pairs = (line.split(None, 1) for line in lines)
     return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
 

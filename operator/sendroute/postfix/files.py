@@ -5,14 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sendroute.files.reason import reason_of
+from sendroute.files.regular import regular
+from sendroute.files.replacement import MODE, replacing
+from sendroute.files.trust import is_own_alone
 from sendroute.model.codes import finding
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
+from sendroute.postfix.directory import require_trusted
 from sendroute.postfix.parameters import Parameter, main_parameters
 from sendroute.postfix.services import services
 from sendroute.postfix.tables import INSTALLED, PATTERNS, TABLES
 
 _SEPARATORS = frozenset(" \t\n,{}$'\"#;")
+_MAX_NOTE = 1 << 20
+"""Bytes of the note that are read; it has a line for each parameter."""
 
 
 def absolute(directory: str) -> str:
@@ -75,33 +81,57 @@ def write(directory: str, contents: Mapping[str, str]) -> list[str]:
         The names of the files that changed.
 
     Raises:
-        ProblemError: a file cannot be written (``unwritable``).
+        ProblemError: a file cannot be written (``unwritable``), or another user could replace the
+            directory (``unsafe-directory``).
     """
     root, changed = Path(directory), []
+    failed: Path | None = None
     try:
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
-        for name, content in contents.items():
-            path = root / name
-            if path.is_file() and path.read_text("utf-8") == content:
+        require_trusted(root)
+        for name, text in contents.items():
+            failed, content = root / name, _bytes(text)
+            if _is_safe(failed) and _content(failed, len(content) + 1) == content:
                 continue
-            new = root / f".{name}.new"
-            new.write_text(content, "utf-8")
-            new.chmod(0o644)
-            new.rename(path)
+            with replacing(failed, keeps_mode=False) as file:
+                os.fchmod(file.fileno(), MODE)  # Postfix reads it, whatever the umask is
+                file.write(content)
             changed.append(name)
     except OSError as error:
-        name = error.filename2 or error.filename or directory  # of a rename, the new name
         reason = reason_of(error)
         raise ProblemError(
             finding(
                 "unwritable",
-                f"{name} could not be written: {reason}.",
+                f"{failed or error.filename or directory} could not be written: {reason}.",
                 hint="Choose a directory, or a path at which one can be created."
                 if isinstance(error, FileExistsError | NotADirectoryError)
                 else "Let the user that runs sendroute write to the directory.",
             )
         ) from error
     return changed
+
+
+def _is_safe(path: Path) -> bool:
+    """Whether only this user and root can change the file; another one is replaced."""
+    try:
+        return is_own_alone(path.lstat())
+    except OSError:
+        return False
+
+
+def _content(path: Path, most: int) -> bytes | None:
+    """What the file begins with: at most so many bytes. None without such a file; a link is none,
+    and is replaced."""
+    try:
+        with os.fdopen(regular(str(path), os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            return file.read(most)
+    except OSError:
+        return None
+
+
+def _bytes(text: str) -> bytes:
+    """A value of a user may not be UTF-8; then its bytes stay as they are (PEP 383)."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def write_installed(directory: str, parameters: Mapping[str, str]) -> None:
@@ -122,9 +152,7 @@ def write_installed(directory: str, parameters: Mapping[str, str]) -> None:
 
 def read_installed(directory: str) -> dict[str, str]:
     """The parameters that :func:`write_installed` noted; none if there is no note."""
-    try:
-        lines = Path(directory, INSTALLED).read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        return {}
+    content = _content(Path(directory, INSTALLED), _MAX_NOTE) or b""
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
     pairs = (line.partition("=") for line in lines if not line.startswith("#"))
     return {name.strip(): value.strip() for name, _, value in pairs}

@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
+from sendroute.files.reason import reason_of
+from sendroute.model.child_environment import child_environment, is_ours
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -59,8 +61,8 @@ class Postfix:
         """
         if program not in get_args(Program):
             raise ValueError(f"{program} is no program of Postfix")
-        path = os.pathsep.join((os.environ.get("PATH", ""), _PROGRAMS))
-        executable = shutil.which(program, path=path)
+        variables = _environment()
+        executable = shutil.which(program, path=variables["PATH"])
         if executable is None:
             raise ProblemError(
                 finding(
@@ -76,10 +78,13 @@ class Postfix:
                 input=text or "",
                 capture_output=True,
                 encoding="utf-8",
-                errors="backslashreplace",
+                errors="surrogateescape",  # a value that is not UTF-8 is set again as it was
                 timeout=_TIMEOUT,
-                env={**os.environ, "LC_ALL": "C.UTF-8"},
+                env=variables,
             )
+        except OSError as error:
+            reason = f"{executable} cannot be run: {reason_of(error)}"
+            raise ProblemError(_failed(program, reason)) from error
         except subprocess.TimeoutExpired:
             raise ProblemError(_failed(program, f"no answer within {_TIMEOUT} seconds")) from None
         # postmap exits with 1 if a key has no row (postmap(1)).
@@ -235,6 +240,11 @@ class Postfix:
             pairs = (item.partition(b"=") for item in content.split(b"\0"))
             return next((os.fsdecode(value) for key, _, value in pairs if key == name.encode()), "")
         return None
+
+
+def _environment() -> dict[str, str]:
+    variables = child_environment(os.environ, lambda name: not is_ours(name))
+    return {**variables, "PATH": f"{variables['PATH']}:{_PROGRAMS}", "LC_ALL": "C.UTF-8"}
 
 
 def _queue_managers(master: int) -> Iterator[str]:

@@ -22,7 +22,11 @@ _LINE = re.compile(
     r"[^\s\[\]]+ postfix[^\s\[\]/]*(?:/[^\s\[\]/]+)*/(?P<program>[a-z]+)\[[0-9]+\]: "
     r"(?P<id>[0-9A-Za-z]+): (?P<event>.*)"
 )
-_ADDRESS = r'(?:(?:"(?:[^"\\]|\\.)*"|[^\s"<>\\]+)@[^\s"<>\\]+|"(?:[^"\\]|\\.)*"|[^\s"<>@\\]*)'
+# Read in one way, up to the first @: addresses of many @ would otherwise take time by their square.
+_ADDRESS = (
+    r'(?:(?:"(?:[^"\\]|\\.)*"|[^\s"<>\\][^\s"<>@\\]*)@[^\s"<>\\]+'
+    r'|"(?:[^"\\]|\\.)*"|[^\s"<>@\\]*)'
+)
 _FROM = re.compile(rf"from=<(?P<sender>{_ADDRESS})>, size=[0-9]+, nrcpt=[0-9]+ \(queue \S+\)")
 _CLIENT = re.compile(
     r"client=[^\s,]+(?:, sasl_method=[A-Z0-9_-]+, sasl_username=(?P<login>[!-+.-~-]+))?(?:, .*)?"
@@ -98,6 +102,7 @@ def find_message(lines: Iterable[str], queue_id: str) -> LoggedMessage | None:
         The latest message with that id; None if no line has it.
     """
     message: LoggedMessage | None = None
+    deliveries = _Deliveries()
     for line in lines:
         if queue_id not in line:
             continue
@@ -109,14 +114,45 @@ def find_message(lines: Iterable[str], queue_id: str) -> LoggedMessage | None:
         if message is None:
             message = LoggedMessage(queue_id)
         elif message.removed or (
-            is_new and message != LoggedMessage(queue_id, earlier=message.earlier)
+            is_new
+            and (deliveries.any or message != LoggedMessage(queue_id, earlier=message.earlier))
         ):
             message = LoggedMessage(queue_id, earlier=message.earlier + 1)
-        message = _with_event(message, program, event, match["time"])
-    return message
+            deliveries = _Deliveries()
+        delivery = _delivery(event, match["time"])
+        if delivery is not None:
+            deliveries.add(delivery)
+        else:
+            message = _with_event(message, program, event)
+    return message._replace(deliveries=deliveries.all()) if message is not None else None
 
 
-def _with_event(message: LoggedMessage, program: str, event: str, time: str) -> LoggedMessage:
+class _Deliveries:
+    """The deliveries of one message. Equal attempts one after the other are one: mail may be
+    deferred for days. A message may have a hundred thousand recipients."""
+
+    def __init__(self) -> None:
+        self._all: list[Delivery] = []
+        self._last: dict[str, int] = {}  # of each recipient
+
+    @property
+    def any(self) -> bool:
+        return bool(self._all)
+
+    def add(self, new: Delivery) -> None:
+        index = self._last.get(new.recipient)
+        if index is not None and new.repeats(self._all[index]):
+            self._all[index] = new._replace(attempts=self._all[index].attempts + 1)
+            return
+        self._last[new.recipient] = len(self._all)
+        self._all.append(new)
+
+    def all(self) -> tuple[Delivery, ...]:
+        return tuple(self._all)
+
+
+def _with_event(message: LoggedMessage, program: str, event: str) -> LoggedMessage:
+    """The message with what an event says of it that is no delivery."""
     if program == "qmgr" and event == "removed":
         return message._replace(removed=True)
     if program == "qmgr" and event.startswith("from="):
@@ -128,10 +164,7 @@ def _with_event(message: LoggedMessage, program: str, event: str, time: str) -> 
     if program == "bounce" and (match := _BOUNCE.fullmatch(event)):
         return message._replace(notification=match["id"])
     if event.startswith("to="):
-        delivery = _delivery(event, time)
-        if delivery is None:
-            return message._replace(unread=message.unread + 1)
-        return message._replace(deliveries=_added(message.deliveries, delivery))
+        return message._replace(unread=message.unread + 1)
     return message
 
 
@@ -176,18 +209,6 @@ def moment_of(time: str, now: datetime) -> datetime | None:
         return moment if moment <= now + _AHEAD else moment.replace(year=now.year - 1)
     except ValueError:
         return None
-
-
-def _added(deliveries: tuple[Delivery, ...], new: Delivery) -> tuple[Delivery, ...]:
-    """Equal attempts one after the other are one: mail may be deferred for days."""
-    for index in reversed(range(len(deliveries))):
-        last = deliveries[index]
-        if last.recipient == new.recipient:
-            if not new.repeats(last):
-                break
-            counted = new._replace(attempts=last.attempts + 1)
-            return (*deliveries[:index], counted, *deliveries[index + 1 :])
-    return (*deliveries, new)
 
 
 def _alias(host: str) -> Alias | None:

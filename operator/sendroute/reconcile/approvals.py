@@ -8,8 +8,11 @@ from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner
 from sendroute.model.provenance import Provenance
+from sendroute.model.remedy import AllowOlderTree, ConfirmRemoval, RaiseLimit
 
 _SHORTEST = 8
+# What lets a plan through a guard in a command; a loop has none of it.
+_OF_COMMANDS = (RaiseLimit, ConfirmRemoval, AllowOlderTree)
 
 
 class ApprovalStore(Protocol):
@@ -42,6 +45,19 @@ def held_back_accounts(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountK
         for owner, status in statuses.items()
         if isinstance(owner, AccountKey) and status.reason is StatusReason.HELD_BACK
     }
+
+
+def is_refused(status: AccountStatus) -> bool:
+    """Whether a command refused the plan. Its user raises a limit or confirms instead, and an
+    approval lets it through only if a loop plans the same.
+
+    Args:
+        status: the status of the account.
+
+    Returns:
+        False if a loop holds the plan back.
+    """
+    return any(isinstance(item.remedy, _OF_COMMANDS) for item in status.report.findings)
 
 
 def is_digest_of(status: AccountStatus, digest: str) -> bool:

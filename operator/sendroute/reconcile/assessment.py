@@ -286,7 +286,12 @@ def _report(
         dict(sorted(Counter(change.action.value for change in done).items())),
         tuple(
             PlanStep(
-                change.kind.value, change.name, change.action.value, change.message, step(change)
+                change.kind.value,
+                change.name,
+                change.action.value,
+                change.message,
+                step(change),
+                str(change.reason),
             )
             for change in islice(done, _STEPS)
         ),

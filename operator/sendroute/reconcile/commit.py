@@ -308,7 +308,7 @@ def _outcome_without_commit(group: Group, fresh: Group) -> GroupResult | None:
             account.key,
             Outcome.REFUSED,
             account.revision,
-            (_stale(f"Account {account.key.name}", account.key),),
+            (_stale(f"Account {account.key}", account.key),),
         )
         for account in group
     )

@@ -23,15 +23,16 @@ from sendroute.model.finding import Finding, Locate, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.planner.claims import ClaimsOf, claims_of
+from sendroute.planner.claim_index import ClaimsOf, claims_of
 from sendroute.planner.guards import Guards, Pending
+from sendroute.planner.plan import PlanScope
 from sendroute.planner.selection import select
 from sendroute.planner.whole_change import count_others
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess, held_changes
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Record
-from sendroute.reconcile.verifier import PlanScope, VerifiedPlan, Verifier
+from sendroute.reconcile.verifier import VerifiedPlan, Verifier
 
 Mismatches = Callable[[Current, Record], Iterable[Finding]]
 """Compares lock files with a store. Its arguments are the store's state, of which only lineage,
@@ -79,7 +80,7 @@ class DesiredTree(Struct, frozen=True):
         Returns:
             The tree. The index is built if a plan needs it.
         """
-        claims = claims_of(desired.accounts.values())
+        claims = claims_of(desired.claiming.values())
         return cls(desired, commit, locate, claims, mismatches, ancestry)
 
 
@@ -200,7 +201,7 @@ class Reconciler(Struct, frozen=True):
         with self.store.snapshot() as snapshot:
             selection = select(
                 request.only,
-                tree.desired.accounts,
+                tree.desired.claiming,
                 tree.claims(),
                 snapshot,
                 linked=request.linked,

@@ -7,17 +7,15 @@ is the same. It contains only names of secrets, never their values.
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
-from msgspec.structs import replace
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sendroute.model.ancestry import Ancestry
 from sendroute.model.byte_order_mark import without_mark
-from sendroute.model.change import Action, DomainCounts, Plan
+from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
@@ -30,24 +28,22 @@ from sendroute.model.finding import (
     located,
     whole_file,
 )
-from sendroute.model.owner import PLATFORM, owner_named, owner_names
+from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
+from sendroute.model.remedy import Perform, Remedy, Task
 from sendroute.model.secret import PLATFORM_NAMESPACE, Resave
 from sendroute.model.stored_names import StoredDomain, StoredLabel, StoredLogin
-from sendroute.model.words import first_of
+from sendroute.planner.claim_index import declared_names
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.applied_plan import (
-    History,
-    PlanReport,
-    applied_revisions,
-    stopped_accounts,
-)
-from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
-from sendroute.reconcile.verifier import SavedInputs, decide
+from sendroute.reconcile.applied_plan import PlanReport
+from sendroute.reconcile.reconciler import Planned
+from sendroute.reconcile.verifier import SavedInputs
 
-FORMAT_VERSION = "1.7"
+_T = TypeVar("_T")
+_SavedPercent = Annotated[int, Meta(ge=0, le=100)]
+
+FORMAT_VERSION = "1.8"
 _MARKER = "sendroute-saved-plan"
 # What a file begins with, without white space, and the fields that follow.
 _BEGINNING = f'{{"format":"{_MARKER}"'.encode()
@@ -55,7 +51,6 @@ _MARKED = 2 * len(_BEGINNING)
 _SIGNS = (_MARKER.encode(), b'"format_version"', b'"checksum"', b'"lineage"', b'"decided"')
 _ENOUGH = 3  # a lock file has two of them
 _HEAD = 1024
-_LISTED = 5
 
 
 class SavedFinding(Struct, frozen=True):
@@ -99,10 +94,20 @@ class PlanDigests(Struct, frozen=True):
 class SavedLimits(Struct, frozen=True):
     """The guards that the plan was made with: their limits, and the confirmed removals."""
 
-    change_percent: int
-    remove_percent: int
+    change_percent: _SavedPercent
+    remove_percent: _SavedPercent
     remove_accounts: tuple[AccountKey, ...] = ()
     allow_older_tree: bool = False
+
+    @classmethod
+    def of(cls, guards: Guards) -> "SavedLimits":
+        """The guards of a plan, as they are saved."""
+        return cls(
+            guards.change_percent,
+            guards.remove_percent,
+            tuple(sorted(guards.remove_accounts)),
+            guards.allow_older_tree,
+        )
 
     def guards(self) -> Guards:
         """The guards of a plan."""
@@ -152,6 +157,7 @@ class SavedPlan(Struct, frozen=True):
     manifest: str = ""
     unread: tuple[SavedFinding, ...] = ()
     ill_formed: tuple[tuple[AccountKey, SavedFinding], ...] = ()
+    undefined: tuple[DesiredAccount, ...] = ()
     positions: tuple[tuple[Where, Position], ...] = ()
 
     def locate(self) -> Locate:
@@ -178,6 +184,7 @@ class SavedPlan(Struct, frozen=True):
             unread=tuple(item.as_finding() for item in self.unread),
             findings=tuple(item.as_finding() for item in self.findings),
             accepted={document: frozenset(codes) for document, codes in self.accepted},
+            undefined={account.key: account for account in self.undefined},
         )
 
 
@@ -200,16 +207,14 @@ def differing(before: PlanDigests, after: PlanDigests) -> list[str]:
 def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[AccountKey]:
     """The accounts with changes or findings, and those that claim or hold one of their domains. The
     same decision can be repeated only with all of these."""
+    declaring = desired.claiming  # once: it may be put together from two
     reported = {
         account.key
         for account in plan.accounts
         if account.changes or account.findings or account.stopped
     }
     names = {
-        domain.domain
-        for key in reported
-        if key in desired.accounts
-        for domain in desired.accounts[key].domains
+        name for key in reported if key in declaring for name in declared_names(declaring[key])
     }
     names |= {
         name
@@ -219,8 +224,8 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
     }
     claiming = {
         account.key
-        for account in desired.accounts.values()
-        if any(domain.domain in names for domain in account.domains)
+        for account in declaring.values()
+        if not names.isdisjoint(declared_names(account))
     }
     holding = {
         key for key, account in current.accounts.items() if not names.isdisjoint(account.domains)
@@ -243,7 +248,7 @@ def saved_plan_of(
         The saved form, without a checksum: only the accounts and findings that the plan concerns.
     """
     plan, desired, verified = planned.plan, planned.tree.desired, planned.verified
-    guards, platform = planned.scope.guards, desired.platform
+    platform = desired.platform
     accounts = concerned(plan, desired, planned.current)
     only = accounts if planned.scope.only is None else planned.scope.only
 
@@ -257,46 +262,43 @@ def saved_plan_of(
         lineage=plan.lineage,
         commit=planned.tree.commit,
         decided=decided_by(plan),
-        limits=SavedLimits(
-            guards.change_percent,
-            guards.remove_percent,
-            tuple(sorted(guards.remove_accounts)),
-            guards.allow_older_tree,
-        ),
+        limits=SavedLimits.of(planned.scope.guards),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=platform,
-        accounts=tuple(
-            account for key, account in sorted(desired.accounts.items()) if key in accounts
-        ),
-        orphans=tuple(
-            (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in accounts
-        ),
+        accounts=tuple(account for _, account in _among(accounts, desired.accounts)),
+        orphans=tuple(_among(accounts, desired.orphans)),
         stopped=tuple(sorted(desired.stopped & accounts)),
         findings=tuple(map(saved, desired.findings)),
         accepted=tuple(
             (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
         ),
-        failed=tuple(
-            sorted((owner_names(owner), dict(names)) for owner, names in verified.failed.items())
-        ),
-        rotated=tuple(
-            sorted(
-                (owner_names(owner), dict(sorted(names.items())))
-                for owner, names in verified.secrets.rotated.items()
-            )
-        ),
+        failed=_by_owner(verified.failed),
+        rotated=_by_owner(verified.secrets.rotated),
         mismatch=tuple(map(saved, planned.mismatch)),
         ancestry=planned.scope.ancestry,
         pending=tuple(sorted(planned.scope.pending.items())),
         manifest=posixpath.join(directory, platform.where.file if platform is not None else ""),
         unread=tuple(map(saved, desired.unread)),
-        ill_formed=tuple(
-            (key, saved(item))
-            for key, item in sorted(desired.ill_formed.items(), key=itemgetter(0))
-            if key in accounts
-        ),
+        ill_formed=tuple((key, saved(item)) for key, item in _among(accounts, desired.ill_formed)),
+        undefined=tuple(account for _, account in _among(accounts, desired.undefined)),
         positions=tuple(_positions(reported, planned.tree.locate)),
+    )
+
+
+def _among(
+    accounts: Collection[AccountKey], values: Mapping[AccountKey, _T]
+) -> Iterator[tuple[AccountKey, _T]]:
+    """What these accounts have, in order."""
+    return ((key, values[key]) for key in sorted(values.keys()) if key in accounts)
+
+
+def _by_owner(
+    profiles: Mapping[Owner, Mapping[str, _T]],
+) -> tuple[tuple[tuple[str, str], dict[str, _T]], ...]:
+    return tuple(
+        (owner_names(owner), dict(sorted(profiles[owner].items())))
+        for owner in sorted(profiles, key=owner_names)
     )
 
 
@@ -320,127 +322,6 @@ def _saved(item: Finding) -> SavedFinding:
         item.where.file if item.position is None and item.where is not None else None,
         item.remedy,
         UNSET if item.domain is None else item.domain,
-    )
-
-
-def plan_again(
-    reconciler: Reconciler,
-    saved: SavedPlan,
-    path: str,
-    guards: Guards,
-    mismatches: Mismatches,
-    history: History,
-) -> Planned:
-    """Plan a saved plan again, with the same rotated secrets and failed profiles as before.
-
-    The decision must be identical. If a part of the plan was applied, because a guard refused the
-    rest, the rest must be identical, and the other accounts must have no changes left. The
-    committed changes differ from it only by what cannot be saved now: a secret no longer exists, or
-    a test fails. A secret that was rotated after the plan was saved is left to the next plan.
-
-    Args:
-        reconciler: the reconciler, whose verifier compares secrets with ``saved.shown()``.
-        saved: the saved plan.
-        path: its file, for findings.
-        guards: the guards that apply now.
-        mismatches: compares lock files with the store, see :class:`DesiredTree`.
-        history: reads the store's history.
-
-    Returns:
-        The plan to commit.
-
-    Raises:
-        ProblemError: ``stale-plan`` if the decision for any account would differ, if the plan was
-            applied already, or if it was made for another store; or the store, the secrets or a
-            key is unusable.
-    """
-    with reconciler.store.snapshot() as snapshot:
-        if saved.lineage != snapshot.read_accounts(()).lineage:
-            raise ProblemError(_other_store(path))
-    tree = DesiredTree.of(
-        saved.desired(), saved.commit, saved.locate(), mismatches, lambda _applied: saved.ancestry
-    )
-    request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
-    planned = reconciler.plan(tree, request)
-    same = decide(
-        tree.desired,
-        planned.current,
-        planned.scope,
-        failed=saved.shown().failed,
-        rotated=planned.verified.secrets.rotated,
-    )
-    changed = differing(saved.decided, decided_by(same))
-    if changed:
-        applied = applied_revisions(saved.report, changed, history)
-        rest = _to_write(same) - set(changed)
-        if not (applied.revisions and applied.complete):
-            raise ProblemError(_stale(path, changed, applied.revisions))
-        if not rest:
-            raise ProblemError(_applied(path, applied.revisions))
-        if rest - stopped_accounts(saved.report) or not _to_write(same).isdisjoint(changed):
-            raise ProblemError(_stale(path, changed, applied.revisions))
-    refused = tuple(item.as_finding() for item in saved.mismatch)
-    return replace(planned, mismatch=(*refused, *planned.mismatch)) if refused else planned
-
-
-def _to_write(plan: Plan) -> set[str]:
-    """Whose changes a plan has, besides skips: accounts as NAMESPACE/NAME, and ``the platform``."""
-    platform = [str(PLATFORM)] if plan.platform is not None else []
-    accounts = (
-        str(account.key)
-        for account in plan.accounts
-        if any(change.action is not Action.SKIP for change in account.changes)
-    )
-    return {*platform, *accounts}
-
-
-def _stale(path: str, changed: list[str], applied: list[int]) -> Finding:
-    """``applied`` are the revisions at which a part of the plan was applied."""
-    listed = first_of(changed, _LISTED)
-    reason = (
-        f"was applied already in part, {_at(applied)}" if applied else "no longer fits the store"
-    )
-    return finding(
-        "stale-plan",
-        f"The saved plan {path} {reason}: the decision would differ for {listed}.",
-        hint="Save the plan again and review it.",
-        remedy=Perform(Task.SAVE_PLAN, path),
-        where=whole_file(path),
-    )
-
-
-def _applied(path: str, revisions: list[int]) -> Finding:
-    """The decision differs because the plan is in effect."""
-    return finding(
-        "stale-plan",
-        f"The saved plan {path} was applied already, {_at(revisions)}.",
-        hint="For further changes, save a new plan.",
-        remedy=Perform(Task.SAVE_PLAN, path),
-        where=whole_file(path),
-    )
-
-
-def _at(revisions: list[int]) -> str:
-    """``at revision 3``, or ``at revisions 1 to 3 and 5``: only those that the plan wrote."""
-    runs = [(run[0], run[-1]) for run in _consecutive(revisions)]
-    texts = [str(first) if first == last else f"{first} to {last}" for first, last in runs]
-    *others, final = texts
-    listed = f"{', '.join(others)} and {final}" if others else final
-    return f"at revision{'s' if len(revisions) > 1 else ''} {listed}"
-
-
-def _consecutive(revisions: list[int]) -> Iterator[list[int]]:
-    for _, run in groupby(enumerate(revisions), key=lambda pair: pair[1] - pair[0]):
-        yield [revision for _, revision in run]
-
-
-def _other_store(path: str) -> Finding:
-    return finding(
-        "stale-plan",
-        f"The saved plan {path} was made for another store.",
-        hint="Save the plan again, or specify the store that the plan was made for.",
-        remedy=Configure(Setting.STORE),
-        where=whole_file(path),
     )
 
 

@@ -15,7 +15,6 @@ from types import MappingProxyType
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import (
     AccountPlan,
     Action,
@@ -36,15 +35,7 @@ from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
 from sendroute.planner.accepted import without_accepted
-from sendroute.planner.claims import NO_OTHERS, OtherAccounts
-from sendroute.planner.guards import (
-    NOTHING_HELD,
-    NOTHING_PENDING,
-    Guards,
-    HeldChanges,
-    Pending,
-)
-from sendroute.planner.plan import plan_accounts
+from sendroute.planner.plan import PlanScope, plan_accounts
 from sendroute.reconcile.protocols import CredentialCipher, SecretResolver, Tester
 from sendroute.reconcile.secret_check import (
     CheckedEndpoint,
@@ -60,22 +51,6 @@ from sendroute.reconcile.secret_check import (
 
 Tests = Mapping[TestRequest, TestResult]
 """The connection tests of one run so far."""
-
-
-class PlanScope(Struct, frozen=True):
-    """What to plan. ``only`` is None for every account; otherwise ``others`` is what the plan must
-    know of all other accounts, and ``pending`` what the guards count of their uncommitted plans.
-    ``held`` are the whole changes that were held back before.
-    ``ancestry`` is how the commit of the manifests relates to those that were applied last; None
-    outside git. ``keeps_platform``: the change of the platform must wait."""
-
-    guards: Guards = Guards()
-    only: frozenset[AccountKey] | None = None
-    others: OtherAccounts = NO_OTHERS
-    pending: Pending = NOTHING_PENDING
-    held: HeldChanges = NOTHING_HELD
-    ancestry: Ancestry | None = None
-    keeps_platform: bool = False
 
 
 class SavedInputs(Struct, frozen=True):
@@ -97,36 +72,6 @@ class VerifiedPlan(Struct, frozen=True):
     secrets: SecretCheck
     tests: Tests = MappingProxyType({})
     untested: int = 0
-
-
-def decide(
-    desired: Desired, current: Current, scope: PlanScope, *, failed: Failed, rotated: Rotated
-) -> Plan:
-    """Plan a scope. Every plan of a store is decided here.
-
-    Args:
-        desired: the manifests.
-        current: the store.
-        scope: the guards, the accounts and what the plan must know besides.
-        failed: the profiles that may not be saved.
-        rotated: the profiles whose secret has other content than when they were saved.
-
-    Returns:
-        The plan, with all findings of the planner.
-    """
-    return plan_accounts(
-        desired,
-        current,
-        scope.only,
-        scope.others,
-        failed=failed,
-        rotated=rotated,
-        guards=scope.guards,
-        pending=scope.pending,
-        held=scope.held,
-        ancestry=scope.ancestry,
-        keeps_platform=scope.keeps_platform,
-    )
 
 
 class Verifier(Struct, frozen=True):
@@ -210,7 +155,7 @@ class Verifier(Struct, frozen=True):
         secrets = self.check(desired, current, encrypted, scope, required=tester is not None)
         while True:
             failed = self._failed(secrets, desired, tests)
-            plan = decide(desired, current, scope, failed=failed, rotated=secrets.rotated)
+            plan = plan_accounts(desired, current, scope, failed=failed, rotated=secrets.rotated)
             requests = list(self._test_requests(plan, secrets))
             due = [request for request in requests if request not in tests]
             if tester is None or not due:
@@ -327,7 +272,7 @@ class Verifier(Struct, frozen=True):
             if name not in secrets.failed.get(account.key, {}):
                 yield finding(
                     code,
-                    f"Profile {name} of account {account.key.name} is not saved, as the saved plan"
+                    f"Profile {name} of account {account.key} is not saved, as the saved plan"
                     " showed.",
                     hint="Save a new plan to try the profile again.",
                     where=desired.accounts[account.key].profiles[name].where,
@@ -366,8 +311,8 @@ def failure_message(request: TestRequest, result: TestResult) -> str:
     profile = request.profile
     outcome = "" if failure_code(result) == result.outcome else f" ({result.outcome})"
     return (
-        f"The connection test of profile {request.name} with {profile.host}:{profile.port}"
-        f" failed{outcome}: {result.detail}"
+        f"The connection test of profile {request.name} of account {request.account} with"
+        f" {profile.host}:{profile.port} failed{outcome}: {result.detail}"
     )
 
 
@@ -440,8 +385,8 @@ def _platform_after(plan: Plan, current: Current) -> Platform | None:
 def _untested(request: TestRequest, desired: Desired) -> Finding:
     return finding(
         "connection-not-tested",
-        f"The connection of profile {request.name} to {request.profile.host}:{request.profile.port}"
-        " was not tested.",
+        f"The connection of profile {request.name} of account {request.account} to"
+        f" {request.profile.host}:{request.profile.port} was not tested.",
         hint="Sendroute tests the connection before the profile is saved. To test now, plan with"
         " connection tests.",
         remedy=Perform(Task.TEST_CONNECTIONS),

@@ -176,6 +176,8 @@ class Agent:
     # The tables
 
     def _open_tables(self) -> None:
+        if self._directory.was_discarded:
+            self._damaged("could have been written by another user")
         try:
             self._tables = Tables.open(self._directory.tables)
         except DamagedTablesError:

@@ -16,8 +16,11 @@ from pathlib import Path
 
 from sendroute.files.lock import lock
 from sendroute.files.reason import reason_of
+from sendroute.files.regular import regular
+from sendroute.files.trust import is_of_trusted_user, is_own_alone
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.postfix.directory import require_trusted
 from sendroute.postfix.tables import ALIASES, CONFIGURATION, DATABASE
 
 _LOCK = "agent.lock"
@@ -42,6 +45,7 @@ class RelayDirectory:
         self.path = path
         self._known_group = _group_id(group)
         self._group = os.getegid() if self._known_group is None else self._known_group
+        self.was_discarded = False
 
     @property
     def tables(self) -> Path:
@@ -59,7 +63,7 @@ class RelayDirectory:
         """
         try:
             self.path.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._secure()
+            is_closed = self._secure()
             lock_file = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise self.unwritable(error.filename or self.path, error) from error
@@ -68,29 +72,55 @@ class RelayDirectory:
                 lock(lock_file, time.monotonic() + _LOCK_TIMEOUT)
             except OSError as error:
                 raise self._running() from error
+            if not is_closed or not all(map(_is_sound, self._tables_files())):
+                self._discard()
+            self.restore_rights()
             yield
         finally:
             os.close(lock_file)
 
-    def _secure(self) -> None:
-        """Only the owner and root decide what is in the directory, so no file in it is another's
-        trap."""
-        status = self.path.stat()
-        if status.st_uid not in (os.geteuid(), 0):
-            raise ProblemError(
-                finding(
-                    "unsafe-directory",
-                    f"The directory {self.path} belongs to another user, who could replace the"
-                    " tables that Postfix reads.",
-                    hint="Choose a directory of the user that runs the agent, or create one.",
-                )
-            )
-        if stat.S_IMODE(status.st_mode) != 0o750:
+    def _secure(self) -> bool:
+        """Only the owner and root decide what is in the directory from now on, so no file in it is
+        another's trap. Returns whether that was so before."""
+        require_trusted(self.path)
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode != 0o750:
             self._require_own()
         for file in self._files():
             if file.is_symlink():
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(file))
-        self.restore_rights()
+        self._close()
+        for name in CONFIGURATION:
+            self._require_trusted_file(self.path / name)
+        if not _is_of_trusted_user(self.path / _LOCK):
+            (self.path / _LOCK).unlink()
+        return not mode & 0o022
+
+    def _require_trusted_file(self, path: Path) -> None:
+        if _is_of_trusted_user(path):
+            return
+        raise ProblemError(
+            finding(
+                "unsafe-directory",
+                f"The file {path} belongs to another user, who could change what Postfix runs"
+                " with.",
+                hint="Delete the file, and write the configuration of Postfix again.",
+            )
+        )
+
+    def _tables_files(self) -> list[Path]:
+        """The files of the tables and of the aliases, also those that SQLite or a killed agent
+        left."""
+        names = (DATABASE, ALIASES)
+        return [path for path in self.path.iterdir() if path.name.startswith(names)]
+
+    def _discard(self) -> None:
+        """Delete the tables that another user could have written, or can still read or write by a
+        descriptor: what is written next gets a file of its own."""
+        for path in self._tables_files():
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+                self.was_discarded = True
 
     def _files(self) -> list[Path]:
         """What Postfix reads."""
@@ -104,13 +134,16 @@ class RelayDirectory:
         Raises:
             OSError: they cannot be set.
         """
+        self._close()
+        for file in self._files():
+            with suppress(FileNotFoundError):
+                self._share(file)
+
+    def _close(self) -> None:
         if not self._foreign():
             if stat.S_IMODE(self.path.stat().st_mode) != 0o750:
                 self.path.chmod(0o750)
             self._set_group(self.path)
-        for file in self._files():
-            if file.is_file() and not file.is_symlink():
-                self._share(file)
 
     def _require_own(self) -> None:
         """A directory of others, such as /var/lib, keeps its rights: they would be locked out."""
@@ -131,10 +164,9 @@ class RelayDirectory:
         return [path.name for path in self.path.iterdir() if not _is_own(path.name)]
 
     def _share(self, path: Path) -> None:
-        status = path.stat()
-        if status.st_uid != os.geteuid():
-            with suppress(PermissionError):
-                os.chown(path, os.geteuid(), -1)
+        status = path.lstat()
+        if not (stat.S_ISREG(status.st_mode) and is_of_trusted_user(status)):
+            return
         if stat.S_IMODE(status.st_mode) != 0o640:
             path.chmod(0o640)
         self._set_group(path)
@@ -205,7 +237,8 @@ class RelayDirectory:
     def has_aliases(self, aliases: Iterable[tuple[str, str]]) -> bool:
         """Whether the alias file holds exactly these aliases."""
         try:
-            text = (self.path / ALIASES).read_text("ascii")
+            with open(self.path / ALIASES, encoding="ascii", opener=regular) as file:
+                text = file.read()
         except (OSError, UnicodeDecodeError):
             return False
         return text == "".join(f"{alias} {host}\n" for alias, host in aliases)
@@ -247,6 +280,19 @@ class RelayDirectory:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _is_of_trusted_user(path: Path) -> bool:
+    """Also if there is no such file."""
+    try:
+        return is_of_trusted_user(path.lstat())
+    except FileNotFoundError:
+        return True
+
+
+def _is_sound(path: Path) -> bool:
+    """A directory is no file of SQLite, and is reported as such."""
+    return is_own_alone(path.lstat()) or path.is_dir()
 
 
 def _is_own(name: str) -> bool:

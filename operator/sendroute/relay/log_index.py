@@ -16,8 +16,11 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
+from sendroute.files.regular import regular
+
 _BYTE = 128
 """The offset of ``UNIX_SHM_DMS``."""
+_MAX_NOTE = 1 << 12
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -33,14 +36,14 @@ def hold_index(tables: Path) -> int | None:
         2.2). None if the index must be built.
     """
     try:
-        descriptor = os.open(_index(tables), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = regular(str(_index(tables)), os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
-        if _note(tables).read_text() == _state(tables, os.fstat(descriptor)):
+        if _noted(tables) == _state(tables, os.fstat(descriptor)):
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _shared(_BYTE))
             return descriptor
-    except (OSError, UnicodeDecodeError):  # no note, or a connection builds the index now
+    except OSError:  # no note, or a connection builds the index now
         pass
     os.close(descriptor)
     return None
@@ -51,7 +54,7 @@ def note_index(tables: Path) -> None:
     with suppress(OSError):  # without a note the next agent builds the index
         state = _state(tables, _index(tables).stat())
         note = _note(tables)
-        if not note.exists() or note.read_text(errors="replace") != state:
+        if not note.exists() or _noted(tables) != state:
             note.unlink(missing_ok=True)
             note.write_text(state)
 
@@ -62,6 +65,16 @@ def _index(tables: Path) -> Path:
 
 def _note(tables: Path) -> Path:
     return tables.with_name(tables.name + "-boot")
+
+
+def _noted(tables: Path) -> str:
+    """What the note says; it is no longer than a note of ours.
+
+    Raises:
+        OSError: it is no regular file, or cannot be read.
+    """
+    with open(_note(tables), "rb", opener=regular) as file:
+        return file.read(_MAX_NOTE).decode(errors="replace")
 
 
 def _state(tables: Path, index: os.stat_result) -> str:

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from sendroute.model import unseen
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.change import AccountChange, Action, Change, PlatformChange, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
@@ -20,11 +21,16 @@ FORMAT_VERSION = "1.0"
 
 Member = tuple[str, Any]
 
-# Characters that a terminal, an editor or a build log interprets, although JSON allows them (RFC
-# 8259, 7). GitHub Actions and Azure Pipelines take ``##[`` and ``##vso[`` for a command anywhere in
-# a line. They take ``::`` for one only where a line begins, as none does with a string's content.
+# Characters that a terminal, an editor or a build log interprets, or hides, although JSON allows
+# them (RFC 8259, 7): all format characters of Unicode (Cf) that are general, among them those that
+# change the direction of text, and the tags, which spell words that nobody sees; and letters
+# that nobody sees. GitHub Actions, Azure Pipelines and TeamCity take ``##[``, ``##vso[`` and
+# ``##teamcity[`` for a command anywhere in a line. ``::`` is one only where a line begins, as none
+# does with a string's content.
 _ACTED_ON = re.compile(
-    r"(?i:#(?=#(?:vso)?\[))|[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+    r"#(?=#\w*\[)|[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufeff\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    rf"|{unseen.PATTERN}"
 )
 
 
@@ -230,7 +236,13 @@ def inert(text: str) -> str:
     Returns:
         The same JSON value.
     """
-    return _ACTED_ON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _ACTED_ON.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    """A character beyond U+FFFF is two escapes (RFC 8259, section 7)."""
+    units = match[0].encode("utf-16-be")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
 def _without_surrogates(value: Any) -> Any:

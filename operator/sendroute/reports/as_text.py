@@ -7,11 +7,12 @@ and of many similar changes only the first; the others are counted.
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from sendroute.model.change import Action, Change, DomainChange, Shadowed, State
+from sendroute.model.account_status import PlanStep
+from sendroute.model.change import Action, Change, DomainChange, Kind, Shadowed, State
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
 from sendroute.model.transition import step
@@ -23,6 +24,7 @@ from sendroute.reports.grouping import (
     group_changes,
     group_findings,
     group_shadowed,
+    group_steps,
 )
 from sendroute.reports.report import AccountReport, Report, format_position
 from sendroute.reports.text import (
@@ -144,18 +146,21 @@ def findings_lines(findings: Iterable[Finding], console: Console = PLAIN) -> Ite
 
 
 def _same(findings: Sequence[Finding], console: Console) -> Iterator[str]:
-    """The other domains of which a finding is said, each with its position."""
+    """The other domains or documents of which a finding is said, each with its position."""
     listed = findings[: _limit(MAX_SIMILAR, console)]
-    domains = ", ".join(map(_domain_and_position, listed))
-    yield from wrap(clean(domains), 4, first="the same for: ", columns=console.columns)
+    others = clean(", ".join(map(_domain_and_position, listed)))
+    first = "the same for: " if listed[0].domain is not None else "the same at: "
+    yield from wrap(others, 4, first=first, columns=console.columns)
     if omitted := len(findings) - len(listed):
         yield from wrap(_omitted_line(omitted), 4, columns=console.columns)
 
 
 def _domain_and_position(finding: Finding) -> str:
     location = finding.position or finding.where
-    position = f" ({format_position(location)})" if location is not None else ""
-    return f"{finding.domain}{position}"
+    position = format_position(location) if location is not None else ""
+    if finding.domain is None:
+        return position
+    return f"{finding.domain} ({position})" if position else finding.domain
 
 
 def _account(account: AccountReport, console: Console) -> Iterator[str]:
@@ -201,8 +206,34 @@ def _shadow(group: Sequence[Shadowed], console: Console) -> Iterator[str]:
 
 def _changes(changes: Sequence[Change], console: Console) -> Iterator[str]:
     groups, waiting = group_changes(changes)
+    yield from _groups(groups, _cells, console)
+    for together in waiting:
+        yield from _waiting(together, console)
+
+
+def step_lines(steps: Iterable[PlanStep], console: Console) -> Iterator[str]:
+    """Show the steps of a held-back plan, as a plan shows its changes.
+
+    Args:
+        steps: the steps; they are cleaned here.
+        console: where they are written.
+
+    Yields:
+        The lines, without line breaks.
+    """
+    yield from _groups(group_steps(steps), _cells_of_steps, console)
+
+
+_Step = TypeVar("_Step", Change, PlanStep)
+
+
+def _groups(
+    groups: Sequence[Sequence[_Step]],
+    cells_of: Callable[[Iterable[_Step]], Iterator["_ChangeCells"]],
+    console: Console,
+) -> Iterator[str]:
     limit = _limit(MAX_SIMILAR, console)
-    shown = [list(_cells(islice(group, limit))) for group in groups]
+    shown = [list(cells_of(islice(group, limit))) for group in groups]
     names, steps = _columns([cells for rows in shown for cells in rows], console.columns)
     for group, rows in zip(groups, shown, strict=True):
         shared = _shared_reason(group)
@@ -212,8 +243,6 @@ def _changes(changes: Sequence[Change], console: Console) -> Iterator[str]:
             yield from wrap(_omitted_line(omitted), _BENEATH, columns=console.columns)
         if shared:
             yield from wrap(shared, _BENEATH, columns=console.columns)
-    for together in waiting:
-        yield from _waiting(together, console)
 
 
 def _waiting(waiting: WaitingDomains, console: Console) -> Iterator[str]:
@@ -260,6 +289,13 @@ def _cells(changes: Iterable[Change]) -> Iterator[_ChangeCells]:
         yield _ChangeCells(name, width(name), does, columns)
 
 
+def _cells_of_steps(steps: Iterable[PlanStep]) -> Iterator[_ChangeCells]:
+    for planned in steps:
+        name = clean(object_name(Kind(planned.kind), planned.name))
+        does = clean(planned.does)
+        yield _ChangeCells(name, width(name), does, width(does))
+
+
 def _columns(shown: Sequence[_ChangeCells], columns: int | None) -> tuple[int, int]:
     """Widths of the names and of the steps that fit into their share of a terminal's line."""
     room = sys.maxsize if columns is None else columns - _BENEATH - 2
@@ -270,10 +306,16 @@ def _columns(shown: Sequence[_ChangeCells], columns: int | None) -> tuple[int, i
 
 
 def _row(
-    change: Change, cells: _ChangeCells, names: int, steps: int, console: Console, reason: str
+    change: Change | PlanStep,
+    cells: _ChangeCells,
+    names: int,
+    steps: int,
+    console: Console,
+    reason: str,
 ) -> Iterator[str]:
     """One line per change. At a terminal, what does not fit is on the next lines."""
-    verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], console.colour)
+    action = Action(change.action)
+    verb = paint(f"{action.value:<{_VERB}}", _ACTION_STYLES[action], console.colour)
     if _is_narrow(console):
         yield f"  {verb}".rstrip()
         for text in filter(None, (cells.name, cells.does, reason)):
@@ -297,21 +339,26 @@ def _row(
         yield from wrap(reason, _BENEATH, columns=console.columns)
 
 
-def _shared_reason(group: Sequence[Change]) -> str:
+def _shared_reason(group: Sequence[Change] | Sequence[PlanStep]) -> str:
     """The sentence of a whole group, with "each" instead of the domain's name; empty if the
     sentences differ."""
     first = group[0]
-    if len(group) == 1 or not isinstance(first, DomainChange):
+    if len(group) == 1 or first.kind != Kind.DOMAIN:
         return ""
     sentences = {change.message.replace(change.name, "each") for change in group}
     if len(sentences) > 1:
         return ""
     sentence = sentences.pop()
-    return clean(f"{first.reason}: {sentence[:1].upper()}{sentence[1:]}")
+    return _sentence(first.reason, f"{sentence[:1].upper()}{sentence[1:]}")
 
 
-def _reason(change: Change) -> str:
-    return clean(f"{change.reason}: {change.message}" if change.message else change.reason)
+def _reason(change: Change | PlanStep) -> str:
+    return _sentence(change.reason, change.message)
+
+
+def _sentence(reason: str, message: str) -> str:
+    """A step of an earlier version has no reason."""
+    return clean(": ".join(filter(None, (reason, message))))
 
 
 def finding_lines(finding: Finding, console: Console = PLAIN) -> Iterator[str]:

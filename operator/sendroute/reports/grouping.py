@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from sendroute.model.change import Change, DomainChange, Shadowed
+from sendroute.model.account_status import PlanStep
+from sendroute.model.change import Change, DomainChange, Kind, Shadowed
+from sendroute.model.codes import Code
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.route import Route
 from sendroute.model.waiting import Wait, WaitingDomains
@@ -31,6 +33,16 @@ def group_similar(changes: Iterable[Change]) -> list[list[Change]]:
     groups: dict[SimilarityKey, list[Change]] = {}
     for change in changes:
         groups.setdefault(_similarity_key(change), []).append(change)
+    return list(groups.values())
+
+
+def group_steps(steps: Iterable[PlanStep]) -> list[list[PlanStep]]:
+    """The steps of a held-back plan in groups of similar ones, as :func:`group_similar` groups
+    changes."""
+    groups: dict[tuple[str, ...], list[PlanStep]] = {}
+    for step in steps:
+        routes = step.does if step.kind == Kind.DOMAIN else ""
+        groups.setdefault((step.kind, step.action, step.reason, routes), []).append(step)
     return list(groups.values())
 
 
@@ -67,12 +79,16 @@ def group_shadowed(shadowed: Iterable[Shadowed]) -> list[list[Shadowed]]:
 
 
 def group_findings(findings: Iterable[Finding]) -> list[list[Finding]]:
-    """The warnings and notes in groups of those of one account that differ only by their domain, in
-    the order of each group's first one. Every error and refusal is alone."""
+    """The findings in groups, in the order of each group's first one: the warnings and notes of one
+    account that differ only by their domain, and the errors that refer to the same account or
+    profile that is missing. Every other error and refusal is alone."""
     groups: dict[object, list[Finding]] = {}
     for index, finding in enumerate(findings):
         key: object = index
-        if finding.domain is not None and finding.severity in (Severity.WARNING, Severity.INFO):
+        mild = finding.severity in (Severity.WARNING, Severity.INFO)
+        if finding.code == Code.UNKNOWN_ACCOUNT and finding.account is not None:
+            key = finding.code, finding.namespace, finding.account, finding.hint
+        elif finding.domain is not None and (mild or finding.code == Code.UNKNOWN_PROFILE):
             texts = [
                 text and text.replace(finding.domain, "")
                 for text in (finding.message, finding.hint)

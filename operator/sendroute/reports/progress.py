@@ -19,12 +19,19 @@ DELAY = 1.0
 
 
 class Progress:
-    """Counts finished steps, and draws after DELAY. The timer's thread draws first; the lock
+    """Counts finished steps, and draws after the delay. The timer's thread draws first; the lock
     keeps it and the caller's thread apart."""
 
-    def __init__(self, label: str, total: int | None, stream: TextIO, delay: float) -> None:
+    def __init__(self, label: str, stream: TextIO, delay: float = DELAY) -> None:
+        """
+        Args:
+            label: what is counted.
+            stream: the terminal on which to draw.
+            delay: the seconds from the beginning until anything is shown.
+        """
         self._label = clean(label)
-        self._total = total
+        self._total: int | None = None
+        self._is_counted = True
         self._stream = stream
         self._done = 0
         self._bar: Bar | None = None
@@ -32,6 +39,16 @@ class Progress:
         self._lock = Lock()
         self._timer = Timer(delay, self._draw)
         self._timer.daemon = True
+
+    def begin(self, total: int | None, *, counted: bool = True) -> None:
+        """Begin to wait for the delay, in a thread.
+
+        Args:
+            total: the number of steps; None if it is unknown.
+            counted: whether steps are counted at all. Otherwise only the time is shown.
+        """
+        self._total = total
+        self._is_counted = counted
         self._timer.start()
 
     def advance(self, steps: int = 1) -> None:
@@ -60,16 +77,55 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
-        columns = (
-            TextColumn(escape(self._label)),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
+        count = (MofNCompleteColumn(),) if self._is_counted else ()
+        columns = (TextColumn(escape(self._label)), BarColumn(), *count, TimeElapsedColumn())
         bar = Bar(*columns, console=Console(file=self._stream), transient=True)
         bar.add_task(self._label, total=self._total, completed=self._done)
         bar.start()
         return bar
+
+
+@contextmanager
+def prepared_progress(
+    label: str, stream: TextIO, *, quiet: bool = False, delay: float = DELAY
+) -> Iterator[Progress | None]:
+    """A context with a progress bar that is not begun yet. Its end removes the bar.
+
+    Args:
+        label: what is counted.
+        stream: where to draw.
+        quiet: draw nothing.
+        delay: the seconds from the beginning until anything is shown.
+
+    Yields:
+        The bar; None if nothing is to be drawn, because the stream is no terminal.
+    """
+    if quiet or not stream.isatty():
+        yield None
+        return
+    shown = Progress(label, stream, delay)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+@contextmanager
+def waiting(
+    label: str, stream: TextIO, *, quiet: bool = False, delay: float = DELAY
+) -> Iterator[None]:
+    """A context for one long step: it shows a moving bar and the time that has passed.
+
+    Args:
+        label: what is done.
+        stream: where to draw.
+        quiet: draw nothing.
+        delay: the seconds before anything is shown.
+    """
+    with prepared_progress(label, stream, quiet=quiet, delay=delay) as shown:
+        if shown is not None:
+            shown.begin(None, counted=False)
+        yield
 
 
 @contextmanager
@@ -81,23 +137,21 @@ def progress(
     quiet: bool = False,
     delay: float = DELAY,
 ) -> Iterator[Callable[[int], None]]:
-    """A context with a progress bar, which is removed at its end.
+    """As :func:`prepared_progress`, but the bar begins at once.
 
     Args:
         label: what is counted.
         total: the number of steps; None if it is unknown.
-        stream: where to draw; nothing is drawn if it is no terminal.
+        stream: where to draw.
         quiet: draw nothing.
         delay: the seconds before anything is shown.
 
     Yields:
         The function to call with each number of completed steps.
     """
-    if quiet or not stream.isatty():
-        yield lambda _steps: None
-        return
-    shown = Progress(label, total, stream, delay)
-    try:
-        yield shown.advance
-    finally:
-        shown.close()
+    with prepared_progress(label, stream, quiet=quiet, delay=delay) as shown:
+        if shown is None:
+            yield lambda _steps: None
+        else:
+            shown.begin(total)
+            yield shown.advance

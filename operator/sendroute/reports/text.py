@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from sendroute.model.unseen import UNSEEN, is_seen
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 """The digest of a plan is never broken into two lines, however narrow the terminal: it is copied.
 """
-_COMMAND = re.compile(r"##(?=(?:vso)?\[)", re.IGNORECASE)
-"""A command of the log of GitHub Actions or of Azure Pipelines."""
+_COMMAND = re.compile(r"##(?=\w*\[)")
+"""A command of a build log: ``##[`` of GitHub Actions and of Azure Pipelines, ``##vso[`` of the
+latter, ``##teamcity[`` of TeamCity."""
+_SPACE = re.compile(r"([\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000])")
+"""A tab, and every kind of space (Zs) but the usual one."""
 WIDTH = 100
 """Columns of a terminal that does not say how wide it is."""
 NARROW = 40
@@ -56,11 +61,13 @@ def paint(text: str, style: TextStyle, colour: bool) -> str:
 def clean(text: str) -> str:
     r"""Return ``text`` without anything that a terminal or a log viewer interprets.
 
-    Control characters, direction overrides and lone surrogates (a file name that is not UTF-8)
-    become visible escapes like ``\x1b``; other kinds of space become a space. ``##[`` and
-    ``##vso[`` are split, because some build logs interpret them as a command anywhere in a line.
+    Control characters, direction overrides, characters that nobody sees and lone surrogates (a file
+    name that is not UTF-8) become visible escapes like ``\x1b``; other kinds of space become a
+    space. ``##[`` and ``##vso[`` are split, because some build logs interpret them as a command
+    anywhere in a line.
     """
-    if not text.isprintable():
+    if not is_seen(text):
+        text = UNSEEN.sub(lambda match: _escape(match[0]), text)
         text = "".join(c if c.isprintable() else _visible(c) for c in text)
     return _COMMAND.sub("## ", text) if "##" in text else text
 
@@ -68,7 +75,25 @@ def clean(text: str) -> str:
 def _visible(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return " "
+    return _escape(character)
+
+
+def _escape(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def clean_diff(line: str) -> str:
+    """Return a line of a diff, with its line break, without anything that a terminal or a log
+    viewer interprets.
+
+    Tabs, every kind of space and a carriage return before the line break are harmless and remain,
+    so that a diff with nothing worse can still be applied. GitHub's runner takes a context line
+    like `` ::error::`` for a command, because it ignores spaces before one.
+    """
+    end = next((end for end in ("\r\n", "\n") if line.endswith(end)), "")
+    parts = _SPACE.split(line.removesuffix(end))  # every second one is a space
+    parts[::2] = map(clean, parts[::2])
+    return no_command("".join(parts)) + end
 
 
 def no_command(line: str) -> str:
@@ -78,6 +103,11 @@ def no_command(line: str) -> str:
         return line
     begin = len(line) - len(line.lstrip())
     return f"{line[:begin]}∷{line[begin + 2 :]}" if line.startswith("::", begin) else line
+
+
+def no_commands(text: str) -> str:
+    """Return a text of several lines, each as :func:`no_command` does."""
+    return "\n".join(map(no_command, text.split("\n"))) if "::" in text else text
 
 
 def width(text: str) -> int:
@@ -158,8 +188,7 @@ def fold(text: str, columns: int) -> list[str]:
     word that is longer. One wide character always fits."""
     columns = max(columns, 2)
     lines, remainder = [], text
-    while width(remainder) > columns:
-        head = _head(remainder, columns)
+    while len(head := _head(remainder, columns)) < len(remainder):
         space = head.rfind(" ") if remainder[len(head)] != " " else 0
         head = head[:space] if space > 0 else head
         lines.append(head)
@@ -174,8 +203,7 @@ def _words(text: str, columns: int) -> Iterator[str]:
             yield word
             continue
         remainder = word
-        while width(remainder) > columns:
-            head = _head(remainder, columns)
+        while len(head := _head(remainder, columns)) < len(remainder):
             yield head
             remainder = remainder[len(head) :]
         if remainder:

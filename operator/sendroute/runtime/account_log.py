@@ -2,6 +2,7 @@
 begins, when it changes and when it ends, and not again in every round."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from sendroute.runtime.transition_log import Advise, finding_text
 
 _log = logging.getLogger(__name__)
 _LISTED = 5
+_REVISION = re.compile(r"\brevision \d+")
 
 
 class AccountLog:
@@ -22,7 +24,7 @@ class AccountLog:
 
     def __init__(self, advise: Advise) -> None:
         self._advise = advise
-        self._general: frozenset[str] = frozenset()
+        self._general: dict[str, str] = {}
         self._statuses: dict[Owner, AccountStatus] = {}
 
     def round_completed(
@@ -85,16 +87,19 @@ class AccountLog:
     def _log_general(self, findings: Iterable[Finding], commit: str | None, locate: Locate) -> None:
         """Errors that belong to no account, for example of a file that cannot be read, and warnings
         about a position in the manifests, for example of a Secret in plain text."""
-        codes = {
-            finding_text(self._advise(finding), locate): finding.code
-            for finding in findings
-            if finding.account is None and _is_general(finding)
-        }
-        for message in sorted(codes.keys() - self._general):
-            _log.warning("%s", message, extra={"code": codes[message], "commit": commit})
-        for message in sorted(self._general - codes.keys()):
-            _log.info("Fixed: %s", message, extra={"commit": commit})
-        self._general = frozenset(codes)
+        codes, texts = {}, {}
+        for finding in findings:
+            if finding.account is None and _is_general(finding):
+                text = finding_text(self._advise(finding), locate)
+                # The store's revision grows with every change; what is wrong stays the same.
+                problem = _REVISION.sub("revision", text)
+                codes[problem], texts[problem] = finding.code, text
+        for problem in sorted(texts.keys() - self._general.keys()):
+            extra = {"code": codes[problem], "commit": commit}
+            _log.warning("%s", texts[problem], extra=extra)
+        for problem in sorted(self._general.keys() - texts.keys()):
+            _log.info("Fixed: %s", self._general[problem], extra={"commit": commit})
+        self._general = texts
 
     def _log_status(self, key: Owner, status: AccountStatus) -> None:
         before = self._statuses.get(key)

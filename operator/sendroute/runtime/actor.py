@@ -2,6 +2,8 @@
 
 import os
 
+from sendroute.model.unseen import UNSEEN
+
 # The first one that is set decides. GitHub Actions and GitLab CI set the person who started the
 # pipeline; the OS user would only be the runner's.
 VARIABLE = "SENDROUTE_ACTOR"
@@ -17,7 +19,8 @@ def actor() -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable()).strip()[:_LONGEST]
+    seen = UNSEEN.sub("", text)
+    return "".join(letter for letter in seen if letter.isprintable()).strip()[:_LONGEST]
 
 
 def _os_user() -> str:

@@ -7,13 +7,17 @@ from typing import NamedTuple
 
 from sendroute.credentials.key_file import create_key, key_path
 from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
+from sendroute.model.codes import finding
+from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import StoreStatus
+from sendroute.model.remedy import ReplaceEmptyStore
 from sendroute.reconcile.restore import SavedState
 from sendroute.runtime.factory import Factory
 from sendroute.runtime.settings import Settings
 from sendroute.store import lockfile
-from sendroute.store.backups import begins_like_json, damage_of_backup, open_backup
+from sendroute.store.backups import damage_of_backup, open_backup, seems_lock_file
+from sendroute.store.content import require_sound
 from sendroute.store.create import Decrypts, init_store, require_no_store
 from sendroute.store.record import Store
 
@@ -56,7 +60,12 @@ def create_store(
         ProblemError: the given key is invalid or a new one cannot be written, or as for
             :func:`~sendroute.store.create.init_store`.
     """
-    require_no_store(settings.store)
+    try:
+        require_no_store(settings.store)
+    except ProblemError as problem:
+        if (file := lock or backup) is not None:
+            _check_not_empty(settings, file, is_backup=lock is None)
+        raise problem
     given = _given_key(settings.key_file)
     # Only the old key decrypts the credentials of a restored store, so it must exist.
     key = key_path(settings.store)
@@ -82,6 +91,26 @@ def create_store(
         raise
 
 
+def _check_not_empty(settings: Settings, file: Path, *, is_backup: bool) -> None:
+    """Raises ProblemError if an empty store is where one is to be created from a file: how to
+    replace it. What cannot be opened is no empty store."""
+    try:
+        with Factory(settings).open_store() as store:
+            location, is_empty = store.location, store.read(()).is_empty
+    except ProblemError:
+        return
+    if is_empty:
+        raise ProblemError(
+            finding(
+                "store-exists",
+                f"{location} already exists, and is an empty store. Creating a store never"
+                " overwrites anything.",
+                hint="Move the empty store away, and create the lost one from the file.",
+                remedy=ReplaceEmptyStore(location, str(file), is_backup=is_backup),
+            )
+        )
+
+
 def _given_key(file: str | None) -> str | None:
     """The file or variable that the key comes from; None if no key was given. The key is checked,
     so that a mistake shows now and not when the first credential is stored."""
@@ -100,21 +129,6 @@ def _decrypts(settings: Settings) -> Decrypts:
     return lambda token, binding: cipher is not None and cipher.decrypt(token, binding) is not None
 
 
-def is_lock_file(path: Path) -> bool:
-    """Whether a file begins like JSON. Errors are reported when the file is read.
-
-    Args:
-        path: the file; a pipe is not read.
-
-    Returns:
-        Whether it does; False for a file that cannot be read.
-    """
-    try:
-        return path.is_file() and begins_like_json(path)  # reading a pipe would wait
-    except OSError:
-        return False  # reported when it is opened as a backup
-
-
 def saved_state(path: Path) -> SavedState:
     """Read a lock file or a backup.
 
@@ -127,10 +141,11 @@ def saved_state(path: Path) -> SavedState:
     Raises:
         ProblemError: the file cannot be read, or is neither.
     """
-    if is_lock_file(path):
+    if seems_lock_file(path):
         lock = lockfile.read(path)
         return SavedState(path, lock.current(), {}, lock.head, is_backup=False)
     with open_backup(path) as opened, damage_of_backup(path):
+        require_sound(opened)
         backup = Store(opened)
         current, encrypted = backup.read_with_credentials()
         return SavedState(path, current, encrypted, backup.head(), is_backup=True)

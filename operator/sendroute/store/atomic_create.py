@@ -1,15 +1,14 @@
 """Creates a file completely or not at all, and never overwrites an existing file.
 
-SQLite writes the file, by its name and with logs beside it, so that it is not one of
-:mod:`sendroute.files.replacement`, which are replaced and written in one piece.
+SQLite writes the file, by its name and with logs beside it.
 """
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sendroute.files.replacement import building
 from sendroute.model.problem import ProblemError
 from sendroute.store.errors import problem
 from sendroute.store.url import unusable, unwritable
@@ -36,26 +35,24 @@ def require_absent(path: Path) -> None:
 
 @contextmanager
 def created_atomically(path: Path, subject: str | None = None) -> Iterator[Path]:
-    """A context with an empty file under a temporary name, readable only by its owner.
+    """A context with an empty file in a temporary directory, readable only by its owner.
 
     The file gets the name ``path`` when the block succeeds, and is deleted when it fails. Raises
     :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if another process created
     ``path`` in the meantime, ``store-failed`` if the directory cannot be written, or ``unwritable``
     if the file is no store but ``subject``.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except OSError as error:
-        raise _failed(path, path.parent, subject, error) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(building(path))
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise _failed(path, path.parent, subject, error) from error
         yield temporary
         try:
             _publish(temporary, path)
         except OSError as error:
             raise _failed(path, path, subject, error) from error
-    finally:
-        remove_with_logs(temporary)
 
 
 def remove_with_logs(path: Path) -> None:

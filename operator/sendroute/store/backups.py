@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import Code, finding
 from sendroute.model.problem import ProblemError
@@ -36,6 +37,9 @@ from sendroute.store.url import APPLICATION_ID, BUSY_TIMEOUT, check_file, is_pos
 
 # Pages that are copied between two calls of `advance`: 16 MiB.
 _PAGES = 4096
+
+_LOCK_SUFFIX = ".lock"
+_SQLITE = b"SQLite format 3\0"
 
 
 def backup_store(
@@ -217,17 +221,24 @@ def check_backup(path: Path) -> None:
         raise
 
 
-def begins_like_json(path: Path) -> bool:
-    """Return whether a file may be a lock file, by its first byte that is no space.
+def seems_lock_file(path: Path) -> bool:
+    """Return whether a file is meant as a lock file, sound or not: by its name, or because it
+    begins like JSON or with the mark of a merge. A file that begins like a database is not.
 
     Args:
-        path: the file.
-
-    Raises:
-        OSError: it cannot be read.
+        path: the file, which need not exist; a pipe is not read.
     """
-    with path.open("rb") as file:
-        return without_mark(file.read(64)).lstrip().startswith(b"{")
+    is_named = path.suffix == _LOCK_SUFFIX
+    try:
+        if not path.is_file():
+            return is_named
+        with open(path, "rb", opener=regular) as file:
+            begin = file.read(64)
+    except OSError:
+        return is_named  # reported when it is opened
+    if begin.startswith(_SQLITE):
+        return False
+    return is_named or without_mark(begin).lstrip().startswith((b"{", b"[", b"<<<<<<<"))
 
 
 def _not_a_backup(path: Path) -> ProblemError:
@@ -235,7 +246,7 @@ def _not_a_backup(path: Path) -> ProblemError:
     remedy = None
     if path.is_dir():
         return problem("wrong-store", f"{path} is a directory, not a backup.", hint)
-    if path.is_file() and begins_like_json(path):
+    if seems_lock_file(path):
         hint = "If the file is a lock file, create the store from the lock file."
         remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))
     return problem("wrong-store", f"{path} is not a backup of a Sendroute store.", hint, remedy)
@@ -302,7 +313,8 @@ def _source_errors(source: Path) -> Iterator[None]:
 
 @contextmanager
 def _target_errors(target: Path) -> Iterator[None]:
-    """Reports a full or failing disk as a problem of the target; other errors pass through."""
+    """Reports a full or failing disk as a problem of the target, which is built in a directory of
+    its own that is gone by then; other errors pass through."""
     try:
         yield
     except (sqlite3.OperationalError, DBAPIError) as error:
@@ -312,6 +324,6 @@ def _target_errors(target: Path) -> Iterator[None]:
             raise
         raise problem(
             "store-failed",
-            f"The disk of {target.parent} is full or failed.",
+            f"The disk of {target.parent.parent} is full or failed.",
             "Nothing was written. Free some space and try again, or use another disk.",
         ) from error

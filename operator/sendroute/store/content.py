@@ -10,9 +10,11 @@ from sqlalchemy import Column, Connection, Select, literal, select
 from sqlalchemy.exc import InvalidRequestError
 
 from sendroute.model.change import Kind
+from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.model.stored_names import StoredDomain, StoredLabel
 from sendroute.store import account_status, endpoints, queries
 from sendroute.store.bulk import plain_rows
+from sendroute.store.database import Database
 from sendroute.store.errors import WrongValueError
 from sendroute.store.export import exported_platform
 from sendroute.store.states import history_document, logins_of, maybe_route_of
@@ -27,6 +29,7 @@ from sendroute.store.tables import (
     revision,
     switch,
 )
+from sendroute.store.translation import translated_errors
 
 _DEFAULTS = select(account.c.plan, account.c.default_kind, account.c.default_profile)
 _LOGINS = select(account.c.logins)
@@ -35,6 +38,7 @@ _NAMES: tuple[tuple[tuple[Column[Any], ...], Any], ...] = (
     ((profile.c.name,), list[tuple[StoredLabel]]),
     ((domain.c.name,), list[tuple[StoredDomain]]),
 )
+_OF_PLATFORM = select(account.c.id).where(account.c.namespace == PLATFORM_NAMESPACE).limit(1)
 _APPLY_ALLS = select(apply_all.c.domains, apply_all.c.kind, apply_all.c.profile)
 
 
@@ -68,9 +72,24 @@ def check_content(connection: Connection) -> None:
         for columns, form in _NAMES:
             for batch in plain_rows(connection, select(*columns)):
                 msgspec.convert(batch, form)
+        if connection.execute(_OF_PLATFORM).first() is not None:
+            raise WrongValueError("an account is in the platform's namespace")
         _check_history(connection)
     except (ValueError, LookupError, InvalidRequestError, msgspec.MsgspecError) as error:
         raise WrongValueError("a value is not Sendroute's") from error
+
+
+def require_sound(database: Database) -> None:
+    """As :func:`check_content`, of a store that is open.
+
+    Args:
+        database: the store's database.
+
+    Raises:
+        ProblemError: a value is damaged (``store-failed``), or the database fails.
+    """
+    with translated_errors(database.location), database.reading() as connection:
+        check_content(connection)
 
 
 def _check_history(connection: Connection) -> None:

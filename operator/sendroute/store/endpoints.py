@@ -212,7 +212,7 @@ def rekey(
     Otherwise a key is missing, and :class:`~sendroute.model.problem.ProblemError` is raised
     (``credential-unreadable``).
     """
-    count, left = 0, list[Endpoint]()
+    count, retired, left = 0, 0, list[Endpoint]()
     lost = undecryptable(connection)
     for stored in list(all_endpoints(connection)):
         if stored.credential is None:
@@ -229,6 +229,7 @@ def rekey(
             .values(credential=token)
         )
         count += 1
+        retired += stored.retired is not None
     if left and not count:
         raise unreadable(left[0].binding)
     now = revisions.begin(connection, provenance, commit_id)
@@ -237,7 +238,7 @@ def rekey(
         message += f" {len(left)} could not be decrypted, and stay as they are."
     history.add_store_entry(connection, now, "update", ChangeReason.REKEYED, message)
     revisions.end(connection, now)
-    return Rekeyed(count, tuple(left))
+    return Rekeyed(count, retired, tuple(left))
 
 
 def fill(connection: Connection, now: int) -> None:

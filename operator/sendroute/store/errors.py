@@ -5,6 +5,9 @@ from sendroute.model.problem import InvalidSettingError, ProblemError, StaleErro
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.model.secret import SecretBinding
 
+UNDONE = "This transaction was undone; what was committed before it stays."
+"""Begins a hint: a command may commit its accounts in several transactions."""
+
 
 class WrongValueError(ValueError):
     """A value in the store that no version of Sendroute wrote."""
@@ -31,7 +34,7 @@ def stale(*accounts: object) -> StaleError:
         finding(
             "stale-plan",
             f"The store changed after the plan was made{f' ({named})' if named else ''}.",
-            hint="Nothing was written. Plan again.",
+            hint=f"{UNDONE} Plan again.",
         )
     )
 
@@ -77,7 +80,7 @@ def locked(location: str) -> ProblemError:
     return problem(
         "store-locked",
         f"The store {location} is in use by another writer.",
-        "Nothing was written. Try again when the other process has finished.",
+        f"{UNDONE} Try again when the other process has finished.",
     )
 
 

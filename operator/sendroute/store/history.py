@@ -98,6 +98,14 @@ def _row(
     )
 
 
+def accounts_named(connection: Connection, name: str) -> frozenset[AccountKey]:
+    """The accounts of this name, in any namespace, that have an entry of their own."""
+    named = select(history.c.namespace).where(
+        history.c.name == name, history.c.kind == Kind.ACCOUNT.value
+    )
+    return frozenset(AccountKey(namespace, name) for (namespace,) in connection.execute(named))
+
+
 def is_changed_since(connection: Connection, head: Head) -> bool:
     """Whether anything that a lock file of a commit holds was changed after it, or after the store
     was last restored to its revision, or created from it. A new key, an approval and a credential

@@ -18,7 +18,7 @@ from sendroute.model.finding import Finding, whole_file
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, ReplaceEmptyStore, Task
-from sendroute.store.lock_text import LockHeader, load, parse
+from sendroute.store.lock_text import LockHeader, header_of, load
 
 NAME = "sendroute.lock"
 
@@ -135,7 +135,7 @@ def _plain(path: str) -> str:
 
 def _read(path: str) -> LockFile:
     try:
-        return LockFile(path, parse(load(path), path, LockHeader))
+        return LockFile(path, header_of(load(path), path))
     except ProblemError as problem:
         return LockFile(path, None, problem.findings)
 
@@ -206,7 +206,7 @@ def _stale_lock(current: Current, head: Head, path: str) -> Finding:
         f"{path} was written at revision {head.revision}, and the store is at revision"
         f" {current.revision}: a store created from it would lack the later changes.",
         hint="Write the lock file again when you apply.",
-        remedy=Perform(Task.WRITE_LOCK_FILE),
+        remedy=Perform(Task.WRITE_LOCK_FILE, path),
         where=whole_file(str(path)),
     )
 

@@ -3,9 +3,10 @@
 No message repeats anything of the file: a link may lead to another one.
 """
 
+import json
 import os
 import re
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,6 +31,9 @@ _RESTORE = "Restore from git the version that Sendroute wrote."
 _Type = TypeVar("_Type")
 Location = str | os.PathLike[str]
 Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
+CommitId = Lineage
+# Stored in 64 bits, with room for later increments.
+LockCount = Annotated[int, Meta(ge=0, lt=2**62)]
 
 
 class LockHeader(Struct, frozen=True):
@@ -37,14 +41,17 @@ class LockHeader(Struct, frozen=True):
     was called ``attempt`` in 1.1."""
 
     lineage: Lineage
-    revision: int
-    commit_id: str | None = None
-    attempt: str | None = None
+    revision: LockCount
+    commit_id: CommitId | None = None
+    attempt: CommitId | None = None
 
     @property
     def head(self) -> Head:
         """The commit that the state is of."""
         return Head(self.revision, self.commit_id or self.attempt)
+
+
+_HEADER_KEYS = tuple(f'"{name}"'.encode() for name in LockHeader.__struct_fields__)
 
 
 def load(path: Location) -> bytes:
@@ -94,6 +101,43 @@ def parse(content: bytes, path: Location, form: type[_Type]) -> _Type:
         return msgspec.json.decode(content, type=form)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError(_fault(content, path, error)) from error
+
+
+def refuse_repeated_keys(content: bytes, path: Location) -> None:
+    """Refuse a file in which an object has a key twice, of which one would silently win: git merges
+    two additions of one entry without a conflict.
+
+    Args:
+        content: the content, which was parsed already.
+        path: the path of the file, for findings.
+
+    Raises:
+        ProblemError: a key is there twice (``invalid-value``).
+    """
+    try:
+        json.loads(content, object_pairs_hook=_without_repeated_keys)
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(contradictory(path)) from error
+
+
+def header_of(content: bytes, path: Location) -> LockHeader:
+    """Parse only what identifies the store of a lock file.
+
+    Raises:
+        ProblemError: as :func:`parse` and :func:`refuse_repeated_keys` do.
+    """
+    header = parse(content, path, LockHeader)
+    # Each plan reads the header, of files with a million domains: counting is fast. A key may also
+    # be another object's, such as a domain's, or be written with escapes.
+    if b"\\" in content or any(content.count(key) > 1 for key in _HEADER_KEYS):
+        refuse_repeated_keys(content, path)
+    return header
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> None:
+    """Keeps nothing: the values were parsed already."""
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key is there twice")
 
 
 def contradictory(path: Location) -> Finding:

@@ -6,9 +6,9 @@ continues from that state. It also contains profile ids, because mail in a queue
 by its id.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -17,15 +17,25 @@ from sqlalchemy import Connection, select
 from sendroute.files.replacement import replacing
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
 from sendroute.model.route import Origin, Route
+from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.model.stored_names import StoredDomain, StoredLabel, StoredLogin
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
-from sendroute.store.lock_text import Lineage, contradictory, load, parse
+from sendroute.store.lock_text import (
+    CommitId,
+    Lineage,
+    LockCount,
+    contradictory,
+    load,
+    parse,
+    refuse_repeated_keys,
+)
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
@@ -33,15 +43,15 @@ from sendroute.store.url import unwritable
 
 FORMAT_VERSION = "1.4"
 
-# Stored in 64 bits, with room for later increments.
-LockCount = Annotated[int, Meta(ge=0, lt=2**62)]
+_Name = TypeVar("_Name", AccountKey, str, int)
+
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
-CommitId = Lineage
+_MOST_VERSIONS = 2**30  # stored in 32 bits
 
 
 class LockProfile(Struct, frozen=True):
     id: Ordinal
-    version: Ordinal
+    version: Annotated[int, Meta(ge=1, lt=_MOST_VERSIONS)]
     spec: Profile
 
     def shared(self) -> Profile:
@@ -118,7 +128,7 @@ class Lock(Struct, frozen=True):
     revision: LockCount
     last_profile: LockCount
     platform: Platform | None
-    platform_version: LockCount
+    platform_version: Annotated[int, Meta(ge=0, lt=_MOST_VERSIONS)]
     accounts: list[LockAccount]
     commit_id: CommitId | None = None
 
@@ -224,8 +234,7 @@ def write(lock: Lock, path: Path) -> None:
 
 
 def read(path: Path) -> Lock:
-    """Read and check a lock file. References inside it, such as a route to a missing profile, are
-    checked by the schema when a store is created from it.
+    """Read and check a lock file: it holds nothing that the schema of a store would refuse.
 
     Args:
         path: the path of the file.
@@ -247,6 +256,7 @@ def read(path: Path) -> Lock:
             "Use the version of Sendroute that wrote the lock file.",
         )
     lock = parse(content, path, Lock)
+    refuse_repeated_keys(content, path)
     if lock.commit_id is None:
         earlier = parse(content, path, _Earlier)
         lock = msgspec.structs.replace(lock, commit_id=earlier.attempt)
@@ -255,6 +265,22 @@ def read(path: Path) -> Lock:
     except ValueError as error:
         raise ProblemError(contradictory(path)) from error
     return lock
+
+
+def faults(path: Path) -> tuple[Finding, ...]:
+    """What is wrong with a lock file.
+
+    Args:
+        path: the path of the file.
+
+    Returns:
+        The findings that :func:`read` would raise; empty if the file is sound.
+    """
+    try:
+        read(path)
+    except ProblemError as problem:
+        return problem.findings
+    return ()
 
 
 class _Format(Struct):
@@ -268,17 +294,41 @@ class _Earlier(Struct):
 
 
 def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
-    """Raises ValueError if a route is invalid, a deleted account still has objects, or a profile id
-    is above the last assigned one."""
+    """Raises ValueError if the lock file contradicts itself. A store that is created from it would
+    refuse it by its schema; one that is restored to it must not take a part of it."""
+    keys: set[AccountKey] = set()
+    domains: set[str] = set()
+    ids: set[int] = set()
     for account in accounts:
-        if any(current.id > last_profile for current in account.profiles.values()):
-            raise ValueError("a profile's id is above the last")
+        _add_new(keys, [account.key])
+        _add_new(domains, account.domains)
+        _add_new(ids, [current.id for current in account.profiles.values()])
+        if account.namespace == PLATFORM_NAMESPACE:
+            raise ValueError("an account is in the platform's namespace")
         if account.plan is None and (account.domains or account.profiles or account.default):
             raise ValueError("a deleted account has objects")
         if account.logins == ():
             raise ValueError("an account has an empty list of logins")
-        account.default_route()
-        for current in account.domains.values():
-            current.state()
+        account.default_route()  # may name a missing profile, which falls back to the plan's
+        for domain in account.domains.values():
+            _check_domain(domain.state(), account)
         for ran in account.apply_all.values():
             ran.record()
+    if ids and max(ids) > last_profile:
+        raise ValueError("a profile's id is above the last")
+
+
+def _add_new(known: set[_Name], names: Collection[_Name]) -> None:
+    count = len(known) + len(names)
+    known.update(names)
+    if len(known) != count:
+        raise ValueError("a name or an id is there twice")
+
+
+def _check_domain(state: DomainState, account: LockAccount) -> None:
+    if state.route.profile is not None and state.route.profile not in account.profiles:
+        raise ValueError("the profile of a route is missing")
+    if state.shadow is None:
+        return
+    if state.origin is not Origin.APPLY_ALL or state.shadow not in account.apply_all:
+        raise ValueError("the apply-all that shadows a domain is missing")

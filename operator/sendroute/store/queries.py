@@ -15,7 +15,6 @@ from sendroute.model.records import (
     RouteRow,
     StoredProfile,
     StoreStatus,
-    is_pattern,
 )
 from sendroute.store.bulk import chunks, matches_any, plain_rows
 from sendroute.store.history import given_by
@@ -121,10 +120,9 @@ def _filtered(connection: Connection, chosen: RouteFilter) -> Select[Any]:
         statement = statement.where(domain.c.profile == chosen.profile)
     if chosen.origin is not None:
         statement = statement.where(domain.c.origin == chosen.origin.value)
-    if chosen.names:
-        exact = [name for name in chosen.names if not is_pattern(name)]
-        patterns = (_like(name) for name in chosen.names if is_pattern(name))
-        among = matches_any(connection, domain.c.name, exact)
+    if chosen.names or chosen.patterns:
+        among = matches_any(connection, domain.c.name, list(chosen.names))
+        patterns = map(_like, chosen.patterns)
         statement = statement.where(
             or_(among, *(domain.c.name.like(pattern, escape="\\") for pattern in patterns))
         )

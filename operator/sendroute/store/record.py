@@ -501,6 +501,15 @@ class Store:
                 if history.history_of(connection, history.HistoryFilter(owner=key, limit=1))
             )
 
+    def removed_accounts_named(self, name: str) -> frozenset[AccountKey]:
+        """Return the accounts of this name that were in the store once, and no longer are.
+
+        Args:
+            name: the name, in any namespace.
+        """
+        with self._reading() as connection:
+            return history.accounts_named(connection, name).difference(queries.accounts(connection))
+
     def logins(self) -> dict[AccountKey, tuple[str, ...]]:
         """Return the logins of each account that specifies any."""
         with self._reading() as connection:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sendroute.model.numerals import decimal
 from sendroute.model.problem import ProblemError
 from sendroute.store.database import Database
-from sendroute.store.errors import not_ours, problem
+from sendroute.store.errors import WrongValueError, not_ours, problem
 from sendroute.store.tables import HEAD
 from sendroute.store.translation import translated_errors
 
@@ -36,18 +36,24 @@ _VERSION_TABLE = "table alembic_version"
 _LISTED = 3
 _TRIES = 3
 _MAX_VERSION = 9999  # versions have four digits
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What a migration raises at JSON that no version of Sendroute wrote."""
 
 
 def upgrade_schema(database: Database) -> None:
     """Check the schema, and run the migrations that are missing, without other writers.
 
     Raises :class:`~sendroute.model.problem.ProblemError`: ``wrong-store`` if it is not a store of
-    Sendroute, or not as Sendroute created it; ``store-version`` if a newer Sendroute wrote it.
+    Sendroute, or not as Sendroute created it; ``store-version`` if a newer Sendroute wrote it;
+    ``store-failed`` if a value that a migration reads is damaged.
     """
 
     def upgrade(connection: Connection) -> None:
         if schema_version(database, connection) != HEAD:  # another process may have upgraded it
-            migrate(connection)
+            try:
+                migrate(connection)
+            except _UNREADABLE as error:
+                raise WrongValueError("a migration cannot read a value") from error
 
     with translated_errors(database.location):
         if require_our_schema(database) == HEAD:

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, NoResultFound
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.errors import WrongValueError, damaged, problem
+from sendroute.store.errors import UNDONE, WrongValueError, damaged, problem
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _constraint_failed(error: IntegrityError, location: str) -> ProblemError:
     return problem(
         "store-failed",
         f"The database refused a change that violates a rule of the store {location} ({rule}).",
-        "Nothing was written. This is a bug in Sendroute: please report it.",
+        f"{UNDONE} This is a bug in Sendroute: please report it.",
     )
 
 

@@ -98,7 +98,7 @@ def check_file(path: Path) -> None:
     try:
         if not path.is_file() and path.exists():  # reading a pipe would block
             raise not_ours(str(path))
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             header = file.read(100)
         names_another = _names_another_file(path)
     except (FileNotFoundError, NotADirectoryError) as error:

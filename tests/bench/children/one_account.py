@@ -44,9 +44,9 @@ def reroute(url: str, domains: int, others: int) -> float:
 
     from sendroute.model.desired import AccountKey
     from sendroute.model.provenance import Provenance
-    from sendroute.planner.claims import ClaimIndex
+    from sendroute.planner.claim_index import ClaimIndex
     from sendroute.planner.guards import Guards
-    from sendroute.planner.plan import plan_accounts
+    from sendroute.planner.plan import PlanScope, plan_accounts
     from sendroute.planner.selection import select
     from sendroute.store.record import open_store
 
@@ -57,9 +57,8 @@ def reroute(url: str, domains: int, others: int) -> float:
     with store.snapshot() as snapshot:
         selection = select({key}, desired.accounts, index, snapshot)
         current = snapshot.read_accounts(selection.keys)
-    plan = plan_accounts(
-        desired, current, selection.keys, selection.others, guards=Guards(100, 100)
-    )
+    scope = PlanScope(Guards(100, 100), selection.keys, selection.others)
+    plan = plan_accounts(desired, current, scope)
     if len(plan.accounts) != 1 or len(plan.accounts[0].changes) != domains:
         raise SystemExit("the plan is not the reroute of one account")
     store.commit(plan.accounts, plan.platform, Provenance(datetime.now(UTC), "bench", None))

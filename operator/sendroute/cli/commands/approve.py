@@ -21,6 +21,7 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.model.owner import owner_names
 from sendroute.model.words import actions_planned
+from sendroute.reconcile.approvals import is_refused
 from sendroute.reports.as_json import document
 from sendroute.reports.text import Console
 
@@ -60,9 +61,10 @@ def run(arguments: Namespace, session: Session) -> int:
                 ]
             )
         counts = actions_planned(approved.report.summary)
+        instead = " `sendroute apply` takes an option instead." if is_refused(approved) else ""
         return (
             f"Approved for account {approved.key}: {counts}.\n",
-            "The next round applies it.\n",
+            f"The next round of a loop applies it.{instead}\n",
         )
 
     return present(session, outputs, show)

@@ -6,7 +6,7 @@ file for every kind of store, so it can move a store to another database.
 
 examples:
   sendroute backup sendroute-2026-11-23.db
-  sendroute --store postgresql://db.example/sendroute backup /srv/backups/monday.db
+  sendroute --store 'postgresql://db.example/mail?sslmode=verify-full' backup /srv/monday.db
   sendroute init --from-backup monday.db        if the store is lost
   sendroute restore monday.db                   restore that state
 """

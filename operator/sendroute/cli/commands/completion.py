@@ -11,6 +11,7 @@ examples:
   sendroute completion fish > ~/.config/fish/completions/sendroute.fish
 """
 
+import re
 from argparse import Action, Namespace, _SubParsersAction
 from importlib import import_module
 from types import ModuleType
@@ -26,6 +27,9 @@ _SHELLS = ("bash", "zsh", "fish")
 _FILES = ("FILE", "PATH", "PATH-or-GIT-URL")
 # fish offers the path in `--key-file=PATH` by its own function, given the word without the option.
 _FISH_FILES = "(__fish_complete_path (string replace -r -- '^--.*?=' '' (commandline -ct)))"
+# shtab describes an argument that may be repeated as one that excludes the others: zsh completes
+# the first one only. `*:` is every one (zshcompsys(1), _arguments).
+_ZSH_SEVERAL = re.compile(r'(?<=^  )"\(\*\)::?', re.MULTILINE)
 # Bash passes `--provider=s` as three words, and shtab knows only an option and its value. Without
 # `=` in COMP_WORDBREAKS it is one word, and the reply begins with the option.
 _BASH_VALUES = """
@@ -65,6 +69,8 @@ def run(arguments: Namespace, session: Session) -> int:
     if arguments.shell == "zsh":
         _accept_equals_signs(parser)
     script: str = shtab.complete(parser, arguments.shell).rstrip() + "\n"
+    if arguments.shell == "zsh":
+        script = _ZSH_SEVERAL.sub('"*:', script)
     if arguments.shell == "bash":
         script += _BASH_VALUES
     return present(session, outputs_of(arguments), lambda _form, _page: [script])

@@ -175,7 +175,7 @@ def _notes(
     if pending is not None:
         texts.append(f"Not applied since {to_minute(pending.status.since)}: {pending.message}")
         causes = map(with_hint, pending.causes)
-        texts += [f"{cause.message} {cause.hint or ''}".rstrip() for cause in causes]
+        texts += [f"{cause.positioned} {cause.hint or ''}".rstrip() for cause in causes]
     elif others:
         have = "account has" if others == 1 else "accounts have"
         texts.append(f"{others:,} {have} changes that are not applied yet: sendroute status")

@@ -10,9 +10,10 @@ examples:
 import argparse
 import re
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser, count
@@ -83,10 +84,13 @@ def since(text: str) -> datetime:
 
 def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
-    newest = _NEWEST if arguments.since is None else None
+    newest = arguments.limit or (_NEWEST if arguments.since is None else None)
     with session.factory.open_store() as store:
-        limits = {"since": arguments.since, "limit": arguments.limit or newest}
-        entries = _entries_of(store, arguments.subject, limits)
+        # One more, to know whether there are any.
+        limits = {"since": arguments.since, "limit": newest and newest + 1}
+        rows = _entries_of(store, arguments.subject, limits)
+        entries = rows[:newest]
+        is_cut = arguments.limit is None and len(rows) > len(entries)
         known = (
             None
             if entries or arguments.subject is None
@@ -98,7 +102,9 @@ def run(arguments: Namespace, session: Session) -> int:
             return as_csv.lines(_CSV_HEADS, map(_csv_row, entries))
         if form == "json":
             return document([("format_version", "1.0"), ("changes", map(_entry, entries))])
-        return _text(entries, console) if known is None else paragraph(known, console)
+        if known is not None:
+            return paragraph(known, console)
+        return chain(_text(entries, console), _rest(console) if is_cut else ())
 
     return present(session, outputs, show)
 
@@ -120,6 +126,7 @@ def _entries_of(
             entries = store.history(profile=(None, subject), **limits)
             if entries or any(subject == name for _, name in _profile_names(store)):
                 return entries
+            known = sorted(store.removed_accounts_named(subject)) or known
         (key,) = accounts_named(
             [subject], known, lambda name: f"The store has no account and no profile `{name}`."
         )
@@ -208,9 +215,14 @@ def _csv_row(entry: HistoryEntry) -> tuple[str, ...]:
 
 
 def _from_and_to(entry: HistoryEntry) -> tuple[str, str]:
-    """What changed: the brief states, with the other fields of a profile that differ."""
+    """What changed: the brief states; for a profile, or if they are the same, also the other fields
+    that differ. Nothing if no field differs: the message says what happened."""
     before, after = _brief(entry.kind, entry.before), _brief(entry.kind, entry.after)
-    if entry.kind != Kind.PROFILE or entry.before is None or entry.after is None:
+    if entry.before is None or entry.after is None:
+        return before, after
+    if entry.before == entry.after:
+        return "", ""
+    if entry.kind == Kind.PLATFORM or (entry.kind != Kind.PROFILE and before != after):
         return before, after
     differing = [
         name
@@ -222,18 +234,22 @@ def _from_and_to(entry: HistoryEntry) -> tuple[str, str]:
     return old, new
 
 
-_BRIEF = frozenset({"host", "port", "encryption"})
+_BRIEF = frozenset({"host", "port", "encryption", "route", "plan", "defaultRoute"})
+_ABSENT = {"shadowed_by": "not shadowed"}
 
 
 def _fields(state: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
     for name in names:
         value = state.get(name)
-        yield f"no {name}" if value is None else f"{name} {_words(value)}"
+        words = name.replace("_", " ")
+        yield _ABSENT.get(name, f"no {words}") if value is None else f"{words} {_words(value)}"
 
 
 def _words(value: object) -> str:
     if isinstance(value, Mapping):
         return " ".join(f"{name} {_words(item)}".strip() for name, item in value.items())
+    if isinstance(value, list):
+        return " ".join(map(_words, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -284,6 +300,7 @@ def _text(entries: Sequence[HistoryEntry], console: Console) -> Iterable[str]:
     if not entries:
         yield "No changes.\n"
         return
+    moved = _moved(entries)
     rows = [
         (
             str(entry.revision),
@@ -291,7 +308,7 @@ def _text(entries: Sequence[HistoryEntry], console: Console) -> Iterable[str]:
             entry.actor,
             short_commit(entry.source_commit or "-"),
             entry.action,
-            _object(entry),
+            _object(entry, moved),
             *_from_and_to(entry),
         )
         for entry in entries
@@ -308,10 +325,27 @@ def _text(entries: Sequence[HistoryEntry], console: Console) -> Iterable[str]:
         yield from (line + "\n" for line in message)
 
 
-def _object(entry: HistoryEntry) -> str:
+def _rest(console: Console) -> Iterable[str]:
+    """That there are older changes, which are not shown."""
+    text = f"Only the newest {_NEWEST} changes are shown; --limit N or --since TIME shows more."
+    return ("\n", *paragraph(text, console))
+
+
+def _moved(entries: Iterable[HistoryEntry]) -> frozenset[str]:
+    """The domains of which entries of more than one account are shown."""
+    first: dict[str, AccountKey | None] = {}
+    return frozenset(
+        entry.name
+        for entry in entries
+        if entry.kind == Kind.DOMAIN
+        and first.setdefault(entry.name, entry.account) != entry.account
+    )
+
+
+def _object(entry: HistoryEntry, moved: Container[str]) -> str:
     """The kind and name. Accounts of several namespaces, and profiles of several accounts, may have
-    the same name; a domain's name is unique."""
-    if entry.account is None or entry.kind == Kind.DOMAIN:
+    the same name; a domain's name is unique, but a ``moved`` one was in several accounts."""
+    if entry.account is None or (entry.kind == Kind.DOMAIN and entry.name not in moved):
         return f"{entry.kind} {entry.name}"
     if entry.kind == Kind.ACCOUNT:
         return f"{entry.kind} {entry.account}"

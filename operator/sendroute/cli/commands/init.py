@@ -6,7 +6,7 @@ of it, separately from the store and its backups.
 examples:
   sendroute init
   sendroute --store sqlite:////var/lib/sendroute/sendroute.db init
-  sendroute --store postgresql://sendroute@db.example/sendroute init
+  sendroute --store 'postgresql://sendroute@db.example/sendroute?sslmode=verify-full' init
   sendroute init --key-file /run/secrets/sendroute.key
   sendroute init --from-backup backup.db                    if the store is lost
   sendroute init --from-lock manifests/sendroute.lock       the same, without a backup

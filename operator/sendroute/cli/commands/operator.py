@@ -101,7 +101,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.settle_destructive,
         arguments.interval,
         arguments.listen,
-        Guards(arguments.max_change_percent, arguments.max_remove_percent),
+        Guards(arguments.max_change_percent, arguments.max_remove_percent, tenants=True),
     )
     return run_logged(session, partial(run_operator, session, options))
 

@@ -48,7 +48,11 @@ def run(_arguments: Namespace, session: Session) -> int:
         rekeyed = store.rekey(reencrypt, Provenance(datetime.now(UTC), actor()))
     if not session.terminal.quiet:
         credentials = counted(rekeyed.count, "credential")
-        print(f"Re-encrypted {credentials} with the first of {len(keys)} keys.")
+        which = "the given key" if len(keys) == 1 else f"the first of {len(keys)} keys"
+        earlier = ""
+        if rekeyed.retired:
+            earlier = f"; {rekeyed.retired} of earlier versions, for mail that waits"
+        print(f"Re-encrypted {credentials} with {which}{earlier}.")
     report_on_stderr(session, _unreadable(rekeyed.unreadable))
     return ExitStatus.PARTIAL if rekeyed.unreadable else ExitStatus.FINE
 

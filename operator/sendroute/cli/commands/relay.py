@@ -26,6 +26,7 @@ from sendroute.cli.postfix_options import config_directory_option, tables_option
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.unseen import is_seen
 
 _LONGEST_NAME = 255
 
@@ -106,7 +107,7 @@ def _forget(session: Session, name: str) -> int:
 
 
 def _name(text: str) -> str:
-    if len(text) > _LONGEST_NAME or not text.isprintable() or text.strip() != text:
+    if len(text) > _LONGEST_NAME or not is_seen(text) or text.strip() != text:
         raise argparse.ArgumentTypeError(
             f"must be at most {_LONGEST_NAME} characters that can be printed"
         )

@@ -17,7 +17,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser, one_of
@@ -38,7 +38,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.manifest_form import service_form
 from sendroute.model.platform import Managed
-from sendroute.model.records import RouteFilter, RouteGroup, RouteRow, RouteStream, is_pattern
+from sendroute.model.records import RouteFilter, RouteGroup, RouteRow, RouteStream
 from sendroute.model.route import MANAGED, Origin
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports import as_csv
@@ -96,11 +96,17 @@ def run(arguments: Namespace, session: Session) -> int:
         origin = Origin(arguments.origin) if arguments.origin else None
         matching = {name: _matching(store, name) for name in names if not name.isascii()}
         chosen = RouteFilter(
-            account, profile, origin, tuple(chain(names, *matching.values())), namespace
+            account,
+            profile,
+            origin,
+            tuple(chain(filterfalse(_is_pattern, names), *matching.values())),
+            tuple(filter(_is_pattern, names)),
+            namespace,
         )
         with store.route_stream(chosen) as stream:
             written = present(session, outputs, partial(_show, stream, service))
-            unknown = _unknown_names(names, matching, stream.rows)
+            is_narrowed = any((arguments.account, arguments.profile, arguments.origin))
+            unknown = _unknown_names(names, matching, stream.rows, is_narrowed=is_narrowed)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
@@ -127,9 +133,13 @@ def _show(
     return _text(stream, console)
 
 
+def _is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
 def _normalised(name: str) -> str:
     """A domain in the form of the store; of a pattern each label without a wildcard."""
-    if is_pattern(name):
+    if _is_pattern(name):
         return ".".join(map(_label, name.lower().split(".")))
     try:
         return domain_name(name)
@@ -138,7 +148,7 @@ def _normalised(name: str) -> str:
 
 
 def _label(label: str) -> str:
-    if label.isascii() or is_pattern(label):
+    if label.isascii() or _is_pattern(label):
         return label
     try:
         return domain_name(f"{label}.example").removesuffix(".example")
@@ -149,10 +159,10 @@ def _label(label: str) -> str:
 def _matching(store: "Store", name: str) -> frozenset[str]:
     """The domains in the store, as A-labels, that match a pattern of which a label has a wildcard
     and other characters than ASCII: such a label has no A-label form."""
-    if not is_pattern(name):
+    if not _is_pattern(name):
         return frozenset()
     pattern = _compiled(typed_pattern(name))
-    with store.route_stream(RouteFilter(names=(_INTERNATIONAL,))) as stream:
+    with store.route_stream(RouteFilter(patterns=(_INTERNATIONAL,))) as stream:
         return frozenset(
             row.domain for row in stream.rows if pattern.match(every_u_label(row.domain))
         )
@@ -163,10 +173,14 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _unknown_names(
-    names: Sequence[str], matching: Mapping[str, Container[str]], rows: Iterable[RouteRow]
+    names: Sequence[str],
+    matching: Mapping[str, Container[str]],
+    rows: Iterable[RouteRow],
+    *,
+    is_narrowed: bool,
 ) -> list[Finding]:
     """A finding for each requested domain or pattern that no row matches. ``matching``: the domains
-    that match a pattern which is no pattern of A-labels."""
+    that match a pattern which is no pattern of A-labels. ``is_narrowed``: options exclude rows."""
     missing = {name: _compiled(name) for name in names}
     known: set[str] = set()
     for row in rows if names else ():
@@ -181,25 +195,29 @@ def _unknown_names(
         if not missing:
             break
     return [
-        finding(
-            "unknown-domain",
-            f"No account has the domain {name}, or it does not match the options.",
-            hint=_hint(name),
-        )
+        finding("unknown-domain", _no_match(name, is_narrowed), hint=_hint(name))
         for name in names
         if name not in known
     ]
+
+
+def _no_match(name: str, is_narrowed: bool) -> str:
+    if _is_pattern(name):
+        return f"No domain matches {name}{' and the other options' if is_narrowed else ''}."
+    other = ", or it does not match the options" if is_narrowed else ""
+    return f"No account has the domain {name}{other}."
 
 
 def _hint(name: str) -> str:
     """How the domain is written, if it is typed in a form that no manifest can have."""
     if not _OTHER_WILDCARDS.isdisjoint(name):
         return "A pattern has * for any characters and ? for one; brackets have no meaning in it."
-    if not is_pattern(name):
-        try:
-            domain_name(name)
-        except InvalidNameError as error:
-            return error.hint
+    if _is_pattern(name):
+        return "`sendroute routes` lists all domains."
+    try:
+        domain_name(name)
+    except InvalidNameError as error:
+        return error.hint
     return "`sendroute routes` lists all domains. Mail from an unknown domain is refused."
 
 

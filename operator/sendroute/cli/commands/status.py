@@ -10,6 +10,9 @@ Left open is what the last apply or reconcile did not change: with the reason, s
 what waits for an approval. Lock files beside the given manifests, or in the working directory, are
 compared with the store.
 
+The exit status is 3 if a lock file belongs to another store, and 1 if one cannot be read. What is
+left open does not change it.
+
 examples:
   sendroute status
   sendroute status manifests/
@@ -24,20 +27,23 @@ from typing import Any
 from msgspec import to_builtins
 
 from sendroute.cli.command_line import BESIDE_MANIFESTS, Parser
+from sendroute.cli.exit_status import of_findings
 from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.lookup import store_beside
 from sendroute.cli.options import TABLES, output_option, outputs_of
-from sendroute.cli.output import present
+from sendroute.cli.output import present, worst
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN
 from sendroute.git.repository import is_top
 from sendroute.model.account_status import AccountStatus, ReportedFinding
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RelayRow, RouteRow, StoreStatus
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
+from sendroute.reconcile.approvals import is_refused
 from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
@@ -75,10 +81,10 @@ def run(arguments: Namespace, session: Session) -> int:
         return (
             document(_document(status, sources, account_statuses, shadowed, locks))
             if form == "json"
-            else (_text(status, sources, account_statuses, shadowed, locks, console))
+            else _text(status, sources, account_statuses, shadowed, locks, arguments.paths, console)
         )
 
-    return present(session, outputs, show)
+    return worst(present(session, outputs, show), of_findings(locks))
 
 
 def _document(
@@ -153,13 +159,6 @@ def _findings(findings: Iterable[ReportedFinding]) -> list[dict[str, Any]]:
     return [finding_form(with_hint(finding)) for finding in findings]
 
 
-def _positioned(finding: ReportedFinding) -> str:
-    """The message, after the position if there is one."""
-    if finding.position is None:
-        return finding.message
-    return f"{finding.position}: {finding.message}"
-
-
 def _shadowed(row: RouteRow) -> dict[str, Any]:
     state = row.state
     return {
@@ -178,6 +177,7 @@ def _text(
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
     locks: list[Finding],
+    paths: Sequence[str],
     console: Console,
 ) -> Iterable[str]:
     yield from pairs(
@@ -205,7 +205,7 @@ def _text(
         yield from _account_statuses(account_statuses, console)
     if shadowed:
         yield "\n"
-        yield from _shadowed_text(shadowed, console)
+        yield from _shadowed_text(shadowed, paths, console)
 
 
 def _relays_text(status: StoreStatus, console: Console) -> Iterable[str]:
@@ -224,7 +224,9 @@ def _relays_text(status: StoreStatus, console: Console) -> Iterable[str]:
     yield from table(("RELAY", "REVISION", "SEEN", ""), rows, console=console)
 
 
-def _shadowed_text(shadowed: list[RouteRow], console: Console) -> Iterable[str]:
+def _shadowed_text(
+    shadowed: list[RouteRow], paths: Sequence[str], console: Console
+) -> Iterable[str]:
     cells = [
         (
             str(row.account),
@@ -238,7 +240,7 @@ def _shadowed_text(shadowed: list[RouteRow], console: Console) -> Iterable[str]:
     head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
     yield from table(head, cells, console=console)
     first = shadowed[0]
-    yield from paragraph(leave_shadow(first.domain, first.state), console)
+    yield from paragraph(leave_shadow(first.domain, first.state, paths), console)
 
 
 def _is_live(source: FollowedSource, now: datetime) -> bool:
@@ -285,7 +287,7 @@ def _source_text(source: FollowedSource, now: datetime, console: Console) -> Ite
     verb = "is" if _is_live(source, now) else "was"
     texts = [f"The newest tree {verb} not served, since {to_minute(source.faulty_since)}."]
     faults = map(with_hint, source.faults)
-    texts += [f"{_positioned(fault)} {fault.hint or ''}".rstrip() for fault in faults]
+    texts += [f"{fault.positioned} {fault.hint or ''}".rstrip() for fault in faults]
     for text in texts:
         yield from (line + "\n" for line in wrap(clean(text), 10, columns=console.columns))
 
@@ -309,15 +311,19 @@ def _account_statuses(account_statuses: list[AccountStatus], console: Console) -
 
 
 def _details(status: AccountStatus) -> Iterable[str]:
-    report, approval = status.report, status.approval
+    report, approval, refused = status.report, status.approval, is_refused(status)
+    counts = actions_planned(report.summary)
     if approval is not None and status.approved:
         at = to_minute(approval.at)
-        yield f"Approved by {approval.by}, {at}; the next round applies it."
+        yield f"Approved by {approval.by}, {at}; the next round of a loop applies it."
+    elif status.digest is not None and refused:
+        yield f"`sendroute apply` refused its plan ({counts})."
     elif status.digest is not None:
-        counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
     for finding in report.findings:
-        yield _positioned(finding)
+        yield finding.positioned
+        if refused and has_trait(finding.code, Trait.GUARD):
+            yield with_hint(finding).hint or ""
         if finding.domains:
             more = f" and {finding.more_domains:,} more" if finding.more_domains else ""
             yield f"{', '.join(finding.domains)}{more}"

@@ -24,6 +24,7 @@ from sendroute.cli.session import Session
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.sync import sync
 from sendroute.model.codes import finding
+from sendroute.model.remedy import Perform, Task
 from sendroute.reports.report import of_findings as report_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def _check(arguments: Namespace, session: Session, edit: "EditSession", proposal
         finding(
             "out-of-sync",
             f"The manifest and the store differ; {change.message}.",
-            hint="`sendroute sync` rewrites it.",
+            hint="Rewrite the manifest.",
+            remedy=Perform(Task.SYNC),
             where=change.where,
         )
         for change in proposal.changes

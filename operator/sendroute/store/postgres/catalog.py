@@ -15,7 +15,9 @@ SELECT CASE relation.relkind WHEN 'r' THEN 'table ' WHEN 'S' THEN 'sequence ' WH
     relation.relforcerowsecurity, relation.relispartition, s.seqtypid::regtype, s.seqstart,
     s.seqincrement, s.seqmin, s.seqmax, s.seqcycle,
     (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-        a.attidentity, a.attgenerated, l.collname, pg_get_expr(d.adbin, d.adrelid)), ', '
+        a.attidentity, a.attgenerated, CASE WHEN l.collnamespace = 'pg_catalog'::regnamespace
+        THEN l.collname::text ELSE l.collnamespace::regnamespace::text || '.' || l.collname END,
+        pg_get_expr(d.adbin, d.adrelid)), ', '
         ORDER BY a.attnum)
       FROM pg_attribute AS a LEFT JOIN pg_collation AS l ON l.oid = a.attcollation
       LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

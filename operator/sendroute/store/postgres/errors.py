@@ -8,7 +8,7 @@ from enum import StrEnum
 import psycopg
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.errors import damaged, locked, not_ours, problem
+from sendroute.store.errors import UNDONE, damaged, locked, not_ours, problem
 
 
 class ConnectFailure(StrEnum):
@@ -25,6 +25,9 @@ class ConnectFailure(StrEnum):
     NO_ROLE = "no-role"
     NOT_ALLOWED = "not-allowed"
     NOT_PRIMARY = "not-primary"
+    NO_AUTHORITY = "no-authority"
+    UNTRUSTED = "untrusted"
+    OTHER_HOST = "other-host"
     TLS = "tls"
     PARAMETER = "parameter"
     OTHER = "other"
@@ -88,6 +91,9 @@ _MESSAGES = (
         r"|unexpected eof",
         ConnectFailure.UNAVAILABLE,
     ),
+    (r"root certificate", ConnectFailure.NO_AUTHORITY),
+    (r"certificate verify failed", ConnectFailure.UNTRUSTED),
+    (r"certificate .*does not match host name", ConnectFailure.OTHER_HOST),
     (r"certificate|SSL|TLS", ConnectFailure.TLS),
     (r"timeout|timed out", ConnectFailure.SILENT),
     (r"refused|No such file|unreachable|No route", ConnectFailure.UNAVAILABLE),
@@ -159,6 +165,21 @@ _REFUSED = {
         "Check pg_hba.conf on the server, which may require encryption (sslmode in the store's"
         " URL), and grant CONNECT on the database.",
     ),
+    ConnectFailure.NO_AUTHORITY: (
+        "The server of {} cannot be verified: the certificate of its authority is missing or"
+        " unreadable.",
+        "Set sslrootcert in the store's URL, or PGSSLROOTCERT, to the file of the authority that"
+        " signed the server's certificate.",
+    ),
+    ConnectFailure.UNTRUSTED: (
+        "The certificate of the server of {} is not trusted.",
+        "Set sslrootcert in the store's URL, or PGSSLROOTCERT, to the file of the authority that"
+        " signed it, and check that it has not expired.",
+    ),
+    ConnectFailure.OTHER_HOST: (
+        "The certificate of the server of {} is for another host.",
+        "Specify the host in the store's URL as the certificate has it.",
+    ),
     ConnectFailure.TLS: (
         "The encrypted connection to {} failed.",
         "Check sslmode and sslrootcert in the store's URL, and the server's certificate.",
@@ -182,7 +203,7 @@ _LOST = (
 _ADVICE = {
     "25006": (
         "The store {} is read-only: the server is a standby, or the database is set read-only.",
-        "Nothing was written. Specify the primary server in the store's URL.",
+        f"{UNDONE} Specify the primary server in the store's URL.",
     ),
     "42501": (
         "The database user does not have the required privileges in the store {}.",
@@ -191,34 +212,34 @@ _ADVICE = {
     ),
     "53100": (
         "The disk of the store {} is full.",
-        "Nothing was written. Free some space on the server and try again.",
+        f"{UNDONE} Free some space on the server and try again.",
     ),
     "53200": (
         "The server of {} is out of memory.",
-        "Nothing was written. Give the server more memory, or try again later.",
+        f"{UNDONE} Give the server more memory, or try again later.",
     ),
     "53300": _REFUSED[ConnectFailure.FULL],
     "53": (
         "The server of {} has insufficient resources.",
-        "Nothing was written. The server's log says which resource is missing.",
+        f"{UNDONE} The server's log says which resource is missing.",
     ),
     "57014": (
         "The server of {} cancelled the statement: on request, or after its statement_timeout.",
-        "Nothing was written. Try again; increase statement_timeout for large stores.",
+        f"{UNDONE} Try again; increase statement_timeout for large stores.",
     ),
     "40": (
         "Other processes kept changing the store {} at the same time.",
-        "Nothing was written. Try again.",
+        f"{UNDONE} Try again.",
     ),
     "57": _LOST,
     "08": _LOST,
     "25P": (
         "The server of {} ended a transaction that was idle for too long.",
-        "Nothing was written. Try again.",
+        f"{UNDONE} Try again.",
     ),
     "58": (
         "The disk of the store {} failed to read or write.",
-        "Nothing was written. Check the server's log and the disk, and try again.",
+        f"{UNDONE} Check the server's log and the disk, and try again.",
     ),
 }
 

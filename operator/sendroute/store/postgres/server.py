@@ -14,6 +14,7 @@ from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
+from sendroute.model.unseen import is_seen
 from sendroute.store.errors import invalid_url
 
 # Defaults, so that no command waits a quarter of an hour for a host that is down. In seconds;
@@ -90,9 +91,12 @@ def _unreadable() -> Exception:
 
 
 def _location(parameters: dict[str, str]) -> str:
-    """Host, port and database, or the name of the service."""
+    """Host, its address if one is set, port and database, or the name of the service. Variables and
+    PGSERVICE say what the URL does not."""
     if "service" in parameters:
-        return _shown(f"postgresql:///?service={quote(parameters['service'])}")
+        names = ("service", "host", "hostaddr", "port", "dbname")  # libpq takes the URL first
+        parts = [f"{key}={quote(parameters[key], ':,/')}" for key in names if key in parameters]
+        return _shown(f"postgresql:///?{'&'.join(parts)}")
     defaults = {
         option.keyword.decode(): option.val.decode(errors="replace")
         for option in Conninfo.get_defaults()
@@ -101,14 +105,19 @@ def _location(parameters: dict[str, str]) -> str:
     options = defaults | parameters
     user = options.get("user", "")
     database = quote(options.get("dbname") or user)
-    hosts = (options.get("host") or options.get("hostaddr") or "").split(",")
-    ports = (options.get("port") or "5432").split(",")
+    address = options.get("hostaddr", "")  # is asked in place of the host, or of a socket
+    host = options.get("host", "")
+    if not host or (address and host.startswith("/")):
+        host, address = address, ""
+    hosts = host.split(",")
+    ports = [port or "5432" for port in options.get("port", "").split(",")]
     if hosts[0].startswith("/") or hosts == [""]:
         socket = f"host={quote(hosts[0])}&" if hosts[0] else ""
         return _shown(f"postgresql:///{database}?{socket}port={quote(ports[0])}")
     ports = ports * len(hosts) if len(ports) == 1 else ports
     pairs = (f"{_shown_host(host)}:{quote(port)}" for host, port in zip(hosts, ports, strict=False))
-    return _shown(f"postgresql://{','.join(pairs)}/{database}")
+    query = f"?hostaddr={quote(address, safe=':,')}" if address else ""
+    return _shown(f"postgresql://{','.join(pairs)}/{database}{query}")
 
 
 def _shown_host(host: str) -> str:
@@ -117,4 +126,4 @@ def _shown_host(host: str) -> str:
 
 
 def _shown(location: str) -> str:
-    return location if location.isprintable() else ascii(location)[1:-1]
+    return location if is_seen(location) else ascii(location)[1:-1]

@@ -3,13 +3,12 @@
 import sqlite3
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.errors import damaged, locked, not_ours, problem
+from sendroute.store.errors import UNDONE, damaged, locked, not_ours, problem
 
 _ADVICE = {
     sqlite3.SQLITE_READONLY: (
         "The store {} cannot be written: the file, its directory or its disk is read-only.",
-        "Nothing was written. Allow the user that runs sendroute to write the file and its"
-        " directory.",
+        f"{UNDONE} Allow the user that runs sendroute to write the file and its directory.",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "The store {}, or its -wal or -shm file, cannot be opened.",
@@ -18,11 +17,11 @@ _ADVICE = {
     ),
     sqlite3.SQLITE_FULL: (
         "The disk of the store {} is full.",
-        "Nothing was written. Free some space and try again.",
+        f"{UNDONE} Free some space and try again.",
     ),
     sqlite3.SQLITE_IOERR: (
         "The disk of the store {} failed to read or write.",
-        "Nothing was written. Check the system's log and the disk, and try again.",
+        f"{UNDONE} Check the system's log and the disk, and try again.",
     ),
 }
 _ADVICE[sqlite3.SQLITE_PERM] = _ADVICE[sqlite3.SQLITE_CANTOPEN]

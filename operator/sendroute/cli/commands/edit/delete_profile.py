@@ -5,8 +5,8 @@ lists them, until you specify a replacement. An applyToAll that refers to it is 
 its confirmation was for that route.
 
 examples:
-  sendroute edit delete-profile mailgun --account acme manifests/
-  sendroute edit delete-profile mailgun --account acme --profile ses manifests/
+  sendroute edit delete-profile mailgun manifests/
+  sendroute edit delete-profile acme/mailgun --profile ses manifests/
   sendroute edit delete-profile mailgun --account acme --undeclare manifests/
 """
 
@@ -15,7 +15,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import (
     edit_options,
-    profile_of_account,
+    profile_argument,
     route_of_options,
     route_options,
 )
@@ -24,7 +24,7 @@ from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
 
 def options(parser: Parser) -> None:
-    profile_of_account(parser)
+    profile_argument(parser)
     group = route_options(parser, required=False)
     group.add_argument(
         "--undeclare",
@@ -39,6 +39,6 @@ def run(arguments: Namespace, session: Session) -> int:
 
     with editing(arguments, session) as edit:
         edit.need_all()
-        key = edit.account(arguments.account)
+        key, name = edit.profile(arguments.profile_name, arguments.account)
         replacement = NO_ROUTE if arguments.undeclare else route_of_options(arguments)
-        return edit.finish(delete_profile(edit.tree, key, arguments.name, replacement))
+        return edit.finish(delete_profile(edit.tree, key, name, replacement))

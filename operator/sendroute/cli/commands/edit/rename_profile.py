@@ -2,22 +2,24 @@
 
 In the store, the old profile is removed and a new one is created, whose connection is tested. If
 the store is available, domains that use the profile without declaring it declare it then; without a
-store the plan shows that they are reassigned. The name of its secret does not change.
+store the plan shows that they are reassigned. The name of its secret does not change. Each domain
+that uses the profile counts as rerouted; if they are too many for the limit, the next command has
+--max-change-percent.
 
 examples:
-  sendroute edit rename-profile ses ses-ireland --account acme manifests/
+  sendroute edit rename-profile acme/ses ses-ireland manifests/
 """
 
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.options import edit_options, profile_of_account
+from sendroute.cli.options import edit_options, profile_argument
 from sendroute.cli.session import Session
 from sendroute.edit.rename_profile import rename_profile
 
 
 def options(parser: Parser) -> None:
-    profile_of_account(parser)
+    profile_argument(parser)
     parser.add_argument("new_name", metavar="NEW-NAME", help="its new name")
     edit_options(parser)
 
@@ -27,12 +29,12 @@ def run(arguments: Namespace, session: Session) -> int:
 
     with editing(arguments, session) as edit:
         edit.need_all()
-        key = edit.account(arguments.account)
+        key, name = edit.profile(arguments.profile_name, arguments.account)
         stored = stored_account(session, key)
         proposal = rename_profile(
             edit.tree,
             key,
-            arguments.name,
+            name,
             arguments.new_name,
             stored.account,
             store_known=stored.known,

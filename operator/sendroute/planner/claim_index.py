@@ -1,0 +1,147 @@
+"""Which accounts declare a domain: what a plan of some accounts must know of all others."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import cache
+
+from msgspec import Struct, field
+
+from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
+
+
+class OtherAccounts(Struct, frozen=True):
+    """What a plan must know of the accounts outside it: their claims on the domains of
+    :func:`~sendroute.planner.claims.open_domains`, and how many domains they hold.
+
+    ``declared``: by domain, the accounts that declare it once. ``contested``: by domain, the
+    accounts that declare it twice, so that neither declaration counts. ``holders``: the account
+    that holds each domain in the store. ``domain_count`` is the number of domains in the store
+    that no account of the plan holds.
+    """
+
+    declared: Mapping[str, Mapping[AccountKey, DesiredDomain]] = field(default_factory=dict)
+    contested: Mapping[str, AbstractSet[AccountKey]] = field(default_factory=dict)
+    holders: Mapping[str, AccountKey] = field(default_factory=dict)
+    domain_count: int = 0
+
+
+NO_OTHERS = OtherAccounts()
+"""A plan of every account has no accounts outside."""
+
+
+ClaimsOf = Callable[[], "ClaimIndex"]
+"""Gives the index of a desired state."""
+
+
+def claims_of(accounts: Iterable[DesiredAccount]) -> ClaimsOf:
+    """Return what builds the index of a desired state on the first call, because only a plan of
+    some accounts needs it.
+
+    Args:
+        accounts: the accounts of the desired state, which does not change.
+    """
+    return cache(lambda: ClaimIndex(accounts))
+
+
+class ClaimIndex:
+    """Which accounts declare a domain. The owner of the desired state keeps the index beside that
+    state, and replaces an account when its documents change, at a cost that depends only on that
+    account. ``version`` counts these changes."""
+
+    def __init__(self, accounts: Iterable[DesiredAccount] = ()) -> None:
+        self._accounts: dict[AccountKey, DesiredAccount] = {}
+        self._first: dict[str, AccountKey] = {}
+        self._further: dict[str, list[AccountKey]] = {}  # of the few that several declare
+        self.version = 0
+        for account in accounts:
+            self.put(account)
+
+    def until_changed(self) -> "ClaimsOf":
+        """Return what gives this index while it is as it is now.
+
+        It raises RuntimeError once the owner has changed the desired state: the index then belongs
+        to a later one.
+        """
+        version = self.version
+
+        def claims() -> ClaimIndex:
+            if self.version != version:
+                raise RuntimeError("the index of claims belongs to a later desired state")
+            return self
+
+        return claims
+
+    def put(self, account: DesiredAccount) -> None:
+        """Add an account, or replace it."""
+        key = account.key
+        self.remove(key)
+        self._accounts[key] = account
+        first = self._first
+        for domain in declared_names(account):
+            if first.setdefault(domain, key) is not key:
+                self._further.setdefault(domain, []).append(key)
+
+    def remove(self, key: AccountKey) -> None:
+        """Remove an account, if it is in the index.
+
+        Args:
+            key: its namespace and name.
+        """
+        self.version += 1
+        account = self._accounts.pop(key, None)
+        for domain in declared_names(account) if account is not None else ():
+            further = self._further.get(domain, [])
+            if self._first[domain] != key:
+                further.remove(key)
+            elif further:
+                self._first[domain] = further.pop(0)
+            else:
+                del self._first[domain]
+            if not further:
+                self._further.pop(domain, None)
+
+    def declaring(self, domain: str) -> tuple[AccountKey, ...]:
+        """The accounts that declare a domain, once or twice."""
+        first = self._first.get(domain)
+        return () if first is None else (first, *self._further.get(domain, ()))
+
+    def others(
+        self,
+        domains: Iterable[str],
+        planned: Collection[AccountKey],
+        holders: Mapping[str, AccountKey],
+        domain_count: int,
+    ) -> OtherAccounts:
+        """What a plan must know of the accounts outside it.
+
+        Args:
+            domains: those of :func:`~sendroute.planner.claims.open_domains`.
+            planned: the accounts of the plan.
+            holders: the account that holds each of these domains in the store.
+            domain_count: the number of domains in the store that no account of the plan holds.
+
+        Returns:
+            The claims of the other accounts on ``domains``, and the number.
+        """
+        requested: dict[AccountKey, set[str]] = {}
+        for domain in domains:
+            for key in self.declaring(domain):
+                if key not in planned:
+                    requested.setdefault(key, set()).add(domain)
+        declared: dict[str, dict[AccountKey, DesiredDomain]] = {}
+        contested: dict[str, set[AccountKey]] = {}
+        for key, names in sorted(requested.items()):
+            account = self._accounts[key]
+            for domain in account.contested.keys() & names:
+                contested.setdefault(domain, set()).add(key)
+            for desired in account.domains:
+                if desired.domain in names:
+                    declared.setdefault(desired.domain, {})[key] = desired
+        return OtherAccounts(declared, contested, holders, domain_count)
+
+
+def declared_names(account: DesiredAccount) -> Iterable[str]:
+    """Yield the domains that an account declares, once or twice."""
+    yield from account.contested
+    for desired in account.domains:
+        yield desired.domain
