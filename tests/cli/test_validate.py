@@ -407,6 +407,7 @@ def test_a_policy_nested_beyond_the_parsers_limit_is_a_finding(
     result = sendroute("validate", "manifests", "--policy", name)
     assert result.status == 1
     assert f"error yaml-unsupported  {name}" in result.out
+    assert "deeper than 100 levels" in result.out
 
 
 @pytest.mark.parametrize("name", ["policy.json", "policy.yaml"])

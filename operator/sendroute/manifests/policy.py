@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from referencing.exceptions import Unresolvable
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scanner import Scanner
 
 from sendroute.files.reason import reason_of
 from sendroute.files.regular import regular
@@ -30,6 +31,7 @@ from sendroute.model.remedy import Configure, Setting
 PolicyInput = dict[str, Any]
 _MAX_BYTES = 1 << 20
 _MAX_UNFOLDED = 4 * _MAX_BYTES
+_MAX_DEPTH = 100
 _MAX_PER_DOCUMENT = 100
 # A policy has these seconds of processor time, and these more for each document: a rule may take
 # exponential time, and a document may be written to make it do so.
@@ -127,8 +129,7 @@ def _read(file: str, budget: TimeBudget) -> Policy | Finding:
             content = stream.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             return _too_large(file)
-        # Not the C parser: a deeply nested file overflows its stack.
-        schema = YAML(typ="safe", pure=True).load(without_mark(content))
+        schema = _parser().load(without_mark(content))
     except OSError as error:
         reason = reason_of(error)
         return finding(
@@ -164,6 +165,23 @@ def _read(file: str, budget: TimeBudget) -> Policy | Finding:
         return _broken(file, "it is no usable JSON Schema")
     # The registry holds the drafts' own schemas and fetches nothing else.
     return Policy(file, draft(schema, registry=REGISTRY), budget)
+
+
+class _ShallowScanner(Scanner):
+    """Stops at a depth of brackets that no policy has. It scans ahead, and looks at all open
+    brackets for each token: without a limit that takes seconds."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803
+        if len(self.flow_context) >= _MAX_DEPTH:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
+def _parser() -> YAML:
+    # Not the C parser: a deeply nested file overflows its stack.
+    parser = YAML(typ="safe", pure=True)
+    parser.Scanner = _ShallowScanner
+    return parser
 
 
 def _unfolded(value: object, known: dict[int, int]) -> int:
@@ -268,7 +286,7 @@ def _syntax(file: str, error: Exception) -> Finding:
     if isinstance(error, RecursionError) or "maximum nesting depth" in str(error):
         return finding(
             "yaml-unsupported",
-            f"The policy {file} is nested deeper than a YAML parser can read.",
+            f"The policy {file} is nested deeper than {_MAX_DEPTH} levels.",
             hint="Split the rule with $defs and $ref.",
             where=Where(file, 0),
         )
