@@ -120,7 +120,7 @@ def store_of(
         named = ((f"d{index}.example", state) for index, state in enumerate(states))
         yield AccountExport(ACME, account, profiles, named)
 
-    return StoreExport(platform, frozenset(), accounts())
+    return StoreExport(platform, frozenset(), frozenset(), accounts())
 
 
 @settings(max_examples=60, deadline=None)

@@ -66,6 +66,19 @@ def test_object_names_are_ambiguous_within_their_namespace(
         assert content.ambiguous == {("acme", "a-b-example")}
 
 
+def test_profile_names_are_shared_within_their_namespace(
+    store: Store, say: Any, other: Any
+) -> None:
+    sibling = type(say)("sibling", say.key.namespace)
+    starts = [say.start("a.example"), other.start("b.example")]
+    store.commit(starts, None, say.provenance)
+    with store.export_stream() as content:
+        assert content.shared_profiles == frozenset()
+    store.commit([sibling.start("c.example")], None, say.provenance)
+    with store.export_stream() as content:
+        assert content.shared_profiles == {(say.key.namespace, "ses")}
+
+
 def test_a_stream_stays_at_its_revision(store: Store, say: Any, store_url: str) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
     with store.route_stream() as routes:

@@ -21,11 +21,13 @@ class AccountExport(Struct, frozen=True):
 
 
 class StoreExport(Struct, frozen=True):
-    """``ambiguous`` are the object names that several domains of a namespace would share;
-    ``accounts`` are read from the store in each iteration."""
+    """``ambiguous`` are the object names that several domains of a namespace would share, and
+    ``shared_profiles`` the profile names that several of its accounts have, each with the
+    namespace; ``accounts`` are read from the store in each iteration."""
 
     platform: Platform | None
     ambiguous: frozenset[tuple[str, str]]
+    shared_profiles: frozenset[tuple[str, str]]
     accounts: Iterable[AccountExport]
 
 

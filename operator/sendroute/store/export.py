@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from sendroute.model.current import AccountState, DomainState
 from sendroute.model.desired import AccountKey
@@ -57,6 +57,19 @@ def _with_hashes(
     for rows in plain_rows(connection, names.where(account.c.namespace == namespace)):
         counts.update(name for (full,) in rows if hash(name := object_name(full)) in hashes)
     return ((namespace, name) for name, count in counts.items() if count > 1)
+
+
+def shared_profiles(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The namespaces and profile names that several accounts have. Only one of them can have a
+    document of its own; the others are defined inline."""
+    name = (account.c.namespace, profile.c.name)
+    shared = (
+        select(*name)
+        .join_from(account, profile, profile.c.account_id == account.c.id)
+        .group_by(*name)
+        .having(func.count() > 1)
+    )
+    return frozenset((namespace, name) for namespace, name in connection.execute(shared))
 
 
 def exported_accounts(connection: Connection) -> Iterator[AccountExport]:

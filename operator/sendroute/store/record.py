@@ -571,6 +571,7 @@ class Store:
             yield StoreExport(
                 export.exported_platform(connection),
                 export.ambiguous_names(connection),
+                export.shared_profiles(connection),
                 _Rereadable(lambda: export.exported_accounts(connection), self.location),
             )
 
