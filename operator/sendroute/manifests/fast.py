@@ -20,6 +20,7 @@ from sendroute.manifests.headers import (
     is_secret,
     objects_in,
 )
+from sendroute.manifests.opaque import opacity_of
 from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
@@ -110,7 +111,7 @@ def read(data: bytes) -> ParsedFile | None:
                 documents.append((len(documents) + foreign, decode(value)))
             except ValidationError:
                 return None
-        elif is_list(value) or is_misspelt(value) or objects_in(value):
+        elif is_list(value) or is_misspelt(value) or objects_in(value) or opacity_of(value):
             return None
         else:
             if is_secret(value):

@@ -21,6 +21,7 @@ from sendroute.manifests.shapes import (
 )
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
+from sendroute.model.secret_text import encryption_of
 from sendroute.model.spelling import distance
 from sendroute.model.stored_names import LABEL
 
@@ -114,6 +115,8 @@ def is_foreign_already(value: dict[str, Any]) -> bool:
     rest of it does not matter."""
     group = value.get("apiVersion")
     if not isinstance(group, str) or not group or is_ours(value):
+        return False
+    if encryption_of(group) or encryption_of(str(value.get("kind"))):
         return False
     if is_near(group) and _is_our_kind(value.get("kind", "MailAccount")):
         return False

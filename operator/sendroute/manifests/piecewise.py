@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from sendroute.manifests import fast
+from sendroute.manifests import fast, opaque
 from sendroute.manifests.diagnosis import diagnose, from_fault, hides_objects, unusable_list
 from sendroute.manifests.exact import DocumentDraft, drafts
 from sendroute.manifests.fast import FileProblems, ParsedFile
@@ -15,6 +15,7 @@ from sendroute.manifests.headers import (
     is_secret,
 )
 from sendroute.manifests.kept_findings import MOST_OF_FILE, KeptFindings
+from sendroute.manifests.opaque import opacity_of
 from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.shapes import Document, MailPlatform, decode
 from sendroute.manifests.sources import SourceEntry
@@ -121,6 +122,8 @@ class _PieceReader:
         elif is_list(value) or hides_objects(draft):
             for item in unusable_list(draft, where):
                 self._kept.add(item, is_unread=True)
+        elif reason := opacity_of(value):
+            self._kept.add(opaque.finding_of(where, reason), is_unread=True)
         else:
             if is_secret(value):
                 self._secrets += [(self._count, path) for path in plain_fields(value, draft.blind)]
