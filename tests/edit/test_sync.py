@@ -163,3 +163,72 @@ def test_a_hostile_comment_is_escaped_in_the_diff(sendroute: Program, tree: Path
     assert ran.status == 0, ran
     assert "# ## [group]\\u3164" in ran.out
     assert ran.err.count("is shown with escapes") == 1
+
+
+BETA = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailAccount
+metadata: {name: beta, namespace: acme}
+spec: {plan: nano}
+""" + INLINE.replace("account: acme", "account: beta").replace("mail", "post").replace(
+    "host: smtp.relay", "host: smtp.beta"
+)
+
+
+def copied(sendroute: Program, err: str) -> None:
+    """Run the commands of the one hint that renames a profile."""
+    (line,) = [line for line in err.splitlines() if "rename-profile" in line]
+    for command in line.partition(": sendroute ")[2].split(" && sendroute "):
+        ran = sendroute(*command.split())
+        assert ran.status == 0, (command, ran)
+
+
+@pytest.fixture
+def sharing(sendroute: Program, tree: Path) -> Path:
+    """Two accounts of a namespace define a profile of one name inline, and an apply-all shadows
+    both domains."""
+    (tree / "beta.yaml").write_text(BETA)
+    apply(sendroute)
+    for account in ("acme", "beta"):
+        edit = ("edit", "apply-to-all", account, "--unconfigured", "m")
+        assert sendroute(*edit).status == 0
+    apply(sendroute)
+    return tree
+
+
+def test_sync_skips_only_a_domain_whose_inline_profile_cannot_get_a_document(
+    sendroute: Program, sharing: Path
+) -> None:
+    ran = sendroute("sync", "m")
+    assert ran.status == 0, ran
+    assert "route of shop.example.com: profile ses → unconfigured" in ran.out
+    assert "route of mail.example.com: profile relay → unconfigured" in ran.out
+    assert "warning duplicate-object  m/beta.yaml" in ran.err
+    assert "The manifest of post.example.com keeps its declared route." in ran.err
+    assert (sharing / "beta.yaml").read_text().endswith(BETA.partition("---\n")[2])
+    before = routes(sendroute)
+    copied(sendroute, ran.err)
+    apply(sendroute)
+    assert routes(sendroute) == before, "the profile has another name, and no route changes"
+    assert sendroute("sync", "m", "--check").status == 0
+
+
+@pytest.mark.usefixtures("sharing")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("set-route", "post.example.com", "--unconfigured"),
+        ("extract-profile", "acme/relay", "--account", "beta"),
+        ("delete-domain", "post.example.com"),
+    ],
+)
+def test_an_edit_that_needs_another_name_for_a_profile_says_which_command_gives_it(
+    sendroute: Program, command: tuple[str, ...]
+) -> None:
+    extracted = sendroute("edit", "extract-profile", "acme/relay", "--account", "acme", "m")
+    assert extracted.status == 0, extracted
+    ran = sendroute("edit", *command, "m")
+    assert (ran.status, "duplicate-object" in ran.err) == (1, True)
+    copied(sendroute, ran.err)
+    command = tuple(word.replace("/relay", "/relay-2") for word in command)
+    assert sendroute("edit", *command, "m").status == 0

@@ -27,6 +27,7 @@ from sendroute.model.remedy import (
     Perform,
     RaiseLimit,
     Remedy,
+    RenameProfile,
     ReplaceEmptyStore,
     ReuseKey,
     SetRoute,
@@ -187,6 +188,10 @@ def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
         case ExtractProfile(namespace, account, profile):
             command = f"sendroute edit extract-profile {profile} --account {namespace}/{account}"
             return f"{command} {manifests}"
+        case RenameProfile(namespace, account, profile, new_name, then):
+            command = f"sendroute edit rename-profile {profile} {new_name}"
+            following = f" && {words(then, paths)}" if then is not None else ""
+            return f"{command} --account {namespace}/{account} {manifests}{following}"
         case ShowRoutes(namespace, account, profile):
             return f"sendroute routes --account {namespace}/{account} --profile {profile}"
         case ConfigurePostfix():

@@ -2,6 +2,7 @@
 move unchanged, with their comments."""
 
 import posixpath
+from itertools import count
 from typing import Any
 
 from sendroute.edit.documents import NewDocument, can_follow
@@ -14,8 +15,12 @@ from sendroute.edit.style import scalar, style_of
 from sendroute.edit.tree import EditedDomain, EditedProfile, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Where
+from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import RenameProfile
+
+_LONGEST_START = 50
+"""Characters of a name before its number: together they are a label of at most 63."""
 
 
 def extract(
@@ -37,9 +42,9 @@ def extract(
         ProblemError: another account of the namespace has a profile of the same name.
     """
     tree, where = proposal.tree, profile.where
-    check_name_free(
-        tree, profile.key, profile.name, where.at("spec", "route", "newProfile", "name")
-    )
+    if (problem := not_extractable(proposal, profile)) is not None:
+        raise ProblemError(problem)
+    proposal.profile_names.add((profile.key.namespace, profile.name))
     document = tree.document(where)
     layout = tree.layout(where.file)
     entry = document.root.entry("spec", "route", "newProfile")
@@ -78,6 +83,30 @@ def _free_name(tree: EditTree, stem: str) -> str:
         number += 1
         file = f"{stem}-{number}.json"
     return file
+
+
+def not_extractable(proposal: Proposal, profile: EditedProfile) -> Finding | None:
+    """Why an inline profile cannot get a separate document under its name; None if it can."""
+    key, name = profile.key, profile.name
+    if (key.namespace, name) not in proposal.profile_names:
+        return None
+    return finding(
+        "duplicate-object",
+        f"Profile {name} of account {key} cannot move to a separate document: namespace"
+        f" {key.namespace} already has an SMTPProfile {name}, of another account.",
+        hint="Names are unique in a namespace. Rename this profile first.",
+        remedy=RenameProfile(key.namespace, key.name, name, _other_name(proposal, profile)),
+        where=profile.where.at("spec", "route", "newProfile", "name"),
+        account=key,
+    )
+
+
+def _other_name(proposal: Proposal, profile: EditedProfile) -> str:
+    """The name with the first number that no profile of the namespace has."""
+    namespace = profile.key.namespace
+    taken = {item.name for item in proposal.tree.profiles if item.key.namespace == namespace}
+    start = profile.name[:_LONGEST_START].rstrip("-")
+    return next(name for number in count(2) if (name := f"{start}-{number}") not in taken)
 
 
 def check_name_free(tree: EditTree, key: AccountKey, name: str, where: Where) -> None:

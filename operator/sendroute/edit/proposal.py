@@ -39,13 +39,15 @@ class TextChange(NamedTuple):
 
 class Proposal:
     """Filled by one edit; nothing is written. ``notes`` are findings that do not stop the edit,
-    ``expected`` the code of a new finding that the edit is meant to cause."""
+    ``expected`` the code of a new finding that the edit is meant to cause. ``profile_names`` are
+    the namespaces and names of the tree's SMTPProfile documents and of those that are added."""
 
     def __init__(self, tree: EditTree) -> None:
         self.tree = tree
         self.changes: list[EditChange] = []
         self.notes: list[Finding] = []
         self.expected: Code | None = None
+        self.profile_names = set(tree.profile_names)
         self._files: dict[str, FileEdit] = {}
         self._new: dict[str, NewFile] = {}
 

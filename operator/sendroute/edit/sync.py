@@ -4,14 +4,17 @@ reassignment. Changes made since the last apply are never overwritten."""
 from collections import Counter
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from sendroute.edit.declare import declare
+from sendroute.edit.inline_profile import not_extractable
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import EditedDomain, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.remedy import SetRoute
+from sendroute.model.remedy import RenameProfile, SetRoute
 
 
 def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
@@ -26,7 +29,7 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
         The changes, with a note for each domain that differs and is left unchanged.
 
     Raises:
-        ProblemError: an inline profile cannot get a separate document, or a file has errors.
+        ProblemError: a file has errors.
     """
     proposal = Proposal(tree)
     claims = Counter(domain.name for domain in tree.domains)
@@ -35,7 +38,7 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
         state = account.domains.get(domain.name) if account else None
         if state is None or domain.route in (None, state.route) or claims[domain.name] > 1:
             continue
-        note = _reason_to_keep(tree, domain, state)
+        note = _reason_to_keep(tree, domain, state) or _not_extractable(proposal, domain, state)
         if note is not None:
             proposal.notes.append(note)
         else:
@@ -68,4 +71,24 @@ def _reason_to_keep(tree: EditTree, domain: EditedDomain, state: DomainState) ->
             account=domain.key,
             severity=Severity.WARNING,
         )
+    return None
+
+
+def _not_extractable(
+    proposal: Proposal, domain: EditedDomain, state: DomainState
+) -> Finding | None:
+    """Why the profile that a domain defines inline keeps the domain's route from being rewritten;
+    None if it does not."""
+    for profile in proposal.tree.profiles_of(domain.key, domain.inline or ""):
+        problem = not_extractable(proposal, profile) if profile.domain is domain else None
+        if problem is not None and isinstance(problem.remedy, RenameProfile):
+            return replace(
+                problem,
+                message=f"The manifest of {domain.name} keeps its declared route."
+                f" {problem.message}",
+                hint="Names are unique in a namespace. Rename this profile and declare the assigned"
+                " route, before you apply.",
+                remedy=replace(problem.remedy, then=SetRoute(domain.name, state.route)),
+                severity=Severity.WARNING,
+            )
     return None

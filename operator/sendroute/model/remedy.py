@@ -169,6 +169,16 @@ class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
     profile: str
 
 
+class RenameProfile(Struct, frozen=True, tag="rename-profile"):
+    """Give a profile another name in the manifests, and ``then`` declare a route."""
+
+    namespace: str
+    account: str
+    profile: str
+    new_name: str
+    then: SetRoute | None = None
+
+
 class ShowRoutes(Struct, frozen=True, tag="show-routes"):
     """Show the domains that are sent through a profile."""
 
@@ -204,6 +214,7 @@ Remedy = (
     | GenerateKey
     | DeleteProfile
     | ExtractProfile
+    | RenameProfile
     | ShowRoutes
     | ConfigurePostfix
 )
