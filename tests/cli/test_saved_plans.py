@@ -25,7 +25,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.8"
+    assert document["format_version"] == "1.9"
     assert document["report"]["summary"]["create"] == 5
 
 
@@ -51,6 +51,29 @@ def test_a_refusal_has_the_same_position_when_the_saved_plan_is_applied(
     assert before["code"] == "confirmation-exceeded"
     assert before["position"]["column"] > 1
     assert after == before
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("only", [(), ("--only", "acme/acme")])
+def test_a_saved_plan_knows_which_account_nothing_defines(
+    sendroute: Program, manifests: Path, only: tuple[str, ...]
+) -> None:
+    names = ("shop.example.com", "news.example.com")
+    write(manifests / "acme.yaml", account("acme"), *(domain("acme", name) for name in names))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    typo = domain("acne", names[0]).replace("namespace: acne", "namespace: acme")
+    route = domain("acme", names[1], "{unconfigured: {}}")
+    write(manifests / "acme.yaml", account("acme"), typo, route)
+    status = 4 if only else 1
+    assert sendroute("plan", "manifests", *only, "--out", "change.plan").status == status
+    applied = sendroute("apply", "change.plan")
+    assert (applied.status, "shop.example.com waits for account acme/acne" in applied.out) == (
+        status,
+        True,
+    )
+    lines = [line.split()[1:3] for line in sendroute("routes").out.splitlines()]
+    assert ["shop.example.com", "managed"] in lines
+    assert ["news.example.com", "unconfigured"] in lines
 
 
 def test_a_saved_plan_that_was_applied_is_stale_and_reports_its_revisions(

@@ -211,6 +211,8 @@ def test_an_account_with_an_invalid_object_still_claims_its_domains() -> None:
     assert {item.domain for item in desired.accounts[ACME].domains} == {"a.example", "b.example"}
 
     state.apply({item.key: None for item in (ACCOUNT,)})
+    assert declared(state).undefined[ACME].unknown
+    state.apply({item.key: None for item in (domain("a", "a.example"), domain("b", "b.example"))})
     assert declared(state).undefined == {}
     assert state.claims.declaring("a.example") == ()
 

@@ -415,6 +415,8 @@ def test_objects_of_an_undefined_account_are_orphans() -> None:
         ("SMTPProfile", "p", "1"),
         ("SendingDomain", "a", "2"),
     }
+    assert desired.undefined[ACME].unknown, "most likely its name is a typo"
+    assert [claim.domain for claim in desired.undefined[ACME].domains] == ["a.example"]
 
 
 def test_a_suspended_domain_suspends_its_inline_profile() -> None:

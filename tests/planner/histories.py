@@ -60,7 +60,7 @@ def nothing(_tree: Tree, _older: list[Tree], _did: Edit) -> None:
 
 def add_account(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     key = pick(ACCOUNTS, edit.account)
-    tree.orphans.discard(key)
+    tree.orphans.pop(key, None)
     tree.accounts.setdefault(key, AccountDoc(plan=pick(PLANS, edit.item)))
 
 
@@ -69,8 +69,31 @@ def drop_account(tree: Tree, _older: list[Tree], edit: Edit) -> None:
 
 
 def orphan(tree: Tree, _older: list[Tree], edit: Edit) -> None:
-    drop_account(tree, _older, edit)
-    tree.orphans.add(pick(ACCOUNTS, edit.account))
+    """Remove a MailAccount; the other documents of its account stay, or some of them."""
+    key = pick(ACCOUNTS, edit.account)
+    doc = tree.accounts.pop(key, None) or AccountDoc("")
+    if edit.value % 2:
+        doc.domains, doc.contested = {}, set()
+    tree.orphans.setdefault(key, AccountDoc("", domains=doc.domains, contested=doc.contested))
+
+
+def misspell_account(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    """Domains whose spec.account is that of an account which nothing defines, perhaps in another
+    namespace."""
+    if doc := account_of(tree, edit):
+        namespace = pick([pick(ACCOUNTS, edit.account)[0]] * 3 + ["zeta"], edit.value)
+        key = (namespace, pick(["tpyo", "typo"], edit.item))
+        misspelled = tree.orphans.setdefault(key, AccountDoc(""))
+        for name in list(doc.domains)[: 1 + edit.item % 2]:
+            drop_inline(doc, name)
+            misspelled.domains[name] = doc.domains.pop(name)
+            if edit.item % 5 == 0:
+                misspelled.contested.add(name)
+                del misspelled.domains[name]
+
+
+def correct_accounts(tree: Tree, _older: list[Tree], _did: Edit) -> None:
+    tree.orphans.clear()
 
 
 def change_plan(tree: Tree, _older: list[Tree], edit: Edit) -> None:
@@ -260,6 +283,8 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Edit], None]] = {
     "add_account": add_account,
     "drop_account": drop_account,
     "orphan": orphan,
+    "misspell_account": misspell_account,
+    "correct_accounts": correct_accounts,
     "change_plan": change_plan,
     "change_platform": change_platform,
     "set_default": set_default,
@@ -295,6 +320,7 @@ WEIGHTED_VERBS = [
     *["drop_profile"] * 3,
     *["drop_domain"] * 2,
     *["move_domain"] * 3,
+    *["misspell_account"] * 3,
     *["ask_apply_all"] * 4,
     *["set_default"] * 3,
     *["change_plan"] * 2,
@@ -397,7 +423,7 @@ def tidy(tree: Tree, store: Store) -> None:
     """Remove what a careful author would not commit: errors, and claims on others' domains."""
     if tree.plans is None:
         toggle_platform(tree, [], Edit("", 0))
-    tree.orphans -= set(store.accounts)
+    tree.orphans = {k: doc for k, doc in tree.orphans.items() if k not in store.accounts}
     seen: set[str] = set()
     for key, doc in tree.accounts.items():
         doc.broken = doc.is_undefined = False
@@ -408,6 +434,9 @@ def tidy(tree: Tree, store: Store) -> None:
             drop_inline(doc, name)
         seen |= set(doc.domains)
         drop_dangling_references(key, doc, tree, store)
+    for doc in tree.orphans.values():
+        doc.contested.clear()
+        doc.domains = {n: domain for n, domain in doc.domains.items() if n not in seen}
 
 
 def drop_dangling_references(key: Key, doc: AccountDoc, tree: Tree, store: Store) -> None:

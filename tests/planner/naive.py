@@ -86,13 +86,13 @@ class AccountDoc:
 @dataclass
 class Tree:
     """``plans``: whether each plan offers managed sending, by name; None without a readable
-    platform. ``orphans``: keys of accounts that documents refer to but that no document defines."""
+    platform. ``orphans``: the documents of accounts that no document defines."""
 
     plans: dict[str, bool] | None
     platform_suspended: bool = False
     complete: bool = True
     accounts: dict[Key, AccountDoc] = field(default_factory=dict)
-    orphans: set[Key] = field(default_factory=set)
+    orphans: dict[Key, AccountDoc] = field(default_factory=dict)
 
 
 # What the store holds
@@ -472,6 +472,15 @@ def conflicts(
     for key, doc in tree.accounts.items():
         for name in [*doc.domains, *doc.contested]:
             claims.setdefault(name, []).append(key)
+    holders = {name: key for key, stored in store.accounts.items() for name in stored.domains}
+    for key, doc in tree.orphans.items():
+        for name in [*doc.domains, *doc.contested]:
+            # An account that nothing defines "claims only what an account of its namespace holds".
+            # In an incomplete tree its MailAccount may be unreadable.
+            if not tree.complete or (name in holders and holders[name][0] == key[0]):
+                claims.setdefault(name, []).append(key)
+    documents = {**tree.accounts, **tree.orphans}
+    unknown = set(tree.orphans) if tree.complete else set()
 
     denied: dict[Key, set[str]] = {}
     retained: set[str] = set()
@@ -479,22 +488,24 @@ def conflicts(
 
     def deny(keys: list[Key], name: str) -> None:
         for key in keys:
+            if key in unknown:
+                continue  # "it has its own error"
             denied.setdefault(key, set()).add(name)
-            if name not in tree.accounts[key].contested:
+            if name not in documents[key].contested:
                 expectations[key].require("domain-conflict")
 
     for name, claimants in claims.items():
-        holder = next((k for k, stored in store.accounts.items() if name in stored.domains), None)
+        holder = holders.get(name)
         for key in claimants:
             # Two claims within one account: the reader of the tree reports it.
-            if name in tree.accounts[key].contested:
+            if name in documents[key].contested:
                 expectations[key].may.add("domain-conflict")
         others = [key for key in claimants if key != holder]
         if holder in claimants:
             # "If two accounts declare one domain, the account that holds it in the store keeps it."
             # If it declares it twice, it is unknown which declaration is meant.
             deny(others, name)
-            if name in tree.accounts[holder].contested:
+            if name in documents[holder].contested:
                 retained.add(name)
             continue
         # "A namespace is one tenant": its claims come first.
@@ -502,15 +513,19 @@ def conflicts(
         if family:
             deny([key for key in others if key not in family], name)
             others = family
-        is_clear = len(others) == 1 and name not in tree.accounts[others[0]].contested
-        if not is_clear:
+        is_clear = len(others) == 1 and name not in documents[others[0]].contested
+        if holder is not None and unknown.intersection(family):
+            # "The domain stays as it is until the document is corrected."
+            deny(family, name)
+            moves[name] = (holder, min(unknown.intersection(family)))
+        elif not is_clear:
             # "If none holds it, neither gets it (`domain-conflict`). This stops the claim, not the
             # accounts."
             if len(others) > 1:
                 deny(others, name)
             if family:
                 retained.add(name)
-        elif holder is not None and tree.accounts[others[0]].domains[name].suspended:
+        elif holder is not None and documents[others[0]].domains[name].suspended:
             # "`spec.suspend: true` leaves an object as the store holds it": also in the account
             # that holds it. But "a claim never holds what its owner gave up".
             if family:
@@ -773,7 +788,14 @@ def change_account(
     # A skipped domain "stays as it is", so its profile must stay too: the removal of the profile
     # depends on the skipped edit and is skipped with it.
     for name, previous in profiles_before.items():
-        users = [d for d in skipped_domains if d in rows_before]
+        # A domain that "stays on its route" because it cannot leave the account needs its profile.
+        staying = {
+            d
+            for d in stays - set(documents)
+            if not switched
+            or (doc.apply_all is not None and keeps_declared(rows_before[d], doc.apply_all.id))
+        }
+        users = [d for d in skipped_domains | staying if d in rows_before]
         if name not in doc.profiles and via(name) in [rows_before[d].route for d in users]:
             profiles[name] = previous
             expectation.require("dependency-skipped")

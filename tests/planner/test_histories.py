@@ -262,7 +262,7 @@ def is_kept(now: Moment, name: str, holder: AccountKey) -> bool:
     """Whether any account in the namespace of its holder declares the domain."""
     return any(
         key[0] == holder.namespace and name in {*doc.domains, *doc.contested}
-        for key, doc in now.tree.accounts.items()
+        for key, doc in [*now.tree.accounts.items(), *now.tree.orphans.items()]
         if not doc.is_removed
     )
 
@@ -396,7 +396,8 @@ def pending(plan: Plan) -> dict[AccountKey, DomainCounts]:
 
 def domains_of_others(now: Moment, key: Key, *, stored_only: bool = False) -> set[str]:
     names: set[str] = set()
-    for other, doc in now.tree.accounts.items() if not stored_only else ():
+    documents = {**now.tree.orphans, **now.tree.accounts}
+    for other, doc in documents.items() if not stored_only else ():
         names |= (set(doc.domains) | doc.contested) if other != key else set()
     for other, stored in now.store.accounts.items():
         names |= set(stored.domains) if other != key else set()

@@ -119,8 +119,10 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
         *tree.orphans,
         *(key for key, doc in tree.accounts.items() if doc.is_undefined),
     ]
-    for key, doc in rotated_order(list(tree.accounts.items())):
-        if doc.is_undefined:
+    for key, doc in rotated_order([*tree.accounts.items(), *tree.orphans.items()]):
+        if doc.is_undefined or key in tree.orphans:
+            if not (doc.domains or doc.contested):
+                continue
             account_key = AccountKey(*key)
             undefined[account_key] = DesiredAccount(
                 account_key,
@@ -128,6 +130,7 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
                 positions.of("account", *key),
                 domains=domains_of(doc, key),
                 contested=contested_of(doc, key),
+                unknown=key in tree.orphans and tree.complete,
             )
             continue
         if doc.is_removed:

@@ -293,18 +293,23 @@ class Compilation:
         return accounts
 
     def _undefined(self, *, complete: bool) -> dict[AccountKey, DesiredAccount]:
-        """The accounts without a valid MailAccount that claim their domains all the same: it has
-        errors, or it may be in the unreadable part of the tree. An account that nothing defines
-        claims nothing."""
+        """The accounts without a valid MailAccount, which claim their domains all the same. It has
+        errors, or it may be in the unreadable part of the tree; otherwise the account is unknown:
+        most likely its name is a typo."""
         undefined = {}
         for draft in self.drafts.values():
-            if draft.account is not None or not (draft.has_unread_account or not complete):
+            if draft.account is not None:
                 continue
             domains = draft.claims()
             wheres = [desired.where for desired in domains] + list(draft.contested.values())
             if wheres:
                 undefined[draft.key] = DesiredAccount(
-                    draft.key, "", wheres[0], domains=domains, contested=draft.contested
+                    draft.key,
+                    "",
+                    wheres[0],
+                    domains=domains,
+                    contested=draft.contested,
+                    unknown=complete and not draft.has_unread_account,
                 )
         return undefined
 

@@ -62,6 +62,8 @@ class DesiredAccount(Struct, frozen=True):
     that they are not among ``profiles``; None means a name that cannot be read. ``remove`` is the
     confirming number of domains of an account that is to be removed; such an account declares
     nothing else. ``logins`` are sorted, as in :class:`~sendroute.model.current.AccountState`.
+    ``unknown``: no MailAccount defines it. Its claims get nothing, and only keep what an account of
+    its namespace holds.
     """
 
     key: AccountKey
@@ -76,6 +78,7 @@ class DesiredAccount(Struct, frozen=True):
     unsound: frozenset[str | None] = frozenset()
     remove: int | None = None
     logins: tuple[str, ...] | UnsetType = UNSET
+    unknown: bool = False
 
 
 class DesiredPlatform(Struct, frozen=True):
@@ -100,9 +103,9 @@ class Desired(Struct, frozen=True):
     ``ill_formed`` those of them with documents in a file that is not well-formed, each with the
     problem of that file. ``orphans`` are the objects of accounts that no MailAccount document
     defines, ``findings`` the problems found while reading. ``accepted`` are the codes of findings
-    that an object accepts, by its file and document. ``undefined`` are the accounts whose
-    MailAccount has errors, or may be in an unreadable part of the tree: the domains that they
-    declare, and nothing else. They are not planned, but claim these domains.
+    that an object accepts, by its file and document. ``undefined`` are the accounts without a valid
+    MailAccount: the domains that they declare, and nothing else. They are not planned, but claim
+    these domains; those that are ``unknown`` only in their own namespace.
     """
 
     platform: DesiredPlatform | None

@@ -45,7 +45,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
         else 0
     )
     switch = decide_apply_all(inputs, context, count)
-    if switch.apply_all is None and (used := still_used(inputs, context)):
+    if used := still_used(inputs, context, switch.apply_all):
         profiles = keep_in_use(profiles, used)
         default, context = _context(inputs, profiles)
         referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)

@@ -14,15 +14,17 @@ class OtherAccounts(Struct, frozen=True):
     :func:`~sendroute.planner.claims.open_domains`, and how many domains they hold.
 
     ``declared``: by domain, the accounts that declare it once. ``contested``: by domain, the
-    accounts that declare it twice, so that neither declaration counts. ``holders``: the account
-    that holds each domain in the store. ``domain_count`` is the number of domains in the store
-    that no account of the plan holds.
+    accounts that declare it twice, so that neither declaration counts. ``unknown`` are those of
+    these accounts that no MailAccount defines. ``holders``: the account that holds each domain in
+    the store. ``domain_count`` is the number of domains in the store that no account of the plan
+    holds.
     """
 
     declared: Mapping[str, Mapping[AccountKey, DesiredDomain]] = field(default_factory=dict)
     contested: Mapping[str, AbstractSet[AccountKey]] = field(default_factory=dict)
     holders: Mapping[str, AccountKey] = field(default_factory=dict)
     domain_count: int = 0
+    unknown: AbstractSet[AccountKey] = frozenset()
 
 
 NO_OTHERS = OtherAccounts()
@@ -137,7 +139,8 @@ class ClaimIndex:
             for desired in account.domains:
                 if desired.domain in names:
                     declared.setdefault(desired.domain, {})[key] = desired
-        return OtherAccounts(declared, contested, holders, domain_count)
+        unknown = frozenset(key for key in requested if self._accounts[key].unknown)
+        return OtherAccounts(declared, contested, holders, domain_count, unknown)
 
 
 def declared_names(account: DesiredAccount) -> Iterable[str]:

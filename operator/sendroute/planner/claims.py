@@ -9,6 +9,10 @@ domain up if no account of its namespace declares it: then the domain leaves its
 claims of other tenants look like, and a claim that cannot be served now waits without it. As long
 as an account of the holder's namespace claims the domain, claims of other tenants are denied.
 
+The claim of an account that no MailAccount defines gets nothing: most likely the account's name is
+a typo. In the namespace of the holder it keeps the domain where it is, like a move that waits.
+Elsewhere it does not count, so a tenant cannot hold what it does not own.
+
 The claims of accounts outside a plan are looked up by domain: :func:`open_domains` returns the
 domains, a :class:`~sendroute.planner.claim_index.ClaimIndex` the accounts that declare them, and
 the store their holders.
@@ -55,7 +59,8 @@ class DomainConflicts(Struct, frozen=True):
     it declares but does not get. ``retained``: by account, the domains that it holds and keeps
     although no single claim on them is its own. ``given_up``: by account, the domains that it holds
     and neither declares nor keeps, although other accounts declare them, which do not get them.
-    ``findings``: by account, its conflicts. ``planned`` are the accounts of the plan.
+    ``findings``: by account, its conflicts. ``planned`` are the accounts of the plan, ``unknown``
+    those of all accounts that no MailAccount defines.
     """
 
     moves: Mapping[AccountKey, Sequence[Move]]
@@ -64,6 +69,7 @@ class DomainConflicts(Struct, frozen=True):
     given_up: Mapping[AccountKey, Mapping[str, tuple[AccountKey, ...]]]
     findings: Mapping[AccountKey, Sequence[Finding]]
     planned: AbstractSet[AccountKey]
+    unknown: AbstractSet[AccountKey]
 
     def all_moves(self) -> Iterable[Move]:
         """Each move once, in the order of accounts and domains."""
@@ -118,6 +124,7 @@ class DomainConflicts(Struct, frozen=True):
             incoming,
             given_up,
             frozenset(others - self.planned),
+            frozenset(others & self.unknown),
         )
 
 
@@ -162,7 +169,8 @@ def find_conflicts(
     newcomers = _newcomers(accounts, current, examined)
     declaring = _holder_declarations(accounts, holders)
     _add_others(newcomers, declaring, others, holders)
-    decisions = _Decisions()
+    unknown = others.unknown | {key for key, account in accounts.items() if account.unknown}
+    decisions = _Decisions(unknown)
     for domain in sorted(examined):
         holder = holders.get(domain)
         claims = DomainClaims(
@@ -170,6 +178,8 @@ def find_conflicts(
             dict(sorted(newcomers.get(domain, {}).items())),
             contested.get(domain, frozenset()),
         )
+        if unknown:
+            claims = claims.that_count(holder, unknown)
         if holder is None:
             decisions.of_new_domain(claims)
         else:
@@ -181,6 +191,7 @@ def find_conflicts(
         decisions.given_up,
         decisions.findings,
         accounts.keys() | current.keys(),
+        unknown,
     )
 
 
@@ -200,6 +211,14 @@ class DomainClaims(Struct, frozen=True):
             frozenset(filter(accounts, self.contested)),
         )
 
+    def that_count(
+        self, holder: AccountKey | None, unknown: AbstractSet[AccountKey]
+    ) -> "DomainClaims":
+        """Those that count if no MailAccount defines the ``unknown`` accounts: their claims count
+        only in the namespace of the holder."""
+        tenant = None if holder is None else holder.namespace
+        return self.of(lambda key: key not in unknown or key.namespace == tenant)
+
     @property
     def only(self) -> tuple[AccountKey, DesiredDomain] | None:
         """The only claim; None if there are several, or none."""
@@ -216,9 +235,11 @@ class DomainClaims(Struct, frozen=True):
 
 
 class _Decisions:
-    """The decisions about one domain after the other."""
+    """The decisions about one domain after the other. ``unknown`` are the accounts that no
+    MailAccount defines."""
 
-    def __init__(self) -> None:
+    def __init__(self, unknown: AbstractSet[AccountKey]) -> None:
+        self._unknown = unknown
         self.moves: dict[AccountKey, list[Move]] = {}
         self.denied: dict[AccountKey, set[str]] = {}
         self.retained: dict[AccountKey, set[str]] = {}
@@ -243,7 +264,11 @@ class _Decisions:
         of_others = claims.of(lambda key: key.namespace != holder.namespace)
         if of_tenant.single or of_tenant.contested:
             self._deny(of_others, holder)
-            if (only := of_tenant.only) is None:
+            unknown = self._unknown & set(of_tenant.accounts)
+            if unknown:  # a move to an account that cannot take it
+                self._deny(of_tenant, holder)
+                self._move(claims.domain, holder, min(unknown))
+            elif (only := of_tenant.only) is None:
                 self._retain(claims.domain, holder)
                 self._deny(of_tenant, holder)
             elif only[1].suspended:  # a suspended domain does not move
@@ -272,8 +297,11 @@ class _Decisions:
     def _deny(
         self, claims: DomainClaims, holder: AccountKey | None, declared: Where | None = None
     ) -> None:
-        """``holder`` keeps the domain; None if no account gets it."""
+        """``holder`` keeps the domain; None if no account gets it. A claim of an unknown account
+        has its own error."""
         for key, desired in claims.single.items():
+            if key in self._unknown:
+                continue
             self.denied.setdefault(key, set()).add(claims.domain)
             others = (other.where for k, other in claims.single.items() if k != key)
             self.findings.setdefault(key, []).append(

@@ -67,19 +67,40 @@ def count_after(inputs: AccountInput, context: RouteContext, apply_all: ApplyAll
     )
 
 
-def still_used(inputs: AccountInput, context: RouteContext) -> dict[str, str]:
-    """The profiles that cannot be removed yet, because a domain's edit waits for a profile that was
-    not saved. Maps the name of each to the first such domain."""
+def still_used(
+    inputs: AccountInput, context: RouteContext, requested: ApplyAll | None
+) -> dict[str, str]:
+    """The profiles that cannot be removed yet, because a domain stays on each: its edit waits for a
+    profile that was not saved, or it cannot leave the account now. Maps the name of each to the
+    first such domain. ``requested`` is the apply-all that runs in this change: it switches a domain
+    that would wait, unless the domain overrides it."""
     used: dict[str, str] = {}
-    if not context.removed or not context.unsaved:
+    if not context.removed:
         return used
+
+    def stays(declared: Route | None, overriding: str | None) -> bool:
+        return requested is None or overrides(declared, overriding, requested)
+
+    waiting = {
+        name
+        for name, state in inputs.current.domains.items()
+        if _is_retained(inputs, name) and stays(state.declared, state.overrides)
+    }
     for desired in inputs.desired.domains:
         current = inputs.current.domains.get(desired.domain)
-        if current is None or desired.suspended or current.route.profile not in context.removed:
+        if current is None:
             continue
-        if decide_domain(desired, current, context) is None:
-            first = used.get(current.route.profile, desired.domain)
-            used[current.route.profile] = min(first, desired.domain)
+        waiting.discard(desired.domain)
+        if not context.unsaved or desired.suspended:
+            continue
+        if stays(desired.route, desired.overrides) and (
+            decide_domain(desired, current, context, requested) is None
+        ):
+            waiting.add(desired.domain)
+    for name in sorted(waiting):
+        profile = inputs.current.domains[name].route.profile
+        if profile in context.removed:
+            used.setdefault(profile, name)
     return used
 
 
@@ -186,7 +207,8 @@ def _plan_undeclared_domains(
         if (claimant := inputs.claims.unmoved.get(name)) is not None:
             reason = inputs.claims.why_not(claimant, "cannot take it now")
             wait = Wait(f"account {claimant}, which {reason}", f"still in account {inputs.key}")
-            _add_skip(inputs, name, current, state, (wait, _BOTH, where), domain_changes)
+            hint = inputs.claims.next_step(claimant, _BOTH)
+            _add_skip(inputs, name, current, state, (wait, hint, where), domain_changes)
     domain_changes.findings += removed_before_move(inputs.key, inputs.claims, where)
 
 

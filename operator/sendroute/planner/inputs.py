@@ -21,7 +21,8 @@ class ClaimEffect(Struct, frozen=True):
     to another account, with its key. ``given_up``: domains it holds, no longer declares and loses,
     although other accounts declare them: those accounts, which do not get them in this change.
     ``outgoing`` and ``incoming``: moves, with the other account's key. ``unplanned`` are the
-    accounts among all these that are not in the plan.
+    accounts among all these that are not in the plan, ``unknown`` those that no MailAccount
+    defines.
     """
 
     denied: frozenset[str] = frozenset()
@@ -32,11 +33,21 @@ class ClaimEffect(Struct, frozen=True):
     incoming: dict[str, AccountKey] = field(default_factory=dict)
     given_up: dict[str, tuple[AccountKey, ...]] = field(default_factory=dict)
     unplanned: frozenset[AccountKey] = frozenset()
+    unknown: frozenset[AccountKey] = frozenset()
 
     def why_not(self, key: AccountKey, cannot: str) -> str:
-        """Why another account does not take, or give, a domain in this change: it is not planned,
-        or it ``cannot`` (``cannot take it now``)."""
+        """Why another account does not take, or give, a domain in this change: it is not defined,
+        it is not planned, or it ``cannot`` (``cannot take it now``)."""
+        if key in self.unknown:
+            return "is not defined by any MailAccount"
         return "is not planned" if key in self.unplanned else cannot
+
+    def next_step(self, key: AccountKey, otherwise: str) -> str:
+        """What the author can do about a domain that waits for another account: an account that is
+        not defined never takes it, else ``otherwise``."""
+        if key in self.unknown:
+            return f"Correct spec.account of its document, or define account {key}."
+        return otherwise
 
 
 class AccountInput(Struct, frozen=True):

@@ -171,7 +171,9 @@ def keep_account(
     reason = "several manifests claim it"
     hint = "Decide which account gets that domain, then apply again."
     if claimant is not None:
-        hint = f"Fix what keeps account {claimant} from taking it, then apply again."
+        hint = claims.next_step(
+            claimant, f"Fix what keeps account {claimant} from taking it, then apply again."
+        )
         reason = f"account {claimant} {claims.why_not(claimant, 'cannot take it now')}"
     message = (
         f"Account {key} is not removed yet: its domain {name} cannot leave it, because {reason}."

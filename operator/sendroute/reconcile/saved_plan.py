@@ -43,7 +43,7 @@ from sendroute.reconcile.verifier import SavedInputs
 _T = TypeVar("_T")
 _SavedPercent = Annotated[int, Meta(ge=0, le=100)]
 
-FORMAT_VERSION = "1.8"
+FORMAT_VERSION = "1.9"
 _MARKER = "sendroute-saved-plan"
 # What a file begins with, without white space, and the fields that follow.
 _BEGINNING = f'{{"format":"{_MARKER}"'.encode()
