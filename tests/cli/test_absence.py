@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.git.test_worktree import git
 from tests.privileges import respect_permissions
 
 from .conftest import (
@@ -201,6 +202,58 @@ def test_a_saved_plan_says_what_stops_an_account(bolt: Path, sendroute: Program)
 def test_a_kind_of_another_programs_group_is_passed_over(bolt: Path, sendroute: Program) -> None:
     bolt.write_text("---\n".join(BOLT).replace("sendroute.dev", "mail.example.com"))
     assert sendroute("validate", "manifests").status == 0
+
+
+def outside(repository: Path, manifests: Path) -> None:
+    """A link of the tree leads to the accounts of another repository."""
+    repository.rename(manifests.parent / "tenants")
+    (manifests / "tenants").symlink_to("../tenants/accounts")
+
+
+def below(repository: Path, manifests: Path) -> None:
+    """A clone in the directory of the manifests."""
+    repository.rename(manifests / "tenants")
+
+
+@pytest.fixture
+def tenants(bolt: Path, workdir: Path) -> Path:
+    """A sparse checkout without the account of ``bolt``."""
+    repository = workdir / "other"
+    (repository / "accounts/bolt").mkdir(parents=True)
+    bolt.rename(repository / "accounts/bolt/bolt.yaml")
+    write(repository / "accounts/carl.yaml", account("carl"))
+    git(repository, "init", "-q")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "all")
+    git(repository, "sparse-checkout", "set", "--no-cone", "/*", "!/accounts/bolt/")
+    return repository
+
+
+@pytest.mark.parametrize("arrange", [outside, below])
+def test_what_another_checkout_left_out_is_not_removed(
+    arrange: Callable[[Path, Path], None], tenants: Path, sendroute: Program, manifests: Path
+) -> None:
+    arrange(tenants, manifests)
+    planned = sendroute("plan", "manifests")
+    assert (planned.status, "held-back" in planned.out) == (1, True)
+    assert "/bolt cannot be read: it is left out by a sparse checkout" in " ".join(
+        planned.out.split()
+    )
+    assert sendroute("apply", "manifests", "--auto-approve").status == 1
+    assert {"bolt.example.com", "new.example.com"} <= domains(sendroute)
+
+
+def test_a_repository_that_may_not_be_entered_may_lack_anything(
+    bolt: Path, unprivileged: Callable[..., CommandResult], sendroute: Program, manifests: Path
+) -> None:
+    """Of another user, who lets others read the files, and not the repository."""
+    git(manifests, "init", "-q")
+    bolt.unlink()
+    (manifests / ".git").chmod(0)
+    result = unprivileged("apply", "manifests", "--auto-approve")
+    (manifests / ".git").chmod(0o755)
+    assert (result.status, "git's index cannot be read" in result.out) == (1, True)
+    assert "bolt.example.com" in domains(sendroute)
 
 
 @pytest.fixture

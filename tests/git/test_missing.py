@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.git.missing import MissingPath, MissingReason, missing_from
+from sendroute.git.missing import MissingPath, MissingPaths, MissingReason
 
 from .test_worktree import git
+
+
+def missing_from(directory: str) -> list[MissingPath]:
+    return MissingPaths().below(directory)
 
 
 @pytest.fixture
@@ -48,6 +52,12 @@ def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -
 
 def test_an_index_that_cannot_be_parsed_is_reported(clone: Path) -> None:
     (clone / ".git/index").write_bytes(b"DIRC\0\0\0\2")
+    assert missing_from(str(clone / "m")) == [MissingPath(".", MissingReason.UNKNOWN)]
+
+
+def test_a_path_that_no_file_system_takes_is_damage(clone: Path) -> None:
+    index = clone / ".git/index"
+    index.write_bytes(index.read_bytes().replace(b"m/sub\0", b"m\0sub\0"))
     assert missing_from(str(clone / "m")) == [MissingPath(".", MissingReason.UNKNOWN)]
 
 

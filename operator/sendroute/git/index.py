@@ -33,14 +33,14 @@ _SHA_256 = re.compile(
 )
 MAX_TARGET = 4095
 """Bytes of the longest target of a link: PATH_MAX without its NUL."""
-_LINK, _SUBMODULE = 0o120000, 0o160000
+_DIRECTORY, _LINK, _SUBMODULE = 0o040000, 0o120000, 0o160000
 _CHECKED_MODES = (_LINK, _SUBMODULE)
 _CHECKED_BYTES = tuple(map(_MODE.pack, _CHECKED_MODES))
 
 
 class IndexEntry(NamedTuple):
     """A submodule, a symbolic link, or an entry that a sparse checkout left out (its skip-worktree
-    bit is set). The path of a directory of a sparse index ends with ``/``."""
+    bit is set). The latter may be a directory, if the index is sparse too."""
 
     path: str
     mode: int
@@ -50,6 +50,11 @@ class IndexEntry(NamedTuple):
     @property
     def is_submodule(self) -> bool:
         return self.mode == _SUBMODULE
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the whole directory is left out, whatever is at its path."""
+        return self.mode == _DIRECTORY
 
     def is_file_of_link(self, path: str) -> bool:
         """Whether the link is a file there that holds its target, as git writes it without links
@@ -139,11 +144,6 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
         raise ValueError("it is damaged") from error
 
 
-def is_checked_out(submodule: Repository) -> bool:
-    """Whether a submodule has an index: without one its checkout has failed, or did not end."""
-    return os.path.lexists(os.path.join(submodule.git_directory, "index"))
-
-
 def _listed(repository: Repository) -> list[IndexEntry]:
     """The same for an index in two files (git-update-index(1), --split-index), which only git
     reads. It must be one that git accepts."""
@@ -167,7 +167,10 @@ class _IndexReader:
         if self._version > 2 or any(mode in self._data for mode in _CHECKED_BYTES):
             for path, mode, blob, skipped, _ in self._all():
                 if skipped or mode in _CHECKED_MODES:
-                    yield IndexEntry(os.fsdecode(path), mode, blob.hex(), skipped)
+                    if b"\0" in path:
+                        raise ValueError("a path holds a NUL")
+                    name = os.fsdecode(path).removesuffix("/")  # of a directory
+                    yield IndexEntry(name, mode, blob.hex(), skipped)
         # Otherwise, nearly always, there are none: version 2 has no bits for sparse checkouts.
 
     def is_split(self) -> bool:

@@ -1,13 +1,15 @@
-"""What the checkout of a directory lacks on purpose: submodules, what a sparse checkout left out,
-and what symbolic links lead to where git made files of them. What these hold is unknown, and must
-not seem to be removed."""
+"""What a checkout lacks on purpose: submodules, what a sparse checkout left out, and what symbolic
+links lead to where git made files of them. What these hold is unknown, and must not seem to be
+removed. git itself is only asked for an index in two files."""
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from enum import Enum
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from sendroute.git.repository import Repository, find_repository, submodule_at
+from sendroute.git.repository import Repository, find_checkout, submodule_at
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class MissingReason(Enum):
     """A file holds the target of a symbolic link."""
     UNKNOWN = "unknown"
     """The index cannot be read, so nobody knows what is missing."""
+    NO_REPOSITORY = "no-repository"
+    """There is no index to read, because the ``.git`` leads to no repository."""
 
 
 class MissingPath(NamedTuple):
@@ -34,61 +38,130 @@ class MissingPath(NamedTuple):
     reason: MissingReason
 
 
-def missing_from(directory: str) -> list[MissingPath]:
-    """Find what the checkout of a directory lacks. git is asked only for an index in two files, and
-    only if it accepts the repository.
+class MissingPaths:
+    """What the checkouts lack that one walk over a tree comes to. However many directories are
+    asked about, the index of a repository is read once, and a missing path is returned once."""
 
-    Args:
-        directory: any directory.
+    def __init__(self) -> None:
+        self._indexes: dict[Repository, _Index | None] = {}
+        self._returned: set[str] = set()
 
-    Returns:
-        The highest missing paths, sorted; none outside a repository.
-    """
-    real = os.path.realpath(directory)
-    repository = find_repository(real)
-    if repository is None:
-        return []
-    return sorted(set(_missing(repository, real)))
+    def below(self, directory: str) -> list[MissingPath]:
+        """Find what the checkout that a directory is in lacks below it. Checkouts in it, also those
+        of its submodules, are directories to ask about separately.
+
+        Args:
+            directory: any directory.
+
+        Returns:
+            The highest missing paths, sorted, without those that were returned before; none outside
+            a repository.
+        """
+        real = os.path.realpath(directory)
+        missing = []
+        for path in sorted(set(self._below(real))):
+            key = os.path.normpath(os.path.join(real, path.path))
+            if key not in self._returned:
+                self._returned.add(key)
+                missing.append(path)
+        return missing
+
+    def _below(self, real: str) -> Iterator[MissingPath]:
+        checkout = find_checkout(real)
+        if checkout is None:
+            return
+        repository = checkout.repository
+        if repository is None:
+            yield MissingPath(".", MissingReason.NO_REPOSITORY)
+            return
+        is_new = repository not in self._indexes
+        index = self._index(repository)
+        if index is not None:
+            yield from index.missing(real)
+        elif is_new:
+            yield MissingPath(".", MissingReason.UNKNOWN)
+
+    def _index(self, repository: Repository) -> "_Index | None":
+        """None if the index cannot be read."""
+        from sendroute.git.index import entries_to_check  # only a repository has an index
+
+        if repository not in self._indexes:
+            try:
+                index = _Index(repository.top, entries_to_check(repository))
+            except (OSError, ValueError):
+                index = None
+            self._indexes[repository] = index
+        return self._indexes[repository]
 
 
-def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
-    # only a repository has an index
-    from sendroute.git.index import entries_to_check, is_checked_out
+class _Index:
+    """The entries of an index that the checkout may lack, by path."""
 
-    try:
-        entries = entries_to_check(repository)
-    except (OSError, ValueError):
-        yield MissingPath(".", MissingReason.UNKNOWN)
-        return
-    for entry in entries:
-        path = os.path.join(repository.top, entry.path.rstrip("/"))
-        inner = os.path.relpath(path, real)
-        if inner.startswith("../") or inner == "..":
-            if not entry.is_submodule or not real.startswith(f"{path}/"):
+    def __init__(self, top: str, entries: list["IndexEntry"]) -> None:
+        self._top = top
+        self._entries = sorted(entries, key=_path)
+
+    def missing(self, real: str) -> Iterator[MissingPath]:
+        """What is missing in a directory of the checkout, or of a submodule of it."""
+        within = os.path.relpath(real, self._top)
+        for entry in self._around(within):
+            if entry.is_directory or (entry.is_submodule and not self._has_submodule(entry)):
+                yield MissingPath(".", _reason_of(entry))
+        for entry in self._in(within):
+            path = os.path.join(self._top, entry.path)
+            inner = os.path.relpath(path, real)
+            if not _is_read(entry, inner):
                 continue
-            inner = "."  # the directory is in the submodule
-        if not _is_read(entry, inner):
-            continue
-        if entry.is_submodule:
-            submodule = submodule_at(path)
-            if submodule is not None and not is_checked_out(submodule):
-                yield MissingPath(inner, MissingReason.SUBMODULE)
-            elif submodule is not None:
-                for nested in _missing(submodule, os.path.realpath(path)):
-                    yield MissingPath(
-                        os.path.normpath(os.path.join(inner, nested.path)), nested.reason
-                    )
-            elif not (os.path.isdir(path) and os.listdir(path)):
-                yield MissingPath(inner, MissingReason.SUBMODULE)
-        elif entry.left_out:
-            if not os.path.lexists(path):
-                yield MissingPath(_highest_missing(real, inner), MissingReason.SPARSE)
-        elif entry.is_file_of_link(path):
-            yield MissingPath(inner, MissingReason.LINK)
+            if entry.is_submodule:
+                if not self._has_submodule(entry):
+                    yield MissingPath(inner, MissingReason.SUBMODULE)
+            elif entry.is_directory:
+                yield MissingPath(inner, MissingReason.SPARSE)
+            elif entry.left_out:
+                if not os.path.lexists(path):
+                    yield MissingPath(_highest_missing(real, inner), MissingReason.SPARSE)
+            elif entry.is_file_of_link(path):
+                yield MissingPath(inner, MissingReason.LINK)
+
+    def _around(self, within: str) -> Iterator["IndexEntry"]:
+        """The entries that the directory is, or is in: there is no other of a file."""
+        steps = within.split("/")
+        for end in range(1, len(steps) + 1):
+            path = "/".join(steps[:end])
+            first = bisect_left(self._entries, path, key=_path)
+            yield from self._entries[first : bisect_left(self._entries, f"{path}\0", key=_path)]
+
+    def _in(self, within: str) -> list["IndexEntry"]:
+        if within == ".":
+            return self._entries
+        # 0 is the character after the slash.
+        first, end = (bisect_left(self._entries, within + sign, key=_path) for sign in "/0")
+        return self._entries[first:end]
+
+    def _has_submodule(self, entry: "IndexEntry") -> bool:
+        """Whether a submodule is checked out. Without an index its checkout has failed, or did not
+        end; without a repository it may be a copy."""
+        directory = os.path.join(self._top, entry.path)
+        submodule = submodule_at(directory)
+        if submodule is not None:
+            return os.path.lexists(os.path.join(submodule.git_directory, "index"))
+        try:
+            return not all(map(is_hidden, os.listdir(directory)))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # the walk reports it
+            return True
+
+
+_path = attrgetter("path")
+
+
+def _reason_of(entry: "IndexEntry") -> MissingReason:
+    return MissingReason.SUBMODULE if entry.is_submodule else MissingReason.SPARSE
 
 
 def _is_read(entry: "IndexEntry", inner: str) -> bool:
-    if inner != "." and is_hidden(inner):
+    if is_hidden(inner):
         return False
     return entry.mode & 0o170000 != _REGULAR or inner.endswith(ENDINGS)
 

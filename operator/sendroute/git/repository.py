@@ -174,6 +174,34 @@ FindCheckedOut = Callable[[str], CheckedOutRepository | None]
 """As :func:`checked_out`; callers that ask several times of one path pass one that remembers."""
 
 
+class CheckoutTop(NamedTuple):
+    """A directory with a ``.git``; ``repository`` is None if that leads to none."""
+
+    top: str
+    repository: Repository | None
+
+
+def find_checkout(path: str) -> CheckoutTop | None:
+    """Find the checkout that a path is in, as git does: a ``.git`` that is no directory ends the
+    search, also if it leads to no repository.
+
+    Args:
+        path: a file or directory.
+
+    Returns:
+        The nearest checkout; None if no ``.git`` is at the path or above it.
+    """
+    for directory in _directories(os.path.realpath(path)):
+        repository = _repository_at(directory)
+        if repository is not None or _has_dead_end(directory):
+            return CheckoutTop(directory, repository)
+    return None
+
+
+def _has_dead_end(directory: str) -> bool:
+    return is_top(directory) and not os.path.isdir(os.path.join(directory, ".git"))
+
+
 def submodule_at(directory: str) -> Repository | None:
     """The repository of a submodule's directory; None if it is not checked out."""
     return _repository_at(os.path.realpath(directory))
@@ -213,14 +241,23 @@ def is_top(directory: str) -> bool:
 def _repository_at(directory: str) -> Repository | None:
     entry = os.path.join(directory, ".git")
     if os.path.isdir(entry):
-        has_head = os.path.lexists(os.path.join(entry, "HEAD"))
-        return Repository(directory, os.path.realpath(entry)) if has_head else None
+        return Repository(directory, os.path.realpath(entry)) if _has_head(entry) else None
     if not os.path.isfile(entry):
         return None
     target = _target(entry)
     if target is None or not _may_lead_to(directory, target):
         return None
     return Repository(directory, target)
+
+
+def _has_head(git_directory: str) -> bool:
+    try:
+        os.lstat(os.path.join(git_directory, "HEAD"))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it may not be entered: git says so when it is asked
+        return True
+    return True
 
 
 def _target(gitfile: str) -> str | None:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from sendroute.files.links import LinkRefusal, Region, TreeLinks, is_part
 from sendroute.files.reason import reason_of
-from sendroute.git.missing import MissingPath, MissingReason, missing_from
+from sendroute.git.missing import MissingPath, MissingPaths, MissingReason
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.manifest_name import ENDINGS
@@ -166,11 +166,13 @@ def _read_stream(stream: BinaryIO) -> bytes | Finding:
 
 class _Pending(NamedTuple):
     """A directory to walk. ``region`` is where it is if links that lead out of the tree were
-    followed to it; None in the tree."""
+    followed to it; None in the tree. ``is_root`` if it is a given one, or the target of such a
+    link: nothing above it is walked."""
 
     path: str
     identity: tuple[int, int]
     region: Region | None
+    is_root: bool = False
 
 
 class _Walk:
@@ -183,6 +185,7 @@ class _Walk:
     def __init__(self, submodules: frozenset[tuple[int, int]], links: TreeLinks) -> None:
         self._submodules = submodules
         self._links = links
+        self._missing = MissingPaths()
         self.entries: list[SourceEntry] = []
         self._linked: dict[str, list[SourceEntry]] = {}  # what is outside of the tree, by its link
         self._refused: set[str] = set()
@@ -202,7 +205,6 @@ class _Walk:
             return
         path = os.path.normpath(path)
         if stat.S_ISDIR(status.st_mode):
-            self.findings += [_missing_part(path, missing) for missing in missing_from(path)]
             self._directory(path, status)
         else:
             directory = os.path.realpath(os.path.dirname(path) or ".")
@@ -216,9 +218,9 @@ class _Walk:
 
     def _directory(self, path: str, status: os.stat_result) -> None:
         """Walk a directory, depth first and by name; with a stack, because nesting has no limit."""
-        pending = [_Pending(path, (status.st_dev, status.st_ino), None)]
+        pending = [_Pending(path, (status.st_dev, status.st_ino), None, is_root=True)]
         while pending:
-            path, identity, region = pending.pop()
+            path, identity, region, is_top = pending.pop()
             if identity in self.directories or (region and region.link in self._refused):
                 continue
             self.directories.add(identity)
@@ -239,6 +241,7 @@ class _Walk:
             for child in children:
                 name = child.name
                 if name[0] == ".":
+                    is_top = is_top or name == ".git"
                     continue
                 child_path = prefix + name
                 has_suffix = name.endswith(ENDINGS)
@@ -254,6 +257,8 @@ class _Walk:
                         inner += self._follow(child_path, has_suffix, region, is_link=False)
                 except OSError as error:  # a listing without types: each one is a question
                     self.findings.append(unreadable(display(child_path), _reason(error)))
+            if is_top:
+                self.findings += [_missing_part(path, part) for part in self._missing.below(path)]
             pending += reversed(inner)
 
     def _follow(
@@ -272,7 +277,8 @@ class _Walk:
         elif stat.S_ISDIR(status.st_mode):
             if target is None and region is not None:
                 return []  # the tree's own directories are walked under their own names
-            return [_Pending(path, (status.st_dev, status.st_ino), target)]
+            leads_out = is_link and target is not None
+            return [_Pending(path, (status.st_dev, status.st_ino), target, leads_out)]
         elif has_suffix:
             # A link out of the tree that leads back to a file of it is still a link out of it.
             inside_out = target or region
@@ -371,6 +377,12 @@ _MISSING: dict[MissingReason, tuple[str, str, Remedy | None]] = {
         "it is a symbolic link that git checked out as a file",
         "Check it out on a file system with symbolic links, with core.symlinks=true. Until then"
         " nothing is removed.",
+        None,
+    ),
+    MissingReason.NO_REPOSITORY: (
+        "its .git leads to no repository, so parts of the checkout may be missing",
+        "Until then nothing is removed. Make the repository available that the .git names, or"
+        " remove the .git if nothing is missing.",
         None,
     ),
     MissingReason.UNKNOWN: (
