@@ -50,7 +50,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
         default, context = _context(inputs, profiles)
         referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)
     domain_changes = plan_domains(inputs, context, switch.apply_all)
-    account = _account_changes(inputs, default.state, switch.apply_all, count)
+    account = _account_changes(inputs, default, switch.apply_all, count)
     findings = (
         *_suspended(inputs, domain_changes.changes),
         *referred,
@@ -95,9 +95,9 @@ def _skipped_profiles(inputs: AccountInput, profiles: ProfilesDecision) -> Itera
 
 
 def _account_changes(
-    inputs: AccountInput, state: AccountState, apply_all: ApplyAll | None, domain_count: int
+    inputs: AccountInput, default: DefaultDecision, apply_all: ApplyAll | None, domain_count: int
 ) -> Iterator[AccountChange]:
-    before = inputs.current.state
+    before, state = inputs.current.state, default.state
     ran = None
     if apply_all is not None:
         ran = (apply_all.id, RanApplyAll(apply_all.route, domain_count))
@@ -112,9 +112,7 @@ def _account_changes(
             sentences.append(
                 f"The service plan of account {key} changes from {before.plan} to {state.plan}."
             )
-        if before.default != state.default:
-            start = state.default or "the plan default"
-            sentences.append(f"New domains of account {key} start on {start}.")
+    sentences += _start_of_new_domains(key, before, default)
     logins_before = before.logins if before is not None else UNSET
     if logins_before != state.logins:
         sentences.append(
@@ -139,6 +137,23 @@ def _account_changes(
         inputs.desired.where,
         ran,
     )
+
+
+def _start_of_new_domains(
+    key: AccountKey, before: AccountState | None, default: DefaultDecision
+) -> Iterator[str]:
+    """The sentence about the default that is in force, if the change decides it: the declared one
+    may have fallen back."""
+    declared, effective = default.state.default, default.effective
+    is_changed = before is not None and before.default != declared
+    # A default that waits for its profile has no effective one, and the store keeps the previous.
+    fell_back = declared is not None and effective not in (None, declared)
+    is_new = before is None or before.plan != default.state.plan
+    if not is_changed and not (fell_back and is_new):
+        return
+    start = effective if effective == declared else f"the plan default, {effective}"
+    reason = f", because {declared} is not satisfiable" if fell_back else ""
+    yield f"New domains of account {key} start on {start}{reason}."
 
 
 def _suspended(inputs: AccountInput, changes: Iterable[DomainChange]) -> Iterator[Finding]:
