@@ -419,24 +419,31 @@ def test_a_profile_of_an_account_with_other_errors_is_not_tested(
     assert files_of(tree) == before
 
 
-@pytest.mark.parametrize(("number", "limit"), [(8, ""), (12, "--max-change-percent 93 ")])
+@pytest.mark.parametrize("applies_to_all", [False, True])
+@pytest.mark.parametrize(("number", "limit"), [(8, ""), (12, "--max-change-percent {} ")])
 def test_the_next_command_of_a_rename_is_not_refused(
-    sendroute: Program, tree: Path, number: int, limit: str
+    sendroute: Program, tree: Path, number: int, limit: str, *, applies_to_all: bool
 ) -> None:
-    """Each domain that uses the profile is rerouted, in an account that has two domains."""
+    """Each domain that uses the profile is rerouted: all but one, or with an apply-all all of the
+    account. Which ones an apply-all switched is in the store."""
+    route = "{unconfigured: {}}" if applies_to_all else "{profile: ses}"
     more = "".join(
         "---\napiVersion: sendroute.dev/v1alpha1\nkind: SendingDomain\n"
         f"metadata: {{name: shop{n}, namespace: acme}}\n"
-        f"spec: {{account: acme, domain: shop{n}.example.com, route: {{profile: ses}}}}\n"
+        f"spec: {{account: acme, domain: shop{n}.example.com, route: {route}}}\n"
         for n in range(number - 1)
     )
     (tree / "acme.yaml").write_text(f"{ACME}{more}")
     assert sendroute("init", "-q").status == 0
     assert sendroute("apply", "m", "--auto-approve").status == 0
+    if applies_to_all:
+        assert sendroute(*words("apply-to-all acme --profile ses")).status == 0
+        assert sendroute("apply", "m", "--auto-approve").status == 0
     ran = sendroute("edit", "rename-profile", "ses", "ireland", "--account", "acme", "m")
     assert ran.status == 0, ran
     assert ran.err.count("warning too-many-changes") == bool(limit)
     [following] = [line for line in ran.out.splitlines() if line.startswith("Next: sendroute ")]
+    limit = limit.format(100 if applies_to_all else 93)
     assert following == f"Next: sendroute plan {limit}m"
     assert sendroute(*following.removeprefix("Next: sendroute ").split()).status == 0
 

@@ -38,7 +38,7 @@ from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.model.remedy import RaiseLimit
-from sendroute.planner.offline import check_tree
+from sendroute.planner.offline import check_tree, of_unknown_routes
 from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.text import Console, clean, clean_diff, paragraph
 from sendroute.runtime.settings import DEFAULT_STORE
@@ -232,7 +232,7 @@ class EditSession:
             else:
                 new = _new_findings(check_tree(before), check_tree(after))
             notes += [finding for finding in new if finding.code != proposal.expected]
-            notes += self._guards(compared)
+            notes += self._guards(after, before, compared)
             if test is not None and (wrong := self._tested(after, *test)):
                 # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
                 report_on_stderr(self._session, wrong, self._manifests)
@@ -257,9 +257,20 @@ class EditSession:
             (position_of[change.where] if change.where else None, change.message) for change in done
         ]
 
-    def _guards(self, compared: Iterable[Finding]) -> list[Finding]:
-        """What the guards would refuse for reroutes, of the findings about the result compared with
-        the manifests as read."""
+    def _guards(
+        self, after: Desired, before: Desired, compared: Iterable[Finding]
+    ) -> list[Finding]:
+        """What the guards would refuse for reroutes, of the findings about the result ``compared``
+        with the manifests as read. Of an edited account with an apply-all, only a store knows the
+        routes."""
+        stored = {}
+        for key in of_unknown_routes(before):
+            if before.accounts.get(key) != after.accounts.get(key):
+                account = stored_if_readable(self._session, key)
+                if account is not None:
+                    stored[key] = account
+        if stored:
+            compared = check_tree(after, before, measured_by="in the manifests", stored=stored)
         guards = [
             replace(finding, where=None, related=())
             for finding in compared

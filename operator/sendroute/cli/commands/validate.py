@@ -1,5 +1,8 @@
 """Report every problem in a tree of manifests in one run. Reads files only.
 
+With --base, reroutes are not counted for an account that has an applyToAll at that revision: which
+domains it switched, only a store knows.
+
 examples:
   sendroute validate manifests/
   sendroute validate manifests/ --base origin/main      what a change would break
