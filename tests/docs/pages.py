@@ -139,6 +139,9 @@ is generated from the program.
 | `warning` | it is applied; look at it | 0, with `--strict` 1 |
 | `info` | a remark | 0 |
 
+The severity of a code below is the usual one. Some rules report a code with another: for
+example, a fault that keeps nothing from being applied is a warning.
+
 *Who acts*: the `author` of the manifests, the `operator` of Sendroute (store, keys, options,
 approvals), or the `environment` (a provider, a database, a git server). A *retried* code may be
 resolved without an edit; `sendroute run` retries it with exponential backoff.

@@ -6,6 +6,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 
+from msgspec.structs import replace
+
 from sendroute.credentials.binding import allows
 from sendroute.credentials.content import (
     InvalidSecretError,
@@ -122,7 +124,8 @@ def credential_in(
     except InvalidSecretError as unfit:
         missing = isinstance(unfit, SecretNotFoundError)
         code = key_missing if missing else "secret-invalid"
-        return problem(code, ref, f"cannot be used: its {key_name} {unfit}", unfit.hint)
+        unusable = problem(code, ref, f"cannot be used: its {key_name} {unfit}", unfit.hint)
+        return replace(unusable, is_partial=missing)
 
 
 def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:

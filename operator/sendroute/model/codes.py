@@ -736,8 +736,12 @@ class Code(StrEnum):
         _OPERATOR,
         ConditionOf(_RESOLVED, Reason.SECRET_NOT_COMPARED),
         "Whether the secret can be used, or its content has changed, is not known.",
-        "No secrets or no key were given, so the secret was not read, or not compared.",
-        "Give the secrets and the key, if a missing or rotated secret should be noticed.",
+        "No secrets or no key were given, so the secret was not read, or not compared. Or the"
+        " secret of a saved profile is missing or unusable, and the saved credential stays in use:"
+        " a warning if the secret is there and lacks a key, is invalid, or may not be read or"
+        " sent.",
+        "Give the secrets and the key, if a missing or rotated secret should be noticed. Correct a"
+        " secret that is unusable.",
     )
     CREDENTIAL_UNREADABLE = (
         "credential-unreadable",

@@ -41,12 +41,14 @@ class Resave(StrEnum):
 
 class SecretProblem(Struct, frozen=True):
     """Why a secret cannot be used, without any part of its value. The fields are those of a
-    :class:`~sendroute.model.finding.Finding`; ``message`` begins with the secret's name."""
+    :class:`~sendroute.model.finding.Finding`; ``message`` begins with the secret's name.
+    ``is_partial``: the secret is there, and lacks a key."""
 
     code: str
     message: str
     hint: str
     remedy: Remedy | None = None
+    is_partial: bool = False
 
 
 class SecretBinding(NamedTuple):

@@ -334,7 +334,8 @@ class _SecretChecker:
                 " credential."
             )
             # A secret that exists but is unusable is most likely a rotation that went wrong.
-            severity = Severity.WARNING if answer.code != Code.SECRET_MISSING else None
+            is_there = answer.is_partial or answer.code != Code.SECRET_MISSING
+            severity = Severity.WARNING if is_there else None
         else:
             self._uncompared += 1
             return
