@@ -96,14 +96,6 @@ def test_a_checkout_that_did_not_end_may_lack_anything(clone: Path, tmp_path: Pa
     assert missing_from(str(new)) == [], "there is no commit yet"
 
 
-def test_an_index_in_two_files_is_recognised_by_any_extension(clone: Path) -> None:
-    git(clone, "rm", "-q", "--cached", "m/sub")
-    git(clone, "config", "index.threads", "2")
-    git(clone, "update-index", "--split-index")
-    git(clone, "sparse-checkout", "set", "--no-cone", "/*", "!/m/t/")
-    assert MissingPath("m/t", MissingReason.SPARSE) in missing_from(str(clone))
-
-
 @pytest.mark.parametrize("name", ["index", "config"])
 def test_a_file_of_the_repository_that_has_no_end_is_not_read(clone: Path, name: str) -> None:
     (clone / ".git" / name).unlink()

@@ -1,8 +1,7 @@
 """What git's index says about a checkout, read without git: a checkout lacks what it lacks also if
-git is not installed, or refuses the repository because it belongs to another user. Only an index in
-two files is read by git.
+git is not installed, or refuses the repository because it belongs to another user.
 
-The format is gitformat-index(5). Only entries that a checkout may lack are returned.
+Only entries that a checkout may lack are returned.
 """
 
 import os
@@ -14,16 +13,10 @@ from hashlib import new as new_hash
 from typing import NamedTuple
 
 from sendroute.files.regular import regular
-from sendroute.git.failures import GitFailedError
+from sendroute.git.index_file import SUBMODULE, FileEntry, IndexFile
 from sendroute.git.repository import Repository
+from sendroute.git.split_index import EXTENSION, joined
 
-_HEADER = struct.Struct(">4sII")
-_MODE = struct.Struct(">I")
-_FLAGS = struct.Struct(">H")
-_EXTENSION = struct.Struct(">4sI")
-_MODE_AT, _NAME_AT = 24, 40  # of an entry; the object name and the flags follow at _NAME_AT
-_LENGTH, _EXTENDED = 0xFFF, 0x4000
-_SKIP_WORKTREE = 0x4000  # of the extended flags
 _MAX_INDEX = 1 << 29  # bytes: of a few million files
 _MAX_CONFIG = 1 << 24  # bytes
 # In the section [extensions], and no other begins in between.
@@ -33,9 +26,7 @@ _SHA_256 = re.compile(
 )
 MAX_TARGET = 4095
 """Bytes of the longest target of a link: PATH_MAX without its NUL."""
-_DIRECTORY, _LINK, _SUBMODULE = 0o040000, 0o120000, 0o160000
-_CHECKED_MODES = (_LINK, _SUBMODULE)
-_CHECKED_BYTES = tuple(map(_MODE.pack, _CHECKED_MODES))
+_DIRECTORY = 0o040000
 
 
 class IndexEntry(NamedTuple):
@@ -49,7 +40,7 @@ class IndexEntry(NamedTuple):
 
     @property
     def is_submodule(self) -> bool:
-        return self.mode == _SUBMODULE
+        return self.mode == SUBMODULE
 
     @property
     def is_directory(self) -> bool:
@@ -138,93 +129,33 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
             raise ValueError("the checkout did not end") from None
         return []
     try:
-        reader = _IndexReader(data, _hash_length(directory))
-        return _listed(repository) if reader.is_split() else list(reader.entries())
-    except (struct.error, IndexError, GitFailedError) as error:
+        entries = _entries(directory, data, _hash_length(directory))
+        return [_checked(entry) for entry in entries if entry.may_lack]
+    except (struct.error, IndexError) as error:
         raise ValueError("it is damaged") from error
 
 
-def _listed(repository: Repository) -> list[IndexEntry]:
-    """The same for an index in two files (git-update-index(1), --split-index), which only git
-    reads. It must be one that git accepts."""
-    repository.require_usable()
-    entries = [
-        IndexEntry(entry.path, int(entry.mode, 8), entry.blob, entry.tag in "Ss")
-        for entry in listed_entries(repository.output(LIST))
-    ]
-    return [entry for entry in entries if entry.left_out or entry.mode in _CHECKED_MODES]
+def _entries(directory: str, data: bytes, hash_length: int) -> Iterator[FileEntry]:
+    """The entries of an index with this content, with or without those that are in no doubt."""
+    index = IndexFile(data, hash_length)
+    link = index.extension(EXTENSION)
+    if link is None or not link[:hash_length].strip(b"\0"):  # there is no second file
+        return index.checked()
+    name = link[:hash_length]
+    data = _read(os.path.join(directory, f"sharedindex.{name.hex()}"), _MAX_INDEX)
+    shared = IndexFile(data, hash_length)
+    if shared.checksum != name:
+        raise ValueError("the shared index is another one")
+    if not index.may_lack and not shared.may_lack:
+        return iter(())
+    return joined(index, link[hash_length:], shared)
 
 
-class _IndexReader:
-    def __init__(self, data: bytes, hash_length: int) -> None:
-        signature, self._version, self._count = _HEADER.unpack_from(data)
-        if signature != b"DIRC" or self._version not in (2, 3, 4):
-            raise ValueError("its version is unknown")
-        self._data = data
-        self._hash_length = hash_length
-
-    def entries(self) -> Iterator[IndexEntry]:
-        if self._version > 2 or any(mode in self._data for mode in _CHECKED_BYTES):
-            for path, mode, blob, skipped, _ in self._all():
-                if skipped or mode in _CHECKED_MODES:
-                    if b"\0" in path:
-                        raise ValueError("a path holds a NUL")
-                    name = os.fsdecode(path).removesuffix("/")  # of a directory
-                    yield IndexEntry(name, mode, blob.hex(), skipped)
-        # Otherwise, nearly always, there are none: version 2 has no bits for sparse checkouts.
-
-    def is_split(self) -> bool:
-        """Whether an extension says that there is another file. It need not be the first one: git
-        writes others before it if ``index.threads`` is above 1."""
-        if b"link" not in self._data:
-            return False
-        at = _HEADER.size
-        for *_, at in self._all():  # noqa: B007 - where the last entry ends
-            pass
-        while at + _EXTENSION.size <= len(self._data) - self._hash_length:
-            name, size = _EXTENSION.unpack_from(self._data, at)
-            if name == b"link":
-                return True
-            at += _EXTENSION.size + size
-        return False
-
-    def _all(self) -> Iterator[tuple[bytes, int, bytes, bool, int]]:
-        """The path, mode, object and skip-worktree bit of each entry, and where it ends."""
-        data, flags_at = self._data, _NAME_AT + self._hash_length
-        start, path = _HEADER.size, b""
-        for _ in range(self._count):
-            (mode,) = _MODE.unpack_from(data, start + _MODE_AT)
-            blob = data[start + _NAME_AT : start + flags_at]
-            (flags,) = _FLAGS.unpack_from(data, start + flags_at)
-            name_at, skipped = start + flags_at + 2, False
-            if flags & _EXTENDED:
-                skipped = bool(_FLAGS.unpack_from(data, name_at)[0] & _SKIP_WORKTREE)
-                name_at += 2
-            if self._version == 4:
-                removed, name_at = _varint(data, name_at)
-                end = data.index(b"\0", name_at)
-                path = path[: len(path) - removed] + data[name_at:end]
-                if len(path) > MAX_TARGET:  # no checkout has it, and each may add to the one before
-                    raise ValueError("a path is too long")
-                start = end + 1
-            else:
-                known = flags & _LENGTH
-                end = name_at + known if known < _LENGTH else data.index(b"\0", name_at)
-                path = data[name_at:end]
-                start += (end - start + 8) // 8 * 8  # padded with 1 to 8 NULs
-            yield path, mode, blob, skipped, start
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at a position, as in git's packs (gitformat-pack(5), offset encoding), and the
-    position after it."""
-    byte = data[at]
-    number = byte & 0x7F
-    while byte & 0x80:
-        at += 1
-        byte = data[at]
-        number = ((number + 1) << 7) | (byte & 0x7F)
-    return number, at + 1
+def _checked(entry: FileEntry) -> IndexEntry:
+    if b"\0" in entry.path:
+        raise ValueError("a path holds a NUL")
+    path = os.fsdecode(entry.path).removesuffix("/")  # of a directory
+    return IndexEntry(path, entry.mode, entry.blob.hex(), entry.left_out)
 
 
 def _read(path: str, most: int = MAX_TARGET) -> bytes:

@@ -1,6 +1,6 @@
 """What a checkout lacks on purpose: submodules, what a sparse checkout left out, and what symbolic
 links lead to where git made files of them. What these hold is unknown, and must not seem to be
-removed. git itself is only asked for an index in two files."""
+removed. git itself is not asked."""
 
 import os
 from bisect import bisect_left
