@@ -52,6 +52,22 @@ def test_signs_in_after_starttls_and_a_second_ehlo(
     assert verbs(server) == ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
 
 
+def test_any_positive_reply_to_starttls_starts_tls(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    """As for Postfix: the first digit decides (RFC 5321, section 4.3.2)."""
+    context = authority.context()
+
+    def agree(talk: Talk) -> None:
+        talk.send(b"250-go\r\n250 ahead\r\n")
+        talk.wrap(context)
+        while (line := talk.line()) is not None:
+            talk.send(b"235 in\r\n" if line.startswith(b"AUTH") else b"250-x\r\n250 AUTH PLAIN\r\n")
+
+    server = serve(context=context, answers={"STARTTLS": agree})
+    assert check(server.port, "starttls").outcome == "ok"
+
+
 def test_without_credentials_the_session_ends_after_ehlo(check: Check, serve: Serve) -> None:
     server = serve()
     result = check(server.port, credential=None)
@@ -350,7 +366,8 @@ def silent_port() -> Iterator[int]:
 
 REFUSALS = [
     pytest.param({"GREETING": b"554 5.7.1 no\r\n"}, "(554 5.7.1)", id="a greeting that refuses"),
-    pytest.param({"GREETING": b"250 hello\r\n"}, "(250)", id="a greeting with a wrong code"),
+    pytest.param({"GREETING": b"354 hello\r\n"}, "(354)", id="a greeting with a wrong code"),
+    pytest.param({"EHLO": b"354 hello\r\n"}, "EHLO (354)", id="a wrong code to EHLO"),
     pytest.param({"EHLO": b"502 5.5.2 what?\r\n"}, "EHLO (502 5.5.2)", id="EHLO refused"),
     pytest.param({"GREETING": hang_up}, "closed the connection", id="closed before the greeting"),
     pytest.param({"EHLO": hang_up}, "closed the connection during EHLO", id="closed at EHLO"),
@@ -376,9 +393,6 @@ REFUSALS = [
         {"AUTH": b"334 \r\n"},
         "not a valid answer to AUTH PLAIN (334)",
         id="another challenge after PLAIN",
-    ),
-    pytest.param(
-        {"AUTH": b"220 x\r\n"}, "not a valid answer to AUTH PLAIN (220)", id="a wrong success"
     ),
 ]
 
@@ -419,6 +433,9 @@ def test_a_4xx_reply_is_a_temporary_failure(
         pytest.param({"GREETING": b"220 a\n"}, id="a line without a carriage return"),
         pytest.param({"EHLO": b"250-x\r\n250-\r\n250-AUTH PLAIN\r\n250\r\n"}, id="empty lines"),
         pytest.param({"EHLO": b"250-\x1b]0;x\x07\xff\r\n250 AUTH PLAIN\r\n"}, id="control codes"),
+        pytest.param({"GREETING": b"250 hello\r\n"}, id="250 as greeting"),
+        pytest.param({"EHLO": b"252-x\r\n252 AUTH PLAIN\r\n"}, id="252 to EHLO"),
+        pytest.param({"AUTH": b"250 in\r\n"}, id="250 to AUTH"),
         pytest.param({"QUIT": hang_up}, id="a server that closes at QUIT"),
         pytest.param({"QUIT": b"500 what?\r\n"}, id="a server that does not know QUIT"),
     ],

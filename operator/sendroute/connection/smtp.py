@@ -1,7 +1,9 @@
 """An SMTP session with a server: TLS, greeting, EHLO, STARTTLS, AUTH, QUIT. No message is sent.
 
 aiosmtplib sends the commands, step by step: its ``connect`` would sign in without TLS if STARTTLS
-is not offered, and its ``login`` would try every mechanism with the password in turn.
+is not offered, and its ``login`` would try every mechanism with the password in turn. Its methods
+for EHLO and HELO accept one code only; a client decides by the first digit (RFC 5321, section
+4.3.2), as Postfix does.
 """
 
 import asyncio
@@ -18,7 +20,7 @@ from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 
 from sendroute.connection.certificate import CertificateChain, chain_of
 from sendroute.connection.failure import ConnectionTestError
-from sendroute.connection.replies import SHUTDOWN, Replies
+from sendroute.connection.replies import SHUTDOWN, Replies, is_success
 from sendroute.connection.secret_form import suspicion
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.credential import Credential
@@ -100,25 +102,23 @@ class SmtpSession:
     async def greet(self) -> None:
         with self._at(SmtpStep.GREETING):
             greeting = await self._replies.read_response()
-            if greeting.code != 220:
-                raise aiosmtplib.SMTPResponseException(greeting.code, greeting.message)
+            _check_success(greeting)
         await self.hello()
 
     async def hello(self) -> None:
         """EHLO; HELO if the server refuses EHLO and none of its extensions is needed (RFC 5321,
         section 3.2). Only 421 ends the session, as for Postfix."""
+        name = (self._smtp.local_hostname or "").encode("ascii")
         with self._at(SmtpStep.EHLO):
-            try:
-                await self._smtp.ehlo()
+            reply = await self._smtp.execute_command(b"EHLO", name)
+            if is_success(reply.code):
+                self._smtp.last_ehlo_response = reply
                 return
-            except aiosmtplib.SMTPHeloError as refused:
-                needs_starttls = (
-                    self._tls.mode is Encryption.STARTTLS and self._ssl_object() is None
-                )
-                if self._signs_in or needs_starttls or refused.code == 421:
-                    raise
+            needs_starttls = self._tls.mode is Encryption.STARTTLS and self._ssl_object() is None
+            if self._signs_in or needs_starttls or reply.code == 421:
+                _check_success(reply)
         with self._at(SmtpStep.HELO):
-            await self._smtp.helo()
+            _check_success(await self._smtp.execute_command(b"HELO", name))
 
     async def upgrade(self) -> None:
         """Change to TLS with STARTTLS. What the server offered before is discarded (RFC 3207,
@@ -151,7 +151,7 @@ class SmtpSession:
         while reply.code == 504 and others and self._smtp.is_connected:
             mechanism = others.pop(0)
             reply = await self._authenticate(mechanism, credential)
-        if reply.code == 235:
+        if is_success(reply.code):
             return mechanism
         codes = _codes(reply.code, reply.message)
         if 400 <= reply.code < 500:
@@ -229,7 +229,7 @@ class SmtpSession:
         if len(b" ".join(command)) + len(b"\r\n") <= SMTP_CLIENT.command_line:
             return await self._smtp.execute_command(*command)
         reply = await self._smtp.execute_command(*command[:2])
-        return await self._smtp.execute_command(response) if reply.code == 334 else reply
+        return await self._smtp.execute_command(response) if _is_challenge(reply) else reply
 
     async def _login(self, credential: Credential) -> aiosmtplib.SMTPResponse:
         """Send the username when the server asks for it. aiosmtplib's own method sends it with
@@ -237,7 +237,7 @@ class SmtpSession:
         username."""
         reply = await self._smtp.execute_command(b"AUTH", b"LOGIN")
         for answer in auth_login_encode(credential.username, credential.password):
-            if reply.code != 334:
+            if not _is_challenge(reply):
                 break
             reply = await self._smtp.execute_command(answer)
         return reply
@@ -289,6 +289,15 @@ class SmtpSession:
         in_tls = self.step in (SmtpStep.HANDSHAKE, SmtpStep.STARTTLS)
         outcome = ConnectionOutcome.TLS_FAILED if in_tls else ConnectionOutcome.PROTOCOL_ERROR
         return ConnectionTestError(outcome, sentence, next_address=next_address)
+
+
+def _check_success(reply: aiosmtplib.SMTPResponse) -> None:
+    if not is_success(reply.code):
+        raise aiosmtplib.SMTPResponseException(reply.code, reply.message)
+
+
+def _is_challenge(reply: aiosmtplib.SMTPResponse) -> bool:
+    return 300 <= reply.code < 400
 
 
 def _temporary(sentence: str, *, next_address: bool = False) -> ConnectionTestError:
