@@ -514,6 +514,18 @@ def test_a_test_of_saved_profiles_uses_the_platform_of_the_given_manifests(relat
     assert "Give the manifest of the MailPlatform too: the caFile is relative to it" in text
     assert f"without it {Path.cwd().parent / 'ca.pem'} was read" in text
     assert "Check the host" not in without.out
+    assert "To give the manifest of the MailPlatform: --manifests PATH" in text
+
+
+def test_a_reason_that_several_profiles_fail_for_is_printed_once(relative: Shop) -> None:
+    path = relative.manifests / "all.yaml"
+    other = [part for part in path.read_text().split("---\n") if "SMTPProfile" in part]
+    copies = [part.replace("name: ses,", f"name: {name},") for part in other for name in "ab"]
+    path.write_text("---\n".join([path.read_text(), *copies]))
+    relative.apply()
+    result = relative.test("--all")
+    assert (result.status, result.out.count("Give the manifest of")) == (1, 1)
+    assert result.out.count("As for acme/a.") == 2
 
 
 def test_a_relative_ca_file_of_the_store_is_read_in_the_working_directory(

@@ -510,6 +510,7 @@ def test_validate_says_nothing_of_what_a_store_holds_of_suspended_objects(
     validated = sendroute("validate", "manifests", "-o", "json")
     codes = {finding["code"] for finding in json.loads(validated.out)["findings"]}
     assert (validated.status, codes) == (0, {"suspended"})
+    assert "The MailPlatform is suspended, so it is not created or changed." in validated.out
     sendroute("init")
     assert sendroute("plan", "manifests").status == 1, "this store holds no platform"
 

@@ -35,7 +35,7 @@ def tester_of(terminal: Terminal) -> Tester:
 
 def test_profiles(
     store: Store, session: Session, names: Sequence[str], manifests: Sequence[str] | None
-) -> list[TestResult]:
+) -> tuple[list[TestResult], ConnectionPolicy]:
     """Test saved profiles.
 
     Args:
@@ -45,7 +45,7 @@ def test_profiles(
         manifests: the paths whose MailPlatform is used; None for that of the store.
 
     Returns:
-        The results in the order of namespaces and names.
+        The results in the order of namespaces and names, and the policy of the tests.
 
     Raises:
         ProblemError: a name is unknown or ambiguous, or the manifests have no valid MailPlatform.
@@ -59,7 +59,8 @@ def test_profiles(
     policy = ConnectionPolicy.of(platform)
     if declared is not None:
         policy = ConnectionPolicy.of(declared.platform, declared.where.file)
-    return test_saved(session.factory, chosen, encrypted, policy, tester_of(session.terminal))
+    tester = tester_of(session.terminal)
+    return test_saved(session.factory, chosen, encrypted, policy, tester), policy
 
 
 def _declared_platform(session: Session, paths: Sequence[str]) -> DesiredPlatform:

@@ -74,7 +74,7 @@ def delete_profile(
         proposal.describe(
             profile.where.at("metadata", "name"), f"profile {name} of account {key}: deleted"
         )
-    proposal.notes.append(undeclared_users(profile))
+    proposal.notes.append(undeclared_users(tree, profile))
     return proposal
 
 

@@ -9,7 +9,7 @@ from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Perform, Task
-from sendroute.model.route import Route, via
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 
 class References:
@@ -60,20 +60,33 @@ def reassign_to(profile: EditedProfile) -> Route | None:
     return None if on_delete is UNSET else route_of(on_delete.reassign_to)
 
 
-def undeclared_users(profile: EditedProfile, reason: str = "") -> Finding:
-    """The note that domains may use a profile that disappears without declaring it; only the store
-    knows them.
+def undeclared_users(tree: EditTree, profile: EditedProfile, reason: str = "") -> Finding:
+    """The note that domains may use a profile that disappears without declaring it, and where they
+    go (rules: step 5); only the store knows them.
 
     Args:
+        tree: the manifests.
         profile: the profile.
         reason: continues the sentence.
     """
     return finding(
         "profile-deleted",
         f"Any domain of account {profile.key} that uses profile {profile.name} without declaring"
-        f" it is reassigned with the next change{reason}.",
+        f" it is reassigned with the next change{reason}: to the route that its manifest declares,"
+        f" or if there is none to {_successor(tree, profile)}.",
         hint="The plan lists such domains.",
         remedy=Perform(Task.PLAN),
         account=profile.key,
         severity=Severity.INFO,
     )
+
+
+def _successor(tree: EditTree, profile: EditedProfile) -> str:
+    """Where domains go that declare no route, if the profile is removed."""
+    route = reassign_to(profile)
+    offers_managed = tree.offers_managed(profile.key)
+    if route is not None and (route != MANAGED or offers_managed):
+        return f"{route}, its onDelete"
+    if tree.platform is None or profile.key not in tree.accounts:
+        return "the plan default"
+    return f"the plan default, {MANAGED if offers_managed else UNCONFIGURED}"

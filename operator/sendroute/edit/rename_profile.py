@@ -69,7 +69,7 @@ def rename_profile(
     if current is not None:
         _declare_users(proposal, references, new, current)
     elif not store_known:
-        proposal.notes.append(undeclared_users(profile, ", because no store was read"))
+        proposal.notes.append(undeclared_users(tree, profile, ", because no store was read"))
     return proposal
 
 

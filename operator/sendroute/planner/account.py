@@ -181,7 +181,7 @@ def _suspended(inputs: AccountInput, changes: Iterable[DomainChange]) -> Iterato
 def suspended_object(subject: str, where: Where, key: AccountKey | None) -> Finding:
     return finding(
         "suspended",
-        f"{subject} is suspended and stays unchanged in the store.",
+        f"{subject} is suspended, so it is not created or changed.",
         where=where.at("spec", "suspend"),
         account=key,
     )

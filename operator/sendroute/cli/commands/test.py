@@ -23,7 +23,7 @@ from sendroute.cli.session import Session
 from sendroute.model.connection import ConnectionOutcome, TestResult
 from sendroute.reports.as_json import document
 from sendroute.reports.table import table
-from sendroute.reports.text import Console, clean, wrap
+from sendroute.reports.text import Console, clean, paragraph, wrap
 
 
 def options(parser: Parser) -> None:
@@ -48,12 +48,12 @@ def run(arguments: Namespace, session: Session) -> int:
         raise UsageError("Specify the profiles to test, or --all.")
     outputs = outputs_of(arguments)
     with session.factory.open_store() as store:
-        results = test_profiles(store, session, arguments.profiles, arguments.manifests)
+        results, policy = test_profiles(store, session, arguments.profiles, arguments.manifests)
 
     def show(form: str, console: Console) -> Iterable[str]:
         if form == "json":
             return document([("format_version", "1.0"), ("results", map(_entry, results))])
-        return _text(results, console)
+        return _text(results, console, lacks_manifest=policy.lacks_manifest)
 
     written = present(session, outputs, show)
     failed = any(result.outcome is not ConnectionOutcome.OK for result in results)
@@ -71,7 +71,10 @@ def _entry(result: TestResult) -> dict[str, Any]:
     }
 
 
-def _text(results: Sequence[TestResult], console: Console) -> Iterable[str]:
+def _text(
+    results: Sequence[TestResult], console: Console, *, lacks_manifest: bool
+) -> Iterable[str]:
+    """``lacks_manifest``: the caFile is relative to a manifest that was not given."""
     if not results:
         yield "No profiles.\n"
         return
@@ -81,7 +84,13 @@ def _text(results: Sequence[TestResult], console: Console) -> Iterable[str]:
     ]
     head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, console=console)
     yield head
-    for line, result in zip(lines, results, strict=True):
+    first_of: dict[str, str] = {}
+    for line, row, result in zip(lines, rows, results, strict=True):
         yield line
         text = f"{result.detail} {result.advice}" if result.advice else result.detail
+        first = first_of.setdefault(text, row[0])
+        if first != row[0] and result.outcome is not ConnectionOutcome.OK:
+            text = f"As for {first}."  # thousands of profiles may fail for one reason
         yield from (f"{part}\n" for part in wrap(clean(text), 8, columns=console.columns))
+    if lacks_manifest and any(item.outcome is ConnectionOutcome.TLS_FAILED for item in results):
+        yield from paragraph("To give the manifest of the MailPlatform: --manifests PATH", console)

@@ -13,7 +13,7 @@ examples:
 
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, label
 from sendroute.cli.options import edit_options, profile_argument
 from sendroute.cli.session import Session
 from sendroute.edit.rename_profile import rename_profile
@@ -21,7 +21,7 @@ from sendroute.edit.rename_profile import rename_profile
 
 def options(parser: Parser) -> None:
     profile_argument(parser)
-    parser.add_argument("new_name", metavar="NEW-NAME", help="its new name")
+    parser.add_argument("new_name", metavar="NEW-NAME", type=label, help="its new name")
     edit_options(parser)
 
 
