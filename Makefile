@@ -11,6 +11,8 @@ export REAL_KUBERNETES_VERSION := $(KUBERNETES)
 # In CI no test with real mail or on Kubernetes is skipped.
 unit test-newest test-oldest: export REAL_MAIL_TESTS := $(if $(CI),required)
 unit test-newest test-oldest test-kubernetes: export REAL_KUBERNETES_TESTS := $(if $(CI),required)
+# The tests start thousands of commands, and each would compile the program again.
+unit test-newest test-oldest test-kubernetes: export PYTHONDONTWRITEBYTECODE :=
 # What the checker of words reads.
 WORDS = $(shell git ls-files operator docs examples tests README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
 KUBERNETES_TESTS := tests/control_plane tests/cluster tests/admission tests/chart tests/manifests/test_crd.py
