@@ -1,11 +1,15 @@
 """Remedies as the terminal shows them: each is a command or an option to copy."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Program, account, write
+from tests.git.test_worktree import git
 
 from sendroute.cli.hints import with_hint, words
+from sendroute.manifests.sources import FileSource
 from sendroute.model.codes import finding
 from sendroute.model.remedy import (
     Approve,
@@ -31,6 +35,7 @@ REMEDIES = [
     *map(Configure, Setting),
     *map(Perform, Task),
     CheckOutSubmodules(),
+    CheckOutSubmodules("/srv/mail", "m/sub", again=True),
     *map(UseGit, GitTask),
     InstallPackage("postfix-sqlite"),
     GenerateKey(),
@@ -104,3 +109,96 @@ def test_a_hint_ends_with_the_command_to_type() -> None:
 def test_a_subject_is_quoted_for_the_shell() -> None:
     command = words(Perform(Task.RESTORE_FROM_LOCK_FILE, "my files/sendroute.lock"))
     assert command == "sendroute init --from-lock 'my files/sendroute.lock'"
+
+
+def test_a_command_of_git_names_the_repository_unless_it_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "our repo"
+    top.mkdir()
+    extend = UseGit(GitTask.EXTEND_CHECKOUT, "our mail", str(top))
+    update = CheckOutSubmodules(str(top), "sub")
+    assert words(extend) == f"git -C '{top}' sparse-checkout add 'our mail'"
+    assert words(update) == f"git -C '{top}' submodule update --init sub"
+    monkeypatch.chdir(top)
+    assert words(extend) == "git sparse-checkout add 'our mail'"
+    assert words(update) == "git submodule update --init sub"
+    gone = UseGit(GitTask.SHOW_STATUS, None, "/nowhere")
+    assert words(gone) == "git -C /nowhere status"
+
+
+def without_submodule(top: Path) -> None:
+    git(top, "submodule", "deinit", "-q", "--all")
+
+
+def with_half_a_submodule(top: Path) -> None:
+    (top / ".git/modules/m/sub/index").unlink()
+    (top / "m/sub/a.yaml").unlink()
+
+
+def in_cone_mode(top: Path) -> None:
+    git(top, "sparse-checkout", "set", "--cone")
+
+
+def in_cone_mode_with_a_rest(top: Path) -> None:
+    in_cone_mode(top)
+    (top / "m/our mail").mkdir()
+    (top / "m/our mail/rest.yaml").write_text("a: 1\n")
+
+
+def without_a_directory(top: Path) -> None:
+    git(top, "sparse-checkout", "set", "--no-cone", "/*", "!/m/our mail/")
+
+
+def without_files(top: Path) -> None:
+    git(top, "sparse-checkout", "set", "--no-cone", "/*", "!a.yaml")
+
+
+def without_an_index(top: Path) -> None:
+    (top / ".git/index").unlink()
+    (top / "m/our mail/b.yaml").unlink()
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        without_submodule,
+        with_half_a_submodule,
+        in_cone_mode,
+        in_cone_mode_with_a_rest,
+        without_a_directory,
+        without_files,
+        without_an_index,
+    ],
+)
+@pytest.mark.parametrize("given", ["", "m"])
+def test_what_a_checkout_lacks_comes_back_by_the_command_of_its_hint(
+    remove: Callable[[Path], None], given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"COUNT": "1", "KEY_0": "protocol.file.allow", "VALUE_0": "always"}.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    inner, top = tmp_path / "inner", tmp_path / "our repo"
+    for repository in (inner, top):
+        (repository / "m/our mail").mkdir(parents=True)
+        for name in ("a.yaml", "m/our mail/b.yaml"):
+            (repository / name).write_text("a: 1\n")
+        git(repository, "init", "-q")
+        if repository == top:
+            git(top, "submodule", "add", "-q", str(inner), "m/sub")
+        git(repository, "add", "-A")
+        git(repository, "commit", "-qm", "all")
+    remove(top)
+    source = FileSource([str(top / given)])
+    _, missing = source.entries()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for item in missing:
+        assert item.remedy is not None
+        subprocess.run(["sh", "-c", words(item.remedy)], check=True)
+    entries, findings = source.entries()
+    assert findings == []
+    expected = {"m/our mail/b.yaml", "m/sub/a.yaml", "m/sub/m/our mail/b.yaml"}
+    names = {str(Path(entry.name).relative_to(top)) for entry in entries}
+    assert expected <= names
+    assert missing or (remove is without_files and given == "m")

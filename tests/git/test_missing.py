@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.git.missing import MissingPath, MissingPaths, MissingReason
+from sendroute.git.missing import MissingPaths, MissingReason
 
 from .test_worktree import git
 
 
-def missing_from(directory: str) -> list[MissingPath]:
-    return MissingPaths().below(directory)
+def missing_from(directory: Path | str) -> list[tuple[str, MissingReason]]:
+    """The path and the reason of what is missing."""
+    return [(part.path, part.reason) for part in MissingPaths().below(str(directory))]
 
 
 @pytest.fixture
@@ -31,8 +32,8 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_a_submodule_that_is_not_checked_out_is_missing(clone: Path) -> None:
-    assert missing_from(str(clone / "m")) == [MissingPath("sub", MissingReason.SUBMODULE)]
-    assert missing_from(str(clone / "m/sub")) == [MissingPath(".", MissingReason.SUBMODULE)]
+    assert missing_from(str(clone / "m")) == [("sub", MissingReason.SUBMODULE)]
+    assert missing_from(str(clone / "m/sub")) == [(".", MissingReason.SUBMODULE)]
     assert missing_from(str(clone / "m/t")) == []
     git(clone, "-c", "protocol.file.allow=always", "submodule", "update", "-q", "--init")
     assert missing_from(str(clone)) == []
@@ -45,20 +46,20 @@ def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -
     git(clone, "rm", "-q", "m/sub")
     git(clone, "config", "index.version", version)
     git(clone, "sparse-checkout", "set", "--no-cone", "/*", "!/m/t/")
-    assert missing_from(str(clone)) == [MissingPath("m/t", MissingReason.SPARSE)]
+    assert missing_from(str(clone)) == [("m/t", MissingReason.SPARSE)]
     git(clone, "sparse-checkout", "disable")
     assert missing_from(str(clone)) == []
 
 
 def test_an_index_that_cannot_be_parsed_is_reported(clone: Path) -> None:
     (clone / ".git/index").write_bytes(b"DIRC\0\0\0\2")
-    assert missing_from(str(clone / "m")) == [MissingPath(".", MissingReason.UNKNOWN)]
+    assert missing_from(str(clone / "m")) == [(".", MissingReason.UNKNOWN)]
 
 
 def test_a_path_that_no_file_system_takes_is_damage(clone: Path) -> None:
     index = clone / ".git/index"
     index.write_bytes(index.read_bytes().replace(b"m/sub\0", b"m\0sub\0"))
-    assert missing_from(str(clone / "m")) == [MissingPath(".", MissingReason.UNKNOWN)]
+    assert missing_from(str(clone / "m")) == [(".", MissingReason.UNKNOWN)]
 
 
 @pytest.mark.parametrize("version", ["2", "4"])
@@ -73,7 +74,7 @@ def test_a_link_that_was_checked_out_as_a_file_is_missing(
     git(tmp_path, *config, "clone", "-q", str(clone), "copy")
     copy = tmp_path / "copy"
     git(copy, "rm", "-q", "m/sub")
-    assert missing_from(str(copy)) == [MissingPath(name, MissingReason.LINK)]
+    assert missing_from(str(copy)) == [(name, MissingReason.LINK)]
     (copy / name).write_text("a: 1\n")  # a file in its place is read
     assert missing_from(str(copy)) == []
     (copy / name).unlink()
@@ -85,11 +86,11 @@ def test_a_checkout_that_did_not_end_may_lack_anything(clone: Path, tmp_path: Pa
     """A full disk, or a submodule whose commit was not pushed: git wrote no index."""
     git(clone, "-c", "protocol.file.allow=always", "submodule", "update", "-q", "--init")
     (clone / ".git/modules/m/sub/index").unlink()
-    assert missing_from(str(clone)) == [MissingPath("m/sub", MissingReason.SUBMODULE)]
+    assert missing_from(str(clone)) == [("m/sub", MissingReason.UNFINISHED_SUBMODULE)]
     (clone / ".git/index").unlink()
-    assert missing_from(str(clone / "m/t")) == [MissingPath(".", MissingReason.UNKNOWN)]
+    assert missing_from(str(clone / "m/t")) == [(".", MissingReason.UNFINISHED)]
     git(clone, "pack-refs", "--all")
-    assert missing_from(str(clone)) == [MissingPath(".", MissingReason.UNKNOWN)]
+    assert missing_from(str(clone)) == [(".", MissingReason.UNFINISHED)]
     new = tmp_path / "new"
     new.mkdir()
     git(new, "init", "-q")
@@ -100,9 +101,9 @@ def test_a_checkout_that_did_not_end_may_lack_anything(clone: Path, tmp_path: Pa
 def test_a_file_of_the_repository_that_has_no_end_is_not_read(clone: Path, name: str) -> None:
     (clone / ".git" / name).unlink()
     (clone / ".git" / name).symlink_to("/dev/zero")
-    assert missing_from(str(clone)) == [MissingPath(".", MissingReason.UNKNOWN)]
+    assert missing_from(str(clone)) == [(".", MissingReason.UNKNOWN)]
 
 
 def test_a_remote_named_after_a_hash_is_no_hash(clone: Path) -> None:
     git(clone, "remote", "add", "other", "https://host.example/sha256-tools/mail.git")
-    assert missing_from(str(clone)) == [MissingPath("m/sub", MissingReason.SUBMODULE)]
+    assert missing_from(str(clone)) == [("m/sub", MissingReason.SUBMODULE)]

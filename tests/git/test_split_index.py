@@ -14,9 +14,10 @@ import pytest
 
 from sendroute.git.index import LIST, IndexEntry, entries_to_check, listed_entries
 from sendroute.git.index_file import IndexFile
-from sendroute.git.missing import MissingPath, MissingPaths, MissingReason
+from sendroute.git.missing import MissingReason
 from sendroute.git.repository import Repository, find_repository
 
+from .test_missing import missing_from
 from .test_worktree import git
 
 FILES = 300
@@ -186,8 +187,8 @@ def test_a_sparse_checkout_with_a_split_index(
     git(repository, "sparse-checkout", "set", "--no-cone", "/*", "!/m/d07/")
     assert link_of(repository)
     monkeypatch.setenv("PATH", "/nowhere")  # git is not asked
-    missing = [MissingPath("m/d07", MissingReason.SPARSE)]
-    assert MissingPaths().below(str(repository)) == missing
+    missing = [("m/d07", MissingReason.SPARSE)]
+    assert missing_from(repository) == missing
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def damaged(tmp_path: Path) -> Path:
     return top
 
 
-UNKNOWN = [MissingPath(".", MissingReason.UNKNOWN)]
+UNKNOWN = [(".", MissingReason.UNKNOWN)]
 
 
 def files_of(repository: Path) -> tuple[Path, Path]:
@@ -226,7 +227,7 @@ def test_an_index_that_ends_early_is_unknown(damaged: Path, which: int) -> None:
     content = file.read_bytes()
     for end in range(len(content)):
         file.write_bytes(content[:end])
-        assert MissingPaths().below(str(damaged)) == UNKNOWN, end
+        assert missing_from(damaged) == UNKNOWN, end
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -235,7 +236,7 @@ def test_damage_is_found_by_the_checksum(damaged: Path, which: int) -> None:
     content = file.read_bytes()
     for at, damage in damages(content):
         file.write_bytes(damage)
-        assert MissingPaths().below(str(damaged)) == UNKNOWN, at
+        assert missing_from(damaged) == UNKNOWN, at
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -252,7 +253,7 @@ def test_no_content_leads_to_a_traceback(damaged: Path, which: int) -> None:
             other = shared.with_name(f"sharedindex.{checksum.hex()}")
             other.write_bytes(damage + checksum)
             with_link(damaged, checksum + bitmaps)
-        MissingPaths().below(str(damaged))
+        missing_from(damaged)
 
 
 def damages(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -269,11 +270,11 @@ def test_without_its_shared_file_or_with_another_one_an_index_is_unknown(damaged
     content = shared.read_bytes()
     other = content[:-20] + bytes(20)
     shared.write_bytes(other)
-    assert MissingPaths().below(str(damaged)) == UNKNOWN
+    assert missing_from(damaged) == UNKNOWN
     shared.unlink()
-    assert MissingPaths().below(str(damaged)) == UNKNOWN
+    assert missing_from(damaged) == UNKNOWN
     shared.symlink_to("/dev/zero")
-    assert MissingPaths().below(str(damaged)) == UNKNOWN
+    assert missing_from(damaged) == UNKNOWN
 
 
 def bitmap(*words: int) -> bytes:
@@ -313,7 +314,7 @@ def test_a_bitmap_that_does_not_fit_is_unknown_at_once(damaged: Path, bomb: str)
     shared_name = link_of(damaged)[:20]
     with_link(damaged, shared_name + BOMBS[bomb])
     started = time.monotonic()
-    assert MissingPaths().below(str(damaged)) == UNKNOWN
+    assert missing_from(damaged) == UNKNOWN
     assert time.monotonic() - started < 2
 
 

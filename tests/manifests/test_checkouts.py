@@ -12,6 +12,7 @@ from sendroute.git import index
 from sendroute.manifests.sources import FileSource
 
 SUBMODULE = "a submodule that is not checked out"
+UNFINISHED = "git did not finish"
 SPARSE = "left out by a sparse checkout"
 LINK = "a symbolic link that git checked out as a file"
 UNKNOWN = "git's index cannot be read"
@@ -71,12 +72,11 @@ def missing(*paths: str) -> list[tuple[str, str]]:
     assert all(
         item.code == "unreadable" and "nothing is removed" in str(item.hint) for item in findings
     )
-    reasons = (SUBMODULE, SPARSE, LINK, UNKNOWN, NO_REPOSITORY)
+    reasons = (SUBMODULE, UNFINISHED, SPARSE, LINK, UNKNOWN, NO_REPOSITORY)
     return [
-        (item.where.file, reason)
+        (item.where.file, next(reason for reason in reasons if reason in item.message))
         for item in findings
-        for reason in reasons
-        if item.where and reason in item.message
+        if item.where
     ]
 
 
@@ -210,6 +210,11 @@ class TestCheckoutsBelow:
         git(repository, *ALLOWED, "submodule", "update", "-q", "--init")
         (repository / ".git/modules/shared/sub/index").unlink()
         assert missing("r") == [("r/shared/sub", SUBMODULE)]
+        assert missing("r/shared/sub") == [("r/shared/sub", UNFINISHED)]
+
+    def test_a_repository_without_an_index_was_not_checked_out(self, clone: Clone) -> None:
+        clone("m/r", "--no-checkout")
+        assert missing("m") == [("m/r", UNFINISHED)]
 
     @pytest.mark.parametrize("name", [".git", ".DS_Store"])
     def test_a_submodule_that_holds_only_what_is_hidden_is_not_checked_out(

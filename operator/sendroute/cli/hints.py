@@ -1,5 +1,6 @@
 """The remedies of findings for the terminal: the command or the option to copy."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from typing import TypeVar, assert_never
@@ -75,18 +76,19 @@ _TASKS: dict[Task, tuple[str, ...]] = {
 }
 
 
-# The command, and the placeholder for its subject if the remedy has none.
+# The command of git, and the placeholder for its subject if the remedy has none.
 _GIT_TASKS: dict[GitTask, tuple[str, str]] = {
-    GitTask.FETCH_HISTORY: ("git fetch --unshallow", ""),
-    GitTask.FETCH_LFS: ("git lfs pull", ""),
-    GitTask.FETCH_ANNEX: ("git annex get", ""),
-    GitTask.CHECK_REPOSITORY: ("git fsck", ""),
-    GitTask.SHOW_STATUS: ("git status", ""),
-    GitTask.SHOW_CONFIGURATION: ("git config --show-origin", "--list"),
-    GitTask.LIST_BRANCHES: ("git ls-remote", "URL"),
-    GitTask.EXTEND_CHECKOUT: ("git sparse-checkout add", "DIRECTORY"),
-    GitTask.SIGN_COMMIT: ("git commit --amend -S", ""),
-    GitTask.VERIFY_COMMIT: ("git verify-commit", "COMMIT"),
+    GitTask.FETCH_HISTORY: ("fetch --unshallow", ""),
+    GitTask.FETCH_LFS: ("lfs pull", ""),
+    GitTask.FETCH_ANNEX: ("annex get", ""),
+    GitTask.CHECK_REPOSITORY: ("fsck", ""),
+    GitTask.SHOW_STATUS: ("status", ""),
+    GitTask.SHOW_CONFIGURATION: ("config --show-origin", "--list"),
+    GitTask.LIST_BRANCHES: ("ls-remote", "URL"),
+    GitTask.EXTEND_CHECKOUT: ("sparse-checkout add", "DIRECTORY"),
+    GitTask.CHECK_OUT: ("reset --hard", ""),
+    GitTask.SIGN_COMMIT: ("commit --amend -S", ""),
+    GitTask.VERIFY_COMMIT: ("verify-commit", "COMMIT"),
 }
 
 
@@ -173,11 +175,13 @@ def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
         case ReuseKey(path):
             command = "sendroute init --from-lock FILE, sendroute init --from-backup FILE, or"
             return f"{command} sendroute init --key-file {_argument(path)}"
-        case CheckOutSubmodules():
-            return "git submodule update --init"
-        case UseGit(git_task, subject):
+        case CheckOutSubmodules(top, path, again):
+            command = "submodule update --init" + (" --force" if again else "")
+            return f"{_git(top)} {command} {_argument(path) if path else ''}".rstrip()
+        case UseGit(git_task, subject, top):
             command, placeholder = _GIT_TASKS[git_task]
-            return f"{command} {_argument(subject) if subject else placeholder}".rstrip()
+            shown = _argument(subject) if subject else placeholder
+            return f"{_git(top)} {command} {shown}".rstrip()
         case InstallPackage(package):
             return f"apt-get install {package}"
         case GenerateKey():
@@ -198,6 +202,15 @@ def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
             return _postfix_config(remedy)
         case _:
             assert_never(remedy)
+
+
+def _git(top: str | None) -> str:
+    """The command for a repository, by its top, from the directory that the user is in."""
+    try:
+        is_here = top is None or os.path.samefile(top, ".")  # noqa: PTH121 - as cheap as can be
+    except OSError:  # a status is shown where the repository is not
+        is_here = False
+    return "git" if is_here else f"git -C {shlex.quote(str(top))}"
 
 
 def _replace_empty_store(remedy: ReplaceEmptyStore) -> str:

@@ -108,6 +108,10 @@ def compared_files(printed: bytes) -> dict[str, str]:
     return {path: blob for blob, path in _COMPARED.findall(os.fsdecode(printed))}
 
 
+class UnfinishedCheckoutError(ValueError):
+    """A repository with a commit has no index: git did not finish its checkout."""
+
+
 def entries_to_check(repository: Repository) -> list[IndexEntry]:
     """Find the entries of the index that the checkout may lack on purpose.
 
@@ -120,13 +124,14 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
     Raises:
         OSError: the index cannot be read.
         ValueError: it is damaged, or of a version that is unknown.
+        UnfinishedCheckoutError: there is a commit, and no index.
     """
     directory = repository.git_directory
     try:
         data = _read(os.path.join(directory, "index"), _MAX_INDEX)
     except FileNotFoundError:
         if _has_commit(directory):
-            raise ValueError("the checkout did not end") from None
+            raise UnfinishedCheckoutError from None
         return []
     try:
         entries = _entries(directory, data, _hash_length(directory))

@@ -22,9 +22,13 @@ class MissingReason(Enum):
     """Why a path is not in the checkout."""
 
     SUBMODULE = "submodule"
+    UNFINISHED_SUBMODULE = "unfinished-submodule"
+    """git takes it for checked out, but did not finish."""
     SPARSE = "sparse"
     LINK = "link"
     """A file holds the target of a symbolic link."""
+    UNFINISHED = "unfinished"
+    """There is no index, so git did not finish the checkout."""
     UNKNOWN = "unknown"
     """The index cannot be read, so nobody knows what is missing."""
     NO_REPOSITORY = "no-repository"
@@ -32,10 +36,14 @@ class MissingReason(Enum):
 
 
 class MissingPath(NamedTuple):
-    """A path that is not in the checkout, relative to the directory that was asked about."""
+    """A path that is not in the checkout, relative to the directory that was asked about. ``top``
+    is the top of the checkout, and ``within`` what git must check out, from there: a submodule, or
+    a directory that a sparse checkout leaves out."""
 
     path: str
     reason: MissingReason
+    top: str
+    within: str = "."
 
 
 class MissingPaths:
@@ -43,7 +51,7 @@ class MissingPaths:
     asked about, the index of a repository is read once, and a missing path is returned once."""
 
     def __init__(self) -> None:
-        self._indexes: dict[Repository, _Index | None] = {}
+        self._indexes: dict[Repository, _Index | MissingReason] = {}
         self._returned: set[str] = set()
 
     def below(self, directory: str) -> list[MissingPath]:
@@ -72,26 +80,28 @@ class MissingPaths:
             return
         repository = checkout.repository
         if repository is None:
-            yield MissingPath(".", MissingReason.NO_REPOSITORY)
+            yield MissingPath(".", MissingReason.NO_REPOSITORY, checkout.top)
             return
         is_new = repository not in self._indexes
-        index = self._index(repository)
-        if index is not None:
+        if is_new:
+            self._indexes[repository] = _read(repository)
+        index = self._indexes[repository]
+        if isinstance(index, _Index):
             yield from index.missing(real)
         elif is_new:
-            yield MissingPath(".", MissingReason.UNKNOWN)
+            yield MissingPath(".", index, checkout.top)
 
-    def _index(self, repository: Repository) -> "_Index | None":
-        """None if the index cannot be read."""
-        from sendroute.git.index import entries_to_check  # only a repository has an index
 
-        if repository not in self._indexes:
-            try:
-                index = _Index(repository.top, entries_to_check(repository))
-            except (OSError, ValueError):
-                index = None
-            self._indexes[repository] = index
-        return self._indexes[repository]
+def _read(repository: Repository) -> "_Index | MissingReason":
+    # only a repository has an index
+    from sendroute.git.index import UnfinishedCheckoutError, entries_to_check
+
+    try:
+        return _Index(repository.top, entries_to_check(repository))
+    except UnfinishedCheckoutError:
+        return MissingReason.UNFINISHED
+    except (OSError, ValueError):
+        return MissingReason.UNKNOWN
 
 
 class _Index:
@@ -105,23 +115,36 @@ class _Index:
         """What is missing in a directory of the checkout, or of a submodule of it."""
         within = os.path.relpath(real, self._top)
         for entry in self._around(within):
-            if entry.is_directory or (entry.is_submodule and not self._has_submodule(entry)):
-                yield MissingPath(".", _reason_of(entry))
+            if entry.is_directory:
+                yield MissingPath(".", MissingReason.SPARSE, self._top, entry.path)
+            elif entry.is_submodule and (reason := self._lack_of_submodule(entry)):
+                yield MissingPath(".", reason, self._top, entry.path)
         for entry in self._in(within):
             path = os.path.join(self._top, entry.path)
             inner = os.path.relpath(path, real)
             if not _is_read(entry, inner):
                 continue
             if entry.is_submodule:
-                if not self._has_submodule(entry):
-                    yield MissingPath(inner, MissingReason.SUBMODULE)
+                if reason := self._lack_of_submodule(entry):
+                    yield MissingPath(inner, reason, self._top, entry.path)
             elif entry.is_directory:
-                yield MissingPath(inner, MissingReason.SPARSE)
+                yield MissingPath(inner, MissingReason.SPARSE, self._top, entry.path)
             elif entry.left_out:
                 if not os.path.lexists(path):
-                    yield MissingPath(_highest_missing(real, inner), MissingReason.SPARSE)
+                    yield self._left_out(within, inner)
             elif entry.is_file_of_link(path):
-                yield MissingPath(inner, MissingReason.LINK)
+                yield MissingPath(inner, MissingReason.LINK, self._top)
+
+    def _left_out(self, within: str, inner: str) -> MissingPath:
+        """The highest directory that is missing, or the file. A sparse checkout is made of
+        directories (git-sparse-checkout(1), cone mode), and has all files beside the top's."""
+        directory = os.path.join(self._top, within)
+        highest = _highest_missing(directory, inner)
+        to_add = os.path.dirname(inner) if highest == inner else highest
+        to_add = os.path.normpath(os.path.join(within, to_add))
+        if to_add == ".":
+            to_add = f"/{inner}"
+        return MissingPath(highest, MissingReason.SPARSE, self._top, to_add)
 
     def _around(self, within: str) -> Iterator["IndexEntry"]:
         """The entries that the directory is, or is in: there is no other of a file."""
@@ -138,26 +161,24 @@ class _Index:
         first, end = (bisect_left(self._entries, within + sign, key=_path) for sign in "/0")
         return self._entries[first:end]
 
-    def _has_submodule(self, entry: "IndexEntry") -> bool:
-        """Whether a submodule is checked out. Without an index its checkout has failed, or did not
-        end; without a repository it may be a copy."""
+    def _lack_of_submodule(self, entry: "IndexEntry") -> MissingReason | None:
+        """Why a submodule is not checked out; None if it is. Without an index its checkout has
+        failed, or did not finish; without a repository it may be a copy."""
         directory = os.path.join(self._top, entry.path)
         submodule = submodule_at(directory)
         if submodule is not None:
-            return os.path.lexists(os.path.join(submodule.git_directory, "index"))
+            has_index = os.path.lexists(os.path.join(submodule.git_directory, "index"))
+            return None if has_index else MissingReason.UNFINISHED_SUBMODULE
         try:
-            return not all(map(is_hidden, os.listdir(directory)))
+            is_empty = all(map(is_hidden, os.listdir(directory)))
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            is_empty = True
         except OSError:  # the walk reports it
-            return True
+            is_empty = False
+        return MissingReason.SUBMODULE if is_empty else None
 
 
 _path = attrgetter("path")
-
-
-def _reason_of(entry: "IndexEntry") -> MissingReason:
-    return MissingReason.SUBMODULE if entry.is_submodule else MissingReason.SPARSE
 
 
 def _is_read(entry: "IndexEntry", inner: str) -> bool:

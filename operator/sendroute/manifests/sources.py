@@ -362,46 +362,69 @@ def _refused_link(path: str, refusal: LinkRefusal) -> Finding:
     return unreadable(display(path), reason, kind="symbolic link", hint=f"{hint} {_UNKNOWN}")
 
 
-_MISSING: dict[MissingReason, tuple[str, str, Remedy | None]] = {
+_MISSING = {
     MissingReason.SUBMODULE: (
         "it is a submodule that is not checked out",
         "Until then nothing is removed. Check it out.",
-        CheckOutSubmodules(),
+    ),
+    MissingReason.UNFINISHED_SUBMODULE: (
+        "it is a submodule that is not checked out, because git did not finish its checkout",
+        "Until then nothing is removed. Check it out again; what is in no commit of it is lost.",
     ),
     MissingReason.SPARSE: (
         "it is left out by a sparse checkout",
         "Until then nothing is removed. Add it to the checkout.",
-        UseGit(GitTask.EXTEND_CHECKOUT),
     ),
     MissingReason.LINK: (
         "it is a symbolic link that git checked out as a file",
         "Check it out on a file system with symbolic links, with core.symlinks=true. Until then"
         " nothing is removed.",
-        None,
     ),
     MissingReason.NO_REPOSITORY: (
         "its .git leads to no repository, so parts of the checkout may be missing",
         "Until then nothing is removed. Make the repository available that the .git names, or"
         " remove the .git if nothing is missing.",
-        None,
+    ),
+    MissingReason.UNFINISHED: (
+        "git did not finish the checkout, so parts of it may be missing",
+        "Until then nothing is removed. Check out the commit again; what is in no commit is lost.",
     ),
     MissingReason.UNKNOWN: (
         "git's index cannot be read, so parts of the checkout may be missing",
         "Until then nothing is removed. Check the repository.",
-        UseGit(GitTask.SHOW_STATUS),
     ),
 }
 
 
 def _missing_part(directory: str, missing: MissingPath) -> Finding:
     path = display(os.path.normpath(os.path.join(directory, missing.path)))
-    reason, hint, remedy = _MISSING[missing.reason]
-    if isinstance(remedy, UseGit) and remedy.task is GitTask.EXTEND_CHECKOUT:
-        # git takes a path relative to the working directory, and refuses an absolute one.
-        remedy = UseGit(remedy.task, None if os.path.isabs(path) else path)
+    reason, hint = _MISSING[missing.reason]
     kind = "file" if path.endswith(ENDINGS) else "directory"
-    message = f"The {kind} {path} cannot be read: {reason}."
-    return finding("unreadable", message, hint=hint, remedy=remedy, where=Where(path, 0))
+    return finding(
+        "unreadable",
+        f"The {kind} {path} cannot be read: {reason}.",
+        hint=hint,
+        remedy=_remedy(missing),
+        where=Where(path, 0),
+    )
+
+
+def _remedy(missing: MissingPath) -> Remedy | None:
+    # A path with characters that nobody sees cannot be typed.
+    top = missing.top if is_seen(missing.top) else None
+    within = missing.within if is_seen(missing.within) else None
+    match missing.reason:
+        case MissingReason.SUBMODULE:
+            return CheckOutSubmodules(top, within)
+        case MissingReason.UNFINISHED_SUBMODULE:
+            return CheckOutSubmodules(top, within, again=True)
+        case MissingReason.SPARSE:
+            return UseGit(GitTask.EXTEND_CHECKOUT, within, top)
+        case MissingReason.UNFINISHED:
+            return UseGit(GitTask.CHECK_OUT, None, top)
+        case MissingReason.UNKNOWN:
+            return UseGit(GitTask.SHOW_STATUS, None, top)
+    return None
 
 
 def _without_repeats(entries: list[SourceEntry]) -> list[SourceEntry]:

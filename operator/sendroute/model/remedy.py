@@ -66,6 +66,7 @@ class GitTask(StrEnum):
     SHOW_CONFIGURATION = "show-configuration"
     LIST_BRANCHES = "list-branches"
     EXTEND_CHECKOUT = "extend-checkout"
+    CHECK_OUT = "check-out"
     SIGN_COMMIT = "sign-commit"
     VERIFY_COMMIT = "verify-commit"
 
@@ -132,15 +133,22 @@ class ReuseKey(Struct, frozen=True, tag="reuse-key"):
 
 
 class CheckOutSubmodules(Struct, frozen=True, tag="check-out-submodules"):
-    """Have git check out the submodules of a repository."""
+    """Have git check out submodules of the repository with this ``top``: the one at this ``path``
+    in it, all if it is None. ``again`` if git takes an attempt that failed for a checkout."""
+
+    top: str | None = None
+    path: str | None = None
+    again: bool = False
 
 
 class UseGit(Struct, frozen=True, tag="use-git"):
-    """Have git do a task. ``subject`` is what it is about, None if anything is: a commit, or a
-    variable of its configuration."""
+    """Have git do a task. ``subject`` is what it is about, None if anything is: a commit, a
+    variable of its configuration, or a path in the repository. ``top`` is the top of that, None for
+    the one of the working directory."""
 
     task: GitTask
     subject: str | None = None
+    top: str | None = None
 
 
 class InstallPackage(Struct, frozen=True, tag="install-package"):
