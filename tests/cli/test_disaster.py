@@ -338,6 +338,22 @@ def _no_commit_id(lock: Any) -> None:
     lock["commit_id"] = "it"
 
 
+def _no_network(content: Any) -> None:
+    content["platform"]["allow_networks"] = ["10.0.0.0/33"]
+
+
+def _nul_in_path(content: Any) -> None:
+    content["platform"]["ca_file"] = "/etc/\0.pem"
+
+
+def _negative_limit(content: Any) -> None:
+    content["accounts"][0]["profiles"]["ses"]["spec"]["limits"] = {"per_day": -1}
+
+
+def _plan_of_two_lines(content: Any) -> None:
+    content["platform"]["plans"][0]["name"] = "na\nno"
+
+
 CONTRADICTIONS = [
     _twice,
     _domain_in_two_accounts,
@@ -347,6 +363,10 @@ CONTRADICTIONS = [
     _unknown_shadow,
     _high_revision,
     _no_commit_id,
+    _no_network,
+    _nul_in_path,
+    _negative_limit,
+    _plan_of_two_lines,
 ]
 
 
@@ -358,7 +378,9 @@ def test_every_command_reports_a_contradictory_lock_file_alike(
     change(content)
     bad = history / "bad.lock"
     bad.write_text(json.dumps(content))
+    before = [sendroute(command).out for command in ("routes", "history")]
     restored = sendroute("restore", str(bad), "--auto-approve", "-o", "json")
+    assert [sendroute(command).out for command in ("routes", "history")] == before
     bad.rename(history / "sendroute.lock")
     validated = sendroute("validate", "manifests", "-o", "json")
     (history / "sendroute.lock").rename(bad)
@@ -366,6 +388,7 @@ def test_every_command_reports_a_contradictory_lock_file_alike(
     created = sendroute("init", "--from-lock", str(bad))
     assert [created.status, restored.status, validated.status] == [1, 1, 1]
     assert "bad.lock is not a valid lock file." in created.err
+    assert "not-initialised" in sendroute("routes").err, "no store was created"
     for result in (restored, validated):
         codes = [item["code"] for item in json.loads(result.out)["findings"]]
         assert "invalid-value" in codes, result

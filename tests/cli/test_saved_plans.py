@@ -346,7 +346,6 @@ def test_other_files_are_not_taken_for_saved_plans(case: str) -> None:
         ('"acme","acme"', '"../acme","acme"'),
         ('"domain":"shop.example.com"', r'"domain":"shop\n.example.com"'),
         ('"domain":"shop.example.com"', '"domain":"=cmd()"'),
-        ('"nano"', r'"na\u001b[31m"'),
     ],
 )
 def test_a_saved_plan_with_names_that_no_manifest_can_have_is_refused(
@@ -360,6 +359,20 @@ def test_a_saved_plan_with_names_that_no_manifest_can_have_is_refused(
     result = sendroute("apply", "change.plan")
     assert (result.status, "a name that no manifest can have" in result.err) == (1, True), result
     assert "No domains" in sendroute("routes").out
+
+
+def test_a_saved_plan_with_a_value_that_no_platform_has_is_damaged(
+    sendroute: Program, saved: Path
+) -> None:
+    plan = msgspec.json.decode(saved.read_bytes(), type=SavedPlan)
+    assert plan.platform is not None
+    [*others, last] = plan.platform.platform.plans
+    forged = msgspec.structs.replace(last, name="na\x1b[31m")
+    platform = msgspec.structs.replace(plan.platform.platform, plans=(*others, forged))
+    desired = msgspec.structs.replace(plan.platform, platform=platform)
+    saved.write_text(encode(msgspec.structs.replace(plan, platform=desired)))
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "it is damaged" in result.err) == (1, True), result
 
 
 @pytest.mark.parametrize("limit", [-1, 101, 1 << 70])

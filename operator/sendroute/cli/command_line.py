@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from sendroute.model.numerals import decimal
 from sendroute.model.spelling import nearest, question
-from sendroute.model.stored_names import LABEL
+from sendroute.model.stored_values import LABEL
 
 USAGE_STATUS = 64
 PREFIX = "SENDROUTE_"

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from msgspec import inspect
 
 from sendroute.manifests.admission import AdmissionRule, rule_of, rules_of
-from sendroute.manifests.fields import INT64_MAX, OneOfShape
+from sendroute.manifests.fields import OneOfShape
 from sendroute.manifests.models import bare, type_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION
 from sendroute.manifests.statuses import STATUSES
 from sendroute.manifests.yaml_writer import slow_dump
+from sendroute.model.stored_values import INT64_MAX
 
 _VERSION = API_VERSION.partition("/")[2]
 CATEGORY = "sendroute"

@@ -5,63 +5,69 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from sendroute.model.profile import ConnectionTest, Encryption, SenderAuthorization
-from sendroute.model.stored_names import LABEL, LOGIN, SUBDOMAIN
+from sendroute.model.stored_values import (
+    LINE,
+    LONGEST_TEST,
+    StoredApplyAllId,
+    StoredCount,
+    StoredDisplayName,
+    StoredFilePath,
+    StoredLabel,
+    StoredLimit,
+    StoredLogin,
+    StoredNetwork,
+    StoredPort,
+    StoredSecretName,
+    StoredSpfTerm,
+)
 
-INT64_MAX = 2**63 - 1
 
-# A line of text that is safe to show to a person: no control characters (Unicode category Cc), no
-# line separators, none that reorder what is displayed (UAX #9), no lone surrogates (not UTF-8).
-_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*\Z"
-
-
-def _text(most: int, pattern: str, words: str) -> Meta:
-    """Text that is not empty; ``words`` completes a message that begins with "must be"."""
-    return Meta(min_length=1, max_length=most, pattern=pattern, extra={"is": words})
+def _is(words: str) -> Meta:
+    """``words`` completes a message that begins with "must be"."""
+    return Meta(extra={"is": words})
 
 
-def _line(most: int) -> Meta:
-    return _text(most, _LINE, f"one line of 1 to {most} characters without control characters")
+def _line(form: Any) -> Meta:
+    """The words for a line of text. ``form`` is the type of what is stored."""
+    most = form.__metadata__[0].max_length
+    return _is(f"one line of 1 to {most} characters without control characters")
 
 
 Label = Annotated[
-    str,
-    _text(
-        63,
-        LABEL,
+    StoredLabel,
+    _is(
         "a name of 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both "
-        "ends",
+        "ends"
     ),
 ]
 SecretName = Annotated[
-    str, _text(253, SUBDOMAIN, "a Secret's name: lower-case letters, digits, hyphens and dots")
+    StoredSecretName, _is("a Secret's name: lower-case letters, digits, hyphens and dots")
 ]
 # sendroute.manifests.names checks names of hosts and domains, and says more; so this is wide.
-HostName = Annotated[str, _text(1024, _LINE, "a DNS name")]
-DisplayName = Annotated[str, _line(80)]
-Login = Annotated[
-    str,
-    _text(
-        255,
-        LOGIN,
-        "a login name of 1 to 255 visible ASCII characters without spaces and commas",
-    ),
+HostName = Annotated[
+    str, Meta(min_length=1, max_length=1024, pattern=LINE, extra={"is": "a DNS name"})
 ]
-ApplyAllId = Annotated[str, _line(63)]
-SpfTerm = Annotated[str, _line(255)]
-NetworkText = Annotated[str, _line(64)]
-# At most five minutes, which RFC 5321, section 4.5.3.2.1 gives a server for its greeting.
+DisplayName = Annotated[StoredDisplayName, _line(StoredDisplayName)]
+Login = Annotated[
+    StoredLogin,
+    _is("a login name of 1 to 255 visible ASCII characters without spaces and commas"),
+]
+ApplyAllId = Annotated[StoredApplyAllId, _line(StoredApplyAllId)]
+SpfTerm = Annotated[StoredSpfTerm, _line(StoredSpfTerm)]
+NetworkText = Annotated[StoredNetwork, _line(StoredNetwork)]
 Seconds = Annotated[
     str,
-    _text(
-        4,
-        r"^([1-9]|[1-9][0-9]|[12][0-9][0-9]|300)s\Z",
-        "a number of seconds from 1s to 300s",
+    Meta(
+        min_length=1,
+        max_length=4,
+        pattern=rf"^([1-9]|[1-9][0-9]|[12][0-9][0-9]|{LONGEST_TEST})s\Z",
+        extra={"is": f"a number of seconds from 1s to {LONGEST_TEST}s"},
     ),
 ]
-FilePath = Annotated[str, _line(4096)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Limit = Annotated[int, Meta(ge=1, le=INT64_MAX)]
-Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
+FilePath = Annotated[StoredFilePath, _line(StoredFilePath)]
+Port = StoredPort
+Limit = StoredLimit
+Count = StoredCount
 # The keys of sendroute.model.providers.PROVIDERS; a test compares them.
 ProviderName = Literal[
     "ses",

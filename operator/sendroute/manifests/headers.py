@@ -23,7 +23,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
 from sendroute.model.secret_text import encryption_of
 from sendroute.model.spelling import distance
-from sendroute.model.stored_names import LABEL
+from sendroute.model.stored_values import LABEL
 
 _NEAR = 2  # edits: more are another name
 _OUR_NAME = API_GROUP.partition(".")[0]

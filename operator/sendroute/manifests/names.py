@@ -9,13 +9,11 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-# RFC 1035, 2.3.4 and RFC 1123, 2.1: labels of 1-63 letters, digits and inner hyphens. The last one
-# is not a number, decimal or hexadecimal, because resolvers read such a name as an IPv4 address.
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_LAST = rf"(?!(?:[0-9]+|0x[0-9a-f]*)\Z){_LABEL}"
-_is_domain = re.compile(rf"(?:{_LABEL}\.)+{_LAST}\Z").match
-_is_host = re.compile(rf"(?:{_LABEL}\.)*{_LAST}\Z").match
-_LONGEST = 253  # in text: 255 octets on the wire less the first length and the root (RFC 1035)
+from sendroute.model.stored_values import DOMAIN, HOST_NAME
+from sendroute.model.stored_values import LONGEST_NAME as _LONGEST
+
+_is_domain = re.compile(DOMAIN).match
+_is_host = re.compile(HOST_NAME).match
 
 # An invisible joiner anywhere but between two symbols.
 _JOINED_LETTER = re.compile(r"(?:^|\w)[\u200c\u200d]|[\u200c\u200d](?:\w|$)")

@@ -38,6 +38,7 @@ from sendroute.manifests.fields import (
     says_route,
 )
 from sendroute.model.profile import Encryption
+from sendroute.model.stored_values import MOST_LOGINS, MOST_NETWORKS, MOST_PLANS, MOST_PORTS
 
 API_GROUP = "sendroute.dev"
 API_VERSION = "sendroute.dev/v1alpha1"
@@ -117,7 +118,7 @@ class ManagedShape(Shape, frozen=True, kw_only=True):
         list[PublicPortShape],
         Meta(
             min_length=1,
-            max_length=20,
+            max_length=MOST_PORTS,
             description="The ports that users see.",
             examples=[[{"port": 587, "encryption": "starttls"}]],
         ),
@@ -155,7 +156,7 @@ class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
     they may take."""
 
     allow_networks: Annotated[
-        Annotated[list[NetworkText], Meta(max_length=200)] | UnsetType,
+        Annotated[list[NetworkText], Meta(max_length=MOST_NETWORKS)] | UnsetType,
         says(
             "Networks in CIDR form that tests may reach, in addition to public addresses.",
             ["10.0.0.0/8"],
@@ -254,7 +255,7 @@ class PlatformSpec(Shape, frozen=True, kw_only=True):
     plans: Annotated[
         list[PlanShape],
         Meta(
-            max_length=500,
+            max_length=MOST_PLANS,
             description="The service plans that accounts can have. Each name is unique.",
             examples=[[{"name": "nano", "managed": False}, {"name": "pro", "managed": True}]],
         ),
@@ -318,7 +319,7 @@ class Submission(Shape, frozen=True, kw_only=True):
         list[Login],
         Meta(
             min_length=1,
-            max_length=100,
+            max_length=MOST_LOGINS,
             description="The login names with which clients sign in to the relay. A name in this"
             " list gives access to this account's domains, and takes nothing from another account.",
             examples=[["acme-app", "acme-crm"]],

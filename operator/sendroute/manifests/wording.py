@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from sendroute.model.finding import Path
-from sendroute.model.stored_names import LABEL
+from sendroute.model.stored_values import LABEL
 from sendroute.model.unseen import is_seen
 
 

@@ -1,10 +1,28 @@
 """The platform: its relays and its service plans."""
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sendroute.model.profile import Encryption
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route
-from sendroute.model.stored_names import StoredHost, StoredPort, StoredSecretName
+from sendroute.model.stored_values import (
+    MOST_NETWORKS,
+    MOST_PLANS,
+    MOST_PORTS,
+    StoredDisplayName,
+    StoredFilePath,
+    StoredHost,
+    StoredHostName,
+    StoredLabel,
+    StoredLimit,
+    StoredNetwork,
+    StoredPort,
+    StoredSeconds,
+    StoredSecretName,
+    StoredSpfTerm,
+    is_network,
+)
 
 
 class PublicPort(Struct, frozen=True, gc=False):
@@ -29,24 +47,24 @@ class Managed(Struct, frozen=True):
     """Managed sending: what users are shown (``display_name``, ``host``, ``ports``, ``spf``) and
     the relay behind it."""
 
-    display_name: str | None
+    display_name: StoredDisplayName | None
     host: StoredHost
-    ports: tuple[PublicPort, ...]
+    ports: Annotated[tuple[PublicPort, ...], Meta(max_length=MOST_PORTS)]
     relay: Relay
-    spf: str | None = None
+    spf: StoredSpfTerm | None = None
 
 
 class PlanLimits(Struct, frozen=True, gc=False):
     """Messages per day, of the whole account and of one mailbox; None for no limit."""
 
-    account_per_day: int | None = None
-    mailbox_per_day: int | None = None
+    account_per_day: StoredLimit | None = None
+    mailbox_per_day: StoredLimit | None = None
 
 
 class ServicePlan(Struct, frozen=True):
     """A tier of the platform: whether it offers managed sending, and its limits."""
 
-    name: str
+    name: StoredLabel
     managed: bool
     limits: PlanLimits = PlanLimits()
 
@@ -64,12 +82,20 @@ class Platform(Struct, frozen=True):
     earlier plans and approvals stay valid."""
 
     managed: Managed | None
-    plans: tuple[ServicePlan, ...]
-    allow_networks: tuple[str, ...] = ()
-    ca_file: str | None = None
-    helo_name: str | UnsetType = UNSET
-    test_timeout: int | UnsetType = UNSET
+    plans: Annotated[tuple[ServicePlan, ...], Meta(max_length=MOST_PLANS)]
+    allow_networks: Annotated[tuple[StoredNetwork, ...], Meta(max_length=MOST_NETWORKS)] = ()
+    ca_file: StoredFilePath | None = None
+    helo_name: StoredHostName | UnsetType = UNSET
+    test_timeout: StoredSeconds | UnsetType = UNSET
     bounces: Relay | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if not all(map(is_network, self.allow_networks)):
+            raise ValueError("not a network")
+        if len({plan.name for plan in self.plans}) != len(self.plans):
+            raise ValueError("two service plans have one name")
+        if self.managed is None and any(plan.managed for plan in self.plans):
+            raise ValueError("a service plan has managed sending, and the platform has not")
 
     @property
     def null_sender_relay(self) -> Relay | None:

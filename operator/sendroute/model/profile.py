@@ -5,7 +5,15 @@ from enum import StrEnum
 from msgspec import Struct
 
 from sendroute.model.route import Route
-from sendroute.model.stored_names import StoredHost, StoredPort, StoredSecretName
+from sendroute.model.stored_values import (
+    StoredDisplayName,
+    StoredHost,
+    StoredLabel,
+    StoredLimit,
+    StoredPort,
+    StoredSecretName,
+    StoredUsername,
+)
 
 
 class Encryption(StrEnum):
@@ -31,22 +39,23 @@ class SenderAuthorization(StrEnum):
 class ProviderLimits(Struct, frozen=True, gc=False):
     """The provider's limits in messages per second and per day; None for no limit."""
 
-    per_second: int | None = None
-    per_day: int | None = None
+    per_second: StoredLimit | None = None
+    per_day: StoredLimit | None = None
 
 
 class Profile(Struct, frozen=True):
     """``secret`` is the name of a secret in the account's namespace with the keys username and
     password; no value of it is held here. ``username`` is set by a preset whose provider has one
-    username for everybody. ``reassign_to`` is where its domains go if the profile is removed."""
+    username for everybody. ``provider`` is the name of a preset, which another version of Sendroute
+    need not know. ``reassign_to`` is where its domains go if the profile is removed."""
 
     host: StoredHost
     port: StoredPort
     encryption: Encryption
-    display_name: str | None = None
-    provider: str | None = None
+    display_name: StoredDisplayName | None = None
+    provider: StoredLabel | None = None
     secret: StoredSecretName | None = None
-    username: str | None = None
+    username: StoredUsername | None = None
     allow_insecure_auth: bool = False
     connection_test: ConnectionTest = ConnectionTest.REQUIRED
     limits: ProviderLimits = ProviderLimits()

@@ -1,9 +1,14 @@
 """Routes: what a domain sends through, which is managed, a profile, or nothing."""
 
+import re
 from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
+
+from sendroute.model.stored_values import LABEL, StoredLabel
+
+_is_label = re.compile(LABEL).match
 
 
 class RouteKind(StrEnum):
@@ -29,7 +34,11 @@ class Route(Struct, frozen=True, gc=False, order=True):
     """
 
     kind: RouteKind
-    profile: str | None = None
+    profile: StoredLabel | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kind is RouteKind.PROFILE) != (self.profile is not None):
+            raise ValueError("a profile does not go with the kind of the route")
 
     def __str__(self) -> str:
         return str(self.kind) if self.profile is None else f"profile {self.profile}"
@@ -56,7 +65,7 @@ class Route(Struct, frozen=True, gc=False, order=True):
                 return MANAGED
             case {"unconfigured": {}, **rest} if not rest:
                 return UNCONFIGURED
-            case {"profile": str(name), **rest} if name and not rest:
+            case {"profile": str(name), **rest} if not rest and _is_label(name):
                 return via(name)
         raise ValueError("not a route")
 

@@ -32,7 +32,7 @@ from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform, Remedy, Task
 from sendroute.model.secret import PLATFORM_NAMESPACE, Resave
-from sendroute.model.stored_names import StoredDomain, StoredLabel, StoredLogin
+from sendroute.model.stored_values import StoredDomain, StoredLabel, StoredLogin
 from sendroute.planner.claim_index import declared_names
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
@@ -404,7 +404,6 @@ def _has_names_of_manifests(saved: SavedPlan) -> bool:
     """Whether all names are in the form that reading manifests would have required: another program
     may have written the file, with a correct checksum. Accounts that an error stops do not
     change."""
-    plans = saved.platform.platform.plans if saved.platform is not None else ()
     changing = [account for account in saved.accounts if account.key not in saved.stopped]
     accounts = [
         {
@@ -418,7 +417,6 @@ def _has_names_of_manifests(saved: SavedPlan) -> bool:
         for account in changing
     ]
     try:
-        msgspec.convert([plan.name for plan in plans], list[StoredLabel])
         msgspec.convert(accounts, list[_AccountNames])
     except msgspec.ValidationError:
         return False

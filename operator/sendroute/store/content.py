@@ -11,7 +11,7 @@ from sqlalchemy.exc import InvalidRequestError
 
 from sendroute.model.change import Kind
 from sendroute.model.secret import PLATFORM_NAMESPACE
-from sendroute.model.stored_names import StoredDomain, StoredLabel
+from sendroute.model.stored_values import StoredApplyAllId, StoredDomain, StoredLabel
 from sendroute.store import account_status, endpoints, queries
 from sendroute.store.bulk import plain_rows
 from sendroute.store.database import Database
@@ -34,7 +34,14 @@ from sendroute.store.translation import translated_errors
 _DEFAULTS = select(account.c.plan, account.c.default_kind, account.c.default_profile)
 _LOGINS = select(account.c.logins)
 _NAMES: tuple[tuple[tuple[Column[Any], ...], Any], ...] = (
-    ((account.c.namespace, account.c.name), list[tuple[StoredLabel, StoredLabel]]),
+    (
+        (account.c.namespace, account.c.name, account.c.plan),
+        list[tuple[StoredLabel, StoredLabel, StoredLabel]],
+    ),
+    (
+        (apply_all.c.namespace, apply_all.c.account, apply_all.c.id),
+        list[tuple[StoredLabel, StoredLabel, StoredApplyAllId]],
+    ),
     ((profile.c.name,), list[tuple[StoredLabel]]),
     ((domain.c.name,), list[tuple[StoredDomain]]),
 )

@@ -3,11 +3,13 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Select, func, select
 
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
+from sendroute.model.stored_values import StoredLabel
 from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -21,6 +23,8 @@ from sendroute.store.states import (
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
+# Of an account, and of its plan.
+_NamesAndPlan = tuple[StoredLabel, StoredLabel, StoredLabel]
 # Domains that one statement asks for.
 _ASKED = 20_000
 
@@ -39,6 +43,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
     for statement in restricted(fenced, account.c.namespace, account.c.name, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.name)
+            msgspec.convert((*key, row.plan), _NamesAndPlan)
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
             states[key] = (

@@ -24,7 +24,7 @@ from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Endpoint, Rekeyed
 from sendroute.model.secret import SecretBinding, binding_of
-from sendroute.model.stored_names import StoredHost, StoredPort
+from sendroute.model.stored_values import StoredHost, StoredPort
 from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
 from sendroute.store.errors import unreadable

@@ -24,7 +24,12 @@ from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
 from sendroute.model.route import Origin, Route
 from sendroute.model.secret import PLATFORM_NAMESPACE
-from sendroute.model.stored_names import StoredDomain, StoredLabel, StoredLogin
+from sendroute.model.stored_values import (
+    StoredApplyAllId,
+    StoredDomain,
+    StoredLabel,
+    StoredLogins,
+)
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
 from sendroute.store.lock_text import (
@@ -65,8 +70,8 @@ class LockDomain(Struct, frozen=True, omit_defaults=True):
     route: dict[str, Any]
     origin: Origin
     declared: dict[str, Any] | None = None
-    shadow: str | None = None
-    overrides: str | None = None
+    shadow: StoredApplyAllId | None = None
+    overrides: StoredApplyAllId | None = None
 
     def state(self) -> DomainState:
         return DomainState(
@@ -91,12 +96,12 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
 
     namespace: StoredLabel
     name: StoredLabel
-    plan: str | None = None
+    plan: StoredLabel | None = None
     default: dict[str, Any] | None = None
     profiles: dict[StoredLabel, LockProfile] = {}
     domains: dict[StoredDomain, LockDomain] = {}
-    apply_all: dict[str, LockApplyAll] = {}
-    logins: tuple[StoredLogin, ...] | UnsetType = UNSET
+    apply_all: dict[StoredApplyAllId, LockApplyAll] = {}
+    logins: StoredLogins | UnsetType = UNSET
 
     @property
     def key(self) -> AccountKey:
@@ -307,8 +312,6 @@ def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
             raise ValueError("an account is in the platform's namespace")
         if account.plan is None and (account.domains or account.profiles or account.default):
             raise ValueError("a deleted account has objects")
-        if account.logins == ():
-            raise ValueError("an account has an empty list of logins")
         account.default_route()  # may name a missing profile, which falls back to the plan's
         for domain in account.domains.values():
             _check_domain(domain.state(), account)

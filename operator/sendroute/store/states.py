@@ -17,7 +17,7 @@ from sendroute.model.nesting import is_deeper
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, interned_route
-from sendroute.model.stored_names import StoredLogin
+from sendroute.model.stored_values import StoredApplyAllId, StoredLabel, StoredLogins
 from sendroute.store.errors import WrongValueError
 
 # kind, profile, origin, declared kind, declared profile, shadow, overrides: in the table's order
@@ -73,8 +73,10 @@ def numbered(number: int | None) -> int:
 def route_of(kind: str, profile: str | None) -> Route:
     """The route that two columns hold. Raises :class:`WrongValueError`."""
     try:
+        if profile is not None:
+            msgspec.convert(profile, StoredLabel)
         return interned_route(kind, profile)
-    except KeyError as error:
+    except (KeyError, msgspec.ValidationError) as error:
         raise WrongValueError("not a route") from error
 
 
@@ -86,8 +88,14 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
     return (None, None) if route is None else (route.kind.value, route.profile)
 
 
+_ApplyAllId = StoredApplyAllId | None
+
+
 def domain_state(columns: DomainColumns) -> DomainState:
+    """The state that the columns of a domain hold. Raises :class:`WrongValueError` or
+    ``msgspec.MsgspecError`` if they hold no such state."""
     kind, profile, origin, declared_kind, declared_profile, shadow, overrides = columns
+    msgspec.convert((shadow, overrides), tuple[_ApplyAllId, _ApplyAllId])
     return DomainState(
         route_of(kind, profile),
         member_of(Origin, origin),
@@ -116,19 +124,14 @@ def logins_text(logins: tuple[str, ...] | UnsetType) -> str | None:
 
 
 @cache
-def _logins_decoder() -> msgspec.json.Decoder[tuple[StoredLogin, ...]]:
-    return msgspec.json.Decoder(tuple[StoredLogin, ...])
+def _logins_decoder() -> msgspec.json.Decoder[StoredLogins]:
+    return msgspec.json.Decoder(StoredLogins)
 
 
 def logins_of(text: str | None) -> tuple[str, ...] | UnsetType:
-    """The login names that a column holds. Raises ``msgspec.MsgspecError`` if it holds no list, and
-    :class:`WrongValueError` if the list is empty: then no client could send, or any."""
-    if text is None:
-        return UNSET
-    logins = decoded(_logins_decoder(), text)
-    if not logins:
-        raise WrongValueError("an account has an empty list of logins")
-    return logins
+    """The login names that a column holds. Raises ``msgspec.MsgspecError`` if it holds no list, or
+    an empty one: then no client could send, or any."""
+    return UNSET if text is None else decoded(_logins_decoder(), text)
 
 
 def spec(value: Platform | Profile) -> str:
