@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.git.test_worktree import git
 
 from .conftest import PLATFORM, Program, account, domain, profile, write, write_secret
 
@@ -226,8 +227,6 @@ def test_a_move_is_skipped_on_both_sides_unless_both_accounts_are_planned(
 def test_history_records_actor_and_commit(
     sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.git.test_worktree import git
-
     git(manifests.parent, "init", "-q")
     git(manifests.parent, "add", "manifests")
     git(manifests.parent, "commit", "-qm", "mail")
@@ -274,7 +273,7 @@ def test_the_lock_file_records_the_store_and_refuses_another(
 def test_a_lock_file_in_a_parent_directory_of_the_repository_is_used(
     sendroute: Program, store: Path
 ) -> None:
-    (store.parent / ".git").mkdir()
+    git(store.parent, "init", "-q")
     lock = store.parent / "sendroute.lock"
     assert sendroute("apply", "manifests", "--write-lock", str(lock)).status == 0
     store.unlink()
@@ -656,7 +655,7 @@ def test_a_report_of_a_command_that_ended_early_says_which_command_it_was(
     """A job of a CI reads the changes and puts the report into a comment."""
     if command[0] == "validate":
         command = ("validate", "--base", "nosuch")
-        (manifests.parent / ".git").mkdir()
+        git(manifests.parent, "init", "-q")
     result = sendroute(*command, "manifests", "-o", "json=r.json", "-o", "markdown=r.md", "-q")
     assert result.status in (1, 3)
     text = Path("r.md").read_text()
@@ -671,8 +670,6 @@ def test_a_report_of_a_command_that_ended_early_says_which_command_it_was(
 def test_explain_and_history_show_a_commit_by_the_same_digits(
     sendroute: Program, manifests: Path
 ) -> None:
-    from tests.git.test_worktree import git
-
     git(manifests.parent, "init", "-q")
     git(manifests.parent, "add", "manifests")
     git(manifests.parent, "commit", "-qm", "mail")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.git.test_worktree import git
 
 from .conftest import Program, files_of
 from .test_commands import ACME, PLATFORM
@@ -65,7 +66,7 @@ def test_a_file_that_is_a_link_within_the_paths_is_edited(sendroute: Program, tr
 def test_a_link_to_a_hidden_file_is_not_edited(sendroute: Program, tree: Path) -> None:
     """What a link to the repository's own directory leads to is not a manifest of the tree."""
     (tree / "m/team").unlink()
-    (tree / "m/.git").mkdir()
+    git(tree / "m", "init", "-q")
     (tree / "m/.git/acme").write_text(ACME)
     (tree / "m/acme.yaml").symlink_to(".git/acme")
     assert sendroute("edit", *EDITS["a route"], "m").status == 1
@@ -86,6 +87,6 @@ def test_a_link_as_the_given_path_is_edited(given: str, sendroute: Program, tree
 
 
 def test_elsewhere_in_the_same_repository_is_not_edited(sendroute: Program, tree: Path) -> None:
-    (tree / ".git").mkdir()
+    git(tree, "init", "-q")
     assert sendroute("edit", *EDITS["a route"], "m").status == 1
     assert (tree / "other/acme.yaml").read_text() == ACME

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.git.failures import GitFailedError
 from sendroute.git.tree_history import TreeHistory, tree_history
 from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 
@@ -86,6 +87,23 @@ def test_a_damaged_complete_clone_is_not_taken_for_a_shallow_one(
     lost.unlink()
     git(top, "checkout", "-q", commits[3])
     assert history(top).contains("0" * 40) is False
+
+
+@pytest.mark.parametrize("name", ["directory", "file"])
+def test_without_its_repository_a_checkout_has_a_history_that_nobody_knows(
+    line: tuple[Path, list[str]], name: str
+) -> None:
+    """That of a repository above it is another one."""
+    top, _ = line
+    (top / "m").mkdir()
+    if name == "directory":
+        (top / "m/.git").mkdir()
+    else:
+        (top / "m/.git").write_text("gitdir: gone\n")
+    with pytest.raises(GitFailedError) as caught:
+        tree_history([str(top / "m")])
+    assert caught.value.cause is not None
+    assert caught.value.cause.sentence == "its .git leads to no repository"
 
 
 def test_a_path_outside_git_has_no_history(tmp_path: Path) -> None:

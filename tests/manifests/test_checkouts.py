@@ -237,6 +237,22 @@ class TestCheckoutsBelow:
         Path("r/.git").unlink()
         assert missing(given) == []
 
+    @pytest.mark.parametrize("lost", ["", "HEAD", "objects", "refs"])
+    @pytest.mark.parametrize("above", ["a repository", "no repository"])
+    def test_a_git_directory_that_is_no_repository_may_hide_anything(
+        self, clone: Clone, above: str, lost: str
+    ) -> None:
+        """Damaged, or an empty mount. git passes over it."""
+        outer = clone("outer") if above == "a repository" else Path("outer")
+        leave_out_deep(clone("outer/m/r"))
+        damaged = outer / "m/r/.git" / lost
+        shutil.rmtree(damaged) if damaged.is_dir() else damaged.unlink()
+        damaged.parent.mkdir(exist_ok=True)
+        if not lost:
+            damaged.mkdir()
+        assert missing("outer/m/r/shared") == [("outer/m/r/shared", NO_REPOSITORY)]
+        assert missing("outer/m") == [("outer/m/r", NO_REPOSITORY)]
+
     def test_a_directory_left_out_whole_is_unknown_also_if_a_file_remained_in_it(
         self, clone: Clone
     ) -> None:

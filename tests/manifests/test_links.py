@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.git.test_worktree import git
 
 from sendroute.files import links
 from sendroute.following.directory import DirectoryFollower
@@ -141,7 +142,7 @@ def test_a_shared_directory_and_a_mount_are_followed(tmp_path: Path) -> None:
 
 
 def test_elsewhere_in_the_same_repository_is_read_like_any_directory() -> None:
-    Path("../.git").mkdir()
+    git(Path(".."), "init", "-q")
     put("../platform/p.yaml")
     link("m/platform", "../../platform")
     assert listed("m") == (["m/a.yaml", "m/platform/p.yaml"], [])

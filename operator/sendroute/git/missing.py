@@ -32,7 +32,7 @@ class MissingReason(Enum):
     UNKNOWN = "unknown"
     """The index cannot be read, so nobody knows what is missing."""
     NO_REPOSITORY = "no-repository"
-    """There is no index to read, because the ``.git`` leads to no repository."""
+    """There is no index to read, because the ``.git`` is, or leads to, no repository."""
 
 
 class MissingPath(NamedTuple):
@@ -53,6 +53,7 @@ class MissingPaths:
     def __init__(self) -> None:
         self._indexes: dict[Repository, _Index | MissingReason] = {}
         self._returned: set[str] = set()
+        self._dead_ends: set[str] = set()
 
     def below(self, directory: str) -> list[MissingPath]:
         """Find what the checkout that a directory is in lacks below it. Checkouts in it, also those
@@ -80,7 +81,9 @@ class MissingPaths:
             return
         repository = checkout.repository
         if repository is None:
-            yield MissingPath(".", MissingReason.NO_REPOSITORY, checkout.top)
+            if checkout.top not in self._dead_ends:
+                self._dead_ends.add(checkout.top)
+                yield MissingPath(".", MissingReason.NO_REPOSITORY, checkout.top)
             return
         is_new = repository not in self._indexes
         if is_new:

@@ -162,12 +162,16 @@ def checked_out(path: str) -> CheckedOutRepository | None:
         Both; None if no ``.git`` is at the path or above it.
 
     Raises:
-        GitFailedError: there is a repository, but git refuses it, or is not installed.
+        GitFailedError: there is a ``.git``, but it leads to no repository, or git refuses that, or
+            is not installed. What is above it has another history.
     """
-    repository = find_repository(path)
-    return (
-        None if repository is None else CheckedOutRepository(repository, repository.usable_head())
-    )
+    checkout = find_checkout(path)
+    if checkout is None:
+        return None
+    repository = checkout.repository
+    if repository is None:
+        raise GitFailedError(NO_WORKING_TREE)
+    return CheckedOutRepository(repository, repository.usable_head())
 
 
 FindCheckedOut = Callable[[str], CheckedOutRepository | None]
@@ -182,8 +186,8 @@ class CheckoutTop(NamedTuple):
 
 
 def find_checkout(path: str) -> CheckoutTop | None:
-    """Find the checkout that a path is in, as git does: a ``.git`` that is no directory ends the
-    search, also if it leads to no repository.
+    """Find the checkout that a path is in: the nearest ``.git`` ends the search, also if it leads to
+    no repository. git itself passes over a damaged directory of that name.
 
     Args:
         path: a file or directory.
@@ -192,14 +196,20 @@ def find_checkout(path: str) -> CheckoutTop | None:
         The nearest checkout; None if no ``.git`` is at the path or above it.
     """
     for directory in _directories(os.path.realpath(path)):
-        repository = _repository_at(directory)
-        if repository is not None or _has_dead_end(directory):
-            return CheckoutTop(directory, repository)
+        if is_top(directory):
+            repository = _repository_at(directory)
+            is_whole = repository is not None and _is_whole(repository.git_directory)
+            return CheckoutTop(directory, repository if is_whole else None)
     return None
 
 
-def _has_dead_end(directory: str) -> bool:
-    return is_top(directory) and not os.path.isdir(os.path.join(directory, ".git"))
+def _is_whole(git_directory: str) -> bool:
+    """Whether git takes a directory for a repository (gitrepository-layout(5)). One of another
+    working tree has the rest elsewhere; git says what is wrong with it when it is asked."""
+    names = ["HEAD"]
+    if not _may_have(git_directory, "commondir"):
+        names += ["objects", "refs"]
+    return all(_may_have(git_directory, name) for name in names)
 
 
 def submodule_at(directory: str) -> Repository | None:
@@ -241,7 +251,8 @@ def is_top(directory: str) -> bool:
 def _repository_at(directory: str) -> Repository | None:
     entry = os.path.join(directory, ".git")
     if os.path.isdir(entry):
-        return Repository(directory, os.path.realpath(entry)) if _has_head(entry) else None
+        is_repository = _may_have(entry, "HEAD")
+        return Repository(directory, os.path.realpath(entry)) if is_repository else None
     if not os.path.isfile(entry):
         return None
     target = _target(entry)
@@ -250,9 +261,9 @@ def _repository_at(directory: str) -> Repository | None:
     return Repository(directory, target)
 
 
-def _has_head(git_directory: str) -> bool:
+def _may_have(git_directory: str, name: str) -> bool:
     try:
-        os.lstat(os.path.join(git_directory, "HEAD"))
+        os.lstat(os.path.join(git_directory, name))
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:  # it may not be entered: git says so when it is asked

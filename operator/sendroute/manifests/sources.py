@@ -382,7 +382,7 @@ _MISSING = {
     ),
     MissingReason.NO_REPOSITORY: (
         "its .git leads to no repository, so parts of the checkout may be missing",
-        "Until then nothing is removed. Make the repository available that the .git names, or"
+        "Until then nothing is removed. Restore the repository that the .git was or names, or"
         " remove the .git if nothing is missing.",
     ),
     MissingReason.UNFINISHED: (
