@@ -130,6 +130,33 @@ class TestLinksOutOfTheTree:
         Path("m/link").symlink_to(".store/shared")
         assert missing("m") == [("m/link/deep", SPARSE), ("m/link/sub", SUBMODULE)]
 
+    @pytest.mark.parametrize(
+        "hidden", [".base", "..base", "d/.base", "d/..base", ".base/..base", "..base/.base"]
+    )
+    @pytest.mark.parametrize("where", ["the same repository", "a clone"])
+    def test_what_a_link_leads_to_in_a_hidden_directory(
+        self, clone: Clone, hidden: str, where: str
+    ) -> None:
+        top = clone("r") if where == "the same repository" else Path("r")
+        directory = top / "m" / hidden / "team"
+        if where == "a clone":
+            leave_out_deep(clone(str(directory)))
+            directory /= "shared"
+        else:
+            put(directory / "a.yaml", directory / "deep/d.yaml")
+            git(top, "add", "-A")
+            git(top, "commit", "-qm", "hidden")
+            git(top, "sparse-checkout", "set", "--no-cone", "/*", "!/m/**/deep/")
+        (top / "m/link").symlink_to(directory.relative_to(top / "m"))
+        assert ("r/m/link/deep", SPARSE) in missing("r/m")
+
+    def test_another_given_path(self, clone: Clone) -> None:
+        repository = clone("r")
+        leave_out_deep(repository)
+        (repository / "m/link").symlink_to("../shared")
+        expected = [("r/m/link/deep", SPARSE), ("r/m/link/sub", SUBMODULE)]
+        assert missing("r/m", "r/shared") == expected
+
     def test_a_single_file_lacks_nothing(self, clone: Clone) -> None:
         repository = clone("r")
         leave_out_deep(repository)

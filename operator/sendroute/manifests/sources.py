@@ -166,8 +166,9 @@ def _read_stream(stream: BinaryIO) -> bytes | Finding:
 
 class _Pending(NamedTuple):
     """A directory to walk. ``region`` is where it is if links that lead out of the tree were
-    followed to it; None in the tree. ``is_root`` if it is a given one, or the target of such a
-    link: nothing above it is walked."""
+    followed to it; None in the tree. ``is_root`` if it is a given one, or the target of a link:
+    nothing above it need be walked, because the target may be hidden, or be in another path that
+    was given."""
 
     path: str
     identity: tuple[int, int]
@@ -277,8 +278,7 @@ class _Walk:
         elif stat.S_ISDIR(status.st_mode):
             if target is None and region is not None:
                 return []  # the tree's own directories are walked under their own names
-            leads_out = is_link and target is not None
-            return [_Pending(path, (status.st_dev, status.st_ino), target, leads_out)]
+            return [_Pending(path, (status.st_dev, status.st_ino), target, is_link)]
         elif has_suffix:
             # A link out of the tree that leads back to a file of it is still a link out of it.
             inside_out = target or region
