@@ -186,8 +186,8 @@ class CheckoutTop(NamedTuple):
 
 
 def find_checkout(path: str) -> CheckoutTop | None:
-    """Find the checkout that a path is in: the nearest ``.git`` ends the search, also if it leads to
-    no repository. git itself passes over a damaged directory of that name.
+    """Find the checkout that a path is in: the nearest ``.git`` ends the search, also if it leads
+    to no repository. git itself passes over a damaged directory of that name.
 
     Args:
         path: a file or directory.
