@@ -76,6 +76,23 @@ def test_a_saved_plan_knows_which_account_nothing_defines(
     assert ["news.example.com", "unconfigured"] in lines
 
 
+@pytest.mark.usefixtures("store")
+def test_a_saved_plan_of_one_account_keeps_a_profile_that_names_no_account(
+    sendroute: Program, manifests: Path
+) -> None:
+    shop = domain("acme", "shop.example.com", "{profile: ses}")
+    write(manifests / "acme.yaml", account("acme"), profile("acme", "ses"), shop)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    typo = profile("acne", "ses").replace("namespace: acne", "namespace: acme")
+    route = domain("acme", "news.example.com", "{unconfigured: {}}")
+    write(manifests / "acme.yaml", account("acme"), typo, route, shop)
+    options = ("--only", "acme/acme", "--out", "change.plan")
+    assert sendroute("plan", "manifests", *options).status == 4
+    assert sendroute("apply", "change.plan").status == 4
+    lines = [line.split()[1:4] for line in sendroute("routes").out.splitlines()]
+    assert ["shop.example.com", "profile", "ses"] in lines
+
+
 def test_a_saved_plan_that_was_applied_is_stale_and_reports_its_revisions(
     sendroute: Program, saved: Path
 ) -> None:

@@ -607,7 +607,13 @@ def _defined_twice(name: str, name_position: Where, first: Where, key: AccountKe
 def _account(draft: _AccountDraft, document: shapes.MailAccount, where: Where) -> DesiredAccount:
     spec = document.spec
     if spec.remove is not UNSET and spec.suspend is not True:
-        return DesiredAccount(draft.key, spec.plan, where, remove=spec.remove.confirm.domains)
+        return DesiredAccount(
+            draft.key,
+            spec.plan,
+            where,
+            remove=spec.remove.confirm.domains,
+            ignored=list({**draft.left_out, **draft.domains}.values()),
+        )
     apply_all = None
     if spec.apply_to_all is not UNSET:
         apply_to_all = spec.apply_to_all

@@ -61,7 +61,8 @@ class DesiredAccount(Struct, frozen=True):
     not among ``domains``. ``unsound`` are the names of profiles whose definition has errors, so
     that they are not among ``profiles``; None means a name that cannot be read. ``remove`` is the
     confirming number of domains of an account that is to be removed; such an account declares
-    nothing else. ``logins`` are sorted, as in :class:`~sendroute.model.current.AccountState`.
+    nothing else, and ``ignored`` are the domains of its other documents. ``logins`` are sorted, as
+    in :class:`~sendroute.model.current.AccountState`.
     ``unknown``: no MailAccount defines it. Its claims get nothing, and only keep what an account of
     its namespace holds.
     """
@@ -79,6 +80,12 @@ class DesiredAccount(Struct, frozen=True):
     remove: int | None = None
     logins: tuple[str, ...] | UnsetType = UNSET
     unknown: bool = False
+    ignored: list[DesiredDomain] = field(default_factory=list)
+
+    @property
+    def claims(self) -> list[DesiredDomain]:
+        """The domains that its documents declare, also those that are ignored."""
+        return self.ignored or self.domains
 
 
 class DesiredPlatform(Struct, frozen=True):
@@ -117,6 +124,16 @@ class Desired(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     accepted: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
     undefined: dict[AccountKey, DesiredAccount] = field(default_factory=dict)
+
+    def misplaced_profiles(self) -> dict[str, dict[str, AccountKey]]:
+        """By namespace, the profiles that documents define for accounts without a MailAccount, each
+        with the account."""
+        misplaced: dict[str, dict[str, AccountKey]] = {}
+        for key, orphans in sorted(self.orphans.items()):
+            for orphan in orphans:
+                if orphan.kind == "SMTPProfile":
+                    misplaced.setdefault(key.namespace, {})[orphan.name] = key
+        return misplaced
 
     def accepts(self, item: Finding) -> bool:
         """Return whether the object that a finding is about accepts it.

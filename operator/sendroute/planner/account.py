@@ -81,14 +81,20 @@ def _context(
 
 
 def _skipped_profiles(inputs: AccountInput, profiles: ProfilesDecision) -> Iterator[Finding]:
-    """Report profiles that are skipped because they refer to another profile that is not saved. A
-    failed test has its own finding."""
+    """Report profiles that are skipped because they wait for another object. A failed test has its
+    own finding."""
     for change in profiles.changes:
         if has_trait(change.reason, Trait.SKIPPED):
+            hint = "Apply again when the other profile can be saved."
+            if change.name in inputs.misplaced:
+                account = inputs.misplaced[change.name]
+                hint = f"Correct spec.account of its document, or define account {account}."
+            elif change.name not in inputs.desired.profiles:
+                hint = "Apply again when the domain no longer waits."
             yield finding(
                 "dependency-skipped",
                 change.message,
-                hint="Apply again when the other profile can be saved.",
+                hint=hint,
                 where=change.where,
                 account=inputs.key,
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from enum import Enum
 from functools import cache
 
 from msgspec import Struct, field
@@ -9,13 +10,21 @@ from msgspec import Struct, field
 from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
 
 
+class ClaimLimit(Enum):
+    """Why no domain can come to an account, as a clause. Its claims only keep what another account
+    of its namespace holds."""
+
+    UNKNOWN = "is not defined by any MailAccount"
+    LEAVING = "is to be removed"
+
+
 class OtherAccounts(Struct, frozen=True):
     """What a plan must know of the accounts outside it: their claims on the domains of
     :func:`~sendroute.planner.claims.open_domains`, and how many domains they hold.
 
     ``declared``: by domain, the accounts that declare it once. ``contested``: by domain, the
-    accounts that declare it twice, so that neither declaration counts. ``unknown`` are those of
-    these accounts that no MailAccount defines. ``holders``: the account that holds each domain in
+    accounts that declare it twice, so that neither declaration counts. ``inert`` are those of
+    these accounts to which no domain can come. ``holders``: the account that holds each domain in
     the store. ``domain_count`` is the number of domains in the store that no account of the plan
     holds.
     """
@@ -24,7 +33,7 @@ class OtherAccounts(Struct, frozen=True):
     contested: Mapping[str, AbstractSet[AccountKey]] = field(default_factory=dict)
     holders: Mapping[str, AccountKey] = field(default_factory=dict)
     domain_count: int = 0
-    unknown: AbstractSet[AccountKey] = frozenset()
+    inert: Mapping[AccountKey, ClaimLimit] = field(default_factory=dict)
 
 
 NO_OTHERS = OtherAccounts()
@@ -136,15 +145,29 @@ class ClaimIndex:
             account = self._accounts[key]
             for domain in account.contested.keys() & names:
                 contested.setdefault(domain, set()).add(key)
-            for desired in account.domains:
-                if desired.domain in names:
-                    declared.setdefault(desired.domain, {})[key] = desired
-        unknown = frozenset(key for key in requested if self._accounts[key].unknown)
-        return OtherAccounts(declared, contested, holders, domain_count, unknown)
+            for desired in account.claims:
+                domain = desired.domain
+                is_ignored = account.remove is not None and holders.get(domain) == key
+                if domain in names and not is_ignored:
+                    declared.setdefault(domain, {})[key] = desired
+        known = self._accounts.keys() & {*requested, *holders.values()}
+        inert = inert_among(self._accounts[key] for key in sorted(known))
+        return OtherAccounts(declared, contested, holders, domain_count, inert)
+
+
+def inert_among(accounts: Iterable[DesiredAccount]) -> dict[AccountKey, ClaimLimit]:
+    """Those of some accounts to which no domain can come."""
+    inert = {}
+    for account in accounts:
+        if account.unknown:
+            inert[account.key] = ClaimLimit.UNKNOWN
+        elif account.remove is not None:
+            inert[account.key] = ClaimLimit.LEAVING
+    return inert
 
 
 def declared_names(account: DesiredAccount) -> Iterable[str]:
     """Yield the domains that an account declares, once or twice."""
     yield from account.contested
-    for desired in account.domains:
+    for desired in account.claims:
         yield desired.domain

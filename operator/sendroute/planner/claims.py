@@ -9,9 +9,9 @@ domain up if no account of its namespace declares it: then the domain leaves its
 claims of other tenants look like, and a claim that cannot be served now waits without it. As long
 as an account of the holder's namespace claims the domain, claims of other tenants are denied.
 
-The claim of an account that no MailAccount defines gets nothing: most likely the account's name is
-a typo. In the namespace of the holder it keeps the domain where it is, like a move that waits.
-Elsewhere it does not count, so a tenant cannot hold what it does not own.
+The claim of an account that no MailAccount defines, or that is to be removed, gets nothing: most
+likely the account's name is a typo. In the namespace of the holder it keeps the domain where it is,
+like a move that waits. Elsewhere it does not count, so a tenant cannot hold what it does not own.
 
 The claims of accounts outside a plan are looked up by domain: :func:`open_domains` returns the
 domains, a :class:`~sendroute.planner.claim_index.ClaimIndex` the accounts that declare them, and
@@ -28,7 +28,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
-from sendroute.planner.claim_index import NO_OTHERS, OtherAccounts
+from sendroute.planner.claim_index import NO_OTHERS, ClaimLimit, OtherAccounts, inert_among
 from sendroute.planner.inputs import ClaimEffect
 
 # A finding shows the positions of so many other declarations.
@@ -59,8 +59,8 @@ class DomainConflicts(Struct, frozen=True):
     it declares but does not get. ``retained``: by account, the domains that it holds and keeps
     although no single claim on them is its own. ``given_up``: by account, the domains that it holds
     and neither declares nor keeps, although other accounts declare them, which do not get them.
-    ``findings``: by account, its conflicts. ``planned`` are the accounts of the plan, ``unknown``
-    those of all accounts that no MailAccount defines.
+    ``findings``: by account, its conflicts. ``planned`` are the accounts of the plan, ``inert``
+    those of all accounts to which no domain can come.
     """
 
     moves: Mapping[AccountKey, Sequence[Move]]
@@ -69,7 +69,7 @@ class DomainConflicts(Struct, frozen=True):
     given_up: Mapping[AccountKey, Mapping[str, tuple[AccountKey, ...]]]
     findings: Mapping[AccountKey, Sequence[Finding]]
     planned: AbstractSet[AccountKey]
-    unknown: AbstractSet[AccountKey]
+    inert: Mapping[AccountKey, ClaimLimit]
 
     def all_moves(self) -> Iterable[Move]:
         """Each move once, in the order of accounts and domains."""
@@ -124,7 +124,7 @@ class DomainConflicts(Struct, frozen=True):
             incoming,
             given_up,
             frozenset(others - self.planned),
-            frozenset(others & self.unknown),
+            {key: self.inert[key] for key in sorted(others & self.inert.keys())},
         )
 
 
@@ -142,6 +142,7 @@ def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str
             names.update(current_domains)
             continue
         names.update({desired.domain for desired in account.domains} ^ current_domains)
+        names.update(desired.domain for desired in account.ignored)
         names.update(account.contested)
     return names
 
@@ -169,8 +170,8 @@ def find_conflicts(
     newcomers = _newcomers(accounts, current, examined)
     declaring = _holder_declarations(accounts, holders)
     _add_others(newcomers, declaring, others, holders)
-    unknown = others.unknown | {key for key, account in accounts.items() if account.unknown}
-    decisions = _Decisions(unknown)
+    inert = {**others.inert, **inert_among(accounts.values())}
+    decisions = _Decisions(inert.keys())
     for domain in sorted(examined):
         holder = holders.get(domain)
         claims = DomainClaims(
@@ -178,8 +179,8 @@ def find_conflicts(
             dict(sorted(newcomers.get(domain, {}).items())),
             contested.get(domain, frozenset()),
         )
-        if unknown:
-            claims = claims.that_count(holder, unknown)
+        if inert:
+            claims = claims.that_count(holder, inert)
         if holder is None:
             decisions.of_new_domain(claims)
         else:
@@ -191,7 +192,7 @@ def find_conflicts(
         decisions.given_up,
         decisions.findings,
         accounts.keys() | current.keys(),
-        unknown,
+        inert,
     )
 
 
@@ -212,12 +213,19 @@ class DomainClaims(Struct, frozen=True):
         )
 
     def that_count(
-        self, holder: AccountKey | None, unknown: AbstractSet[AccountKey]
+        self, holder: AccountKey | None, inert: Mapping[AccountKey, ClaimLimit]
     ) -> "DomainClaims":
-        """Those that count if no MailAccount defines the ``unknown`` accounts: their claims count
-        only in the namespace of the holder."""
-        tenant = None if holder is None else holder.namespace
-        return self.of(lambda key: key not in unknown or key.namespace == tenant)
+        """Those that count if no domain can come to the ``inert`` accounts: their claims count only
+        in the namespace of the holder, and not if both accounts are to be removed."""
+
+        def counts(key: AccountKey) -> bool:
+            if key not in inert:
+                return True
+            if holder is None or key.namespace != holder.namespace:
+                return False
+            return not inert[key] is inert.get(holder) is ClaimLimit.LEAVING
+
+        return self.of(counts)
 
     @property
     def only(self) -> tuple[AccountKey, DesiredDomain] | None:
@@ -235,11 +243,11 @@ class DomainClaims(Struct, frozen=True):
 
 
 class _Decisions:
-    """The decisions about one domain after the other. ``unknown`` are the accounts that no
-    MailAccount defines."""
+    """The decisions about one domain after the other. ``inert`` are the accounts to which no domain
+    can come."""
 
-    def __init__(self, unknown: AbstractSet[AccountKey]) -> None:
-        self._unknown = unknown
+    def __init__(self, inert: AbstractSet[AccountKey]) -> None:
+        self._inert = inert
         self.moves: dict[AccountKey, list[Move]] = {}
         self.denied: dict[AccountKey, set[str]] = {}
         self.retained: dict[AccountKey, set[str]] = {}
@@ -264,10 +272,10 @@ class _Decisions:
         of_others = claims.of(lambda key: key.namespace != holder.namespace)
         if of_tenant.single or of_tenant.contested:
             self._deny(of_others, holder)
-            unknown = self._unknown & set(of_tenant.accounts)
-            if unknown:  # a move to an account that cannot take it
+            inert = self._inert & set(of_tenant.accounts)
+            if inert:  # a move to an account that cannot take it
                 self._deny(of_tenant, holder)
-                self._move(claims.domain, holder, min(unknown))
+                self._move(claims.domain, holder, min(inert))
             elif (only := of_tenant.only) is None:
                 self._retain(claims.domain, holder)
                 self._deny(of_tenant, holder)
@@ -297,10 +305,10 @@ class _Decisions:
     def _deny(
         self, claims: DomainClaims, holder: AccountKey | None, declared: Where | None = None
     ) -> None:
-        """``holder`` keeps the domain; None if no account gets it. A claim of an unknown account
-        has its own error."""
+        """``holder`` keeps the domain; None if no account gets it. A claim of an account to
+        which no domain can come has a finding of its own."""
         for key, desired in claims.single.items():
-            if key in self._unknown:
+            if key in self._inert:
                 continue
             self.denied.setdefault(key, set()).add(claims.domain)
             others = (other.where for k, other in claims.single.items() if k != key)
@@ -318,7 +326,7 @@ def _claimed_by_newcomers(
     repeated: set[str] = set()
     for key, account in accounts.items():
         current_domains = current[key].domains if key in current else {}
-        for desired in account.domains:
+        for desired in account.claims:
             domain = desired.domain
             if domain not in current_domains:
                 (repeated if domain in names else names).add(domain)
@@ -351,7 +359,7 @@ def _newcomers(
     claims: dict[str, dict[AccountKey, DesiredDomain]] = {}
     for key, account in accounts.items() if domains else ():
         current_domains = current[key].domains if key in current else {}
-        for desired in account.domains:
+        for desired in account.claims:
             if desired.domain in domains and desired.domain not in current_domains:
                 claims.setdefault(desired.domain, {})[key] = desired
     return claims

@@ -56,7 +56,8 @@ class PlanContext(Struct, frozen=True):
     """What the plan of an account depends on besides its manifests and its state in the store.
 
     ``domain_count`` is the number of domains in the store, ``pending`` what the guards count of the
-    accounts outside the plan; ``held`` are the changes that were held back before.
+    accounts outside the plan; ``held`` are the changes that were held back before. ``misplaced``:
+    by namespace, as in :class:`~sendroute.planner.inputs.AccountInput`.
     """
 
     desired: Desired
@@ -71,6 +72,7 @@ class PlanContext(Struct, frozen=True):
     held: HeldChanges
     ancestry: Ancestry | None
     known_accounts: KnownAccounts
+    misplaced: Mapping[str, Mapping[str, AccountKey]]
 
 
 class Blocked(Struct, frozen=True):
@@ -317,7 +319,8 @@ def _defined(
     claims = context.conflicts.claims_of(desired.key, blocked.accounts, blocked.moves)
     failed = context.failed.get(desired.key, {})
     rotated = context.rotated.get(desired.key, {})
-    return plan_account(AccountInput(desired, current, plan, claims, failed, rotated))
+    misplaced = context.misplaced.get(desired.key.namespace, {})
+    return plan_account(AccountInput(desired, current, plan, claims, failed, rotated, misplaced))
 
 
 def _held_back(

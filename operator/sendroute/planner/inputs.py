@@ -10,6 +10,7 @@ from sendroute.model.platform import ServicePlan
 from sendroute.model.profile import Profile
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 from sendroute.model.secret import Resave
+from sendroute.planner.claim_index import ClaimLimit
 
 
 class ClaimEffect(Struct, frozen=True):
@@ -21,8 +22,7 @@ class ClaimEffect(Struct, frozen=True):
     to another account, with its key. ``given_up``: domains it holds, no longer declares and loses,
     although other accounts declare them: those accounts, which do not get them in this change.
     ``outgoing`` and ``incoming``: moves, with the other account's key. ``unplanned`` are the
-    accounts among all these that are not in the plan, ``unknown`` those that no MailAccount
-    defines.
+    accounts among all these that are not in the plan, ``inert`` those to which no domain can come.
     """
 
     denied: frozenset[str] = frozenset()
@@ -33,26 +33,32 @@ class ClaimEffect(Struct, frozen=True):
     incoming: dict[str, AccountKey] = field(default_factory=dict)
     given_up: dict[str, tuple[AccountKey, ...]] = field(default_factory=dict)
     unplanned: frozenset[AccountKey] = frozenset()
-    unknown: frozenset[AccountKey] = frozenset()
+    inert: Mapping[AccountKey, ClaimLimit] = field(default_factory=dict)
 
     def why_not(self, key: AccountKey, cannot: str) -> str:
-        """Why another account does not take, or give, a domain in this change: it is not defined,
-        it is not planned, or it ``cannot`` (``cannot take it now``)."""
-        if key in self.unknown:
-            return "is not defined by any MailAccount"
+        """Why another account does not take, or give, a domain in this change: it can take none, it
+        is not planned, or it ``cannot`` (``cannot take it now``)."""
+        if key in self.inert:
+            return self.inert[key].value
         return "is not planned" if key in self.unplanned else cannot
 
     def next_step(self, key: AccountKey, otherwise: str) -> str:
-        """What the author can do about a domain that waits for another account: an account that is
-        not defined never takes it, else ``otherwise``."""
-        if key in self.unknown:
-            return f"Correct spec.account of its document, or define account {key}."
-        return otherwise
+        """What the author can do about a domain that waits for another account: an account that can
+        take none never takes it, else ``otherwise``."""
+        match self.inert.get(key):
+            case ClaimLimit.UNKNOWN:
+                return f"Correct spec.account of its document, or define account {key}."
+            case ClaimLimit.LEAVING:
+                return f"Correct spec.account of its document, or keep account {key}."
+            case _:
+                return otherwise
 
 
 class AccountInput(Struct, frozen=True):
     """The input of a plan. ``failed`` maps the names of profiles that may not be saved to the code
-    that says why, ``rotated`` the names of profiles whose credential is saved again to why."""
+    that says why, ``rotated`` the names of profiles whose credential is saved again to why.
+    ``misplaced`` are the profiles that documents of the namespace define for an account that no
+    MailAccount defines: most likely its name is a typo, so none of that name is removed."""
 
     desired: DesiredAccount
     current: CurrentAccount
@@ -60,6 +66,7 @@ class AccountInput(Struct, frozen=True):
     claims: ClaimEffect = ClaimEffect()
     failed: Mapping[str, str] = {}
     rotated: Mapping[str, Resave] = {}
+    misplaced: Mapping[str, AccountKey] = {}
 
     @property
     def key(self) -> AccountKey:

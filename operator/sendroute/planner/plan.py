@@ -114,6 +114,7 @@ def plan_accounts(
             held=scope.held,
             ancestry=scope.ancestry,
             known_accounts=KnownAccounts(desired),
+            misplaced=desired.misplaced_profiles(),
         )
         plans, groups = plan_dependent_accounts(context, chosen)
 

@@ -76,10 +76,14 @@ def decide_profiles(inputs: AccountInput) -> ProfilesDecision:
             continue
         after[name] = desired.profile
         changes.append(_saved(inputs, name, before, desired))
-    removed = {
-        name: current[name] for name in sorted(current) if name not in inputs.desired.profiles
-    }
-    changes += [_removed(inputs, name, profile) for name, profile in removed.items()]
+    removed = {}
+    for name in sorted(current.keys() - inputs.desired.profiles.keys()):
+        if name in inputs.misplaced:
+            after[name] = current[name]
+            changes.append(_misplaced(inputs, name, current[name]))
+        else:
+            removed[name] = current[name]
+            changes.append(_removed(inputs, name, current[name]))
     return ProfilesDecision(tuple(changes), after, removed, unsaved)
 
 
@@ -200,6 +204,20 @@ def previous_version(endpoint: str, resave: Resave | None) -> str:
     if resave is Resave.LOST:
         return f"nothing can be sent with {endpoint}, because the store has no credential for it"
     return "the previous version stays in effect"
+
+
+def _misplaced(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange:
+    return ProfileChange(
+        inputs.key,
+        name,
+        Action.SKIP,
+        profile,
+        profile,
+        Code.DEPENDENCY_SKIPPED,
+        f"Profile {name} of account {inputs.key} is not removed: its document is in account"
+        f" {inputs.misplaced[name]}, which is not defined by any MailAccount.",
+        inputs.desired.where,
+    )
 
 
 def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange:

@@ -267,7 +267,7 @@ def saved_plan_of(
         only=tuple(sorted(only)),
         platform=platform,
         accounts=tuple(account for _, account in _among(accounts, desired.accounts)),
-        orphans=tuple(_among(accounts, desired.orphans)),
+        orphans=tuple(_among(accounts | _beside(accounts, desired.orphans), desired.orphans)),
         stopped=tuple(sorted(desired.stopped & accounts)),
         findings=tuple(map(saved, desired.findings)),
         accepted=tuple(
@@ -284,6 +284,15 @@ def saved_plan_of(
         undefined=tuple(account for _, account in _among(accounts, desired.undefined)),
         positions=tuple(_positions(reported, planned.tree.locate)),
     )
+
+
+def _beside(
+    accounts: Collection[AccountKey], orphans: Iterable[AccountKey]
+) -> frozenset[AccountKey]:
+    """Those of the accounts without a MailAccount that are in the namespaces of some accounts, and
+    whose documents may define a profile of these."""
+    namespaces = {key.namespace for key in accounts}
+    return frozenset(key for key in orphans if key.namespace in namespaces)
 
 
 def _among(
