@@ -9,8 +9,9 @@ from types import ModuleType
 
 import pytest
 
-from sendroute.cli.command_line import Parser, PathType
+from sendroute.cli.command_line import Parser, PathType, UsageError
 from sendroute.cli.commands import COMMANDS
+from sendroute.cli.session import global_options
 
 from .conftest import Program, command, environment
 
@@ -215,3 +216,59 @@ def test_every_argument_that_is_a_path_says_so(name: str) -> None:
                 "SUBDIR",
             }:
                 assert isinstance(action.type, PathType), (module.__name__, action.option_strings)
+
+
+def value_or_refusal(parser: Parser, word: str, name: str) -> str:
+    try:
+        arguments, _ = parser.parse_known_args([word])
+    except UsageError as error:
+        return str(error)
+    return repr(getattr(arguments, name))
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_two_hyphens_are_a_value_of_every_option(name: str) -> None:
+    for module in modules_of(name):
+        parser = Parser(name)
+        module.options(parser)
+        global_options(parser, again=True)
+        for part in (*parser._actions, *parser._mutually_exclusive_groups):
+            part.required = False
+        options = [action for action in parser._actions if action.option_strings]
+        for action in (option for option in options if option.nargs != 0):
+            option = action.option_strings[-1]
+            value = value_or_refusal(parser, f"{option}=--", action.dest)
+            assert "--" in value, (module.__name__, option, value)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("plan manifests --only=--", 1),
+        ("validate manifests --policy=--", 1),
+        ("validate manifests --base=--", 1),
+        ("plan manifests --out=--", 0),
+        ("--store=-- plan manifests", 64),
+        ("--secrets=-- plan manifests", 1),
+        ("plan manifests --max-remove-percent=--", 64),
+        ("routes --account=--", 1),
+    ],
+)
+def test_two_hyphens_as_a_value_are_any_text(
+    words: str, status: int, sendroute: Program, store: Path
+) -> None:
+    assert store.exists()
+    result = sendroute(*words.split())
+    assert result.status == status, result
+    assert "Traceback" not in result.err
+    assert (Path("--").is_file()) == ("--out" in words)
+
+
+@pytest.mark.usefixtures("store")
+def test_two_hyphens_end_the_options(sendroute: Program) -> None:
+    assert sendroute("plan", "--", "manifests").status == 0
+    assert sendroute("plan", "manifests", "--").status == 0
+    assert sendroute("explain", "--", "shop.example.com").status == 0
+    assert sendroute("plan", "--out", "--", "manifests").status == 64
+    assert "--quiet" in sendroute("validate", "--", "--quiet").out

@@ -129,6 +129,13 @@ class Parser(argparse.ArgumentParser):
         before the command does anything."""
         self._checks.append(check)
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Convert the values of one action. An option gets ``--`` only as ``--option=--``, where it
+        is a value; argparse before Python 3.13 removes it, and the option has none."""
+        if action.option_strings and arg_strings == ["--"]:
+            return self._get_value(action, "--")
+        return super()._get_values(action, arg_strings)
+
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """Convert one value; argparse calls it for each, also for those in groups. An empty
         argument is wrong usage, as an empty value of an option is: a script passes it if one of its
