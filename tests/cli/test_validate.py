@@ -4,9 +4,12 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.git.test_worktree import git
+
+from sendroute.manifests import exact, fast
 
 from .conftest import PLATFORM, Program, account, domain, profile, write
 
@@ -688,3 +691,21 @@ def test_a_lock_file_whose_link_has_no_target_is_not_taken_for_absent(
         ("unreadable", "manifests/sendroute.lock")
     }
     assert any("lock file" in f["message"] for f in reported)
+
+
+@pytest.mark.usefixtures("manifests")
+@pytest.mark.parametrize("also_read", [False, True])
+def test_a_bug_while_policies_are_checked_is_one_finding_of_the_file(
+    sendroute: Program, monkeypatch: pytest.MonkeyPatch, also_read: bool
+) -> None:
+    def failing(*_: object) -> NoReturn:
+        raise KeyError("canary")
+
+    Path("policy.yaml").write_text("required: [nothing]\n")
+    Path("manifests/acme.yaml").unlink()
+    monkeypatch.setattr(exact, "pieces", failing)
+    if also_read:
+        monkeypatch.setattr(fast, "read", failing)
+    result = sendroute("validate", "manifests", "--policy", "policy.yaml")
+    assert (result.status, "Traceback" in result.err, "canary" in result.out) == (1, False, False)
+    assert result.out.count("error internal-error  manifests/platform.yaml") == 1, result

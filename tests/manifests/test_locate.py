@@ -141,5 +141,5 @@ def test_documents_behind_one_with_wrong_syntax_have_their_own_positions(
     ]
     position_of = positions(tree, [where.at("kind") for where in read])
     assert [position_of[where.at("kind")].line for where in read] == expected
-    ours = [where for where, value in raw_documents(tree) if value["kind"] == "SendingDomain"]
+    ours = [where for where, value in raw_documents(tree, []) if value["kind"] == "SendingDomain"]
     assert ours == read

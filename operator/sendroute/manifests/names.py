@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from msgspec import Struct
 
+from sendroute.manifests.wording import ENCRYPT_ONLY_SECRETS
+from sendroute.model.secret_text import encryption_of
 from sendroute.model.stored_values import DOMAIN, HOST_NAME
 from sendroute.model.stored_values import LONGEST_NAME as _LONGEST
 
@@ -160,6 +162,8 @@ def _a_label(text: str) -> str:
 def _refuse_what_is_no_name(text: str) -> None:
     """Refuse a text that is no name, and say what it seems to be. The message does not repeat it,
     because a URL or an address may contain a password or a person's name."""
+    if encryption_of(text) is not None:
+        raise InvalidNameError("must be a name, not an encrypted text", ENCRYPT_ONLY_SECRETS)
     if any(ord(char) < 0x21 or 0x7F <= ord(char) <= 0x9F for char in text) or text.isspace():
         raise InvalidNameError("must not contain spaces or control characters", "Remove them.")
     if text.endswith(_DOTS):

@@ -13,10 +13,11 @@ from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import InvalidNameError, domain_name, host
 from sendroute.manifests.scalars import meaning
 from sendroute.manifests.shapes import with_integers
-from sendroute.manifests.wording import ShapeProblem, dotted, shown, titled
+from sendroute.manifests.wording import ENCRYPT_ONLY_SECRETS, ShapeProblem, dotted, shown, titled
 from sendroute.model.finding import Path
 from sendroute.model.providers import preset_meant_by
 from sendroute.model.secret import PLATFORM_NAMESPACE
+from sendroute.model.secret_text import encryption_of
 from sendroute.model.spelling import did_you_mean, nearest, question
 
 _SECRET_LIKE = re.compile(
@@ -237,6 +238,8 @@ def _invalid_hint(
             return "Set a value, or remove the field."
         case _ if written is None:
             return _secret_hint(path, desired, value)
+        case str() if encryption_of(value):
+            return ENCRYPT_ONLY_SECRETS
         case str() if isinstance(desired, inspect.IntType) and _is_number(desired, value):
             return f"Write it without quotes: {int(value)}."
         case _ if isinstance(desired, inspect.BoolType):

@@ -10,7 +10,8 @@ from sendroute.manifests.sources import FileSource, ManifestSource
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.change import Plan
 from sendroute.model.desired import Desired
-from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.finding import Finding, Position, Where, whole_file
+from sendroute.model.internal_error import internal_error, is_internal
 
 
 class Locator:
@@ -112,12 +113,13 @@ def _finding_locations(findings: Iterable[Finding]) -> Iterator[Where | None]:
         yield from (location for location in finding.related if isinstance(location, Where))
 
 
-def raw_documents(files: FileSource) -> Iterator[tuple[Where, dict[str, Any]]]:
+def raw_documents(files: FileSource, bugs: list[Finding]) -> Iterator[tuple[Where, dict[str, Any]]]:
     """Yield every document of ours, with or without errors. A document that cannot be parsed, or a
     file that cannot be read, is left out, because reading the tree reports it.
 
     Args:
         files: the files.
+        bugs: gets a finding for each file that leads to a bug, whose other documents are left out.
 
     Yields:
         The file and ordinal of each document, and the document as plain data.
@@ -128,9 +130,14 @@ def raw_documents(files: FileSource) -> Iterator[tuple[Where, dict[str, Any]]]:
     by_name = {entry.name: entry for entry in entries}
     for name, data in files.again(by_name):
         text = without_mark(data).decode(errors="replace")
-        for ordinal, draft in numbered_drafts(text):
-            if is_ours(draft.node.value):
-                yield by_name[name].where(ordinal), draft.node.value
+        try:
+            for ordinal, draft in numbered_drafts(text):
+                if is_ours(draft.node.value):
+                    yield by_name[name].where(ordinal), draft.node.value
+        except BaseException as error:
+            if not is_internal(error):
+                raise
+            bugs.append(internal_error(f"The file {name}", error, whole_file(name)))
 
 
 def _cache(paths: Sequence[str]) -> ContentCache:

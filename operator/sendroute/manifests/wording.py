@@ -10,6 +10,11 @@ from sendroute.model.finding import Path
 from sendroute.model.stored_values import LABEL
 from sendroute.model.unseen import is_seen
 
+ENCRYPT_ONLY_SECRETS = (
+    "Commit manifests as plain text, and encrypt only secrets; or decrypt it first."
+)
+"""The hint for an encrypted text in a place where none may be."""
+
 
 class ShapeProblem(Struct, frozen=True):
     """``path`` leads to the value, or to the key itself if ``of_key`` is true."""

@@ -26,7 +26,7 @@ from sendroute.cli.session import Session
 from sendroute.git.repository import is_top
 from sendroute.manifests.sources import FileSource
 from sendroute.manifests.tree import raw_documents, read_base
-from sendroute.model.codes import Trait, has_trait
+from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Severity
 from sendroute.planner.offline import check_tree
@@ -67,7 +67,7 @@ def run(arguments: Namespace, session: Session) -> int:
         findings = [*check_tree(tree.desired, base), *_of_lock_files(arguments.paths)]
     findings += _unknown_of(base)
     if arguments.policy:
-        findings += _against_policies(arguments.policy, tree.files)
+        findings += _against_policies(arguments.policy, tree.files, findings)
     tree.locate.expect(finding.where for finding in findings)
     report = report_of(findings, strict=arguments.strict, locate=tree.locate)
     written = present_report(session, arguments, report)
@@ -97,9 +97,14 @@ def _of_lock_files(paths: list[str]) -> Iterator[Finding]:
         yield from lockfile.faults(Path(lock.path))
 
 
-def _against_policies(policies: list[str], files: FileSource) -> Iterator[Finding]:
+def _against_policies(
+    policies: list[str], files: FileSource, known: list[Finding]
+) -> list[Finding]:
     from sendroute.manifests.policy import check, load_policies
 
     usable, findings = load_policies(policies)
-    yield from findings
-    yield from check(usable, raw_documents(files))
+    bugs: list[Finding] = []
+    findings += check(usable, raw_documents(files, bugs))
+    # What reads the tree may have met the same bug in the same file.
+    met = {item.where.file for item in known if item.code == Code.INTERNAL_ERROR and item.where}
+    return findings + [bug for bug in bugs if bug.where is None or bug.where.file not in met]
