@@ -31,7 +31,8 @@ namespace, which is the tenant boundary. This page is generated from the program
 - A file has at most 32 MiB, a text at most 64 KiB.
 - `null` is refused: set a value, or remove the field.
 - A document that is only a text, such as base64, or is encrypted together with its kind (sops, age,
-  Ansible Vault, PGP) may be one of ours: it is `unreadable`, and removals wait.
+  Ansible Vault, PGP) may be one of ours: it is `unreadable`, and removals wait. So is a list with
+  an encrypted item.
 - Documents of other API groups are skipped; one of Sendroute's kinds under a misspelt group, or
   under a version without one (`v1`), is `unknown-group`. A `List` must hold a list of objects, and
   objects in another kind of list are refused. `status`, labels, annotations and the API server's

@@ -7,22 +7,24 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from sendroute.manifests.exact import DocumentDraft, scalar_text, shown, written
+from sendroute.manifests.fast import MAX_DEPTH
 from sendroute.manifests.headers import (
     ACCOUNT_PATHS,
     account_of,
     domain_of,
     has_group,
+    holds_objects,
     is_misspelt,
-    objects_in,
     profiles_of,
 )
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import SyntaxFault
-from sendroute.manifests.wording import ShapeProblem
+from sendroute.manifests.wording import ENCRYPT_ONLY_SECRETS, ShapeProblem
 from sendroute.manifests.wording import shown as shown_value
 from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Path, Position, Where
+from sendroute.model.secret_text import encryption_of
 from sendroute.model.spelling import did_you_mean, question
 
 
@@ -198,6 +200,8 @@ def _kinds() -> str:
 
 
 def _nearest(kind: str) -> str:
+    if encryption_of(kind):
+        return ENCRYPT_ONLY_SECRETS
     return did_you_mean(kind, KINDS) or f"{_kinds()}."
 
 
@@ -206,16 +210,21 @@ def hides_objects(draft: DocumentDraft) -> bool:
     cannot be seen: a list that is no List, an item of a List that is no object, or a mapping whose
     kind comes from somewhere else."""
     value = draft.node.value
-    if objects_in(value):
+    if holds_objects(value):
         return True
     if not isinstance(value, dict):
-        return draft.in_list
+        return draft.in_list or any(map(_is_too_deep_in_lists, draft.blind))
     merged = is_blind(draft, ("<<",))
     unknown = [
         value.get(name) is None and (merged or is_blind(draft, (name,)))
         for name in ("apiVersion", "kind")
     ]
     return all(unknown)
+
+
+def _is_too_deep_in_lists(path: Path) -> bool:
+    """Whether what was not read may be an object of ours in a list of lists."""
+    return len(path) >= MAX_DEPTH and all(type(step) is int for step in path)
 
 
 def unusable_list(draft: DocumentDraft, where: Where) -> Iterator[Finding]:
@@ -226,7 +235,7 @@ def unusable_list(draft: DocumentDraft, where: Where) -> Iterator[Finding]:
     value = draft.node.value
     code: str = "invalid-value"
     path: Path = ()
-    if objects_in(value):
+    if holds_objects(value):
         given = "a list of objects" if isinstance(value, list) else "no List, but holds objects"
         message = f"The document is {given}."
         hint = (

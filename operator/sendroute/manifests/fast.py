@@ -14,11 +14,11 @@ from msgspec import ValidationError
 from sendroute.manifests.headers import (
     LeftOut,
     expand,
+    holds_objects,
     is_list,
     is_misspelt,
     is_ours,
     is_secret,
-    objects_in,
 )
 from sendroute.manifests.opaque import opacity_of
 from sendroute.manifests.plain_secrets import plain_fields
@@ -111,7 +111,7 @@ def read(data: bytes) -> ParsedFile | None:
                 documents.append((len(documents) + foreign, decode(value)))
             except ValidationError:
                 return None
-        elif is_list(value) or is_misspelt(value) or objects_in(value) or opacity_of(value):
+        elif is_list(value) or is_misspelt(value) or holds_objects(value) or opacity_of(value):
             return None
         else:
             if is_secret(value):

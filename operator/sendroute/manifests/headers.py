@@ -76,7 +76,7 @@ def _is_our_kind(kind: Any) -> bool:
 def is_near(version: Any) -> bool:
     """Whether the group of an ``apiVersion``, or of an annotation, is a near miss of ours; see
     :func:`is_misspelt`."""
-    if not isinstance(version, str):
+    if not isinstance(version, str) or encryption_of(version):
         return False
     group = version.lower().partition("/")[0]
     if group == API_GROUP:
@@ -128,24 +128,39 @@ def _is_list_kind(kind: Any) -> bool:
     return isinstance(kind, str) and kind.lower() == "list"
 
 
-def objects_in(value: Any) -> list[Any]:
-    """What a document holds that is meant as a ``List`` and is none: a list of objects, or a
-    ``List`` whose kind or version is misspelt.
+def holds_objects(value: Any) -> bool:
+    """Whether a document that is meant as a ``List`` and is none holds an object of ours, which
+    must not be passed over unseen.
 
     Args:
         value: the document as plain data, of any type.
-
-    Returns:
-        Its items if at least one of them is ours, so that none of them is passed over unseen.
     """
-    if isinstance(value, dict) and _is_list_kind(value.get("kind")) and not is_list(value):
+    return any(is_ours(item) or is_misspelt(item) for item in items_within(value))
+
+
+def items_within(value: Any) -> Iterator[Any]:
+    """Yield the items of a document that is meant as a ``List`` and is none: a list, or a ``List``
+    whose kind or version is misspelt. A list among them is replaced by its items, at any depth.
+
+    Args:
+        value: the document as plain data, of any type.
+    """
+    lists = [] if is_list(value) else [_items(value)]
+    while lists:
+        for item in lists.pop():
+            inner = _items(item)
+            if inner:
+                lists.append(inner)
+            else:
+                yield item
+
+
+def _items(value: Any) -> list[Any]:
+    """The items of a list, or of a mapping that is meant as a ``List``; none of anything else."""
+    if isinstance(value, dict) and _is_list_kind(value.get("kind")):
         version = value.get("apiVersion")
-        items = value.get("items") if not isinstance(version, str) or not has_group(version) else []
-    else:
-        items = value
-    if not isinstance(items, list):
-        return []
-    return items if any(is_ours(item) or is_misspelt(item) for item in items) else []
+        value = value.get("items") if not isinstance(version, str) or not has_group(version) else []
+    return value if isinstance(value, list) else []
 
 
 def hides_ours(headers: Mapping[str, Sequence[Any]]) -> bool:

@@ -3,7 +3,8 @@ base64. What they hold is unknown, and must not seem to be deleted."""
 
 from typing import Any
 
-from sendroute.manifests.headers import has_group
+from sendroute.manifests.headers import has_group, items_within
+from sendroute.manifests.wording import ENCRYPT_ONLY_SECRETS
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.secret_text import encryption_of
@@ -12,21 +13,20 @@ _TEXT = "it is a text, and no object"
 
 
 def opacity_of(value: Any) -> str | None:
-    """Return why a document does not show what it holds, as a clause; None for a list, and for a
-    mapping of which the kind can be read.
+    """Return why a document does not show what it holds, as a clause; None for a mapping of which
+    the kind can be read, and for a list with no encrypted item.
 
     Args:
         value: the document as plain data, of any type.
     """
-    if isinstance(value, dict):
-        tool = _encryption_of_mapping(value)
-    elif isinstance(value, list):
-        return None
-    else:
-        tool = _encryption(value)
-        if tool is None:
-            return _TEXT
-    return f"it is encrypted with {tool}" if tool is not None else None
+    tool = _encryption(value)
+    if tool is not None:
+        return f"it is encrypted with {tool}"
+    if not isinstance(value, dict | list):
+        return _TEXT
+    tools = (tool for item in items_within(value) if (tool := _encryption(item)))
+    tool = next(tools, None)
+    return f"an item of it is encrypted with {tool}" if tool is not None else None
 
 
 def finding_of(where: Where, reason: str) -> Finding:
@@ -39,7 +39,7 @@ def finding_of(where: Where, reason: str) -> Finding:
     hint = (
         "Remove it, or write an object. If it is encoded or encrypted, decode it first."
         if reason == _TEXT
-        else "Commit manifests as plain text, and encrypt only secrets; or decrypt it first."
+        else ENCRYPT_ONLY_SECRETS
     )
     return finding(
         "unreadable",
@@ -49,19 +49,25 @@ def finding_of(where: Where, reason: str) -> Finding:
     )
 
 
+def _encryption(value: Any) -> str | None:
+    return _encryption_of_mapping(value) if isinstance(value, dict) else _encryption_of_text(value)
+
+
 def _encryption_of_mapping(value: dict[Any, Any]) -> str | None:
     """The tool that encrypted the kind of a document that may be one of ours or a ``List``. sops
     leaves all keys as they are, so a Secret, or a file of settings, is still known to be one."""
     if value.keys() == {"data", "sops"}:  # a file of any format, encrypted as one text
-        return _encryption(value["data"])
-    if "spec" not in value and "items" not in value:
+        return _encryption_of_text(value["data"])
+    if not ("spec" in value or "items" in value) and (
+        "kind" not in value or "data" in value or "stringData" in value
+    ):
         return None
     version = value.get("apiVersion")
-    tool = _encryption(version)
+    tool = _encryption_of_text(version)
     if tool is not None or (isinstance(version, str) and has_group(version)):
         return tool
-    return _encryption(value.get("kind"))
+    return _encryption_of_text(value.get("kind"))
 
 
-def _encryption(value: Any) -> str | None:
+def _encryption_of_text(value: Any) -> str | None:
     return encryption_of(value) if isinstance(value, str) else None
