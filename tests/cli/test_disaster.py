@@ -692,6 +692,30 @@ def test_init_makes_git_ignore_the_key_and_the_store(sendroute: Program, workdir
     assert "gitignore" not in sendroute("init").out
 
 
+@pytest.mark.parametrize("list_of", ["the directory above", "the clone"])
+def test_init_adds_no_line_for_what_git_ignores_already(
+    sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch, list_of: str
+) -> None:
+    git(workdir, "init", "-q")
+    file = ".gitignore" if list_of == "the directory above" else ".git/info/exclude"
+    (workdir / file).write_text("*.key\n*.db*\n")
+    (workdir / "below").mkdir()
+    monkeypatch.chdir(workdir / "below")
+    assert "gitignore" not in sendroute("init").out
+    assert not (workdir / "below/.gitignore").exists()
+
+
+def test_init_adds_a_line_if_git_ignores_only_a_part_of_the_store(
+    sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(workdir, "init", "-q")
+    (workdir / ".gitignore").write_text("*.key\n*.db\n")
+    (workdir / "below").mkdir()
+    monkeypatch.chdir(workdir / "below")
+    sendroute("init")
+    assert (workdir / "below/.gitignore").read_text() == "/sendroute.db*\n"
+
+
 def test_init_says_on_standard_error_that_it_changed_a_file_even_if_quiet(
     sendroute: Program, workdir: Path
 ) -> None:

@@ -129,6 +129,16 @@ def test_rewritten_history_is_refused(clones: Clones, workdir: Path) -> None:
     assert clones.apply("fresh").status == 3, "the commit is not here"
 
 
+def test_a_branch_without_parents_is_of_the_same_repository(clones: Clones, workdir: Path) -> None:
+    git(workdir / "origin", "checkout", "-q", "--orphan", "fresh")
+    clones.commit("origin", account("acme"))
+    refused = clones.plan("origin", "--max-remove-percent", "100")
+    assert (refused.status, "older-tree" in refused.out) == (3, True), refused
+    text = " ".join(refused.out.split())
+    assert "which was applied last from this repository" in text
+    assert "Use a checkout that contains that commit" in text
+
+
 def test_a_shallow_clone_that_does_not_reach_the_commit_gets_a_warning(clones: Clones) -> None:
     clones.commit("origin", *BASE, domain("acme", "new.example", "{managed: {}}"))
     assert clones.apply("origin").status == 0

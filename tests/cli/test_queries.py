@@ -672,3 +672,18 @@ def test_history_says_that_it_does_not_show_all(sendroute: Program, store: Path)
     assert "Only the newest" not in sendroute("history", "--limit", "2").out, "who asked knows"
     document = json.loads(sendroute("history", "-o", "json").out)
     assert len(document["changes"]) == 100
+
+
+@pytest.mark.usefixtures("store")
+def test_a_domain_that_is_nearly_one_of_the_store_is_suggested(sendroute: Program) -> None:
+    result = sendroute("routes", "shop.exampel.com")
+    assert (result.status, "Did you mean shop.example.com?" in result.err) == (1, True), result.err
+    assert "Did you mean" not in sendroute("routes", "quite.another.name").err
+
+
+@pytest.mark.usefixtures("store")
+def test_a_quiet_command_still_reports_a_variable_that_has_no_effect(
+    sendroute: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENDROUTE_STOR", "x")
+    assert "SENDROUTE_STOR is unknown and has no effect" in sendroute("-q", "routes").err

@@ -579,3 +579,13 @@ def test_a_plan_saved_under_the_lock_file_of_another_store_stays_refused(
         assert (applied.status, "store-empty" in applied.out) == (3, True), applied
     assert "No domains" in sendroute("routes").out
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
+
+
+@pytest.mark.usefixtures("store")
+def test_a_saved_plan_in_place_of_manifests_is_named_with_the_command_that_applies_it(
+    sendroute: Program,
+) -> None:
+    assert sendroute("plan", "manifests", "--out", "a b.plan").status == 0
+    result = sendroute("plan", "a b.plan")
+    assert result.status == 64
+    assert "is a saved plan, not manifests. To apply it: sendroute apply 'a b.plan'" in result.err

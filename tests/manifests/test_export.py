@@ -203,3 +203,12 @@ def test_an_export_declares_the_assigned_route_instead_of_one_that_is_unavailabl
     ]
     routes = [item["spec"].get("route") for item in documents if item["kind"] == "SendingDomain"]
     assert routes == [{"profile": "ses"}, None]
+
+
+def test_an_export_reports_a_ca_file_that_is_relative_to_the_manifest_that_was_applied() -> None:
+    absolute, relative = (Platform(None, (), ca_file=file) for file in ("/etc/ca.pem", "../ca.pem"))
+    codes = []
+    for platform in (absolute, relative):
+        store = StoreExport(platform, frozenset(), frozenset(), ())
+        codes.append([item.code for item in exported(store)[1]])
+    assert codes == [[], ["relative-ca-file"]]

@@ -352,3 +352,16 @@ def test_other_errors_and_accounts_are_not_merged():
     for findings in (errors, accounts):
         shown = "\n".join(findings_lines(findings, PLAIN))
         assert shown.count("declares unconfigured") == len(findings)
+
+
+def test_a_hint_is_not_repeated_for_the_next_finding_of_its_code() -> None:
+    findings = [
+        finding("out-of-sync", "The first.", hint="Rewrite it."),
+        finding("out-of-sync", "The second.", hint="Rewrite it."),
+        finding("out-of-sync", "The third.", hint="Another."),
+        finding("unknown-profile", "The fourth.", hint="Another."),
+    ]
+    lines = [line.strip() for line in findings_lines(findings, PLAIN)]
+    hints = [line for line in lines if line.startswith("hint: ")]
+    assert hints == ["hint: Rewrite it.", "hint: Another.", "hint: Another."]
+    assert lines.index("hint: Rewrite it.") < lines.index("The second.")

@@ -1,6 +1,7 @@
 """Makes a plan from paths or from a saved plan, for ``plan`` and ``apply``."""
 
 import os
+import shlex
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from sendroute.cli.lookup import accounts_named, nowhere, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.files.reason import reason_of
+from sendroute.manifests.sources import STDIN
 from sendroute.manifests.tree import locations_of
 from sendroute.model.codes import Code
 from sendroute.model.desired import AccountKey, Desired
@@ -27,6 +29,7 @@ from sendroute.reconcile.saved_plan import (
     SavedPlan,
     decode,
     encode,
+    is_saved_plan,
     saved_plan_of,
     unusable,
 )
@@ -37,6 +40,8 @@ from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
 from sendroute.runtime.desired_tree import lock_check, tree_of_paths
 from sendroute.store.record import Store
+
+_TOP = 4096
 
 
 class PlanOptions(NamedTuple):
@@ -62,6 +67,28 @@ def reconciler_of(
     plan was made with; None for a new plan."""
     tester = tester_of(session.terminal)
     return session.factory.reconciler(store, tester, saves=saves, shown=shown)
+
+
+def is_saved_plan_file(path: str) -> bool:
+    """Whether a file is a saved plan, valid or not, by its first bytes."""
+    if path == STDIN:
+        return False
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as stream:
+            return is_saved_plan(stream.read(_TOP))
+    except (OSError, ValueError):
+        return False
+
+
+def refuse_saved_plans(paths: Sequence[str]) -> None:
+    """Raises UsageError if a path of manifests is a saved plan."""
+    for path in filter(is_saved_plan_file, paths):
+        raise UsageError(
+            f"`{path}` is a saved plan, not manifests. To apply it:"
+            f" sendroute apply {shlex.quote(path)}"
+        )
 
 
 def plan_paths(

@@ -141,7 +141,7 @@ def start_logs(session: Session, *, lasting: bool = False) -> None:
 def _level(session: Session, lasting: bool) -> str:
     match session.terminal.verbosity:
         case Verbosity.QUIET:
-            return "ERROR"
+            return "WARNING"  # a warning is a problem too
         case Verbosity.VERBOSE:
             return "DEBUG"
         case Verbosity.NORMAL:

@@ -4,10 +4,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sendroute.git.repository import find_repository
+from sendroute.git.failures import GitFailedError
+from sendroute.git.repository import Repository, find_repository
 
 _LARGEST = 1 << 20
 """Bytes of a list of patterns that is read."""
+_BESIDE = ("-journal", "-shm", "-wal")
+"""How the names of SQLite's own files end (https://www.sqlite.org/tempfiles.html)."""
 
 
 def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
@@ -23,7 +26,8 @@ def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
         What was done; nothing if the file is in no working tree, or is ignored already.
     """
     directory = path.resolve().parent
-    if find_repository(str(directory)) is None:
+    repository = find_repository(str(directory))
+    if repository is None or _is_ignored(repository, directory / path.name, pattern):
         return
     file = directory / ".gitignore"
     advice = f"{path} is in a git working tree: never commit it. Add {pattern} to {file}."
@@ -42,6 +46,18 @@ def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
         yield advice
         return
     yield f"Added {pattern} to {file}, so that git does not commit {subject}."
+
+
+def _is_ignored(repository: Repository, file: Path, pattern: str) -> bool:
+    """Whether git ignores the file, and what SQLite writes beside it if the pattern says so: by any
+    list of the user or of a directory above (gitignore(5)). False also if git does not say."""
+    beside = _BESIDE if pattern.endswith("*") else ()
+    paths = [f"{file}{end}" for end in ("", *beside)]
+    try:
+        ignored = repository.output(["check-ignore", "--", *paths])
+    except GitFailedError:  # also if it ignores none of them
+        return False
+    return len(ignored.splitlines()) == len(paths)  # each quoted on a line
 
 
 def _text_of(file: Path) -> str | None:

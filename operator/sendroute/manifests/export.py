@@ -47,7 +47,8 @@ def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Itera
 
     Args:
         store: what the store declares. It is read while the batches are read.
-        report: called with a finding for each route and profile that is left out, for each account
+        report: called with a finding for a relative caFile, for each route and profile that is left
+            out, for each account
             whose domains get their assigned routes declared, or would have other routes in another
             store, and for each one whose service plan the platform does not define.
 
@@ -55,6 +56,9 @@ def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Itera
         The documents of the platform, then of each account.
     """
     if store.platform is not None:
+        ca_file = store.platform.ca_file
+        if ca_file is not None and not ca_file.startswith("/"):
+            report(_relative(ca_file))
         yield ExportFile("platform", iter([_platform(store.platform)]))
     names = _profile_names(store)
     for account in store.accounts:
@@ -324,6 +328,15 @@ def _unknown_plan(key: AccountKey, plan: str) -> Finding:
         hint="Add the service plan to the MailPlatform, or use another one in the MailAccount.",
         account=key,
         severity=Severity.WARNING,
+    )
+
+
+def _relative(ca_file: str) -> Finding:
+    return finding(
+        "relative-ca-file",
+        f"The caFile of the MailPlatform, {ca_file}, is relative to its manifest, and is not"
+        " exported.",
+        hint="Copy the file to there, or declare an absolute path.",
     )
 
 

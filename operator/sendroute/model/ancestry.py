@@ -22,7 +22,8 @@ class Ancestry(Struct, frozen=True):
 
     ``contained`` are part of its history, ``missing`` are not: the tree is older, or its history
     was rewritten. A shallow clone does not show it of those in ``unknown``. Commits of another
-    repository are in none of them. ``signed``: only signed commits are accepted.
+    repository are in none of them. ``signed``: only signed commits are accepted. ``elsewhere``:
+    the missing commits are of another repository, which counts if only signed ones are accepted.
 
     ``unanswered`` is why git cannot be asked about a working tree, a clause, and ``to_answer`` what
     to do about it. Then the tree's commit is empty, and every commit counts as missing: what is
@@ -34,6 +35,7 @@ class Ancestry(Struct, frozen=True):
     missing: tuple[AppliedCommit, ...] = ()
     unknown: tuple[AppliedCommit, ...] = ()
     signed: bool = False
+    elsewhere: bool = False
     unanswered: str | None = None
     to_answer: str = ""
 
@@ -115,7 +117,7 @@ def compare(
     contained: list[AppliedCommit] = []
     missing: list[AppliedCommit] = []
     unknown: list[AppliedCommit] = []
-    elsewhere: list[AppliedCommit] = []
+    others: list[AppliedCommit] = []
     first = None
     for other in applied:
         match history.contains(other.commit):
@@ -127,9 +129,10 @@ def compare(
                 first = first or history.first_commit()
                 same = first is None or other.repository in (None, first)
                 is_missing = same or history.has(other.commit)
-                (missing if is_missing else elsewhere).append(other)
-    if signed and not (contained or missing or unknown):
-        missing = elsewhere
+                (missing if is_missing else others).append(other)
+    elsewhere = bool(signed and others and not (contained or missing or unknown))
+    if elsewhere:
+        missing = others
     repository = next((other.repository for other in contained if other.repository), None)
     tree = AppliedCommit(history.commit, repository or first or history.first_commit())
-    return Ancestry(tree, tuple(contained), tuple(missing), tuple(unknown), signed)
+    return Ancestry(tree, tuple(contained), tuple(missing), tuple(unknown), signed, elsewhere)

@@ -246,6 +246,15 @@ class Code(StrEnum):
         "No action is needed. Remove spec.route from an exported manifest to give the domain the"
         " route of a new domain in another store.",
     )
+    RELATIVE_CA_FILE = (
+        "relative-ca-file",
+        _INFO,
+        _OPERATOR,
+        _NO_OBJECT,
+        "An export holds a caFile that is relative to its manifest.",
+        "The MailPlatform was applied with a relative caFile. The store does not hold the file.",
+        "Copy the file to where the exported manifest expects it, or declare an absolute path.",
+    )
     UNKNOWN_KIND = (
         "unknown-kind",
         _ERROR,

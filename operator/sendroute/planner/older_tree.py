@@ -120,10 +120,7 @@ def _effect(change: ObjectChange) -> str | None:
 def _refusal(
     ancestry: Ancestry, guards: Guards, effect: str, key: AccountKey | None, where: Where | None
 ) -> Finding:
-    last = ancestry.missing[0]
-    is_elsewhere = None not in (last.repository, ancestry.tree.repository) and (
-        last.repository != ancestry.tree.repository
-    )
+    last, is_elsewhere = ancestry.missing[0], ancestry.elsewhere
     if is_elsewhere:
         hint = "Check that the repository and the branch are the intended ones."
     elif ancestry.unanswered is None:

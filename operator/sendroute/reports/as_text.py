@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from sendroute.model.account_status import PlanStep
 from sendroute.model.change import Action, Change, DomainChange, Kind, Shadowed, State
 from sendroute.model.finding import Finding, Severity
@@ -114,7 +116,8 @@ def _is_shown(account: AccountReport) -> bool:
 
 
 def findings_lines(findings: Iterable[Finding], console: Console = PLAIN) -> Iterator[str]:
-    """Show findings. What is said of many domains is said once, and the other domains are listed.
+    """Show findings. What is said of many domains is said once, and the other domains are listed. A
+    hint is not repeated for the next finding of the same code.
 
     At a terminal, of many similar notes and warnings only the first are shown; the others are
     counted.
@@ -128,6 +131,7 @@ def findings_lines(findings: Iterable[Finding], console: Console = PLAIN) -> Ite
     """
     limit = _limit(MAX_SIMILAR, console)
     counts: Counter[tuple[str, Severity, str]] = Counter()
+    advised = None
     for group in group_findings(findings):
         finding = group[0]
         if limit is not None and finding.severity in _MANY:
@@ -135,7 +139,11 @@ def findings_lines(findings: Iterable[Finding], console: Console = PLAIN) -> Ite
             counts[similar] += 1
             if counts[similar] > limit:
                 continue
-        yield from finding_lines(finding, console)
+        advice = finding.code, finding.hint
+        yield from finding_lines(
+            replace(finding, hint=None) if advice == advised else finding, console
+        )
+        advised = advice
         if len(group) > 1:
             yield from _same(group[1:], console)
     for (code, severity, _), count in counts.items():

@@ -32,6 +32,8 @@ def outcome_words(account: AccountReport) -> str:
     """``committed, revision 8``; empty in a plan, unless the account is stopped."""
     if account.outcome is Outcome.COMMITTED:
         return f"committed, revision {number(account.revision)}"
+    if account.outcome is Outcome.SKIPPED and account.changes:
+        return _OUTCOMES[Outcome.UNCHANGED]  # the counts say what is skipped
     if account.outcome is not None:
         return _OUTCOMES[account.outcome]
     return "stopped, unchanged" if account.stopped else ""

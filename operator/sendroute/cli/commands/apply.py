@@ -14,7 +14,6 @@ examples:
 """
 
 from argparse import Namespace
-from pathlib import Path
 
 from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, seconds
 from sendroute.cli.confirm import shown_plan
@@ -31,11 +30,7 @@ from sendroute.cli.options import (
 )
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.manifests.sources import STDIN
-from sendroute.reconcile.saved_plan import is_saved_plan
 from sendroute.reports.report import of_result as report_of
-
-_TOP = 4096
 
 
 def options(parser: Parser) -> None:
@@ -64,9 +59,10 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.apply_plan import ApplyOptions, apply_paths, apply_saved
+    from sendroute.cli.plan_source import is_saved_plan_file
 
     start_logs(session)
-    saved = any(map(_is_saved_plan, arguments.paths))
+    saved = any(map(is_saved_plan_file, arguments.paths))
     if saved:
         _alone(arguments)
     limits = limits_of(arguments)
@@ -86,19 +82,6 @@ def run(arguments: Namespace, session: Session) -> int:
     written = present_report(session, arguments, report_of(result, locate=locate), shown)
     retain(planned, result)
     return stop_status or worst(of_result(result), written)
-
-
-def _is_saved_plan(path: str) -> bool:
-    """Whether a file is a saved plan, valid or not, by its first bytes."""
-    if path == STDIN:
-        return False
-    try:
-        if not Path(path).is_file():
-            return False
-        with Path(path).open("rb") as stream:
-            return is_saved_plan(stream.read(_TOP))
-    except (OSError, ValueError):
-        return False
 
 
 def _alone(arguments: Namespace) -> None:

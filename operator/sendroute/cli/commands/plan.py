@@ -48,9 +48,10 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.lookup import store_of
-    from sendroute.cli.plan_source import PlanOptions, plan_paths, save_plan
+    from sendroute.cli.plan_source import PlanOptions, plan_paths, refuse_saved_plans, save_plan
 
     start_logs(session)
+    refuse_saved_plans(arguments.paths)
     with store_of(arguments.paths, session) as store:
         options = PlanOptions(
             arguments.only,

@@ -17,8 +17,10 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from itertools import chain, filterfalse
+from itertools import chain, filterfalse, islice
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser, one_of
 from sendroute.cli.exit_status import of_findings
@@ -40,6 +42,7 @@ from sendroute.model.manifest_form import service_form
 from sendroute.model.platform import Managed
 from sendroute.model.records import RouteFilter, RouteGroup, RouteRow, RouteStream
 from sendroute.model.route import MANAGED, Origin
+from sendroute.model.spelling import suggestions
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
 _OTHER_WILDCARDS = frozenset("[]{}")
 _LONGEST = 1_000
 _INTERNATIONAL = "*xn--*"
+_COMPARED = 20_000
+"""Domains that a name is compared with to find the one that was meant."""
 
 
 def options(parser: Parser) -> None:
@@ -107,8 +112,9 @@ def run(arguments: Namespace, session: Session) -> int:
             written = present(session, outputs, partial(_show, stream, service))
             is_narrowed = any((arguments.account, arguments.profile, arguments.origin))
             unknown = _unknown_names(names, matching, stream.rows, is_narrowed=is_narrowed)
-    report_on_stderr(session, unknown)
-    return worst(of_findings(unknown), written)
+        findings = _with_near_names(unknown, store)
+    report_on_stderr(session, findings)
+    return worst(of_findings(findings), written)
 
 
 def _profile_named(store: "Store", text: str, account: AccountKey | None) -> tuple[str, str]:
@@ -178,7 +184,7 @@ def _unknown_names(
     rows: Iterable[RouteRow],
     *,
     is_narrowed: bool,
-) -> list[Finding]:
+) -> dict[str, Finding]:
     """A finding for each requested domain or pattern that no row matches. ``matching``: the domains
     that match a pattern which is no pattern of A-labels. ``is_narrowed``: options exclude rows."""
     missing = {name: _compiled(name) for name in names}
@@ -194,10 +200,25 @@ def _unknown_names(
             del missing[name]
         if not missing:
             break
-    return [
-        finding("unknown-domain", _no_match(name, is_narrowed), hint=_hint(name))
+    return {
+        name: finding("unknown-domain", _no_match(name, is_narrowed), hint=_hint(name))
         for name in names
         if name not in known
+    }
+
+
+def _with_near_names(unknown: Mapping[str, Finding], store: "Store") -> list[Finding]:
+    """The findings; those of a domain that is nearly one of the store ask whether that was meant.
+    A large store is not compared."""
+    names = [name for name in unknown if not _is_pattern(name)]
+    near: Mapping[str, str] = {}
+    if names:
+        with store.route_stream(RouteFilter()) as stream:
+            known = [row.domain for row in islice(stream.rows, _COMPARED)]
+        near = suggestions(names, known) if len(known) < _COMPARED else {}
+    return [
+        replace(item, hint=f"{near[name]} {item.hint}") if name in near else item
+        for name, item in unknown.items()
     ]
 
 
