@@ -687,3 +687,15 @@ def test_a_quiet_command_still_reports_a_variable_that_has_no_effect(
 ) -> None:
     monkeypatch.setenv("SENDROUTE_STOR", "x")
     assert "SENDROUTE_STOR is unknown and has no effect" in sendroute("-q", "routes").err
+
+
+@pytest.mark.usefixtures("store")
+def test_explain_names_the_apply_all_that_kept_the_route(sendroute: Program) -> None:
+    edit = ("edit", "apply-to-all", "acme", "--managed", "manifests")
+    assert sendroute(*edit).status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    revisions = [
+        explain(sendroute, name)["change"]["revision"]  # type: ignore[index]
+        for name in ("shop.example.com", "news.example.com")
+    ]
+    assert revisions[0] == revisions[1], "news.example.com was managed before"

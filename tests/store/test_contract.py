@@ -372,6 +372,20 @@ def test_explain_returns_all_facts_of_a_domain(store: Store, say: Any) -> None:
     assert (unknown.row, unknown.platform) == (None, say.platform)
 
 
+def test_a_route_that_a_later_change_kept_is_given_by_that_change(store: Store, say: Any) -> None:
+    store.commit([say.start("a.example")], None, say.provenance)
+    default = DomainState(MANAGED, Origin.DEFAULT)
+    declared = DomainState(MANAGED, Origin.DECLARED, MANAGED)
+    later = DomainState(MANAGED, Origin.DECLARED, MANAGED, None, "an-id")
+    for number, change in enumerate([(default, declared), (declared, later)], start=1):
+        plan = say.plan(number, say.domain("a.example", *change))
+        store.commit([plan], None, say.provenance)
+    facts = store.explain_facts("a.example")
+    assert facts.row is not None
+    assert facts.assignment is not None
+    assert (facts.row.revision, facts.assignment.revision) == (1, 2), "it declares the route"
+
+
 def test_history_is_filtered_by_domain_and_by_account(store: Store, say: Any, other: Any) -> None:
     store.commit([say.start("a.example"), other.start("b.example")], None, say.provenance)
     [entry] = store.history(domain="a.example")

@@ -32,7 +32,7 @@ class LoopLog:
         domains = sum(len(account.domains) for account in desired.accounts.values())
         at = f"commit {served.tree.commit}" if served.tree.commit else "the directory"
         _log.info(
-            "Serving %s: %s, %s.",
+            "Serving %s, which declares %s and %s.",
             at,
             counted(len(desired.accounts), "account"),
             counted(domains, "domain"),

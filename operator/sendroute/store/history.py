@@ -39,6 +39,9 @@ _RESTORED = (
     ChangeReason.RESTORED_WITHOUT_KEY.value,
 )
 
+_RECENT = 100
+"""Entries of a domain that are searched for the one that gave its route another origin."""
+
 _COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # noqa: SIM118
 
 
@@ -226,8 +229,21 @@ def history_of(connection: Connection, chosen: HistoryFilter) -> list[HistoryEnt
 
 
 def given_by(connection: Connection, row: RouteRow) -> HistoryEntry | None:
-    """The entry of the change that gave a domain its route, or of the creation of the store if the
-    route came with it. None if the history has no such entry."""
+    """The entry of the change that decided a domain's route, or of the creation of the store if the
+    route came with it. A later change may have kept the route for another reason, as an apply-all
+    does. None if the history has no such entry."""
+    assigned = _assigned_by(connection, row)
+    origin = row.state.origin.value
+    if assigned is None or (assigned.after or {}).get("origin", origin) == origin:
+        return assigned
+    for entry in history_of(connection, HistoryFilter(domain=row.domain, limit=_RECENT)):
+        before, after = entry.before or {}, entry.after or {}
+        if after.get("origin") == origin != before.get("origin"):
+            return entry
+    return assigned
+
+
+def _assigned_by(connection: Connection, row: RouteRow) -> HistoryEntry | None:
     changed = and_(history.c.name == row.domain, history.c.kind == Kind.DOMAIN.value)
     created = and_(history.c.name == "", history.c.kind == STORE_KIND)
     at: ColumnElement[bool] = revision.c.number == row.revision
