@@ -582,7 +582,7 @@ def test_a_plan_saved_under_the_lock_file_of_another_store_stays_refused(
 
 
 @pytest.mark.usefixtures("store")
-def test_a_saved_plan_in_place_of_manifests_is_named_with_the_command_that_applies_it(
+def test_plan_of_a_saved_plan_says_how_to_apply_it(
     sendroute: Program,
 ) -> None:
     assert sendroute("plan", "manifests", "--out", "a b.plan").status == 0

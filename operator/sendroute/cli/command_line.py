@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from sendroute.model.numerals import decimal
 from sendroute.model.spelling import nearest, question
-from sendroute.model.stored_values import LABEL
 
 USAGE_STATUS = 64
 PREFIX = "SENDROUTE_"
@@ -292,16 +291,6 @@ def count(text: str) -> int:
     if not number:
         raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from 1")
     return number
-
-
-def label(text: str) -> str:
-    """The name of an object, as a manifest may have it. Raises ArgumentTypeError otherwise."""
-    if not re.search(LABEL, text):
-        raise argparse.ArgumentTypeError(
-            f"`{text}` is not a name of 1 to 63 lower-case letters, digits and hyphens, with a"
-            " letter or digit at both ends"
-        )
-    return text
 
 
 class ChoiceType:

@@ -11,18 +11,29 @@ examples:
   sendroute edit rename-profile acme/ses ses-ireland manifests/
 """
 
-from argparse import Namespace
+import re
+from argparse import ArgumentTypeError, Namespace
 
-from sendroute.cli.command_line import Parser, label
+from sendroute.cli.command_line import Parser
 from sendroute.cli.options import edit_options, profile_argument
 from sendroute.cli.session import Session
 from sendroute.edit.rename_profile import rename_profile
+from sendroute.model.stored_names import LABEL
 
 
 def options(parser: Parser) -> None:
     profile_argument(parser)
-    parser.add_argument("new_name", metavar="NEW-NAME", type=label, help="its new name")
+    parser.add_argument("new_name", metavar="NEW-NAME", type=_name, help="its new name")
     edit_options(parser)
+
+
+def _name(text: str) -> str:
+    if not re.search(LABEL, text):
+        raise ArgumentTypeError(
+            f"`{text}` is not a name of 1 to 63 lower-case letters, digits and hyphens, with a"
+            " letter or digit at both ends"
+        )
+    return text
 
 
 def run(arguments: Namespace, session: Session) -> int:
