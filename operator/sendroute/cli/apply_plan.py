@@ -13,7 +13,13 @@ from sendroute.cli.command_line import stderr_line
 from sendroute.cli.confirm import APPLY, confirm_plan
 from sendroute.cli.lookup import store_of
 from sendroute.cli.options import GuardOptions
-from sendroute.cli.plan_source import PlanOptions, plan_paths, plan_saved, reconciler_of
+from sendroute.cli.plan_source import (
+    PlanOptions,
+    is_saved_plan_file,
+    plan_paths,
+    plan_saved,
+    reconciler_of,
+)
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN, wait_for_relays
 from sendroute.model.codes import Code, finding
@@ -38,6 +44,11 @@ class ApplyOptions(NamedTuple):
     approved: bool
     wait: float | None
     lock: str | None
+
+
+def has_saved_plan(paths: Sequence[str]) -> bool:
+    """Whether any of the paths is a saved plan."""
+    return any(map(is_saved_plan_file, paths))
 
 
 def apply_paths(

@@ -58,11 +58,10 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.apply_plan import ApplyOptions, apply_paths, apply_saved
-    from sendroute.cli.plan_source import is_saved_plan_file
+    from sendroute.cli.apply_plan import ApplyOptions, apply_paths, apply_saved, has_saved_plan
 
     start_logs(session)
-    saved = any(map(is_saved_plan_file, arguments.paths))
+    saved = has_saved_plan(arguments.paths)
     if saved:
         _alone(arguments)
     limits = limits_of(arguments)
