@@ -1,13 +1,15 @@
 """Which repository a path is in, and that nothing in a repository or beside it is run."""
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from sendroute.git import process
 from sendroute.git.failures import GitFailedError
-from sendroute.git.repository import find_repository, open_repository
+from sendroute.git.repository import checked_out, find_repository, open_repository
 from sendroute.git.revision import find_commit, list_tree
 from sendroute.git.worktree import UnchangedFiles, commit_of
 
@@ -153,6 +155,55 @@ def test_a_git_directory_without_a_repository_is_passed_over(outer: Path) -> Non
     (outer / "m/.git/HEAD").touch()
     with pytest.raises(GitFailedError):
         open_repository(str(outer / "m"))
+
+
+@pytest.mark.parametrize("name", ["HEAD", "config", "index", "packed-refs", "info/exclude"])
+@pytest.mark.parametrize("kind", ["repository", "worktree"])
+def test_a_named_pipe_in_a_repository_is_not_waited_for(
+    outer: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    directory = outer
+    if kind == "worktree":
+        git(outer, "worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+        directory = tmp_path / "side"
+    (outer / ".git" / name).unlink(missing_ok=True)
+    os.mkfifo(outer / ".git" / name)
+    for ask in (open_repository, checked_out):
+        with pytest.raises(GitFailedError) as caught:
+            ask(str(directory / "m"))
+        assert caught.value.cause is not None
+        assert f"{Path(name).name} in its .git is a named pipe" in caught.value.cause.sentence
+    assert commit_of([str(directory / "m")]) is None
+
+
+def test_git_is_not_waited_for_if_it_waits_for_a_named_pipe(
+    outer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as in place of a branch, or of a file that git reads beside the manifests."""
+    monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.5)
+    repository = open_repository(str(outer))
+    assert repository is not None
+    assert UnchangedFiles(repository).blobs().keys() == {"m/a.yaml"}
+    os.mkfifo(outer / ".gitattributes")
+    assert UnchangedFiles(repository).blobs() == {}
+    (outer / ".git/refs/heads/main").unlink()
+    os.mkfifo(outer / ".git/refs/heads/main")
+    with pytest.raises(GitFailedError) as caught:
+        checked_out(str(outer / "m"))
+    assert caught.value.cause is not None
+    assert caught.value.cause.sentence == "git did not answer within 5 minutes"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_socket_of_a_file_system_monitor_is_no_fault(
+    outer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(outer / ".git")
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.bind("fsmonitor--daemon.ipc")
+    (outer / ".git/dangling").symlink_to("nowhere")
+    assert commit_of([str(outer / "m")]) == head(outer)
 
 
 def test_the_search_ends_at_the_users_ceiling(outer: Path, monkeypatch: pytest.MonkeyPatch) -> None:

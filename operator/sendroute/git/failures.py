@@ -62,6 +62,10 @@ NO_WORKING_TREE = FailureCause(
     "Clone the repository again, or see there why git does not use it.",
     UseGit(GitTask.SHOW_STATUS),
 )
+NO_ANSWER = FailureCause(
+    "git did not answer within 5 minutes",
+    "Check the disk, and look in the repository for a named pipe in place of a file.",
+)
 UNREADABLE = FailureCause(
     "the repository is damaged, or a part of it is missing",
     "Fetch what a partial clone lacks, or check the repository.",
@@ -264,6 +268,13 @@ def _configuration_cause(messages: str) -> FailureCause | None:
             " directory of that user.",
         )
     return None
+
+
+def special_file(name: str) -> FailureCause:
+    return FailureCause(
+        f"the file {ascii(name)[1:-1]} in its .git is a named pipe or a device",
+        "Remove it, and restore the file or clone the repository again.",
+    )
 
 
 def timed_out(timeout: float) -> FailureCause:

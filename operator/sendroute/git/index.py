@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sendroute.files.regular import regular
 from sendroute.git.index_file import SUBMODULE, FileEntry, IndexFile
-from sendroute.git.repository import Repository
+from sendroute.git.repository import Repository, common_directory
 from sendroute.git.split_index import EXTENSION, joined
 
 _MAX_INDEX = 1 << 29  # bytes: of a few million files
@@ -172,18 +172,9 @@ def _read(path: str, most: int = MAX_TARGET) -> bytes:
     return content
 
 
-def _common_directory(git_directory: str) -> str:
-    """Where the configuration and the branches are (gitrepository-layout(5), commondir)."""
-    try:
-        path = os.fsdecode(_read(os.path.join(git_directory, "commondir")).strip())
-    except FileNotFoundError:
-        return git_directory
-    return os.path.join(git_directory, path)
-
-
 def _hash_length(git_directory: str) -> int:
     """20 for SHA-1, 32 for SHA-256 (git-config(1), extensions.objectFormat)."""
-    config = _read(os.path.join(_common_directory(git_directory), "config"), _MAX_CONFIG)
+    config = _read(os.path.join(common_directory(git_directory), "config"), _MAX_CONFIG)
     return 32 if _SHA_256.search(config) else 20
 
 
@@ -193,7 +184,7 @@ def _has_commit(git_directory: str) -> bool:
     if not head.startswith(b"ref:"):
         return True
     branch = head.removeprefix(b"ref:").strip()
-    common = _common_directory(git_directory)
+    common = common_directory(git_directory)
     if os.path.isfile(os.path.join(os.fsencode(common), branch)):
         return True
     if os.path.isdir(os.path.join(common, "reftable")):  # only git reads its branches

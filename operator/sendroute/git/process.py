@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 from sendroute.git.failures import (
     DISK_FULL,
+    NO_ANSWER,
     NO_SSH_KEYGEN,
     NOT_INSTALLED,
     TOO_LONG_OUTPUT,
@@ -31,6 +32,9 @@ from sendroute.git.failures import (
 from sendroute.model.child_environment import child_environment, is_ours
 
 _POLL_SECONDS = 0.05
+_ANSWER_SECONDS = 300.0
+"""Seconds for an answer about the user's repository. git may wait for a named pipe in it forever;
+no answer of a repository on a slow disk takes as long."""
 _TERM_SECONDS = 1.0
 """Seconds between SIGTERM and SIGKILL: git removes its lock files in between."""
 _MAX_OUTPUT = 1 << 20
@@ -161,14 +165,34 @@ def output(arguments: Sequence[str], directory: str) -> bytes:
         Its standard output.
 
     Raises:
-        GitFailedError: git fails or is not installed.
+        GitFailedError: git fails, is not installed, or does not answer.
     """
     with tempfile.TemporaryFile() as stderr:
         with start(arguments, directory, stderr=stderr) as process:
-            printed, _ = process.communicate()
+            [printed] = answers(process)
         if process.returncode:
             raise GitFailedError(_cause(stderr))
     return printed
+
+
+def answers(*processes: Process) -> list[bytes]:
+    """Read everything that some processes print.
+
+    Args:
+        processes: what :func:`start` returned; they may run at the same time.
+
+    Returns:
+        Their standard outputs.
+
+    Raises:
+        GitFailedError: one of them does not end in time. Then all are killed.
+    """
+    try:
+        return [process.communicate(timeout=_ANSWER_SECONDS)[0] for process in processes]
+    except subprocess.TimeoutExpired as error:
+        for process in processes:
+            process.kill()
+        raise GitFailedError(NO_ANSWER, is_of_the_call=True) from error
 
 
 class Git:

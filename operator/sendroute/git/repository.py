@@ -10,10 +10,12 @@ for a repository.
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from sendroute.git.failures import NO_WORKING_TREE, GitFailedError
+from sendroute.files.regular import regular
+from sendroute.git.failures import NO_WORKING_TREE, GitFailedError, special_file
 
 if TYPE_CHECKING:
     from sendroute.git.process import Process
@@ -78,6 +80,7 @@ class Repository(NamedTuple):
         """
         from sendroute.git.process import output
 
+        self._refuse_special_files()
         try:
             printed = output(["rev-parse", "--absolute-git-dir", "HEAD^{commit}"], self.top)
         except GitFailedError as error:
@@ -102,12 +105,47 @@ class Repository(NamedTuple):
         """
         from sendroute.git.process import output
 
+        self._refuse_special_files()
         # Only here git looks for the repository itself, because it checks the owner only then.
         printed = output(["rev-parse", "--absolute-git-dir"], self.top)
         self._require_directory(printed.removesuffix(b"\n"))
 
+    def _refuse_special_files(self) -> None:
+        """git would wait forever for the writer of a named pipe. A file system monitor leaves a
+        socket here, which git does not open as a file."""
+        for directory in {self.git_directory, common_directory(self.git_directory)}:
+            for parent in (directory, os.path.join(directory, "info")):
+                name = _special_file_in(parent)
+                if name is not None:
+                    raise GitFailedError(special_file(name))
+
     def _selection(self) -> list[str]:
         return [f"--git-dir={self.git_directory}", f"--work-tree={self.top}"]
+
+
+def _special_file_in(directory: str) -> str | None:
+    """The name of a file that may have no end; None if there is none, or git says what is wrong
+    with the directory."""
+    try:
+        with os.scandir(directory) as listing:
+            for entry in listing:
+                if entry.is_file() or entry.is_dir() or not os.path.exists(entry.path):
+                    continue
+                if not stat.S_ISSOCK(entry.stat().st_mode):
+                    return entry.name
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def common_directory(git_directory: str) -> str:
+    """Where the configuration and the branches are (gitrepository-layout(5), commondir)."""
+    try:
+        with open(os.path.join(git_directory, "commondir"), "rb", opener=regular) as file:
+            path = os.fsdecode(file.read(_MAX_GITFILE).strip())
+    except OSError:
+        return git_directory
+    return os.path.join(git_directory, path)
 
 
 def find_repository(path: str) -> Repository | None:

@@ -1,11 +1,10 @@
 """The history of a tree's commit: which earlier commits it contains, and where it begins."""
 
-import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from sendroute.files.regular import regular
 from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import FindCheckedOut, Repository, checked_out
 
@@ -67,7 +66,8 @@ class TreeHistory(NamedTuple):
         if path is None:
             return set()
         try:
-            return set(Path(os.fsdecode(path.removesuffix(b"\n"))).read_text("ascii").split())
+            with open(path.removesuffix(b"\n"), encoding="ascii", opener=regular) as file:
+                return set(file.read().split())
         except FileNotFoundError:
             return set()
 

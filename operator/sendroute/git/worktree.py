@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sendroute.git.failures import GitFailedError
 from sendroute.git.index import LIST, ListedEntry, blob_of, compared_files, listed_entries
-from sendroute.git.process import Process
+from sendroute.git.process import Process, answers
 from sendroute.git.repository import (
     FindCheckedOut,
     Repository,
@@ -81,8 +81,10 @@ class UnchangedFiles:
             git fails.
         """
         with self._changed as changed, self._listing as listing:
-            listed, _ = listing.communicate()
-            dirty, _ = changed.communicate()
+            try:
+                listed, dirty = answers(listing, changed)
+            except GitFailedError:
+                return {}
         if listing.returncode or changed.returncode:
             return {}
         blobs = compared_files(listed)
@@ -208,8 +210,7 @@ class _WorkingPath:
         pathspec = magic if not self._pathspec else magic + self._within
         listing, changed = _start_comparison(self._repository, pathspec)
         with listing, changed:
-            listed, _ = listing.communicate()
-            names, _ = changed.communicate()
+            listed, names = answers(listing, changed)
         if listing.returncode or changed.returncode:
             raise GitFailedError(None)
         dirty = frozenset(os.fsdecode(names).split("\0"))
