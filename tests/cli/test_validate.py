@@ -1,6 +1,7 @@
 """validate: works on files alone, reports every problem, compares with a base, applies policies."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -680,6 +681,34 @@ def test_a_lock_file_that_cannot_be_read_is_reported_at_its_line(
         assert (report["position"].get("line", 1), message in report["message"]) == (line, True)
         assert "hunter2" not in result.out
     assert sendroute("apply", "manifests", "--auto-approve").status == 1
+
+
+@pytest.mark.parametrize("case", ["a named pipe", "a later format", "a later header", "no format"])
+def test_every_command_refuses_a_lock_file_that_validate_refuses(
+    case: str, sendroute: Program, manifests: Path, store: Path
+) -> None:
+    assert store.exists()
+    lock = manifests / "sendroute.lock"
+    assert sendroute("apply", "manifests", "--write-lock", str(lock)).status == 0
+    content = json.loads(lock.read_text())
+    code = {"a named pipe": "unreadable", "no format": "invalid-value"}.get(case, "store-version")
+    if case == "a named pipe":
+        lock.unlink()
+        os.mkfifo(lock)
+    elif case == "no format":
+        del content["format_version"]
+    else:
+        content["format_version"] = "2.0"
+        if case == "a later header":
+            content["lineage"] = 1
+    if case != "a named pipe":
+        lock.write_text(json.dumps(content))
+    for command in ("validate", "plan", "apply", "status"):
+        result = sendroute(command, "manifests", "-o", "json")
+        document = json.loads(result.out)
+        found = document["lock_files" if command == "status" else "findings"]
+        assert (command, [item["code"] for item in found]) == (command, [code])
+        assert result.status in (1, 3)
 
 
 def test_a_lock_file_whose_link_has_no_target_is_not_taken_for_absent(

@@ -93,10 +93,10 @@ def locks_of(
 
 
 def _may_exist(path: str) -> bool:
-    """Whether a lock file is there, or cannot be seen: a dangling link, or a directory that may not
-    be entered, does not mean that there is none."""
+    """Whether a lock file is there, or cannot be seen: a dangling link, a named pipe in its place,
+    or a directory that may not be entered, does not mean that there is none."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
+        return not stat.S_ISDIR(os.stat(path).st_mode)
     except FileNotFoundError:
         return os.path.islink(path)
     except OSError as error:

@@ -22,6 +22,8 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
 
+FORMAT_VERSION = "1.4"
+
 _MAX_BYTES = 512 << 20
 """Of a lock file: about two million domains, more than a store should have. A repository that is
 followed may hold any file of that name."""
@@ -32,14 +34,20 @@ _Type = TypeVar("_Type")
 Location = str | os.PathLike[str]
 Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
 CommitId = Lineage
+FormatVersion = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*\Z")]
 # Stored in 64 bits, with room for later increments.
 LockCount = Annotated[int, Meta(ge=0, lt=2**62)]
+
+
+class _Format(Struct, frozen=True):
+    format_version: FormatVersion
 
 
 class LockHeader(Struct, frozen=True):
     """The part of a lock file that identifies its store. The commit id is absent in format 1.0, and
     was called ``attempt`` in 1.1."""
 
+    format_version: FormatVersion
     lineage: Lineage
     revision: LockCount
     commit_id: CommitId | None = None
@@ -120,13 +128,45 @@ def refuse_repeated_keys(content: bytes, path: Location) -> None:
         raise ProblemError(contradictory(path)) from error
 
 
+def refuse_unknown_format(content: bytes, path: Location) -> None:
+    """Refuse a file of a later format, in which anything may have another meaning.
+
+    Args:
+        content: the content.
+        path: the path of the file, for findings.
+
+    Raises:
+        ProblemError: the format is another one (``store-version``), or the file is no lock file, as
+            :func:`parse` says.
+    """
+    _refuse_version(parse(content, path, _Format).format_version, path)
+
+
+def _refuse_version(version: str, path: Location) -> None:
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise ProblemError(
+            finding(
+                "store-version",
+                f"The lock file {path} has format {version!r}, which the installed Sendroute cannot"
+                " read.",
+                hint="Use the version of Sendroute that wrote the lock file.",
+            )
+        )
+
+
 def header_of(content: bytes, path: Location) -> LockHeader:
     """Parse only what identifies the store of a lock file.
 
     Raises:
-        ProblemError: as :func:`parse` and :func:`refuse_repeated_keys` do.
+        ProblemError: as :func:`parse`, :func:`refuse_unknown_format` and
+            :func:`refuse_repeated_keys` do.
     """
-    header = parse(content, path, LockHeader)
+    try:
+        header = parse(content, path, LockHeader)
+    except ProblemError:
+        refuse_unknown_format(content, path)  # which may have another header
+        raise
+    _refuse_version(header.format_version, path)
     # Each plan reads the header, of files with a million domains: counting is fast. A key may also
     # be another object's, such as a domain's, or be written with escapes.
     if b"\\" in content or any(content.count(key) > 1 for key in _HEADER_KEYS):

@@ -33,6 +33,7 @@ from sendroute.model.stored_values import (
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
 from sendroute.store.lock_text import (
+    FORMAT_VERSION,
     CommitId,
     Lineage,
     LockCount,
@@ -40,13 +41,12 @@ from sendroute.store.lock_text import (
     load,
     parse,
     refuse_repeated_keys,
+    refuse_unknown_format,
 )
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
 from sendroute.store.url import unwritable
-
-FORMAT_VERSION = "1.4"
 
 _Name = TypeVar("_Name", AccountKey, str, int)
 
@@ -252,14 +252,7 @@ def read(path: Path) -> Lock:
             (``store-version``), or is damaged (``invalid-value``).
     """
     content = load(path)
-    version = parse(content, path, _Format).format_version
-    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise problem(
-            "store-version",
-            f"The lock file {path} has format {version!r}, which the installed Sendroute cannot"
-            " read.",
-            "Use the version of Sendroute that wrote the lock file.",
-        )
+    refuse_unknown_format(content, path)
     lock = parse(content, path, Lock)
     refuse_repeated_keys(content, path)
     if lock.commit_id is None:
@@ -286,10 +279,6 @@ def faults(path: Path) -> tuple[Finding, ...]:
     except ProblemError as problem:
         return problem.findings
     return ()
-
-
-class _Format(Struct):
-    format_version: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*\Z")]
 
 
 class _Earlier(Struct):
