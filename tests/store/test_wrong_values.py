@@ -32,6 +32,7 @@ from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
 from sendroute.store.tables import metadata
 
+from .conftest import Say
 from .raw import opened, put
 
 WRONG: tuple[Any, ...] = (
@@ -78,10 +79,12 @@ def fill(url: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             assert raw.execute(f"SELECT count(*) FROM {table}").fetchone() != (0,), table  # noqa: S608
 
 
-@pytest.fixture
-def filled(tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    fill(f"sqlite:///{tmp_path}/filled.db", say, monkeypatch)
-    return (tmp_path / "filled.db").read_bytes()
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("filled") / "filled.db"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fill(f"sqlite:///{path}", Say(), monkeypatch)
+    return path.read_bytes()
 
 
 def read_routes(store: Store) -> None:
@@ -123,20 +126,29 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
         lambda store: store.explain_facts("a.example"),
         lambda store: store.holders(["a.example"]),
         lambda store: store.changed_since(0),
-        lambda store: store.rekey(lambda token, _binding: token, provenance),
         read_routes,
         read_export,
+        lambda store: store.rekey(lambda token, _binding: token, provenance),
     )
-    for read in (None, *reads):
-        try:
-            with open_store(f"sqlite:///{path}") as store:
-                if read is not None:
-                    read(store)
-            yield None
-        except ProblemError as problem:
-            [finding] = problem.findings
-            assert finding.hint
-            yield finding.code
+    try:
+        store = open_store(f"sqlite:///{path}")
+    except ProblemError as problem:
+        yield _code_of(problem)
+        return
+    with store:
+        yield None
+        for read in reads:
+            try:
+                read(store)
+                yield None
+            except ProblemError as problem:
+                yield _code_of(problem)
+
+
+def _code_of(problem: ProblemError) -> str:
+    [finding] = problem.findings
+    assert finding.hint
+    return finding.code
 
 
 @pytest.mark.parametrize(("table", "column"), COLUMNS, ids=[alias(c) for c in COLUMNS])
