@@ -706,8 +706,8 @@ def test_every_command_refuses_a_lock_file_that_validate_refuses(
     for command in ("validate", "plan", "apply", "status"):
         result = sendroute(command, "manifests", "-o", "json")
         document = json.loads(result.out)
-        found = document["lock_files" if command == "status" else "findings"]
-        assert (command, [item["code"] for item in found]) == (command, [code])
+        listed = document["lock_files" if command == "status" else "findings"]
+        assert (command, [item["code"] for item in listed]) == (command, [code])
         assert result.status in (1, 3)
 
 

@@ -209,7 +209,7 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
 
 
 def _beside_misplaced(before: Desired, after: Desired) -> Iterator[AccountKey]:
-    """The accounts of which a profile may be in a document that differs, because that names an
+    """The accounts of which a profile may be in a document that differs, because that belongs to an
     account that no MailAccount defines."""
     old, new = before.misplaced_profiles(), after.misplaced_profiles()
     differing = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}

@@ -18,7 +18,7 @@ from sendroute.cli.command_line import Parser
 from sendroute.cli.options import edit_options, profile_argument
 from sendroute.cli.session import Session
 from sendroute.edit.rename_profile import rename_profile
-from sendroute.model.stored_names import LABEL
+from sendroute.model.stored_values import LABEL
 
 
 def options(parser: Parser) -> None:
