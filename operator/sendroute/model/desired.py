@@ -126,8 +126,11 @@ class Desired(Struct, frozen=True):
     undefined: dict[AccountKey, DesiredAccount] = field(default_factory=dict)
 
     def misplaced_profiles(self) -> dict[str, dict[str, AccountKey]]:
-        """By namespace, the profiles that documents define for accounts without a MailAccount, each
-        with the account."""
+        """Find the profiles that documents define for accounts without a MailAccount.
+
+        Returns:
+            By namespace, the name of each such profile with its account.
+        """
         misplaced: dict[str, dict[str, AccountKey]] = {}
         for key, orphans in sorted(self.orphans.items()):
             for orphan in orphans:
