@@ -117,7 +117,8 @@ def _is_shown(account: AccountReport) -> bool:
 
 def findings_lines(findings: Iterable[Finding], console: Console = PLAIN) -> Iterator[str]:
     """Show findings. What is said of many domains is said once, and the other domains are listed. A
-    hint is not repeated for the next finding of the same code.
+    hint is not repeated for the next finding of the same code, except for a refusal, of which the
+    hint is an option to copy.
 
     At a terminal, of many similar notes and warnings only the first are shown; the others are
     counted.
@@ -140,9 +141,8 @@ def findings_lines(findings: Iterable[Finding], console: Console = PLAIN) -> Ite
             if counts[similar] > limit:
                 continue
         advice = finding.code, finding.hint
-        yield from finding_lines(
-            replace(finding, hint=None) if advice == advised else finding, console
-        )
+        is_repeated = advice == advised and finding.severity is not Severity.REFUSED
+        yield from finding_lines(replace(finding, hint=None) if is_repeated else finding, console)
         advised = advice
         if len(group) > 1:
             yield from _same(group[1:], console)
