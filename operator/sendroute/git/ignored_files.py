@@ -54,6 +54,7 @@ def _is_ignored(repository: Repository, file: Path, pattern: str) -> bool:
     beside = _BESIDE if pattern.endswith("*") else ()
     paths = [f"{file}{end}" for end in ("", *beside)]
     try:
+        repository.require_usable()
         ignored = repository.output(["check-ignore", "--", *paths])
     except GitFailedError:  # also if it ignores none of them
         return False
