@@ -34,6 +34,11 @@ spec:
   - {name: pro, managed: true}
 """
 
+OTHER_LOCK = """\
+{"format_version": "1.4", "lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}
+"""
+"""The head of a lock file of another store."""
+
 
 def account(name: str, *domains: str, plan: str = "pro", route: str = "{managed: {}}") -> str:
     """A file with one account and its domains."""

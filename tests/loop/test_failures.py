@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 
-from .conftest import PLATFORM, Workspace, account, profile, replace, wait_until
+from .conftest import OTHER_LOCK, PLATFORM, Workspace, account, profile, replace, wait_until
 
 
 def test_with_an_invalid_platform_the_last_valid_tree_is_served(workspace: Workspace) -> None:
@@ -176,7 +176,7 @@ def test_with_the_lock_file_of_another_store_the_last_valid_tree_is_served(
     loop = workspace.start("--interval", "500ms")
     loop.wait_for_log("acme/acme", "committed")
     lock = workspace.manifests / "sendroute.lock"
-    replace(lock, '{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}')
+    replace(lock, OTHER_LOCK)
     workspace.write_manifest("acme", account("acme", "a.example.com", "b.example.com"))
     assert loop.wait_for_log("belongs to the store 1111")["code"] == "wrong-store"
     workspace.sql("update domain set kind = 'unconfigured'")
@@ -195,7 +195,7 @@ def test_the_lock_file_of_another_store_is_not_reported_as_an_unavailable_store(
     workspace.write_manifest("acme", account("acme", "a.example.com"))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
     lock = workspace.manifests / "sendroute.lock"
-    replace(lock, '{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}')
+    replace(lock, OTHER_LOCK)
     loop = workspace.start("--listen", "127.0.0.1:0", "-v")
     url = loop.wait_for_log("Serving http")["url"]
     loop.wait_for_log("belongs to the store 1111", times=6)

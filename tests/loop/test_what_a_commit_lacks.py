@@ -8,7 +8,7 @@ import pytest
 import trustme
 from tests.connection.peers import Server
 
-from .conftest import PLATFORM, Workspace, account, profile, replace, wait_until
+from .conftest import OTHER_LOCK, PLATFORM, Workspace, account, profile, replace, wait_until
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
@@ -72,7 +72,7 @@ def test_accounts_that_moved_into_what_is_not_fetched_are_held_back(
 @pytest.mark.parametrize("name", ["sendroute.lock", "m/sendroute.lock"])
 @pytest.mark.parametrize(
     "text",
-    ['{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}', "{\n<<<<<<< HEAD\n"],
+    [OTHER_LOCK, "{\n<<<<<<< HEAD\n"],
     ids=["another store", "merge marks"],
 )
 def test_a_lock_file_is_named_by_its_path_in_the_source(
