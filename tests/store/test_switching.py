@@ -17,7 +17,7 @@ STATES = (
     DomainState(MANAGED, Origin.DEFAULT),
     DomainState(UNCONFIGURED, Origin.DECLARED, UNCONFIGURED),
     DomainState(via("ses"), Origin.DECLARED, via("ses"), overrides="earlier"),
-    DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, 'earlier "one"\n'),
+    DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, 'earlier "one" \\ é'),
 )
 
 
