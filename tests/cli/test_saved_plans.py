@@ -93,6 +93,33 @@ def test_a_saved_plan_of_one_account_keeps_a_profile_that_names_no_account(
     assert ["shop.example.com", "profile", "ses"] in lines
 
 
+@pytest.mark.usefixtures("store")
+def test_a_saved_plan_older_than_the_commit_applied_since_removes_nothing(
+    sendroute: Program, manifests: Path
+) -> None:
+    top = manifests.parent
+
+    def commit(*domains: str) -> None:
+        documents = (domain("acme", name) for name in domains)
+        write(manifests / "acme.yaml", account("acme"), *documents)
+        git(top, "add", "manifests")
+        git(top, "commit", "-q", "-m", "x")
+
+    git(top, "init", "-q", "-b", "main")
+    commit("shop.example.com", "news.example.com")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    commit("shop.example.com")
+    assert sendroute("plan", "manifests", "--out", "change.plan").status == 0
+    commit("shop.example.com", "news.example.com")
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "bolt.example"))
+    git(top, "add", "manifests")
+    git(top, "commit", "-q", "-m", "bolt")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    applied = sendroute("apply", "change.plan")
+    assert applied.status == 3, applied
+    assert "news.example.com" in sendroute("routes").out
+
+
 def test_a_saved_plan_that_was_applied_is_stale_and_reports_its_revisions(
     sendroute: Program, saved: Path
 ) -> None:

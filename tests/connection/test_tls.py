@@ -72,7 +72,6 @@ def inject_after(authority: Authority) -> Callable[[Talk], None]:
         pytest.param({"EHLO": b"250-x\r\n250 AUTH PLAIN\r\n"}, "not offer", id="stripped"),
         pytest.param({"EHLO": b"250-x\r\n250 XSTARTTLS\r\n"}, "not offer", id="another keyword"),
         pytest.param({"STARTTLS": b"502 what?\r\n"}, "(502)", id="refused"),
-        pytest.param({"STARTTLS": b"250 fine\r\n"}, "(250)", id="a wrong code"),
         pytest.param({"STARTTLS": hang_up}, "closed the connection", id="closed"),
         pytest.param({"STARTTLS": b"hello\r\n"}, "not an SMTP reply", id="no reply at all"),
         pytest.param({"STARTTLS": inject_at_once}, "before a command", id="text injected"),
@@ -86,6 +85,17 @@ def test_without_tls_the_session_ends(
     result = check(server.port, "starttls")
     assert result.outcome == "tls-failed"
     assert reason in result.detail
+    assert_no_secret_received(server)
+
+
+def test_any_success_begins_a_handshake_and_nothing_is_sent_without_it(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    """As Postfix does. This server says 250 in place of 220, and does not begin one."""
+    server = serve(answers={"STARTTLS": b"250 fine\r\n"}, context=authority.context())
+    result = check(server.port, "starttls")
+    assert result.outcome == "protocol-error"
+    assert "did not finish STARTTLS" in result.detail
     assert_no_secret_received(server)
 
 

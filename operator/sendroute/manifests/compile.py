@@ -613,6 +613,9 @@ def _account(draft: _AccountDraft, document: shapes.MailAccount, where: Where) -
             where,
             remove=spec.remove.confirm.domains,
             ignored=list({**draft.left_out, **draft.domains}.values()),
+            ignored_profiles=tuple(
+                name for name, item in sorted(draft.profiles.items()) if item.inline_in is None
+            ),
         )
     apply_all = None
     if spec.apply_to_all is not UNSET:

@@ -1,6 +1,6 @@
 """The desired state: the manifests, compiled from files or objects into one value per account."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -61,8 +61,9 @@ class DesiredAccount(Struct, frozen=True):
     not among ``domains``. ``unsound`` are the names of profiles whose definition has errors, so
     that they are not among ``profiles``; None means a name that cannot be read. ``remove`` is the
     confirming number of domains of an account that is to be removed; such an account declares
-    nothing else, and ``ignored`` are the domains of its other documents. ``logins`` are sorted, as
-    in :class:`~sendroute.model.current.AccountState`.
+    nothing else, ``ignored`` are the domains of its other documents, and ``ignored_profiles`` the
+    names of their profiles. ``logins`` are sorted, as in
+    :class:`~sendroute.model.current.AccountState`.
     ``unknown``: no MailAccount defines it. Its claims get nothing, and only keep what an account of
     its namespace holds.
     """
@@ -81,6 +82,7 @@ class DesiredAccount(Struct, frozen=True):
     logins: tuple[str, ...] | UnsetType = UNSET
     unknown: bool = False
     ignored: list[DesiredDomain] = field(default_factory=list)
+    ignored_profiles: tuple[str, ...] = ()
 
     @property
     def claims(self) -> list[DesiredDomain]:
@@ -126,7 +128,8 @@ class Desired(Struct, frozen=True):
     undefined: dict[AccountKey, DesiredAccount] = field(default_factory=dict)
 
     def misplaced_profiles(self) -> dict[str, dict[str, AccountKey]]:
-        """Find the profiles that documents define for accounts without a MailAccount.
+        """Find the profiles that documents define for accounts which do not take them: most likely
+        the name of the account is a typo.
 
         Returns:
             By namespace, the name of each such profile with its account.
@@ -136,6 +139,12 @@ class Desired(Struct, frozen=True):
             for orphan in orphans:
                 if orphan.kind == "SMTPProfile":
                     misplaced.setdefault(key.namespace, {})[orphan.name] = key
+        for key, account in self.accounts.items():
+            names: Iterable[str] = account.ignored_profiles
+            if account.suspended or key in self.stopped:
+                names = (name for name, item in account.profiles.items() if item.inline_in is None)
+            for name in names:
+                misplaced.setdefault(key.namespace, {})[name] = key
         return misplaced
 
     def accepts(self, item: Finding) -> bool:

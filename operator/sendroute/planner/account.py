@@ -88,7 +88,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: ProfilesDecision) -> Itera
             hint = "Apply again when the other profile can be saved."
             if change.name in inputs.misplaced:
                 account = inputs.misplaced[change.name]
-                hint = f"Correct spec.account of its document, or define account {account}."
+                hint = f"Correct spec.account of its document, or let account {account} take it."
             elif change.name not in inputs.desired.profiles:
                 hint = "Apply again when the domain no longer waits."
             yield finding(

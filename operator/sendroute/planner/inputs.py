@@ -57,8 +57,8 @@ class ClaimEffect(Struct, frozen=True):
 class AccountInput(Struct, frozen=True):
     """The input of a plan. ``failed`` maps the names of profiles that may not be saved to the code
     that says why, ``rotated`` the names of profiles whose credential is saved again to why.
-    ``misplaced`` are the profiles that documents of the namespace define for an account that no
-    MailAccount defines: most likely its name is a typo, so none of that name is removed."""
+    ``misplaced`` are the profiles that documents of the namespace define for an account that does
+    not take them: most likely its name is a typo, so none of that name is removed."""
 
     desired: DesiredAccount
     current: CurrentAccount

@@ -215,7 +215,7 @@ def _misplaced(inputs: AccountInput, name: str, profile: Profile) -> ProfileChan
         profile,
         Code.DEPENDENCY_SKIPPED,
         f"Profile {name} of account {inputs.key} is not removed: its document is in account"
-        f" {inputs.misplaced[name]}, which is not defined by any MailAccount.",
+        f" {inputs.misplaced[name]}, which does not take it.",
         inputs.desired.where,
     )
 

@@ -1,10 +1,11 @@
 """A saved plan is planned again: it is applied only if the decision is the one that was shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from msgspec.structs import replace
 
+from sendroute.model.ancestry import Ancestry, AppliedCommit
 from sendroute.model.change import Action, Plan
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, whole_file
@@ -56,7 +57,11 @@ def plan_again(
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
     tree = DesiredTree.of(
-        saved.desired(), saved.commit, saved.locate(), mismatches, lambda _applied: saved.ancestry
+        saved.desired(),
+        saved.commit,
+        saved.locate(),
+        mismatches,
+        lambda applied: _with_later(saved.ancestry, applied),
     )
     request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
     planned = reconciler.plan(tree, request)
@@ -79,6 +84,20 @@ def plan_again(
             raise ProblemError(_stale(path, changed, applied.revisions))
     refused = tuple(item.as_finding() for item in saved.mismatch)
     return replace(planned, mismatch=(*refused, *planned.mismatch)) if refused else planned
+
+
+def _with_later(ancestry: Ancestry | None, applied: Sequence[AppliedCommit]) -> Ancestry | None:
+    """A saved ancestry with the commits that were applied after the plan was saved. Its repository
+    may be elsewhere, and what is unknown is not taken for older."""
+    if ancestry is None:
+        return None
+    known = {ancestry.tree.commit, *(item.commit for item in ancestry.compared)}
+    later = tuple(
+        item
+        for item in applied
+        if item.commit not in known and item.repository in (None, ancestry.tree.repository)
+    )
+    return replace(ancestry, missing=(*ancestry.missing, *later)) if later else ancestry
 
 
 def _to_write(plan: Plan) -> set[str]:
