@@ -209,6 +209,12 @@ REFUSED = {
         "invalid-value",
         "lower-case",
     ),
+    "a file whose name is too long": (
+        f"add-domain x.example.com --account acme --file m/{'x' * 260}.yaml",
+        1,
+        "invalid-value",
+        "Choose another name.",
+    ),
     "a profile that is still in use": (
         "delete-profile ses --account acme",
         1,

@@ -208,6 +208,19 @@ def test_json_that_is_nested_too_deeply_is_damage(
     assert created(tmp_path / "new.db", path, say) in (None, "store-failed")
 
 
+@pytest.mark.parametrize("column", ["namespace", "name"])
+@pytest.mark.parametrize("value", ["../../x", "/tmp/x", "n" * 300])  # noqa: S108 - a name
+def test_no_export_is_written_by_a_name_that_leads_elsewhere(
+    column: str, value: str, filled: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(filled)
+    put(path, "account", column, value)
+    with open_store(f"sqlite:///{path}") as store, pytest.raises(ProblemError) as caught:
+        read_export(store)
+    assert [finding.code for finding in caught.value.findings] == ["store-failed"]
+
+
 @pytest.mark.parametrize(("table", "column"), COLUMNS, ids=[alias(c) for c in COLUMNS])
 def test_a_value_of_a_wrong_type_is_damage(
     table: str, column: Column[Any], filled: bytes, tmp_path: Path, say: Any

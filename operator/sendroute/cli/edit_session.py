@@ -27,12 +27,13 @@ from sendroute.edit.lock import EditLock
 from sendroute.edit.proposal import EditChange, Proposal, TextChange, unified
 from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
+from sendroute.files.reason import reason_of
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.locate import positions, with_positions
 from sendroute.manifests.read import TreeReading
 from sendroute.manifests.shapes import Document
-from sendroute.manifests.sources import FileSource
-from sendroute.model.codes import Code, Trait, has_trait
+from sendroute.manifests.sources import FileSource, display
+from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
@@ -185,7 +186,13 @@ class EditSession:
             ProblemError: it is no file of the tree, or would be none (``invalid-value``).
         """
         given = Path(path)
-        if given.exists():
+        try:
+            exists = given.exists()
+        except OSError as error:  # a name that is too long, for example
+            message = f"The file {display(path)} cannot be used: {reason_of(error)}."
+            hint = "Choose another name."
+            raise ProblemError(finding("invalid-value", message, hint=hint)) from error
+        if exists:
             for name, known in self._paths.items():
                 if given.samefile(known):
                     return name
@@ -276,9 +283,9 @@ class EditSession:
             for finding in compared
             if finding.code == Code.TOO_MANY_CHANGES
         ]
-        for finding in guards:
-            if isinstance(finding.remedy, RaiseLimit):
-                self._change_percent = max(self._change_percent, finding.remedy.percent)
+        for item in guards:
+            if isinstance(item.remedy, RaiseLimit):
+                self._change_percent = max(self._change_percent, item.remedy.percent)
         return guards
 
     def _tested(self, after: Desired, key: AccountKey, name: str) -> list[Finding]:

@@ -24,7 +24,7 @@ from sendroute.store.states import (
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
 # Of an account, and of its plan.
-_NamesAndPlan = tuple[StoredLabel, StoredLabel, StoredLabel]
+NamesAndPlan = tuple[StoredLabel, StoredLabel, StoredLabel]
 # Domains that one statement asks for.
 _ASKED = 20_000
 
@@ -43,7 +43,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
     for statement in restricted(fenced, account.c.namespace, account.c.name, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.name)
-            msgspec.convert((*key, row.plan), _NamesAndPlan)
+            msgspec.convert((*key, row.plan), NamesAndPlan)
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
             states[key] = (

@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from sendroute.model.current import AccountState, DomainState
@@ -14,6 +15,7 @@ from sendroute.model.export import AccountExport, object_name
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.store.bulk import chunks, plain_rows
+from sendroute.store.current_state import NamesAndPlan
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
@@ -80,11 +82,14 @@ def exported_accounts(connection: Connection) -> Iterator[AccountExport]:
     for rows in chunks(connection.execute(every).all()):
         profiles = _profiles(connection, [row.id for row in rows])
         for row in rows:
+            key = AccountKey(row.namespace, row.name)
+            # They become a path.
+            msgspec.convert((*key, row.plan), NamesAndPlan)
             account_domains: Iterator[tuple[str, DomainState]] = iter(())
             if following is not None and following[0] == row.id:
                 account_domains = following[1]
             yield AccountExport(
-                AccountKey(row.namespace, row.name),
+                key,
                 AccountState(
                     row.plan,
                     maybe_route_of(row.default_kind, row.default_profile),
