@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Select, func, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
-from sendroute.model.stored_values import StoredLabel
 from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
+    NamesAndPlan,
     domain_state,
     logins_of,
     maybe_route_of,
@@ -23,8 +23,6 @@ from sendroute.store.states import (
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
-# Of an account, and of its plan.
-NamesAndPlan = tuple[StoredLabel, StoredLabel, StoredLabel]
 # Domains that one statement asks for.
 _ASKED = 20_000
 

@@ -15,9 +15,9 @@ from sendroute.model.export import AccountExport, object_name
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.store.bulk import chunks, plain_rows
-from sendroute.store.current_state import NamesAndPlan
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
+    NamesAndPlan,
     domain_state,
     logins_of,
     maybe_route_of,

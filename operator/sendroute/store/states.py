@@ -89,6 +89,8 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
 
 
 _ApplyAllId = StoredApplyAllId | None
+NamesAndPlan = tuple[StoredLabel, StoredLabel, StoredLabel]
+"""The columns of an account with its namespace, its name and that of its plan."""
 
 
 def domain_state(columns: DomainColumns) -> DomainState:
