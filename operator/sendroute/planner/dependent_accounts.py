@@ -7,7 +7,7 @@ ends.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from msgspec import Struct, structs
@@ -57,7 +57,8 @@ class PlanContext(Struct, frozen=True):
 
     ``domain_count`` is the number of domains in the store, ``pending`` what the guards count of the
     accounts outside the plan; ``held`` are the changes that were held back before. ``misplaced``:
-    by namespace, as in :class:`~sendroute.planner.inputs.AccountInput`.
+    by namespace, as in :class:`~sendroute.planner.inputs.AccountInput`. It goes over every account,
+    so it is called only for an account that loses a profile.
     """
 
     desired: Desired
@@ -72,7 +73,7 @@ class PlanContext(Struct, frozen=True):
     held: HeldChanges
     ancestry: Ancestry | None
     known_accounts: KnownAccounts
-    misplaced: Mapping[str, Mapping[str, AccountKey]]
+    misplaced: Callable[[], Mapping[str, Mapping[str, AccountKey]]]
 
 
 class Blocked(Struct, frozen=True):
@@ -319,7 +320,8 @@ def _defined(
     claims = context.conflicts.claims_of(desired.key, blocked.accounts, blocked.moves)
     failed = context.failed.get(desired.key, {})
     rotated = context.rotated.get(desired.key, {})
-    misplaced = context.misplaced.get(desired.key.namespace, {})
+    loses_profile = not current.profiles.keys() <= desired.profiles.keys()
+    misplaced = context.misplaced().get(desired.key.namespace, {}) if loses_profile else {}
     return plan_account(AccountInput(desired, current, plan, claims, failed, rotated, misplaced))
 
 
