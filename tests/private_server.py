@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +68,25 @@ class PrivateServer:
         self._process.communicate(b"stopped\n")
 
 
-def free_port() -> int:
-    """A free port below the range of ephemeral ports (ip(7), ip_local_port_range).
+_held: list[socket.socket] = []
 
-    A connection could take a port of that range before the server listens on it, also when the
-    server is restarted.
+
+def free_port() -> int:
+    """A port on which only servers listen that allow an address to be reused (SO_REUSEADDR).
+
+    It is below the range of ephemeral ports (ip(7), ip_local_port_range), and it stays bound until
+    this process ends, so that nobody else gets it: not before the server listens on it, and not
+    while the server is restarted. Without a server it refuses connections.
     """
-    for port in random.sample(range(15_000, 30_000), 200):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    for port in random.SystemRandom().sample(range(15_000, 30_000), 200):
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            holder.close()
+            continue
+        # Set after the bind: a port that another process holds in the same way is not free.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _held.append(holder)
+        return port
     raise RuntimeError("No port is free.")

@@ -1,6 +1,5 @@
 """A provider's SMTP server on loopback: STARTTLS with a private CA, and authentication."""
 
-import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from tests.private_server import free_port
 
 
 class Provider:
@@ -25,9 +25,7 @@ class Provider:
         self.users: dict[str, str] = {}
         self.offered_passwords: list[str] = []
         self.on_sign_in: Callable[[], None] = lambda: None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._controller = Controller(
             object(),
             hostname="127.0.0.1",

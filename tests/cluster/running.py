@@ -1,7 +1,6 @@
 """A running operator and the calls that it makes, for tests of what it shows in the cluster."""
 
 import re
-import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from tests.cluster.conftest import OperatorProcess, rows, running, sendroute
 from tests.control_plane.control_plane import PrivateControlPlane
 from tests.control_plane.faulty_api import FaultyApi
 from tests.control_plane.polling import eventually
+from tests.private_server import free_port
 
 _WRITES = ("patch", "post", "put", "delete")
 _INTERVAL = 2
@@ -111,9 +111,7 @@ def running_operator(plane: PrivateControlPlane, store: Path) -> Iterator[Runnin
     """Run an operator on a store, which is created if need be, with a round over everything every
     two seconds."""
     sendroute("init", "--if-missing", store=store)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = ("--no-leader-election", "--interval", f"{_INTERVAL}s")
     with (
         FaultyApi(plane) as api,

@@ -5,16 +5,13 @@ servers. If it is missing, or namespaces are not allowed, these tests are skippe
 """
 
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,6 +26,7 @@ from tests.postfix.programs import (
     real_mail,
     root,
 )
+from tests.private_server import free_port
 
 from sendroute.model.credential import Credential
 
@@ -60,18 +58,6 @@ postlog unix-dgram n - n - 1 postlogd
 pytestmark = real_mail()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports below those that the system gives to clients."""
-    ports: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 1000):
-        with socket.socket() as trial, suppress(OSError):
-            trial.bind(("127.0.0.1", port))
-            ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise AssertionError("too few free ports")
-
-
 def domain(case: str, encryption: str) -> str:
     return f"{encryption}-{list(CASES).index(case)}.test"
 
@@ -86,7 +72,7 @@ class Postfix:
 
     def __init__(self, home: Path, ca_file: str) -> None:
         self.home = home
-        self.ports = dict(zip(DESTINATIONS, free_ports(len(DESTINATIONS)), strict=True))
+        self.ports = {case: free_port() for case in DESTINATIONS}
         self.config = home / "etc"
         for name in ("etc", "spool", "data"):
             (home / name).mkdir()

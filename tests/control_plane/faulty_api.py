@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, urlsplit
 
+from tests.private_server import free_port
+
 from .control_plane import ControlPlane, User
 
 _REASONS = {
@@ -92,8 +94,9 @@ class FaultyApi:
         self._server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._server_tls.load_cert_chain(control_plane.directory / "server.pem")
         self.client_tls = ssl.create_default_context(cafile=str(control_plane.ca_file))
-        self._server = self._listen(0)
-        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
+        self._address = "127.0.0.1", free_port()
+        self._server = self._listen()
+        self.url = "https://{}:{}".format(*self._address)
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -119,7 +122,7 @@ class FaultyApi:
 
     def come_up(self) -> None:
         """Accept connections again, on the same port."""
-        self._server = self._listen(int(self.url.rpartition(":")[2]))
+        self._server = self._listen()
         self._serve()
 
     def break_connections(self) -> None:
@@ -130,8 +133,8 @@ class FaultyApi:
             with suppress(OSError):
                 _shut(connection)
 
-    def _listen(self, port: int) -> "_Server":
-        return _Server(("127.0.0.1", port), self, self._server_tls)
+    def _listen(self) -> "_Server":
+        return _Server(self._address, self, self._server_tls)
 
     def _serve(self) -> None:
         serve = self._server.serve_forever

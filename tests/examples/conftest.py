@@ -8,19 +8,18 @@ A ``console`` block is not run.
 
 import difflib
 import os
-import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from tests.private_server import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -212,7 +211,7 @@ def _free_server_port(sandbox: Sandbox, directory: Path) -> Iterator[None]:
     if server is None:
         yield
         return
-    sandbox.port = server.port, _free_port()
+    sandbox.port = server.port, str(free_port())
     for path in directory.rglob("*"):
         if path.suffix in (".py", ".sh", ".yaml"):
             path.write_text(path.read_text().replace(*sandbox.port))
@@ -220,15 +219,6 @@ def _free_server_port(sandbox: Sandbox, directory: Path) -> Iterator[None]:
         yield
     finally:
         sandbox.run(server.stop_command, directory)
-
-
-def _free_port() -> str:
-    """A port of five digits, below the range that the system gives to clients."""
-    for port in random.SystemRandom().sample(range(10000, 30000), 50):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return str(port)
-    raise AssertionError("no port is free")
 
 
 def _expected(page: Path, text: str, step: Step) -> str:

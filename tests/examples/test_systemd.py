@@ -4,13 +4,13 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.private_server import free_port
 
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "examples" / "systemd"
@@ -69,9 +69,7 @@ class Machine:
         for name in ("etc/secrets", "var", "credentials", "home", "origin/manifests"):
             (directory / name).mkdir(parents=True)
         self.origin = directory / "origin"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            listen = f"127.0.0.1:{probe.getsockname()[1]}"
+        listen = f"127.0.0.1:{free_port()}"
         self.replacements = {
             "/etc/sendroute": str(directory / "etc"),
             "/var/lib/sendroute": str(directory / "var"),

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.private_server import free_port
+
 TIMEOUT = 30.0
 """Seconds that a test waits for an event that must happen."""
 
@@ -22,13 +24,6 @@ def wait_until(condition: Callable[[], bool], seconds: float = TIMEOUT) -> bool:
             return False
         time.sleep(0.01)
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

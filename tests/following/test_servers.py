@@ -9,13 +9,14 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from tests.private_server import free_port
 
 from sendroute.following.follower import StoppedError
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
 from .conftest import Follow, Repository, never
-from .servers import free_port, git_daemon, http, silent, wait_until
+from .servers import git_daemon, http, silent, wait_until
 
 
 def refused(follower: object) -> Finding:

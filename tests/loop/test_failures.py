@@ -4,7 +4,6 @@ import fcntl
 import os
 import resource
 import signal
-import socket
 import sqlite3
 import subprocess
 import urllib.error
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
+from tests.private_server import free_port
 
 from .conftest import OTHER_LOCK, PLATFORM, Workspace, account, profile, replace, wait_until
 
@@ -212,9 +212,7 @@ def test_the_lock_file_of_another_store_is_not_reported_as_an_unavailable_store(
 def test_an_unavailable_provider_is_retried_and_does_not_stop_other_accounts(
     workspace: Workspace,
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     workspace.write_manifest("acme", account("acme", "a.example.com", route="{profile: own}"))
     with (workspace.manifests / "acme.yaml").open("a") as file:
         file.write(profile("acme", "own", port))

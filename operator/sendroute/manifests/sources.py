@@ -492,7 +492,14 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def display(path: str) -> str:
-    """Return a name that is safe to print: characters that nobody sees are escaped."""
+    """Make a name safe to print.
+
+    Args:
+        path: the name, perhaps with bytes that are not UTF-8 (PEP 383).
+
+    Returns:
+        The name, in which characters that nobody sees are escaped.
+    """
     if is_seen(path):
         return path
     path = UNSEEN.sub(lambda match: _escape(match[0]), path)
