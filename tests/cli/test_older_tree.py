@@ -2,6 +2,10 @@
 
 import json
 import os
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,14 @@ class Clones:
 
     def apply(self, name: str, *options: str) -> CommandResult:
         return self._run("apply", f"{name}/m", "--auto-approve", *options)
+
+    def top(self, name: str) -> Path:
+        return self._workdir / name
+
+    def recorded(self) -> list[tuple[str]]:
+        """The commits that were applied last."""
+        with closing(sqlite3.connect(self._workdir / "sendroute.db")) as store:
+            return store.execute("SELECT source_commit FROM applied_commit").fetchall()
 
     def domains(self) -> list[str]:
         rows = json.loads(self._run("routes", "-o", "json").out)["domains"]
@@ -196,3 +208,110 @@ def test_a_repository_that_git_cannot_read_is_not_taken_for_newer(
     assert "bert.example" in diverged.domains()
     assert diverged.apply("anna", "--allow-older-tree").status == 0
     assert diverged.domains() == ["anna.example", "base.example"]
+
+
+@pytest.fixture
+def two_repositories(clones: Clones, workdir: Path, sendroute: Program) -> Clones:
+    """Another repository declares a second account; a clone of it lacks its newest commit."""
+    write(workdir / "tenant/m/beta.yaml", account("beta"), domain("beta", "beta.example"))
+    git(workdir / "tenant", "init", "-q", "-b", "main")
+    git(workdir / "tenant", "add", "-A")
+    git(workdir / "tenant", "commit", "-q", "-m", "first")
+    git(workdir, "clone", "-q", f"file://{workdir}/tenant", "old")
+    write(
+        workdir / "tenant/m/beta.yaml",
+        account("beta"),
+        domain("beta", "beta.example"),
+        domain("beta", "newer.example"),
+    )
+    git(workdir / "tenant", "commit", "-q", "-a", "-m", "second")
+    assert sendroute("apply", "tenant/m", "origin/m", "--auto-approve").status == 0
+    assert clones.domains() == ["base.example", "beta.example", "newer.example"]
+    return clones
+
+
+@pytest.mark.parametrize("paths", [("origin/m", "old/m"), ("old/m", "origin/m")])
+def test_each_of_several_repositories_is_compared(
+    two_repositories: Clones, sendroute: Program, paths: tuple[str, str]
+) -> None:
+    refused = sendroute("apply", *paths, "--auto-approve")
+    assert (refused.status, "refused older-tree" in refused.out) == (3, True), refused
+    assert "newer.example" in two_repositories.domains()
+    files = ("origin/m/platform.yaml", "origin/m/acme.yaml", "old/m/beta.yaml")
+    assert sendroute("apply", *files, "--auto-approve").status == 3
+    assert sendroute("apply", *paths, "--auto-approve", "--allow-older-tree").status == 0
+    assert two_repositories.domains() == ["base.example", "beta.example"]
+    newer = sendroute("plan", "tenant/m", "origin/m", "--detailed-exitcode")
+    assert newer.status == 2, "it contains the commits that are applied last now"
+
+
+def test_a_directory_of_several_clones_is_compared_clone_by_clone(
+    two_repositories: Clones, workdir: Path, sendroute: Program
+) -> None:
+    (workdir / "all").mkdir()
+    for name in ("origin", "old"):
+        (workdir / name).rename(workdir / "all" / name)
+    refused = sendroute("apply", "all", "--auto-approve")
+    assert (refused.status, "refused older-tree" in refused.out) == (3, True), refused
+    assert "newer.example" in two_repositories.domains()
+
+
+def test_a_submodule_is_as_old_as_the_commit_of_its_repository(
+    two_repositories: Clones, workdir: Path, sendroute: Program
+) -> None:
+    """A newer commit may refer to an older one of the submodule again."""
+    top = workdir / "origin"
+    add = ("-c", "protocol.file.allow=always", "submodule", "add", "-q")
+    git(top, *add, f"{workdir}/tenant", "m/tenant")
+    git(top, "commit", "-q", "-m", "with the tenant")
+    assert sendroute("apply", "origin/m", "--auto-approve").status == 0
+    git(top / "m/tenant", "checkout", "-q", "HEAD~1")
+    git(top, "commit", "-q", "-a", "-m", "the tenant as before")
+    applied = sendroute("apply", "origin/m", "--auto-approve")
+    assert applied.status == 0, applied.out
+    assert two_repositories.domains() == ["base.example", "beta.example"]
+
+
+def test_a_commit_that_is_applied_while_an_apply_waits_makes_its_tree_older(
+    clones: Clones,
+    process: Callable[..., "subprocess.CompletedProcess[str]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of an account changed, so that only the commits tell."""
+    clones.clone("revert")
+    clones.commit("origin", account("acme"))
+    git(clones.top("revert"), "fetch", "-q", "origin")
+    git(clones.top("revert"), "reset", "-q", "--hard", "FETCH_HEAD")
+    clones.commit("revert", *BASE)
+
+    def confirm_later(*_: object, **__: object) -> None:
+        newer = process("apply", "revert/m", "--auto-approve")
+        assert newer.returncode == 0, newer.stderr
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sendroute.cli.apply_plan.confirm_plan", confirm_later)
+        result = clones.apply("origin")
+    assert (result.status, "refused older-tree" in result.out) == (3, True), result
+    assert clones.domains() == ["base.example"]
+    assert clones.plan("revert", "--detailed-exitcode").status == 0, "it is the one applied last"
+    assert clones.apply("origin", "--allow-older-tree").status == 0
+    assert clones.domains() == []
+
+
+def test_an_older_commit_that_is_applied_while_an_apply_waits_changes_nothing(
+    clones: Clones,
+    process: Callable[..., "subprocess.CompletedProcess[str]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clones.clone("middle")
+    clones.commit("middle", *BASE)
+    git(clones.top("origin"), "pull", "-q", "--no-rebase", "../middle", "main")
+    newest = clones.commit("origin", account("acme"))
+
+    def confirm_later(*_: object, **__: object) -> None:
+        assert process("apply", "middle/m", "--auto-approve").returncode == 0
+
+    monkeypatch.setattr("sendroute.cli.apply_plan.confirm_plan", confirm_later)
+    assert clones.apply("origin").status == 0
+    assert clones.domains() == []
+    assert [row[0] for row in clones.recorded()] == [newest]

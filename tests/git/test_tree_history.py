@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sendroute.git.failures import GitFailedError
+from sendroute.git.repository import find_checkout
 from sendroute.git.tree_history import TreeHistory, tree_history
 from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 
@@ -22,7 +23,9 @@ def commit(directory: Path, text: str) -> str:
 
 
 def history(path: Path) -> TreeHistory:
-    ancestry = tree_history([str(path)])
+    checkout = find_checkout(str(path))
+    assert checkout is not None
+    ancestry = tree_history(checkout)
     assert ancestry is not None
     return ancestry
 
@@ -101,14 +104,9 @@ def test_without_its_repository_a_checkout_has_a_history_that_nobody_knows(
     else:
         (top / "m/.git").write_text("gitdir: gone\n")
     with pytest.raises(GitFailedError) as caught:
-        tree_history([str(top / "m")])
+        history(top / "m")
     assert caught.value.cause is not None
     assert caught.value.cause.sentence == "its .git leads to no repository"
-
-
-def test_a_path_outside_git_has_no_history(tmp_path: Path) -> None:
-    assert tree_history([str(tmp_path)]) is None
-    assert tree_history(["-"]) is None
 
 
 def test_a_missing_commit_counts_unless_it_is_of_another_repository(

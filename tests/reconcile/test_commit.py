@@ -1,6 +1,6 @@
 """Commits that compete with another writer, on a real store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -79,22 +79,24 @@ class ConcurrentStore:
         platform: PlatformChange | None,
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
+        latest: Collection[str] = (),
     ) -> int:
         self.commits += 1
         if self.commits == self.before:
             run(self.store, self.other)
-        return self.store.commit(plans, platform, provenance, encrypted)
+        return self.store.commit(plans, platform, provenance, encrypted, latest)
 
     def commit_groups(
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
+        latest: Collection[str] = (),
     ) -> list[int]:
         self.commits += 1
         if self.commits == self.before:
             run(self.store, self.other)
-        return self.store.commit_groups(groups, provenance, encrypted)
+        return self.store.commit_groups(groups, provenance, encrypted, latest)
 
 
 def run(record: Store | ConcurrentStore, desired: Desired) -> Result:
@@ -108,6 +110,7 @@ class WithoutCredentials(NamedTuple):
     """A plan without credentials: no profile in these tests refers to a secret."""
 
     plan: Plan
+    latest: Collection[str] = ()
 
     def encrypt(self, *_: object) -> EncryptedCredentials:
         return {}
@@ -167,11 +170,12 @@ def test_the_same_decision_on_a_newer_revision_is_committed(store: Store) -> Non
             platform: PlatformChange | None,
             provenance: Provenance,
             encrypted: EncryptedCredentials = MappingProxyType({}),
+            latest: Collection[str] = (),
         ) -> int:
             if self.commits == 0:
                 run(self.store, tree(a="a.example x.example y.example"))
                 run(self.store, tree(a="a.example x.example"))
-            return super().commit(plans, platform, provenance, encrypted)
+            return super().commit(plans, platform, provenance, encrypted, latest)
 
     result = run(Touching(store, desired, before=0), desired)
     assert outcomes(result) == {"a": Outcome.COMMITTED}
@@ -185,20 +189,22 @@ def test_a_failure_of_one_account_does_not_stop_other_accounts(store: Store) -> 
             platform: PlatformChange | None,
             provenance: Provenance,
             encrypted: EncryptedCredentials = MappingProxyType({}),
+            latest: Collection[str] = (),
         ) -> int:
             if any(plan.key.name == "a" for plan in plans):
                 raise ProblemError(finding("store-failed", "The disk is full."))
-            return super().commit(plans, platform, provenance, encrypted)
+            return super().commit(plans, platform, provenance, encrypted, latest)
 
         def commit_groups(
             self,
             groups: Sequence[Sequence[AccountPlan]],
             provenance: Provenance,
             encrypted: EncryptedCredentials = MappingProxyType({}),
+            latest: Collection[str] = (),
         ) -> list[int]:
             if any(plan.key.name == "a" for group in groups for plan in group):
                 raise ProblemError(finding("store-failed", "The disk is full."))
-            return super().commit_groups(groups, provenance, encrypted)
+            return super().commit_groups(groups, provenance, encrypted, latest)
 
     desired = tree(a="a.example", b="b.example")
     result = run(Failing(store, desired, before=0), desired)

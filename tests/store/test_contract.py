@@ -446,14 +446,43 @@ def test_the_commit_applied_last_replaces_those_that_it_was_compared_with(store:
     assert store.applied_commits() == []
     first, second = AppliedCommit("1" * 40, "f" * 40), AppliedCommit("2" * 40, "f" * 40)
     shallow = AppliedCommit("3" * 40)
-    store.record_commit(first, [])
-    store.record_commit(first, [first])
+    store.record_commits([first], [], [])
+    store.record_commits([first], [first], [first])
     assert store.applied_commits() == [first]
-    store.record_commit(shallow, [])
-    store.record_commit(second, [first])
-    assert store.applied_commits() == [second, shallow], "a commit that was not compared stays"
+    store.record_commits([shallow], [], [first])
+    both = store.applied_commits()
+    store.record_commits([second], [first], both)
+    assert store.applied_commits() == [second, shallow], "a commit that is not replaced stays"
     known = AppliedCommit(shallow.commit, "e" * 40)
-    store.record_commit(known, [shallow])
-    store.record_commit(shallow, [known])
+    both = store.applied_commits()
+    store.record_commits([known], [shallow], both)
+    store.record_commits([shallow], [known], both)
     assert store.applied_commits() == [second, known], "a known repository stays known"
     assert store.head().revision == 0
+
+
+def test_a_commit_that_was_not_compared_is_not_replaced(store: Store) -> None:
+    first, second, other = (AppliedCommit(digit * 40, "f" * 40) for digit in "123")
+    store.record_commits([first], [], [])
+    store.record_commits([second], [first], [first])
+    with pytest.raises(StaleError, match="Another commit of the repository"):
+        store.record_commits([other], [first], [first])
+    assert store.applied_commits() == [second]
+    store.record_commits([first, other], [], [second])
+    assert store.applied_commits() == [first, second, other]
+
+
+def test_a_plan_of_a_tree_that_another_one_replaced_is_not_written(store: Store, say: Any) -> None:
+    first, second = (AppliedCommit(digit * 40, "f" * 40) for digit in "12")
+    plan = say.plan(0, say.account())
+    store.record_commits([first], [], [])
+    store.record_commits([second], [first], [first])
+    for write in (
+        lambda latest: store.commit([plan], None, say.provenance, latest=latest),
+        lambda latest: store.commit_groups([[plan]], say.provenance, latest=latest),
+    ):
+        with pytest.raises(StaleError, match="Another commit of the repository"):
+            write({first.commit})
+        assert store.read().accounts == {}
+    store.commit([plan], None, say.provenance, latest={second.commit})
+    assert list(store.read().accounts) == [say.key]

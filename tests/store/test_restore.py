@@ -411,7 +411,7 @@ def opened_backup(opened: ExitStack, path: Path) -> Any:
 def apply_moment(store: Store, now: Any) -> None:
     def decide() -> Any:
         plan = plan_tree(now.desired, store.read(), failed=now.failed)
-        return SimpleNamespace(plan=plan, encrypt=lambda *_: {})
+        return SimpleNamespace(plan=plan, latest=(), encrypt=lambda *_: {})
 
     result = commit_plan(store, decide(), STAMP, replan=decide)
     assert all(done.outcome is not Outcome.SKIPPED for done in result.accounts)

@@ -9,7 +9,6 @@ from errno import EACCES, ENOENT, ENOTDIR
 
 from sendroute.following.follower import SourceSnapshot, StoppedError
 from sendroute.following.walk import PathStatus, status_of, walk
-from sendroute.git.tree_history import tree_history
 from sendroute.model.ancestry import CommitHistory
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -63,10 +62,10 @@ class DirectoryFollower:
 
     def history(
         self,
-        snapshot: SourceSnapshot,
+        snapshot: SourceSnapshot,  # noqa: ARG002
         should_stop: Callable[[], bool],  # noqa: ARG002
     ) -> CommitHistory | None:
-        return tree_history([snapshot.path])
+        return None  # each checkout in the directory has its own
 
     def remember(self, snapshot: SourceSnapshot) -> None:
         """Do nothing: a directory has only its current state, so no snapshot is kept."""

@@ -73,7 +73,7 @@ class Follower(Protocol):
             should_stop: checked while a question waits.
 
         Returns:
-            The history; None outside git. Its methods raise as :meth:`poll` does.
+            The history; None if the source is a directory. Its methods raise as :meth:`poll` does.
         """
         ...
 

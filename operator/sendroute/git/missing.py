@@ -9,7 +9,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from sendroute.git.repository import Repository, find_checkout, submodule_at
+from sendroute.git.repository import CheckoutTop, Repository, find_checkout, submodule_at
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class MissingPaths:
     asked about, the index of a repository is read once, and a missing path is returned once."""
 
     def __init__(self) -> None:
+        self._checkouts: dict[str, CheckoutTop] = {}
         self._indexes: dict[Repository, _Index | MissingReason] = {}
         self._returned: set[str] = set()
         self._dead_ends: set[str] = set()
@@ -75,8 +76,34 @@ class MissingPaths:
                 missing.append(path)
         return missing
 
+    def come_to(self, path: str) -> CheckoutTop | None:
+        """Find the checkout that a path is in.
+
+        Args:
+            path: a file or directory.
+
+        Returns:
+            The checkout; None outside a repository.
+        """
+        checkout = find_checkout(path)
+        return None if checkout is None else self._checkouts.setdefault(checkout.top, checkout)
+
+    def checkouts(self) -> list[CheckoutTop]:
+        """Find the checkouts that the walk came to, in its order.
+
+        Returns:
+            The checkouts, without the submodules of one of them: its commit decides theirs.
+        """
+        submodules = {
+            path
+            for index in self._indexes.values()
+            if isinstance(index, _Index)
+            for path in index.submodules()
+        }
+        return [checkout for top, checkout in self._checkouts.items() if top not in submodules]
+
     def _below(self, real: str) -> Iterator[MissingPath]:
-        checkout = find_checkout(real)
+        checkout = self.come_to(real)
         if checkout is None:
             return
         repository = checkout.repository
@@ -113,6 +140,10 @@ class _Index:
     def __init__(self, top: str, entries: list["IndexEntry"]) -> None:
         self._top = top
         self._entries = sorted(entries, key=_path)
+
+    def submodules(self) -> Iterator[str]:
+        """The directories of the submodules."""
+        return (os.path.join(self._top, item.path) for item in self._entries if item.is_submodule)
 
     def missing(self, real: str) -> Iterator[MissingPath]:
         """What is missing in a directory of the checkout, or of a submodule of it."""

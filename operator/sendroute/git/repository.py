@@ -190,37 +190,51 @@ class CheckedOutRepository(NamedTuple):
     commit: str | None
 
 
-def checked_out(path: str) -> CheckedOutRepository | None:
-    """Find the repository of a path and the commit that is checked out.
+class CheckoutTop(NamedTuple):
+    """A directory with a ``.git``; ``repository`` is None if that leads to none."""
+
+    top: str
+    repository: Repository | None
+
+
+def checked_out_at(checkout: CheckoutTop) -> CheckedOutRepository:
+    """Find the commit that a checkout is at.
 
     Args:
-        path: a file or directory.
+        checkout: the checkout.
 
     Returns:
-        Both; None if no ``.git`` is at the path or above it.
+        Its repository and the commit.
 
     Raises:
-        GitFailedError: there is a ``.git``, but it leads to no repository, or git refuses that, or
-            is not installed. What is above it has another history.
+        GitFailedError: the ``.git`` leads to no repository, or git refuses that, or is not
+            installed. What is above it has another history.
     """
-    checkout = find_checkout(path)
-    if checkout is None:
-        return None
     repository = checkout.repository
     if repository is None:
         raise GitFailedError(NO_WORKING_TREE)
     return CheckedOutRepository(repository, repository.usable_head())
 
 
-FindCheckedOut = Callable[[str], CheckedOutRepository | None]
-"""As :func:`checked_out`; callers that ask several times of one path pass one that remembers."""
+FindCommit = Callable[[CheckoutTop], CheckedOutRepository]
+"""As :func:`checked_out_at`; callers that ask several times pass one that remembers."""
 
 
-class CheckoutTop(NamedTuple):
-    """A directory with a ``.git``; ``repository`` is None if that leads to none."""
+def checked_out(path: str, at: FindCommit = checked_out_at) -> CheckedOutRepository | None:
+    """Find the repository of a path and the commit that is checked out.
 
-    top: str
-    repository: Repository | None
+    Args:
+        path: a file or directory.
+        at: finds the commit of its checkout.
+
+    Returns:
+        Both; None if no ``.git`` is at the path or above it.
+
+    Raises:
+        GitFailedError: as for :func:`checked_out_at`.
+    """
+    checkout = find_checkout(path)
+    return None if checkout is None else at(checkout)
 
 
 def find_checkout(path: str) -> CheckoutTop | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sendroute.files.regular import regular
 from sendroute.git.failures import GitFailedError
-from sendroute.git.repository import FindCheckedOut, Repository, checked_out
+from sendroute.git.repository import CheckoutTop, FindCommit, Repository, checked_out_at
 
 _NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -72,34 +72,21 @@ class TreeHistory(NamedTuple):
             return set()
 
 
-def tree_history(paths: Sequence[str], find: FindCheckedOut = checked_out) -> TreeHistory | None:
+def tree_history(checkout: CheckoutTop, at: FindCommit = checked_out_at) -> TreeHistory | None:
     """The history of the commit that manifests are at, whether they were changed since or not.
 
     Args:
-        paths: files and directories; ``-`` (standard input) is ignored. The first that is in a
-            repository counts.
-        find: finds the repository and the commit of a path.
+        checkout: the checkout that they are in.
+        at: finds its commit.
 
     Returns:
-        The history; None if none of the paths is in a repository with a commit.
+        The history; None if the repository has no commit yet.
 
     Raises:
-        GitFailedError: git cannot read the repository of a path, and no other path has one.
+        GitFailedError: git cannot read the repository.
     """
-    failure = None
-    for path in paths:
-        if path == "-":
-            continue
-        try:
-            checkout = find(path)
-        except GitFailedError as error:
-            failure = failure or error
-            continue
-        if checkout is not None and checkout.commit is not None:
-            return TreeHistory(checkout.commit, _runner(checkout.repository))
-    if failure is not None:
-        raise failure
-    return None
+    repository, commit = at(checkout)
+    return None if commit is None else TreeHistory(commit, _runner(repository))
 
 
 def _runner(repository: Repository) -> RunGit:

@@ -8,9 +8,10 @@ from sendroute.git.failures import GitFailedError
 from sendroute.git.index import LIST, ListedEntry, blob_of, compared_files, listed_entries
 from sendroute.git.process import Process, answers
 from sendroute.git.repository import (
-    FindCheckedOut,
+    FindCommit,
     Repository,
     checked_out,
+    checked_out_at,
     find_repository,
     submodule_at,
 )
@@ -28,12 +29,12 @@ _LINK, _SUBMODULE = "120000", "160000"
 _log = logging.getLogger(__name__)
 
 
-def commit_of(paths: Sequence[str], find: FindCheckedOut = checked_out) -> str | None:
+def commit_of(paths: Sequence[str], at: FindCommit = checked_out_at) -> str | None:
     """Find the commit that manifests are at.
 
     Args:
         paths: files and directories; ``-`` is standard input.
-        find: finds the repository and the commit of a path.
+        at: finds the commit of a checkout.
 
     Returns:
         The commit of the first path that is in a repository. ``-dirty`` is appended if what
@@ -46,7 +47,7 @@ def commit_of(paths: Sequence[str], find: FindCheckedOut = checked_out) -> str |
     empty = None
     for path in given:
         try:
-            checkout = find(path)
+            checkout = checked_out(path, at)
         except GitFailedError as error:
             reason = f"{error.cause.sentence}. {error.cause.hint}" if error.cause else "git failed."
             _log.warning("The commit is not recorded: %s", reason)

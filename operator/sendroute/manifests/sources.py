@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from sendroute.files.links import LinkRefusal, Region, TreeLinks, is_part
 from sendroute.files.reason import reason_of
 from sendroute.git.missing import MissingPath, MissingPaths, MissingReason
+from sendroute.git.repository import CheckoutTop
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.manifest_name import ENDINGS
@@ -85,7 +86,8 @@ class FileSource:
     The order of ``paths`` does not matter for what is read. Directories are read recursively, and
     ``-`` is ``stdin``. A file is read once, even if several paths or links lead to it.
     ``submodules`` are empty directories of a checkout without a repository, whose content is
-    unknown.
+    unknown. ``checkouts`` are the checkouts that were read from, known once the tree was listed,
+    without the submodules of one of them.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class FileSource:
         self._typed: bytes | Finding | None = None
         self._odd: dict[str, str] = {}
         self._directories: frozenset[tuple[int, int]] = frozenset()
+        self.checkouts: tuple[CheckoutTop, ...] = ()
 
     def entries(self) -> tuple[list[SourceEntry], list[Finding]]:
         walk = _Walk(_identities(self._submodules), TreeLinks(self._paths))
@@ -109,6 +112,7 @@ class FileSource:
         walk.end()
         self._odd = walk.odd
         self._directories = frozenset(walk.directories)
+        self.checkouts = tuple(walk.missing.checkouts())
         return _without_repeats(walk.entries), walk.findings
 
     def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
@@ -186,7 +190,7 @@ class _Walk:
     def __init__(self, submodules: frozenset[tuple[int, int]], links: TreeLinks) -> None:
         self._submodules = submodules
         self._links = links
-        self._missing = MissingPaths()
+        self.missing = MissingPaths()
         self.entries: list[SourceEntry] = []
         self._linked: dict[str, list[SourceEntry]] = {}  # what is outside of the tree, by its link
         self._refused: set[str] = set()
@@ -210,6 +214,7 @@ class _Walk:
         else:
             directory = os.path.realpath(os.path.dirname(path) or ".")
             outside = not is_part(os.path.realpath(path), directory)
+            self.missing.come_to(directory)
             self._file(path, status, self.entries, outside=outside)
 
     def end(self) -> None:
@@ -259,7 +264,7 @@ class _Walk:
                 except OSError as error:  # a listing without types: each one is a question
                     self.findings.append(unreadable(display(child_path), _reason(error)))
             if is_top:
-                self.findings += [_missing_part(path, part) for part in self._missing.below(path)]
+                self.findings += [_missing_part(path, part) for part in self.missing.below(path)]
             pending += reversed(inner)
 
     def _follow(

@@ -1,9 +1,10 @@
 """How the commit of a tree relates to the commits that manifests were applied from before."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class AppliedCommit(Struct, frozen=True):
@@ -18,7 +19,8 @@ class AppliedCommit(Struct, frozen=True):
 
 
 class Ancestry(Struct, frozen=True):
-    """The commit of a tree, compared with the commits that were applied last.
+    """The commit of a tree, compared with the commits that were applied last. A tree of several
+    repositories has several: ``tree`` is the one to name, ``others`` are the rest.
 
     ``contained`` are part of its history, ``missing`` are not: the tree is older, or its history
     was rewritten. A shallow clone does not show it of those in ``unknown``. Commits of another
@@ -38,11 +40,23 @@ class Ancestry(Struct, frozen=True):
     elsewhere: bool = False
     unanswered: str | None = None
     to_answer: str = ""
+    others: tuple[AppliedCommit, ...] = ()
+
+    @property
+    def trees(self) -> tuple[AppliedCommit, ...]:
+        """The tree's commits, one of each repository."""
+        return (self.tree, *self.others)
 
     @property
     def compared(self) -> tuple[AppliedCommit, ...]:
         """The commits of the same repository, which an apply of the tree replaces."""
         return (*self.contained, *self.missing, *self.unknown)
+
+    @property
+    def verdict(self) -> tuple[object, ...]:
+        """What a plan depends on. Commits that the tree contains make no difference to it, nor do
+        those of other repositories."""
+        return self.missing, self.unknown, self.elsewhere, self.unanswered
 
 
 AncestryOf = Callable[[Sequence[AppliedCommit]], Ancestry | None]
@@ -136,3 +150,38 @@ def compare(
     repository = next((other.repository for other in contained if other.repository), None)
     tree = AppliedCommit(history.commit, repository or first or history.first_commit())
     return Ancestry(tree, tuple(contained), tuple(missing), tuple(unknown), signed, elsewhere)
+
+
+def together(parts: Sequence[Ancestry]) -> Ancestry | None:
+    """Compare the commits of a tree of several repositories with those that were applied last.
+
+    Args:
+        parts: the comparison of each commit of the tree.
+
+    Returns:
+        The comparison, in which a commit is missing if it is missing in one part, and no other part
+        contains it; None without parts.
+    """
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    contained = _each_once(item for part in parts for item in part.contained)
+    missing = _each_once((item for part in parts for item in part.missing), contained)
+    seen = {*contained, *missing}
+    unknown = _each_once((item for part in parts for item in part.unknown), seen)
+    decisive = missing or unknown
+
+    def rank(part: Ancestry) -> tuple[bool, bool]:
+        is_the_reason = not {*part.missing, *part.unknown}.isdisjoint(decisive)
+        return not is_the_reason, part.unanswered is not None
+
+    named = min(parts, key=rank)
+    others = _each_once(
+        part.tree for part in parts if part.tree.commit not in ("", named.tree.commit)
+    )
+    return replace(named, contained=contained, missing=missing, unknown=unknown, others=others)
+
+
+def _each_once(
+    commits: Iterable[AppliedCommit], without: Collection[AppliedCommit] = ()
+) -> tuple[AppliedCommit, ...]:
+    return tuple(dict.fromkeys(item for item in commits if item not in without))

@@ -10,7 +10,7 @@ decision, and refuses a different one.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -35,6 +35,11 @@ class CommitDecision(Protocol):
     @property
     def plan(self) -> Plan:
         """The plan to commit."""
+        ...
+
+    @property
+    def latest(self) -> Collection[str]:
+        """Commits that must be among those applied last whenever a part of the plan is written."""
         ...
 
     def encrypt(
@@ -202,9 +207,12 @@ class _Run:
             try:
                 revision = self._write((), change)
             except StaleError:
-                fresh = self._plan_again().platform
+                again = self._plan_again()
+                fresh = again.platform
                 if fresh is None:
-                    return Outcome.UNCHANGED, (), plan.revision
+                    refusals = _refusals(set(again.findings).difference(plan.findings))
+                    outcome = Outcome.REFUSED if refusals else Outcome.UNCHANGED
+                    return outcome, refusals, plan.revision
                 if digest_changes([fresh]) != digest_changes([change]):
                     return Outcome.REFUSED, (_stale("The platform", None),), plan.revision
                 revision = self._write((), fresh)
@@ -244,7 +252,11 @@ class _Run:
             encrypted = self._decision.encrypt(
                 [account for group in written for account in group], None
             )
-            revisions = iter(self._record.commit_groups(written, self._provenance, encrypted))
+            revisions = iter(
+                self._record.commit_groups(
+                    written, self._provenance, encrypted, self._decision.latest
+                )
+            )
         return [
             _committed(fresh, next(revisions), self._provenance) if done is None else done
             for fresh, done in zip(planned, decided, strict=True)
@@ -276,7 +288,9 @@ class _Run:
     def _write(self, accounts: Group, platform: PlatformChange | None) -> int:
         """Credentials are encrypted just before the commit, so no plan and no run holds one."""
         encrypted = self._decision.encrypt(accounts, platform)
-        return self._record.commit(accounts, platform, self._provenance, encrypted)
+        return self._record.commit(
+            accounts, platform, self._provenance, encrypted, self._decision.latest
+        )
 
     def _replanned(self, group: Group) -> Group:
         fresh = self._fresh_plans
@@ -308,11 +322,16 @@ def _outcome_without_commit(group: Group, fresh: Group) -> GroupResult | None:
             account.key,
             Outcome.REFUSED,
             account.revision,
-            (_stale(f"Account {account.key}", account.key),),
+            _refusals(account.findings) or (_stale(f"Account {account.key}", account.key),),
         )
-        for account in group
+        for account in fresh
     )
     return GroupResult(tuple(refused), ())
+
+
+def _refusals(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Why a plan that was made again may not be committed."""
+    return tuple(item for item in findings if item.severity is Severity.REFUSED)
 
 
 def _committed(group: Group, revision: int, provenance: Provenance) -> GroupResult:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.ancestry import AncestryOf, no_ancestry
+from sendroute.model.ancestry import Ancestry, AncestryOf, AppliedCommit, no_ancestry
 from sendroute.model.change import AccountPlan, Plan, PlatformChange
 from sendroute.model.codes import Code
 from sendroute.model.credential import EncryptedCredentials
@@ -21,7 +21,7 @@ from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Locate, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
-from sendroute.model.problem import ProblemError
+from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.claim_index import ClaimsOf, claims_of
 from sendroute.planner.guards import Guards, Pending
@@ -102,7 +102,9 @@ class Planned(Struct, frozen=True):
     """A verified plan and everything that it was made from, so that it can be repeated.
 
     ``mismatch``: why the store is not the one that belongs to the manifests, and warnings about
-    their lock files.
+    their lock files. ``applied`` are the commits applied last that the tree's were compared with.
+    ``latest`` are those that must still be among them when anything is written: the tree's own,
+    once they are recorded.
     """
 
     tree: DesiredTree
@@ -111,7 +113,9 @@ class Planned(Struct, frozen=True):
     current: Current
     encrypted: EncryptedCredentials
     verified: VerifiedPlan
+    applied: tuple[AppliedCommit, ...] = ()
     mismatch: tuple[Finding, ...] = ()
+    latest: frozenset[str] = frozenset()
 
     @property
     def plan(self) -> Plan:
@@ -179,21 +183,21 @@ class Reconciler(Struct, frozen=True):
             ProblemError: the store, the secrets or a key cannot be used.
         """
         with self.interruptible():
-            scope, current, encrypted = self._read(tree, request)
+            applied = tuple(self.store.applied_commits())
+            scope, current, encrypted = self._read(tree, request, tree.ancestry(applied))
             verifier = self.verifier_for()
             tester = self.tester if test else None
             verified = verifier.verify(tree.desired, current, encrypted, scope, tester=tester)
             mismatch = tuple(tree.mismatches(current, self.store))
-        return Planned(tree, scope, verifier, current, encrypted, verified, mismatch)
+        return Planned(tree, scope, verifier, current, encrypted, verified, applied, mismatch)
 
     def _read(
-        self, tree: DesiredTree, request: PlanRequest
+        self, tree: DesiredTree, request: PlanRequest, ancestry: Ancestry | None
     ) -> tuple[PlanScope, Current, EncryptedCredentials]:
         """The scope of the request, and its accounts at one revision of the store. The commits
         applied last, and what was held back, are read before: what is recorded later belongs to a
         later change."""
         held = held_changes(self.store.account_statuses())
-        ancestry = tree.ancestry(self.store.applied_commits())
         if request.only is None:
             return PlanScope(
                 request.guards, held=held, ancestry=ancestry
@@ -273,40 +277,44 @@ class Reconciler(Struct, frozen=True):
         Returns:
             The outcome of each account. A failed commit raises nothing: it is an outcome.
         """
-        unrecorded = self._record_commit(planned)
+        planned, unrecorded = self._record_commits(planned)
         result = commit_plan(
             self.store,
             planned,
             provenance,
-            replan=lambda: self._plan_again(planned),
+            replan=lambda: self._record_commits(self._plan_again(planned))[0],
             should_stop=should_stop,
             advance=advance,
         )
         result = replace(result, findings=(*result.findings, *unrecorded))
         return self._record_statuses(planned, result, statuses)
 
-    def _record_commit(self, planned: Planned) -> tuple[Finding, ...]:
-        """Remember the commit of the manifests as applied, before the first change is written: if
+    def _record_commits(self, planned: Planned) -> tuple[Planned, tuple[Finding, ...]]:
+        """Remember the commits of the manifests as applied, before the first change is written: if
         the process ends in between, an older tree is refused all the same.
 
-        An older tree becomes the one applied last only if it is allowed, or if nothing of the whole
-        tree is held back because of its age: then the store has its state.
-
         Returns:
-            The findings if the store cannot be written.
+            The plan, which is stale from now on if another tree of a repository takes the place of
+            this one; it is stale at once if one did, and the decision may differ. And the findings
+            if the store cannot be written.
         """
-        ancestry, scope = planned.scope.ancestry, planned.scope
-        if ancestry is None or ancestry.unanswered or ancestry.compared == (ancestry.tree,):
-            return ()
-        if ancestry.missing and not scope.guards.allow_older_tree:
-            held_back = any(item.code == Code.OLDER_TREE for item in planned.plan.all_findings)
-            if held_back or scope.only is not None:
-                return ()
-        try:
-            self.store.record_commit(ancestry.tree, ancestry.compared)
-        except ProblemError as problem:
-            return problem.findings
-        return ()
+        ancestry, applied = planned.scope.ancestry, planned.applied
+        if ancestry is None or _is_held_back(planned, ancestry):
+            return planned, ()
+        verdict, latest = ancestry.verdict, frozenset(tree.commit for tree in ancestry.trees)
+        planned = replace(planned, latest=latest)
+        while ancestry is not None and ancestry.verdict == verdict:
+            if latest == {other.commit for other in ancestry.compared}:
+                break
+            try:
+                self.store.record_commits(ancestry.trees, ancestry.compared, applied)
+                break
+            except StaleError:
+                applied = tuple(self.store.applied_commits())
+                ancestry = planned.tree.ancestry(applied)
+            except ProblemError as problem:
+                return replace(planned, latest=frozenset()), problem.findings
+        return planned, ()
 
     def _tested(self, planned: Planned) -> Planned:
         """The same decision without the changes whose connection test fails now."""
@@ -331,7 +339,9 @@ class Reconciler(Struct, frozen=True):
             pending=planned.scope.pending,
             keeps_platform=planned.scope.keeps_platform,
         )
-        scope, current, encrypted = self._read(planned.tree, request)
+        applied = tuple(self.store.applied_commits())
+        ancestry = planned.tree.ancestry(applied)
+        scope, current, encrypted = self._read(planned.tree, request, ancestry)
         verified = planned.verifier.verify(
             planned.tree.desired,
             current,
@@ -341,7 +351,12 @@ class Reconciler(Struct, frozen=True):
             tests=planned.verified.tests,
         )
         return replace(
-            planned, scope=scope, current=current, encrypted=encrypted, verified=verified
+            planned,
+            scope=scope,
+            current=current,
+            encrypted=encrypted,
+            verified=verified,
+            applied=applied,
         )
 
     def _record_statuses(
@@ -362,6 +377,18 @@ class Reconciler(Struct, frozen=True):
         except ProblemError as problem:
             return Applied(planned, result, None, problem.findings)
         return Applied(planned, result, assessment)
+
+
+def _is_held_back(planned: Planned, ancestry: Ancestry) -> bool:
+    """Whether the commits of a tree stay unrecorded because it is older. It becomes the one applied
+    last only if it is allowed, or if nothing of the whole tree is held back because of its age:
+    then the store has its state."""
+    if ancestry.unanswered:
+        return True
+    if not ancestry.missing or planned.scope.guards.allow_older_tree:
+        return False
+    held_back = any(item.code == Code.OLDER_TREE for item in planned.plan.all_findings)
+    return held_back or planned.scope.only is not None
 
 
 def _assessed(planned: Planned) -> frozenset[AccountKey] | None:

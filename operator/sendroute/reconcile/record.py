@@ -84,12 +84,21 @@ class Record(Protocol):
         if trees were applied of which none contains the other."""
         ...
 
-    def record_commit(self, applied: AppliedCommit, replaced: Collection[AppliedCommit]) -> None:
-        """Remember that manifests are applied from a commit.
+    def record_commits(
+        self,
+        trees: Collection[AppliedCommit],
+        replaced: Collection[AppliedCommit],
+        seen: Collection[AppliedCommit],
+    ) -> None:
+        """Remember that manifests are applied from these commits.
 
         Args:
-            applied: the commit.
-            replaced: the commits that it replaces; others that were recorded meanwhile stay.
+            trees: the commits, one of each repository of the manifests.
+            replaced: the commits that they replace.
+            seen: the commits that they were compared with.
+
+        Raises:
+            StaleError: another one was recorded meanwhile.
         """
         ...
 
@@ -99,6 +108,7 @@ class Record(Protocol):
         platform: PlatformChange | None,
         provenance: Provenance,
         encrypted: EncryptedCredentials = ...,
+        latest: Collection[str] = ...,
     ) -> int:
         """Write the changes of some accounts, and of the platform, as one revision: all or nothing.
 
@@ -107,12 +117,14 @@ class Record(Protocol):
             platform: the platform's change; None if it does not change.
             provenance: who applies it, when, and from which commit.
             encrypted: the encrypted credentials of new or changed profiles, and of the relay.
+            latest: commits that must still be among those applied last.
 
         Returns:
             The store's revision.
 
         Raises:
-            StaleError: an account or the platform changed after the plan was made.
+            StaleError: an account or the platform changed after the plan was made, or a commit in
+                ``latest`` was replaced.
         """
         ...
 
@@ -121,6 +133,7 @@ class Record(Protocol):
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
         encrypted: EncryptedCredentials = ...,
+        latest: Collection[str] = ...,
     ) -> list[int]:
         """Write several groups of accounts in one transaction, each as a separate revision.
 
@@ -128,6 +141,7 @@ class Record(Protocol):
             groups: the accounts of each group. Every group must have something to write.
             provenance: who applies them, when, and from which commit.
             encrypted: the encrypted credentials of new or changed profiles.
+            latest: commits that must still be among those applied last.
 
         Returns:
             The revision of each group, in order.

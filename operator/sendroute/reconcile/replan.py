@@ -91,11 +91,10 @@ def _with_later(ancestry: Ancestry | None, applied: Sequence[AppliedCommit]) -> 
     may be elsewhere, and what is unknown is not taken for older."""
     if ancestry is None:
         return None
-    known = {ancestry.tree.commit, *(item.commit for item in ancestry.compared)}
+    known = {item.commit for item in (*ancestry.trees, *ancestry.compared)}
+    repositories = {None, *(tree.repository for tree in ancestry.trees)}
     later = tuple(
-        item
-        for item in applied
-        if item.commit not in known and item.repository in (None, ancestry.tree.repository)
+        item for item in applied if item.commit not in known and item.repository in repositories
     )
     return replace(ancestry, missing=(*ancestry.missing, *later)) if later else ancestry
 

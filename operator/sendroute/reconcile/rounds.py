@@ -94,7 +94,7 @@ class CountingRecord:
         self.snapshot = store.snapshot
         self.profiles = store.profiles
         self.applied_commits = store.applied_commits
-        self.record_commit = store.record_commit
+        self.record_commits = store.record_commits
         self.account_statuses = store.account_statuses
 
     @property
@@ -122,20 +122,22 @@ class CountingRecord:
         platform: PlatformChange | None,
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
+        latest: Collection[str] = (),
     ) -> int:
         """As :meth:`Record.commit`."""
         with self._counting():
-            return self._store.commit(plans, platform, provenance, encrypted)
+            return self._store.commit(plans, platform, provenance, encrypted, latest)
 
     def commit_groups(
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
+        latest: Collection[str] = (),
     ) -> list[int]:
         """As :meth:`Record.commit_groups`."""
         with self._counting():
-            return self._store.commit_groups(groups, provenance, encrypted)
+            return self._store.commit_groups(groups, provenance, encrypted, latest)
 
     @contextmanager
     def _counting(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 and the check of its lock files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 
 from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.following.relative import (
@@ -12,7 +12,7 @@ from sendroute.following.relative import (
     locate_within,
 )
 from sendroute.git.failures import GitFailedError
-from sendroute.git.repository import checked_out, is_top
+from sendroute.git.repository import FindCommit, checked_out_at, is_top
 from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree
@@ -21,6 +21,7 @@ from sendroute.model.ancestry import (
     AppliedCommit,
     CommitHistory,
     compare,
+    together,
     unanswered,
 )
 from sendroute.model.current import Current
@@ -43,16 +44,14 @@ def tree_of_paths(
         The tree.
     """
     paths = loaded.files.paths
-    find = cache(checked_out)
+    at = cache(checked_out_at)
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
-        if not applied and not records:
-            return None
-        return _ancestry(lambda: tree_history(paths, find), applied)
+        return _of_checkouts(loaded, applied, at) if applied or records else None
 
     return DesiredTree.of(
         loaded.desired,
-        commit_of(paths, find) if records else None,
+        commit_of(paths, at) if records else None,
         loaded.locate,
         lock_check(paths, lock),
         ancestry,
@@ -87,6 +86,8 @@ def tree_of_snapshot(
         check_ca_file(snapshot.root, loaded.desired)
 
     def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
+        if snapshot.commit is None:
+            return _of_checkouts(loaded, applied, checked_out_at)
         return _ancestry(lambda: follower.history(snapshot, should_stop), applied, signed=signed)
 
     return DesiredTree.of(
@@ -96,6 +97,16 @@ def tree_of_snapshot(
         lock_check([snapshot.path], top=snapshot.root),
         ancestry,
     )
+
+
+def _of_checkouts(
+    loaded: LoadedTree, applied: Sequence[AppliedCommit], at: FindCommit
+) -> Ancestry | None:
+    """Compare each checkout that the manifests are in, so that no order of paths lets an older one
+    pass."""
+    histories = (partial(tree_history, checkout, at) for checkout in loaded.files.checkouts)
+    compared = (_ancestry(find, applied) for find in histories)
+    return together([part for part in compared if part is not None])
 
 
 def _ancestry(

@@ -4,12 +4,13 @@ They are no part of the history: a revision has its own commit. They are also re
 commit changes nothing, and they never refer to a revision.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection, delete, func, select
 
 from sendroute.model.ancestry import AppliedCommit
 from sendroute.store.bulk import insert_into
+from sendroute.store.errors import newer_tree
 from sendroute.store.tables import applied_commit as table
 
 
@@ -20,19 +21,43 @@ def read(connection: Connection) -> list[AppliedCommit]:
 
 
 def record(
-    connection: Connection, applied: AppliedCommit, replaced: Collection[AppliedCommit]
+    connection: Connection,
+    trees: Iterable[AppliedCommit],
+    replaced: Collection[AppliedCommit],
+    seen: Collection[AppliedCommit],
 ) -> None:
-    """Insert a commit and delete those that it replaces. Another process may record the same one
-    at the same time."""
+    """Insert commits and delete those that they replace. No other writer may do so meanwhile.
+
+    Raises :class:`~sendroute.model.problem.StaleError` if there is a commit that is not in
+    ``seen``: it was not compared, and may be newer.
+    """
+    if not set(_names(connection)) <= {item.commit for item in seen}:
+        raise newer_tree()
+    kept = {tree.commit for tree in trees}
     for other in replaced:
-        if other.commit != applied.commit:
+        if other.commit not in kept:
             connection.execute(delete(table).where(table.c.source_commit == other.commit))
-    inserted = insert_into(connection, table).values(
-        source_commit=applied.commit, repository=applied.repository
-    )
-    connection.execute(
-        inserted.on_conflict_do_update(
-            index_elements=[table.c.source_commit],
-            set_={"repository": func.coalesce(inserted.excluded.repository, table.c.repository)},
+    for tree in trees:
+        inserted = insert_into(connection, table).values(
+            source_commit=tree.commit, repository=tree.repository
         )
-    )
+        repository = func.coalesce(inserted.excluded.repository, table.c.repository)
+        connection.execute(
+            inserted.on_conflict_do_update(
+                index_elements=[table.c.source_commit], set_={"repository": repository}
+            )
+        )
+
+
+def check(connection: Connection, commits: Collection[str]) -> None:
+    """Check that these commits are among those applied last.
+
+    Raises :class:`~sendroute.model.problem.StaleError` if one was replaced: another tree of its
+    repository is applied.
+    """
+    if commits and not set(commits) <= set(_names(connection)):
+        raise newer_tree()
+
+
+def _names(connection: Connection) -> Iterable[str]:
+    return connection.execute(select(table.c.source_commit)).scalars()

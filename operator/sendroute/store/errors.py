@@ -39,6 +39,17 @@ def stale(*accounts: object) -> StaleError:
     )
 
 
+def newer_tree() -> StaleError:
+    """The error for a plan whose tree was compared with other commits than those applied last."""
+    return StaleError(
+        finding(
+            "stale-plan",
+            "Another commit of the repository was applied after the plan was made.",
+            hint=f"{UNDONE} Plan again.",
+        )
+    )
+
+
 def not_ours(location: str) -> ProblemError:
     return problem(
         "wrong-store",

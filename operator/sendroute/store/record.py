@@ -260,6 +260,7 @@ class Store:
         platform: PlatformChange | None,
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
+        latest: Collection[str] = (),
     ) -> int:
         """Write the changes of a group of accounts, and of the platform, as one revision: all or
         nothing.
@@ -269,21 +270,26 @@ class Store:
             platform: the platform's change; None if it does not change.
             provenance: who applies it, when, and from which commit.
             encrypted: the encrypted credentials of new or changed profiles, and of the relay.
+            latest: commits that must still be among those applied last.
 
         Returns:
             The store's revision.
 
         Raises:
-            StaleError: an account or the platform changed after the plan was made.
+            StaleError: an account or the platform changed after the plan was made, or a commit in
+                ``latest`` was replaced.
         """
         commit_id = str(uuid.uuid4())
         # Commits that change the platform wait for each other, so that its ids rise too.
         locked: set[Owner] = {PLATFORM} if platform is not None else set()
+
+        def work(connection: Connection) -> int:
+            applied_commits.check(connection, latest)
+            return commit.commit(connection, plans, platform, provenance, encrypted, commit_id)
+
         with translated_errors(self.location):
             return self._write(
-                lambda connection: commit.commit(
-                    connection, plans, platform, provenance, encrypted, commit_id
-                ),
+                work,
                 accounts=locked | {plan.key for plan in plans},
                 commit_id=commit_id,
             )
@@ -293,6 +299,7 @@ class Store:
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
         encrypted: EncryptedCredentials = MappingProxyType({}),
+        latest: Collection[str] = (),
     ) -> list[int]:
         """Write several groups of accounts in one transaction, each as a separate revision. This is
         cheaper than calling :meth:`commit` for each.
@@ -301,6 +308,7 @@ class Store:
             groups: the accounts of each group. Every group must have something to write.
             provenance: who applies them, when, and from which commit.
             encrypted: the encrypted credentials of new or changed profiles.
+            latest: commits that must still be among those applied last.
 
         Returns:
             The revision of each group, in order.
@@ -309,11 +317,14 @@ class Store:
             StaleError: as for :meth:`commit`; then no group is written.
         """
         commit_ids = [str(uuid.uuid4()) for _ in groups]
+
+        def work(connection: Connection) -> list[int]:
+            applied_commits.check(connection, latest)
+            return commit.commit_groups(connection, groups, provenance, encrypted, commit_ids)
+
         with translated_errors(self.location):
             return self._write(
-                lambda connection: commit.commit_groups(
-                    connection, groups, provenance, encrypted, commit_ids
-                ),
+                work,
                 accounts={plan.key for group in groups for plan in group},
                 commit_id=commit_ids[-1],
             )
@@ -409,15 +420,27 @@ class Store:
         with self._reading() as connection:
             return applied_commits.read(connection)
 
-    def record_commit(self, applied: AppliedCommit, replaced: Collection[AppliedCommit]) -> None:
-        """Remember that manifests are applied from a commit, without a new revision.
+    def record_commits(
+        self,
+        trees: Collection[AppliedCommit],
+        replaced: Collection[AppliedCommit],
+        seen: Collection[AppliedCommit],
+    ) -> None:
+        """Remember that manifests are applied from these commits, without a new revision.
 
         Args:
-            applied: the commit.
-            replaced: the commits that it replaces; others that were recorded meanwhile stay.
+            trees: the commits, one of each repository of the manifests.
+            replaced: the commits that they replace.
+            seen: the commits that they were compared with.
+
+        Raises:
+            StaleError: another one was recorded meanwhile.
         """
         with translated_errors(self.location):
-            self._write(lambda connection: applied_commits.record(connection, applied, replaced))
+            self._write(
+                lambda connection: applied_commits.record(connection, trees, replaced, seen),
+                alone=True,
+            )
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
         """Approve a held-back plan.
