@@ -10,7 +10,7 @@ import pytest
 from sendroute.git import process
 from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import checked_out, find_repository, open_repository
-from sendroute.git.revision import find_commit, list_tree
+from sendroute.git.revision import find_commit, list_tree, read_blobs
 from sendroute.git.worktree import UnchangedFiles, commit_of
 
 from .test_worktree import git
@@ -193,6 +193,31 @@ def test_git_is_not_waited_for_if_it_waits_for_a_named_pipe(
         checked_out(str(outer / "m"))
     assert caught.value.cause is not None
     assert caught.value.cause.sentence == "git did not answer within 5 minutes"
+    assert children() <= children_before
+
+
+def test_a_blob_is_not_waited_for_if_a_named_pipe_is_in_its_place(
+    outer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (outer / "m/b.yaml").write_text("b: 1\n")
+    git(outer, "add", "-A")
+    sound, piped = (git(outer, "rev-parse", f":m/{name}.yaml") for name in "ab")
+    repository = open_repository(str(outer))
+    assert repository is not None
+    blobs = read_blobs([sound, piped, sound], repository)
+    children_before = children()
+    monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.5)
+    place = outer / ".git/objects" / piped[:2] / piped[2:]
+    place.unlink()
+    os.mkfifo(place)
+    assert next(blobs) == b"a: 1\n"
+    with pytest.raises(GitFailedError) as caught:
+        next(blobs)
+    assert caught.value.cause is not None
+    assert caught.value.cause.sentence == "git did not answer within 5 minutes"
+    left_early = read_blobs([sound, piped], repository)
+    next(left_early)
+    left_early.close()  # type: ignore[attr-defined]
     assert children() <= children_before
 
 

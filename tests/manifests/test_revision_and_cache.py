@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.git import process
 from sendroute.manifests import cache as caches
 from sendroute.manifests.cache import GitCache
 from sendroute.manifests.compile import compile_reading
@@ -149,6 +150,20 @@ def test_links_within_a_revision_are_followed_and_others_reported() -> None:
         "HEAD:t/out.yaml",
         "HEAD:t/self.yaml",
     ]
+
+
+def test_a_revision_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    put("t/a.yaml")
+    commit()
+    tree = RevisionSource("HEAD", ["t"])
+    entries, _ = tree.entries()
+    blob = git("rev-parse", ":t/a.yaml").strip()
+    place = Path(".git/objects", blob[:2], blob[2:])
+    place.unlink()
+    os.mkfifo(place)
+    monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.5)
+    with pytest.raises(ProblemError, match="HEAD: git did not answer within 5 minutes"):
+        list(tree.load(entries))
 
 
 @pytest.mark.parametrize("given", ["t", "t/sub.yaml", "t/sub.yaml/deep", "."])

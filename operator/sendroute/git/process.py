@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader, RawIOBase
 from typing import IO, NamedTuple
 
 from sendroute.git.failures import (
@@ -193,6 +194,46 @@ def answers(*processes: Process) -> list[bytes]:
         for process in processes:
             process.kill()
         raise GitFailedError(NO_ANSWER, is_of_the_call=True) from error
+
+
+@contextmanager
+def conversation(process: Process) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """A context with a process that answers request after request. It has ended when the block
+    ends, and is killed if the block fails or is left early.
+
+    Args:
+        process: what :func:`start` returned, with a pipe as standard input.
+
+    Yields:
+        Its standard input, and its standard output. Reading raises :class:`GitFailedError` if it
+        does not answer in time.
+    """
+    requests, printed = process.stdin, process.stdout
+    assert requests is not None  # noqa: S101 - a pipe, as the caller must choose
+    assert printed is not None  # noqa: S101 - a pipe, because start() makes it one
+    with process:
+        try:
+            yield requests, BufferedReader(_Answers(printed.fileno()))
+        except BaseException:  # also if nobody wants the other answers
+            process.kill()
+            raise
+
+
+class _Answers(RawIOBase):
+    """What a process prints into a pipe, which is waited for as long as for any other answer."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        ready = select.poll()
+        ready.register(self._pipe, select.POLLIN)
+        if not ready.poll(_ANSWER_SECONDS * 1000):
+            raise GitFailedError(NO_ANSWER, is_of_the_call=True)
+        return os.readv(self._pipe, [buffer])
 
 
 class Git:

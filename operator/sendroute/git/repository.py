@@ -12,7 +12,8 @@ for a repository.
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import AbstractContextManager
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from sendroute.files.regular import regular
 from sendroute.git.failures import NO_WORKING_TREE, GitFailedError, special_file
@@ -67,6 +68,15 @@ class Repository(NamedTuple):
         from sendroute.git.process import start
 
         return start([*self._selection(), *arguments], self.top, piped=piped)
+
+    def conversation(
+        self, arguments: Sequence[str]
+    ) -> AbstractContextManager[tuple[IO[bytes], IO[bytes]]]:
+        """See :func:`sendroute.git.process.conversation`: this has one with such a command in the
+        working tree."""
+        from sendroute.git.process import conversation
+
+        return conversation(self.start(arguments, piped=True))
 
     def usable_head(self) -> str | None:
         """Have git check the repository, as :meth:`require_usable` does, and find its commit, with

@@ -104,12 +104,9 @@ def read_blobs(blobs: Sequence[str], repository: Repository) -> Iterator[bytes |
         The content of each blob in order; None for one that the repository does not have.
 
     Raises:
-        GitFailedError: git is not installed.
+        GitFailedError: git is not installed, or does not answer.
     """
-    with repository.start(["cat-file", "--batch"], piped=True) as process:
-        requests, answers = process.stdin, process.stdout
-        assert requests is not None  # noqa: S101 - a pipe, because start() was called with it
-        assert answers is not None  # noqa: S101 - a pipe, because start() makes it one
+    with repository.conversation(["cat-file", "--batch"]) as (requests, answers):
         # A thread writes while this one reads; otherwise both pipes fill up and neither side
         # continues.
         writer = Thread(target=_write_requests, args=(requests, blobs), daemon=True)

@@ -86,8 +86,11 @@ class RevisionSource:
     def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
         entries = list(entries)
         blobs = read_blobs([entry.blob or "" for entry in entries], self._repository)
-        for entry, data in zip(entries, blobs, strict=True):
-            yield data if data is not None else _missing_file(entry)
+        try:
+            for entry, data in zip(entries, blobs, strict=True):
+                yield data if data is not None else _missing_file(entry)
+        except GitFailedError as error:
+            raise _unreadable_revision(self._revision, error.cause) from error
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         entries = [self._shown[name] for name in names if name in self._shown]
