@@ -67,6 +67,29 @@ def test_a_wrong_value_in_sqlite_is_a_finding(
     check_commands(sendroute, capsys)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("routes",),
+        ("explain", "shop.example.com"),
+        ("history", "acme"),
+        ("plan", "manifests"),
+        ("export",),
+        ("backup", "new.db"),
+    ],
+)
+def test_every_command_says_the_same_of_a_name_that_is_a_path(
+    sendroute: Program, store: Path, command: tuple[str, ...]
+) -> None:
+    put(store, "account", "name", "../x")
+    result = sendroute(*command)
+    assert result.status == 1
+    assert "error store-failed" in result.err
+    assert f"The store {store} is damaged" in result.err
+    assert not Path("new.db").exists()
+
+
 @pytest.mark.parametrize(("table", "column", "value"), POSTGRESQL)
 def test_a_wrong_json_text_in_postgresql_is_a_finding(
     sendroute: Program,

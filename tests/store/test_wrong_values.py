@@ -89,7 +89,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def read_routes(store: Store) -> None:
     with store.route_stream() as routes:
-        list(routes)
+        list(routes.rows)
+
+
+def read_route_groups(store: Store) -> None:
+    with store.route_stream() as routes:
+        list(routes.groups)
 
 
 def read_export(store: Store) -> None:
@@ -127,6 +132,7 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
         lambda store: store.holders(["a.example"]),
         lambda store: store.changed_since(0),
         read_routes,
+        read_route_groups,
         read_export,
         lambda store: store.rekey(lambda token, _binding: token, provenance),
     )
@@ -218,6 +224,58 @@ def test_no_export_is_written_by_a_name_that_leads_elsewhere(
     put(path, "account", column, value)
     with open_store(f"sqlite:///{path}") as store, pytest.raises(ProblemError) as caught:
         read_export(store)
+    assert [finding.code for finding in caught.value.findings] == ["store-failed"]
+
+
+READS_OF_ACCOUNTS: dict[str, Callable[[Store], object]] = {
+    "read": Store.read,
+    "accounts": Store.accounts,
+    "logins": Store.logins,
+    "profiles": Store.profiles,
+    "routes": Store.routes,
+    "routes of domains": lambda store: store.routes(["a.example"]),
+    "explain": lambda store: store.explain_facts("a.example"),
+    "status": Store.status,
+    "holders": lambda store: store.holders(["a.example"]),
+    "changed since": lambda store: store.changed_since(0),
+    "route stream": read_routes,
+    "route groups": read_route_groups,
+    "export": read_export,
+}
+
+
+@pytest.mark.parametrize("column", ["namespace", "name"])
+@pytest.mark.parametrize("read", READS_OF_ACCOUNTS)
+def test_a_name_of_an_account_that_manifests_refuse_is_damage_to_every_read(
+    read: str, column: str, filled: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(filled)
+    put(path, "account", "logins", '["x"]')
+    put(path, "account", column, "../x")
+    with open_store(f"sqlite:///{path}") as store, pytest.raises(ProblemError) as caught:
+        READS_OF_ACCOUNTS[read](store)
+    assert [finding.code for finding in caught.value.findings] == ["store-failed"]
+
+
+@pytest.mark.parametrize(
+    ("table", "read"),
+    [
+        ("history", Store.history),
+        ("account_status", Store.account_statuses),
+        ("endpoint", Store.endpoints),
+        ("endpoint", Store.read_with_credentials),
+        ("apply_all", Store.read),
+    ],
+)
+def test_such_a_name_is_damage_in_every_table(
+    table: str, read: Callable[[Store], object], filled: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(filled)
+    put(path, table, "account", "../x")
+    with open_store(f"sqlite:///{path}") as store, pytest.raises(ProblemError) as caught:
+        read(store)
     assert [finding.code for finding in caught.value.findings] == ["store-failed"]
 
 

@@ -14,14 +14,13 @@ from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, u
 
 from sendroute.model.account_status import AccountStatus, Approval, StatusReason, StatusReport
 from sendroute.model.change import ChangeReason, Kind
-from sendroute.model.desired import AccountKey
-from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
+from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.model.provenance import AccountRevision, Provenance
 from sendroute.model.words import actions_planned
 from sendroute.store import revisions
 from sendroute.store.bulk import chunks, insert_into
 from sendroute.store.errors import WrongValueError
-from sendroute.store.states import decoded, member_of
+from sendroute.store.states import account_key, decoded, member_of, owner_key
 from sendroute.store.tables import APPROVE, account, history, revision
 from sendroute.store.tables import account_status as table
 
@@ -37,7 +36,7 @@ def changed_since(connection: Connection, number: int) -> dict[Owner, AccountRev
     )
     rows = connection.execute(later.where(revision.c.number > number))
     changed: dict[Owner, AccountRevision] = {
-        AccountKey(row.namespace, row.name): AccountRevision(
+        account_key(row.namespace, row.name): AccountRevision(
             row.number, row.actor, row.source_commit
         )
         for row in rows
@@ -77,7 +76,7 @@ def _status_of(row: Any) -> AccountStatus:
             raise WrongValueError("an approval without a person or a time")
         approval = Approval(row.approved, row.approved_by, row.approved_at)
     return AccountStatus(
-        owner_named(row.namespace, row.account),
+        owner_key(row.namespace, row.account),
         member_of(StatusReason, row.reason),
         decoded(_report_decoder(), row.report),
         row.since,

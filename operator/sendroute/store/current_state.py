@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Select, func, select
 
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
@@ -12,7 +11,7 @@ from sendroute.model.profile import Profile
 from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
-    NamesAndPlan,
+    account_key,
     domain_state,
     logins_of,
     maybe_route_of,
@@ -40,8 +39,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
     )
     for statement in restricted(fenced, account.c.namespace, account.c.name, only):
         for row in connection.execute(statement):
-            key = AccountKey(row.namespace, row.name)
-            msgspec.convert((*key, row.plan), NamesAndPlan)
+            key = account_key(row.namespace, row.name, row.plan)
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
             states[key] = (
@@ -83,7 +81,7 @@ def _apply_alls(
     every = select(apply_all).order_by(apply_all.c.revision, apply_all.c.id)
     for statement in restricted(every, apply_all.c.namespace, apply_all.c.account, only):
         for row in connection.execute(statement):
-            key = AccountKey(row.namespace, row.account)
+            key = account_key(row.namespace, row.account)
             record = RanApplyAll(route_of(row.kind, row.profile), row.domains)
             ran.setdefault(key, {})[row.id] = record
     return ran
@@ -127,7 +125,7 @@ def holders(connection: Connection, domains: Iterable[str]) -> dict[str, Account
     )
     for chunk in chunks(domains, _ASKED):
         for row in connection.execute(owned.where(matches_any(connection, domain.c.name, chunk))):
-            accounts[row.name] = AccountKey(row.namespace, row.owner)
+            accounts[row.name] = account_key(row.namespace, row.owner)
     return accounts
 
 
@@ -140,7 +138,7 @@ def domains_by_account(connection: Connection) -> dict[AccountKey, int]:
             by_id, account, by_id.c.account_id == account.c.id
         )
     )
-    return {AccountKey(namespace, name): number for namespace, name, number in rows}
+    return {account_key(namespace, name): number for namespace, name, number in rows}
 
 
 def domain_count(connection: Connection) -> int:

@@ -15,7 +15,6 @@ from sendroute.model.owner import (
     PLATFORM,
     RELAY,
     Owner,
-    owner_named,
     owner_names,
     relays_of,
 )
@@ -29,7 +28,7 @@ from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
 from sendroute.store.errors import unreadable
 from sendroute.store.queries import profiles
-from sendroute.store.states import member_of, numbered, platform_of
+from sendroute.store.states import member_of, numbered, owner_key, platform_of
 from sendroute.store.tables import endpoint, platform, revision
 from sendroute.store.tables import history as table_of_history
 
@@ -138,7 +137,7 @@ def encrypted(
     keys = None if only is None else [*only, owner_names(PLATFORM)]
     for statement in restricted(in_use, endpoint.c.namespace, endpoint.c.account, keys):
         for row in connection.execute(statement):
-            owner = owner_named(row.namespace, row.account)
+            owner = owner_key(row.namespace, row.account)
             tokens.setdefault(owner, {})[row.name] = row.credential
     return tokens
 
@@ -170,7 +169,7 @@ def undecryptable(connection: Connection) -> frozenset[tuple[Owner, str]]:
             endpoint.c.retired.is_(None), endpoint.c.credential.in_(lost)
         )
     )
-    return frozenset((owner_named(row.namespace, row.account), row.name) for row in rows)
+    return frozenset((owner_key(row.namespace, row.account), row.name) for row in rows)
 
 
 def all_endpoints(
@@ -265,6 +264,7 @@ def _owner_and_name(binding: SecretBinding) -> tuple[Owner, str]:
 def _binding(row: Any) -> SecretBinding:
     """The binding of a row. Its host becomes a line of the relays' alias files, so what is no name
     is refused (``msgspec.ValidationError``)."""
+    owner_key(row.namespace, row.account)
     host, port = msgspec.convert((row.host, row.port), tuple[StoredHost, StoredPort])
     return SecretBinding(
         row.namespace,

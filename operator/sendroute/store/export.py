@@ -6,18 +6,16 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-import msgspec
 from sqlalchemy import Connection, func, select
 
 from sendroute.model.current import AccountState, DomainState
-from sendroute.model.desired import AccountKey
 from sendroute.model.export import AccountExport, object_name
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.store.bulk import chunks, plain_rows
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
-    NamesAndPlan,
+    account_key,
     domain_state,
     logins_of,
     maybe_route_of,
@@ -82,9 +80,7 @@ def exported_accounts(connection: Connection) -> Iterator[AccountExport]:
     for rows in chunks(connection.execute(every).all()):
         profiles = _profiles(connection, [row.id for row in rows])
         for row in rows:
-            key = AccountKey(row.namespace, row.name)
-            # They become a path.
-            msgspec.convert((*key, row.plan), NamesAndPlan)
+            key = account_key(row.namespace, row.name, row.plan)
             account_domains: Iterator[tuple[str, DomainState]] = iter(())
             if following is not None and following[0] == row.id:
                 account_domains = following[1]

@@ -26,7 +26,7 @@ from sendroute.model.provenance import Head
 from sendroute.model.records import HistoryEntry, RouteRow
 from sendroute.store import revisions
 from sendroute.store.bulk import execute_many
-from sendroute.store.states import history_document, history_text, numbered
+from sendroute.store.states import account_key, history_document, history_text, numbered
 from sendroute.store.tables import APPROVE, history, revision, switch, switched
 
 STORE_KIND = "Store"
@@ -106,7 +106,7 @@ def accounts_named(connection: Connection, name: str) -> frozenset[AccountKey]:
     named = select(history.c.namespace).where(
         history.c.name == name, history.c.kind == Kind.ACCOUNT.value
     )
-    return frozenset(AccountKey(namespace, name) for (namespace,) in connection.execute(named))
+    return frozenset(account_key(namespace, name) for (namespace,) in connection.execute(named))
 
 
 def is_changed_since(connection: Connection, head: Head) -> bool:
@@ -273,7 +273,7 @@ def _entry(row: Any, kind: str, name: str) -> HistoryEntry:
         row.at,
         row.actor,
         row.source_commit,
-        AccountKey(row.namespace, row.account) if row.account else None,
+        account_key(row.namespace, row.account) if row.account else None,
         kind,
         name,
         row.action,

@@ -21,6 +21,7 @@ from sendroute.store.history import given_by
 from sendroute.store.relays import relays
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
+    account_key,
     domain_state,
     logins_of,
     maybe_route_of,
@@ -54,17 +55,16 @@ _ROUTES = (
 
 def accounts(connection: Connection) -> list[AccountKey]:
     """The accounts, in order."""
-    rows = connection.execute(
-        select(account.c.namespace, account.c.name).order_by(account.c.namespace, account.c.name)
-    )
-    return [AccountKey(*row) for row in rows]
+    named = select(account.c.namespace, account.c.name, account.c.plan)
+    rows = connection.execute(named.order_by(account.c.namespace, account.c.name))
+    return [account_key(*row) for row in rows]
 
 
 def logins(connection: Connection) -> dict[AccountKey, tuple[str, ...]]:
     """The logins of each account that specifies any."""
     named = select(account.c.namespace, account.c.name, account.c.logins)
     rows = connection.execute(named.where(account.c.logins.is_not(None)))
-    return {AccountKey(row.namespace, row.name): logins_of(row.logins) or () for row in rows}
+    return {account_key(row.namespace, row.name): logins_of(row.logins) or () for row in rows}
 
 
 def all_routes(
@@ -89,7 +89,7 @@ def route_groups(
     longest = func.max(func.length(matching.c.name))
     for row in connection.execute(select(*same, longest).group_by(*same)):
         *state, namespace, owner, length = row
-        yield RouteGroup(AccountKey(namespace, owner), domain_state(tuple(state)), length)
+        yield RouteGroup(account_key(namespace, owner), domain_state(tuple(state)), length)
 
 
 def routes(
@@ -155,7 +155,7 @@ class _RowMaker:
             state = _cached(self._states, of_state, domain_state(of_state))
         key = self._accounts.get((namespace, owner))
         if key is None:
-            key = _cached(self._accounts, (namespace, owner), AccountKey(namespace, owner))
+            key = _cached(self._accounts, (namespace, owner), account_key(namespace, owner))
         since = self._times.get(at)
         if since is None:
             since = _cached(self._times, at, utc(at))
@@ -187,6 +187,7 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
     owner = connection.execute(
         select(account).where(account.c.namespace == key.namespace, account.c.name == key.name)
     ).one()
+    account_key(owner.namespace, owner.name, owner.plan)
     through = row.state.route.profile
     return ExplainFacts(
         now,
@@ -217,7 +218,7 @@ def profiles(
     if name is not None:
         statement = statement.where(profile.c.name == name)
     for row in connection.execute(statement):
-        key = AccountKey(row.namespace, row.owner)
+        key = account_key(row.namespace, row.owner)
         yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
 
 
@@ -228,9 +229,9 @@ def status(connection: Connection) -> StoreStatus:
             store, revision, store.c.revision == revision.c.number
         )
     ).one()
-    accounts, profiles, domains = (
+    profiles, domains = (
         connection.execute(select(func.count()).select_from(table)).scalar_one()
-        for table in (account, profile, domain)
+        for table in (profile, domain)
     )
     agrees = and_(
         domain.c.kind == domain.c.declared_kind,
@@ -247,7 +248,7 @@ def status(connection: Connection) -> StoreStatus:
         head.revision,
         head.created_at,
         head.at,
-        accounts=accounts,
+        accounts=len(accounts(connection)),
         profiles=profiles,
         domains=domains,
         accounts_without_logins=connection.execute(accounts_without_logins).scalar_one(),

@@ -12,8 +12,10 @@ from msgspec import UNSET, UnsetType
 
 from sendroute.model.change import Kind, State
 from sendroute.model.current import DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.manifest_form import as_manifest
 from sendroute.model.nesting import is_deeper
+from sendroute.model.owner import PLATFORM, Owner, owner_named
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, interned_route
@@ -89,8 +91,21 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
 
 
 _ApplyAllId = StoredApplyAllId | None
-NamesAndPlan = tuple[StoredLabel, StoredLabel, StoredLabel]
-"""The columns of an account with its namespace, its name and that of its plan."""
+_NamesAndPlan = tuple[StoredLabel, StoredLabel, StoredLabel | None]
+
+
+def account_key(namespace: str, name: str, plan: str | None = None) -> AccountKey:
+    """The account that the columns of a row name. ``plan`` is checked with it, where it is read.
+    Every account that is read becomes one here: its names end up in paths, in tables of Postfix and
+    on terminals. Raises ``msgspec.ValidationError`` for what is no name."""
+    msgspec.convert((namespace, name, plan), _NamesAndPlan)
+    return AccountKey(namespace, name)
+
+
+def owner_key(namespace: str, name: str) -> Owner:
+    """As :func:`account_key`, also for what the platform owns."""
+    owner = owner_named(namespace, name)
+    return owner if owner is PLATFORM else account_key(namespace, name)
 
 
 def domain_state(columns: DomainColumns) -> DomainState:
