@@ -21,6 +21,7 @@ from sendroute.cli.command_line import (
     suggestion,
 )
 from sendroute.model.desired import AccountKey
+from sendroute.model.manifest_name import ENDINGS
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 from sendroute.planner.guards import Guards
 
@@ -54,7 +55,8 @@ class _OutputType(PathType):
         return Output(form, None if path in ("", "-") else path)
 
 
-def output_option(parser: Parser, forms: Sequence[str]) -> None:
+def output_option(parser: Parser, forms: Sequence[str], *, of_manifests: bool = False) -> None:
+    """``of_manifests``: the outputs are manifests, so they may replace some."""
     parser.value(
         "-o",
         "--output",
@@ -64,6 +66,8 @@ def output_option(parser: Parser, forms: Sequence[str]) -> None:
         help=f"{', '.join(forms)}; may be repeated; - is standard output",
     )
     parser.check(_check_outputs)
+    if not of_manifests:
+        parser.check(_keep_manifests)
 
 
 def outputs_of(arguments: argparse.Namespace) -> list[Output]:
@@ -85,16 +89,36 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     chosen = requested_outputs(arguments)
     if sum(output.path is None for output in chosen) > 1:
         raise UsageError("Only one -o can go to standard output: write the others -o FORMAT=FILE.")
-    # The options of plan and apply that write a file too.
-    others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
     seen: set[str] = set()
-    for path in [*others, *(output.path for output in chosen)]:
-        if path is None or path == os.devnull:
+    for path in _files_to_write(arguments):
+        if path == os.devnull:
             continue
         resolved = os.path.realpath(path)
         if resolved in seen:
             raise UsageError(f"`{path}` would be written twice: give each result its own file.")
         seen.add(resolved)
+
+
+def _keep_manifests(arguments: argparse.Namespace) -> None:
+    """Raises :class:`UsageError` for an output that would replace a file of manifests. Other files
+    are not read as such, so one may quote them."""
+    given = {os.path.realpath(path) for path in getattr(arguments, "paths", ())}
+    for path in _files_to_write(arguments):
+        target = os.path.realpath(path)
+        if target in given or path.endswith(ENDINGS) or target.endswith(ENDINGS):
+            from sendroute.manifests.overwriting import holds_manifests
+
+            if holds_manifests(target):
+                raise UsageError(
+                    f"`{path}` holds manifests, which would be replaced: give another file."
+                )
+
+
+def _files_to_write(arguments: argparse.Namespace) -> list[str]:
+    """The files of ``-o``, and those of the options of plan and apply that write one too."""
+    others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
+    paths = [*others, *(output.path for output in requested_outputs(arguments))]
+    return [path for path in paths if path is not None]
 
 
 def paths_argument(parser: Parser, also: str = "; - is standard input") -> None:

@@ -16,8 +16,9 @@ from sendroute.manifests.acceptance import is_marked
 from sendroute.manifests.fast import FileProblems, ParsedFile
 from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
+from sendroute.manifests.overwriting import is_own_output
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
-from sendroute.manifests.sources import SourceEntry, unreadable
+from sendroute.manifests.sources import OWN_OUTPUT, SourceEntry, unreadable
 from sendroute.model.finding import Finding, Path, whole_file
 from sendroute.model.internal_error import internal_error, is_internal
 from sendroute.model.route import RouteKind
@@ -31,6 +32,11 @@ _POINTERS = {
     b"version https://hawser.github.com/spec/": "Git LFS",
     b"/annex/objects/": "git-annex",
 }
+
+
+# A plan or a report may be kept beside the manifests, and is JSON. One that a name for YAML has was
+# written over a manifest.
+_YAML = (".yaml", ".yml")
 
 
 class CompiledRow(NamedTuple):
@@ -94,6 +100,8 @@ def read_file(
     """
     if isinstance(data, bytes) and (kind := _pointer(data)):
         data = unreadable(entry.name, f"it is only a {kind} pointer")
+    elif isinstance(data, bytes) and entry.name.endswith(_YAML) and is_own_output(data):
+        data = unreadable(entry.name, OWN_OUTPUT)
     if not isinstance(data, bytes):
         return _unread(data)
     try:

@@ -527,7 +527,10 @@ def _escape(char: str) -> str:
 _UNKNOWN = "Its content is unknown, so nothing is removed until it can be read."
 _SUBMODULE = "it is a submodule, and those are not fetched"
 _LFS, _ANNEX = "it is only a Git LFS pointer", "it is only a git-annex pointer"
+OWN_OUTPUT = "it is a plan, a report or a lock file of Sendroute, and not manifests"
 _HINTS = {
+    OWN_OUTPUT: "Restore the manifests that it replaced. If it replaced none, remove it, or give it"
+    " a name that ends in .json. Until then nothing is removed.",
     _SUBMODULE: "Commit its manifests to the repository itself, or follow a directory in which the"
     f" submodule is checked out. {_UNKNOWN}",
     "there is no such file": "Check the path. If it is a symbolic link, check its target.",

@@ -38,7 +38,7 @@ def options(parser: Parser) -> None:
         type=DIRECTORY,
         help="write one file per account into this directory: NAMESPACE/ACCOUNT.yaml",
     )
-    output_option(parser, _FORMS)
+    output_option(parser, _FORMS, of_manifests=True)
 
 
 def run(arguments: Namespace, session: Session) -> int:
