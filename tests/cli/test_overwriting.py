@@ -115,7 +115,7 @@ def test_an_export_is_manifests_and_may_replace_some(sendroute: Program) -> None
         ("apply", "manifests", "--auto-approve", "--write-lock", "output"),
     ],
 )
-def test_output_in_the_place_of_manifests_removes_nothing(
+def test_output_that_replaced_manifests_removes_nothing(
     sendroute: Program, manifests: Path, arguments: tuple[str, ...]
 ) -> None:
     """However it came there, for example by a copy."""

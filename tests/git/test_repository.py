@@ -196,7 +196,7 @@ def test_git_is_not_waited_for_if_it_waits_for_a_named_pipe(
     assert children() <= children_before
 
 
-def test_a_blob_is_not_waited_for_if_a_named_pipe_is_in_its_place(
+def test_a_blob_is_not_waited_for_if_a_named_pipe_replaced_it(
     outer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (outer / "m/b.yaml").write_text("b: 1\n")
@@ -207,9 +207,9 @@ def test_a_blob_is_not_waited_for_if_a_named_pipe_is_in_its_place(
     blobs = read_blobs([sound, piped, sound], repository)
     children_before = children()
     monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.5)
-    place = outer / ".git/objects" / piped[:2] / piped[2:]
-    place.unlink()
-    os.mkfifo(place)
+    loose_object = outer / ".git/objects" / piped[:2] / piped[2:]
+    loose_object.unlink()
+    os.mkfifo(loose_object)
     assert next(blobs) == b"a: 1\n"
     with pytest.raises(GitFailedError) as caught:
         next(blobs)

@@ -158,9 +158,9 @@ def test_a_revision_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -
     tree = RevisionSource("HEAD", ["t"])
     entries, _ = tree.entries()
     blob = git("rev-parse", ":t/a.yaml").strip()
-    place = Path(".git/objects", blob[:2], blob[2:])
-    place.unlink()
-    os.mkfifo(place)
+    loose_object = Path(".git/objects", blob[:2], blob[2:])
+    loose_object.unlink()
+    os.mkfifo(loose_object)
     monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.5)
     with pytest.raises(ProblemError, match="HEAD: git did not answer within 5 minutes"):
         list(tree.load(entries))
