@@ -33,6 +33,9 @@ namespace, which is the tenant boundary. This page is generated from the program
 - A document that is only a text, such as base64, or is encrypted together with its kind (sops, age,
   Ansible Vault, PGP) may be one of ours: it is `unreadable`, and removals wait. So is a list with
   an encrypted item.
+- A plan, a report or a lock file of Sendroute under a name that ends in `.yaml` or `.yml` has
+  replaced manifests, and is `unreadable`. Kept beside the manifests as `.json`, or as
+  `sendroute.lock`, it is skipped. No command writes its output over manifests, except `export`.
 - Documents of other API groups are skipped; one of Sendroute's kinds under a misspelt group, or
   under a version without one (`v1`), is `unknown-group`. A `List` must hold a list of objects, and
   objects in another kind of list are refused. `status`, labels, annotations and the API server's
