@@ -683,7 +683,9 @@ def test_a_lock_file_that_cannot_be_read_is_reported_at_its_line(
     assert sendroute("apply", "manifests", "--auto-approve").status == 1
 
 
-@pytest.mark.parametrize("case", ["a named pipe", "a later format", "a later header", "no format"])
+@pytest.mark.parametrize(
+    "case", ["a named pipe", "a directory", "a later format", "a later header", "no format"]
+)
 def test_every_command_refuses_a_lock_file_that_validate_refuses(
     case: str, sendroute: Program, manifests: Path, store: Path
 ) -> None:
@@ -691,17 +693,18 @@ def test_every_command_refuses_a_lock_file_that_validate_refuses(
     lock = manifests / "sendroute.lock"
     assert sendroute("apply", "manifests", "--write-lock", str(lock)).status == 0
     content = json.loads(lock.read_text())
-    code = {"a named pipe": "unreadable", "no format": "invalid-value"}.get(case, "store-version")
-    if case == "a named pipe":
+    code = {"no format": "invalid-value"}.get(case, "store-version")
+    if make := {"a named pipe": os.mkfifo, "a directory": os.mkdir}.get(case):
+        code = "unreadable"
         lock.unlink()
-        os.mkfifo(lock)
+        make(lock)
     elif case == "no format":
         del content["format_version"]
     else:
         content["format_version"] = "2.0"
         if case == "a later header":
             content["lineage"] = 1
-    if case != "a named pipe":
+    if lock.is_file():
         lock.write_text(json.dumps(content))
     for command in ("validate", "plan", "apply", "status"):
         result = sendroute(command, "manifests", "-o", "json")

@@ -128,6 +128,30 @@ class TestLinks:
         (finding,) = findings_of(lambda: following(repository.url, path="mail").poll(never))
         assert finding.message.endswith(f"the link {name} leads out of the repository.")
 
+    @pytest.mark.parametrize(
+        ("name", "path"),
+        [("x.lock", "mail"), ("teams/x.lock", "teams/acme/mail"), ("teams/x.lock", "mail/in")],
+    )
+    def test_a_named_file_above_the_path_is_no_link_out_of_the_repository(
+        self, repository: Repository, following: Follow, name: str, path: str
+    ) -> None:
+        for file in ("mail/a.yaml", "teams/acme/mail/a.yaml"):
+            repository.put(file)
+        link(repository, "mail/in", "../teams/acme/mail")
+        link(repository, name, "/etc/hosts")
+        follower = following(repository.url, names_above=["x.lock"], path=path)
+        (finding,) = findings_of(lambda: follower.poll(never))
+        assert finding.message.endswith(f"the link {name} leads out of the repository.")
+
+    def test_a_named_file_above_the_path_may_be_a_link_in_the_repository(
+        self, repository: Repository, following: Follow
+    ) -> None:
+        repository.put("mail/a.yaml")
+        repository.put("locks/x")
+        link(repository, "x.lock", "locks/x")
+        tree = following(repository.url, names_above=["x.lock"], path="mail").poll(never)
+        assert (Path(tree.root or "") / "x.lock").is_file()
+
     def test_a_link_out_through_another_link_is_rejected(
         self, repository: Repository, following: Follow
     ) -> None:

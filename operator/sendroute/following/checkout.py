@@ -59,6 +59,7 @@ def checkout(
     if not top.exists():
         _create(state, tree, entries, top)
     _check_links(top, top / path, path, tree.commit, tree.should_stop)
+    _check_links_above(top, top / path, names_above, tree.commit)
     submodules = tuple(top / entry.path for entry in entries if entry.kind == "commit")
     return Checkout(top, top / path, submodules)
 
@@ -114,6 +115,20 @@ def _check_links(
             raise StoppedError
         if visited.link and not _is_within(top, visited.path):
             raise _leaves_repository(os.path.relpath(visited.path, directory), commit)
+
+
+def _check_links_above(directory: Path, full_path: Path, names: Sequence[str], commit: str) -> None:
+    """Check the same of the files that are read from the directories above. These are those of the
+    path as it is and as its links lead, because a reader may look from either."""
+    top = os.path.realpath(directory)
+    as_given = os.path.relpath(full_path, directory)
+    for above in {as_given, os.path.relpath(os.path.realpath(full_path), top)}:
+        while above not in ("", "."):
+            above = os.path.dirname(above)
+            for name in names:
+                link = os.path.join(top, above, name)
+                if os.path.islink(link) and not _is_within(top, link):
+                    raise _leaves_repository(os.path.join(above, name), commit)
 
 
 def _is_within(top: str, path: str) -> bool:

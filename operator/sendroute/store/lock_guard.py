@@ -5,7 +5,6 @@ domain would start again on the present default.
 """
 
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from errno import ENAMETOOLONG, ENOTDIR
 from typing import NamedTuple, Protocol
@@ -93,10 +92,11 @@ def locks_of(
 
 
 def _may_exist(path: str) -> bool:
-    """Whether a lock file is there, or cannot be seen: a dangling link, a named pipe in its place,
-    or a directory that may not be entered, does not mean that there is none."""
+    """Whether a lock file is there, or cannot be seen: a dangling link, a named pipe or a directory
+    in its place, or a directory that may not be entered, does not mean that there is none."""
     try:
-        return not stat.S_ISDIR(os.stat(path).st_mode)
+        os.stat(path)
+        return True
     except FileNotFoundError:
         return os.path.islink(path)
     except OSError as error:
