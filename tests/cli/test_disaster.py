@@ -692,6 +692,13 @@ def test_init_makes_git_ignore_the_key_and_the_store(sendroute: Program, workdir
     assert "gitignore" not in sendroute("init").out
 
 
+def test_init_keeps_the_key_out_of_a_damaged_repository(sendroute: Program, workdir: Path) -> None:
+    git(workdir, "init", "-q")
+    (workdir / ".git/HEAD").unlink()
+    assert "Added /sendroute.key to" in sendroute("init").out
+    assert (workdir / ".gitignore").read_text() == "/sendroute.key\n/sendroute.db*\n"
+
+
 @pytest.mark.parametrize("list_of", ["the directory above", "the clone"])
 def test_init_adds_no_line_for_what_git_ignores_already(
     sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch, list_of: str

@@ -154,6 +154,12 @@ def without_files(top: Path) -> None:
     git(top, "sparse-checkout", "set", "--no-cone", "/*", "!a.yaml")
 
 
+def with_skipped_files(top: Path) -> None:
+    for name in ("a.yaml", "m/our mail/b.yaml"):
+        git(top, "update-index", "--skip-worktree", name)
+        (top / name).unlink()
+
+
 def without_an_index(top: Path) -> None:
     (top / ".git/index").unlink()
     (top / "m/our mail/b.yaml").unlink()
@@ -168,6 +174,7 @@ def without_an_index(top: Path) -> None:
         in_cone_mode_with_a_rest,
         without_a_directory,
         without_files,
+        with_skipped_files,
         without_an_index,
     ],
 )

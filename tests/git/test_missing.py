@@ -51,6 +51,20 @@ def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -
     assert missing_from(str(clone)) == []
 
 
+def test_a_file_that_git_skips_is_left_out_by_no_sparse_checkout(clone: Path) -> None:
+    git(clone, "rm", "-q", "m/sub")
+    git(clone, "update-index", "--skip-worktree", "m/t/b.yaml")
+    assert missing_from(str(clone)) == []
+    (clone / "m/t/b.yaml").unlink()
+    assert missing_from(str(clone)) == [("m/t/b.yaml", MissingReason.SKIPPED)]
+    (clone / "m/t").rmdir()
+    git(clone, "config", "core.sparseCheckoutCone", "true")
+    git(clone, "config", "core.sparseCheckout", "false")
+    assert missing_from(str(clone)) == [("m/t/b.yaml", MissingReason.SKIPPED)]
+    git(clone, "config", "core.sparseCheckout", "true")
+    assert missing_from(str(clone)) == [("m/t", MissingReason.SPARSE)]
+
+
 def test_an_index_that_cannot_be_parsed_is_reported(clone: Path) -> None:
     (clone / ".git/index").write_bytes(b"DIRC\0\0\0\2")
     assert missing_from(str(clone / "m")) == [(".", MissingReason.UNKNOWN)]

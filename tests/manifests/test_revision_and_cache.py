@@ -14,6 +14,7 @@ from sendroute.manifests.read import TreeReading
 from sendroute.manifests.revision import RevisionSource
 from sendroute.manifests.sources import FileSource, ManifestSource
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import GitTask, UseGit
 
 DOMAIN = """\
 apiVersion: sendroute.dev/v1alpha1
@@ -164,6 +165,21 @@ def test_a_revision_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.5)
     with pytest.raises(ProblemError, match="HEAD: git did not answer within 5 minutes"):
         list(tree.load(entries))
+
+
+def test_a_command_of_a_hint_is_for_the_repository_of_the_revision(repository: Path) -> None:
+    put("t/a.yaml")
+    commit()
+    with pytest.raises(ProblemError) as unknown:
+        RevisionSource("nowhere", ["t"])
+    tree = RevisionSource("HEAD", ["t"])
+    listed = git("rev-parse", "HEAD^{tree}").strip()
+    Path(".git/objects", listed[:2], listed[2:]).unlink()
+    with pytest.raises(ProblemError) as damaged:
+        tree.entries()
+    for caught, task in ((unknown, GitTask.FETCH_HISTORY), (damaged, GitTask.CHECK_REPOSITORY)):
+        (finding,) = caught.value.findings
+        assert finding.remedy == UseGit(task, None, str(repository))
 
 
 @pytest.mark.parametrize("given", ["t", "t/sub.yaml", "t/sub.yaml/deep", "."])

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sendroute.manifests import sources
-from sendroute.manifests.sources import MAX_BYTES, FileSource, display
+from sendroute.manifests.content import read_file
+from sendroute.manifests.sources import MAX_BYTES, FileSource, SourceEntry, display
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import GitTask, UseGit
 
@@ -79,6 +80,41 @@ def test_what_a_sparse_checkout_left_out_is_named_as_git_takes_it() -> None:
         assert relative.remedy == absolute.remedy == expected
         subprocess.run(["git", "sparse-checkout", "add", "t/s"], check=True)
         assert FileSource(["t"]).entries()[1] == []
+
+
+def test_a_file_that_git_skips_is_not_called_a_sparse_checkout() -> None:
+    put("repository/t/a.yaml", "repository/t/b.yaml")
+    with chdir("repository"):
+        subprocess.run(["git", "init", "-q"], check=True)
+        subprocess.run(["git", "add", "t"], check=True)
+        subprocess.run(["git", "update-index", "--skip-worktree", "t/b.yaml"], check=True)
+        Path("t/b.yaml").unlink()
+        _, (item,) = FileSource(["t"]).entries()
+    assert "its skip-worktree bit in git's index is set" in item.message
+    top = str(Path("repository").resolve())
+    assert item.remedy == UseGit(GitTask.RESTORE_SKIPPED, "t/b.yaml", top)
+
+
+@pytest.mark.parametrize(
+    ("content", "task"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", GitTask.FETCH_LFS),
+        (b"/annex/objects/SHA256E-s1--x\n", GitTask.FETCH_ANNEX),
+    ],
+)
+def test_the_content_of_a_pointer_is_fetched_in_its_repository(
+    content: bytes, task: GitTask
+) -> None:
+    put("repository/t/a.yaml", "t/a.yaml")
+    subprocess.run(["git", "init", "-q", "repository"], check=True)
+    for name, top in (
+        ("repository/t/a.yaml", str(Path("repository").resolve())),
+        ("t/a.yaml", None),
+    ):
+        result = read_file(SourceEntry(name, name), content)
+        assert result.problems is not None
+        (item,) = result.problems.findings
+        assert item.remedy == UseGit(task, None, top)
 
 
 def test_a_given_file_with_any_suffix_is_read() -> None:

@@ -178,6 +178,10 @@ def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
         case CheckOutSubmodules(top, path, again):
             command = "submodule update --init" + (" --force" if again else "")
             return f"{_git(top)} {command} {_argument(path) if path else ''}".rstrip()
+        case UseGit(GitTask.RESTORE_SKIPPED, subject, top):
+            git, file = _git(top), _argument(subject) if subject else "FILE"
+            # With the first command alone the file would be deleted.
+            return f"{git} update-index --no-skip-worktree {file} && {git} checkout -- {file}"
         case UseGit(git_task, subject, top):
             command, placeholder = _GIT_TASKS[git_task]
             shown = _argument(subject) if subject else placeholder

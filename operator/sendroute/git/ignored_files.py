@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sendroute.git.failures import GitFailedError
-from sendroute.git.repository import Repository, find_repository
+from sendroute.git.repository import Repository, find_checkout
 
 _LARGEST = 1 << 20
 """Bytes of a list of patterns that is read."""
@@ -26,8 +26,12 @@ def ignore_in_git(path: Path, pattern: str, subject: str) -> Iterator[str]:
         What was done; nothing if the file is in no working tree, or is ignored already.
     """
     directory = path.resolve().parent
-    repository = find_repository(str(directory))
-    if repository is None or _is_ignored(repository, directory / path.name, pattern):
+    checkout = find_checkout(str(directory))
+    if checkout is None:
+        return
+    # A damaged repository is a working tree again when it is restored.
+    repository = checkout.repository
+    if repository is not None and _is_ignored(repository, directory / path.name, pattern):
         return
     file = directory / ".gitignore"
     advice = f"{path} is in a git working tree: never commit it. Add {pattern} to {file}."

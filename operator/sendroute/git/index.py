@@ -24,6 +24,12 @@ _SHA_256 = re.compile(
     rb"^[ \t]*\[[ \t]*extensions[ \t]*\][^\[]*?\bobjectformat[ \t]*=[ \t]*\"?sha256\b",
     re.IGNORECASE | re.MULTILINE,
 )
+# In the section [core]. A variable without a value is true (git-config(1)).
+_SPARSE = re.compile(
+    rb"^[ \t]*\[[ \t]*core[ \t]*\][^\[]*?"
+    rb"\bsparsecheckout[ \t]*(?:=[ \t]*\"?(?:true|yes|on|[1-9])|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
 MAX_TARGET = 4095
 """Bytes of the longest target of a link: PATH_MAX without its NUL."""
 _DIRECTORY = 0o040000
@@ -138,6 +144,24 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
         return [_checked(entry) for entry in entries if entry.may_lack]
     except (struct.error, IndexError) as error:
         raise ValueError("it is damaged") from error
+
+
+def is_sparse(repository: Repository) -> bool:
+    """Whether the repository has a sparse checkout (git-config(1), core.sparseCheckout): else an
+    entry is left out because a user set its skip-worktree bit.
+
+    Args:
+        repository: a repository with a working tree.
+
+    Raises:
+        OSError, ValueError: its configuration cannot be read.
+    """
+    directory = repository.git_directory
+    configs = [os.path.join(common_directory(directory), "config")]
+    configs.append(os.path.join(directory, "config.worktree"))
+    return any(
+        _SPARSE.search(_read(path, _MAX_CONFIG)) for path in configs if os.path.lexists(path)
+    )
 
 
 def _entries(directory: str, data: bytes, hash_length: int) -> Iterator[FileEntry]:

@@ -25,6 +25,8 @@ class MissingReason(Enum):
     UNFINISHED_SUBMODULE = "unfinished-submodule"
     """git takes it for checked out, but did not finish."""
     SPARSE = "sparse"
+    SKIPPED = "skipped"
+    """git is set to skip the file; there is no sparse checkout."""
     LINK = "link"
     """A file holds the target of a symbolic link."""
     UNFINISHED = "unfinished"
@@ -124,10 +126,12 @@ class MissingPaths:
 
 def _read(repository: Repository) -> "_Index | MissingReason":
     # only a repository has an index
-    from sendroute.git.index import UnfinishedCheckoutError, entries_to_check
+    from sendroute.git.index import UnfinishedCheckoutError, entries_to_check, is_sparse
 
     try:
-        return _Index(repository.top, entries_to_check(repository))
+        entries = entries_to_check(repository)
+        sparse = any(entry.left_out for entry in entries) and is_sparse(repository)
+        return _Index(repository.top, entries, is_sparse=sparse)
     except UnfinishedCheckoutError:
         return MissingReason.UNFINISHED
     except (OSError, ValueError):
@@ -137,8 +141,9 @@ def _read(repository: Repository) -> "_Index | MissingReason":
 class _Index:
     """The entries of an index that the checkout may lack, by path."""
 
-    def __init__(self, top: str, entries: list["IndexEntry"]) -> None:
+    def __init__(self, top: str, entries: list["IndexEntry"], *, is_sparse: bool) -> None:
         self._top = top
+        self._is_sparse = is_sparse
         self._entries = sorted(entries, key=_path)
 
     def submodules(self) -> Iterator[str]:
@@ -165,13 +170,16 @@ class _Index:
                 yield MissingPath(inner, MissingReason.SPARSE, self._top, entry.path)
             elif entry.left_out:
                 if not os.path.lexists(path):
-                    yield self._left_out(within, inner)
+                    yield self._left_out(within, inner, entry)
             elif entry.is_file_of_link(path):
                 yield MissingPath(inner, MissingReason.LINK, self._top)
 
-    def _left_out(self, within: str, inner: str) -> MissingPath:
-        """The highest directory that is missing, or the file. A sparse checkout is made of
-        directories (git-sparse-checkout(1), cone mode), and has all files beside the top's."""
+    def _left_out(self, within: str, inner: str, entry: "IndexEntry") -> MissingPath:
+        """The file, if there is no sparse checkout. Otherwise the highest directory that is
+        missing, or the file: a sparse checkout is made of directories (git-sparse-checkout(1), cone
+        mode), and has all files beside the top's."""
+        if not self._is_sparse:
+            return MissingPath(inner, MissingReason.SKIPPED, self._top, entry.path)
         directory = os.path.join(self._top, within)
         highest = _highest_missing(directory, inner)
         to_add = os.path.dirname(inner) if highest == inner else highest

@@ -18,7 +18,7 @@ from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.overwriting import is_own_output
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
-from sendroute.manifests.sources import OWN_OUTPUT, SourceEntry, unreadable
+from sendroute.manifests.sources import OWN_OUTPUT, SourceEntry, only_a_pointer, unreadable
 from sendroute.model.finding import Finding, Path, whole_file
 from sendroute.model.internal_error import internal_error, is_internal
 from sendroute.model.route import RouteKind
@@ -99,7 +99,7 @@ def read_file(
         The content of the file, and its problems.
     """
     if isinstance(data, bytes) and (kind := _pointer(data)):
-        data = unreadable(entry.name, f"it is only a {kind} pointer")
+        data = only_a_pointer(entry, kind)
     elif isinstance(data, bytes) and entry.name.endswith(_YAML) and is_own_output(data):
         data = unreadable(entry.name, OWN_OUTPUT)
     if not isinstance(data, bytes):

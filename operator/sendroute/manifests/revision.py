@@ -5,9 +5,11 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
+from msgspec import structs
+
 from sendroute.files.links import MAX_LINKS, LinkRefusal
 from sendroute.git.failures import UNREADABLE, FailureCause, GitFailedError
-from sendroute.git.repository import open_repository
+from sendroute.git.repository import find_repository, open_repository
 from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
 from sendroute.manifests.sources import (
     MAX_BYTES,
@@ -22,6 +24,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import GitTask, Remedy, UseGit
+from sendroute.model.unseen import is_seen
 
 _LINK, _SUBMODULE = "120000", "160000"  # the modes of a link and a submodule (git-fast-import(1))
 _NOT_KNOWN = "What the revision declares there is not compared: the removal of a profile or a plan\
@@ -45,6 +48,7 @@ class RevisionSource:
         self._revision = revision
         self._paths = sorted(set(paths) - {STDIN})
         directory = _existing_parent(self._paths[0]) if self._paths else "."
+        self._top = _shown_top(directory)
         try:
             self._repository = open_repository(directory) or _fail(
                 f"There is no git repository at {display(directory)}.",
@@ -53,17 +57,17 @@ class RevisionSource:
             self._commit = find_commit(revision, self._repository) or _fail(
                 f"The repository has no revision {display(revision)[:80]}.",
                 "Give a commit, branch or tag that exists, or fetch it if this clone is shallow.",
-                UseGit(GitTask.FETCH_HISTORY),
+                UseGit(GitTask.FETCH_HISTORY, None, self._top),
             )
         except GitFailedError as error:
-            raise _unreadable_revision(revision, error.cause) from error
+            raise self._unreadable(error.cause) from error
         self._shown: dict[str, SourceEntry] = {}
 
     def entries(self) -> tuple[list[SourceEntry], list[Finding]]:
         try:
             listed = list_tree(self._commit, self._repository)
         except GitFailedError as error:
-            raise _unreadable_revision(self._revision, error.cause) from error
+            raise self._unreadable(error.cause) from error
         listing = _Listing(listed, self._blob)
         relative = [self._relative_path(given) for given in self._paths]
         listing.find([path for path in relative if path is not None])
@@ -90,13 +94,20 @@ class RevisionSource:
             for entry, data in zip(entries, blobs, strict=True):
                 yield data if data is not None else _missing_file(entry)
         except GitFailedError as error:
-            raise _unreadable_revision(self._revision, error.cause) from error
+            raise self._unreadable(error.cause) from error
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         entries = [self._shown[name] for name in names if name in self._shown]
         for entry, data in zip(entries, self.load(entries), strict=True):
             if isinstance(data, bytes):
                 yield entry.name, data
+
+    def _unreadable(self, cause: FailureCause | None) -> ProblemError:
+        sentence, hint, remedy = cause or UNREADABLE
+        if isinstance(remedy, UseGit):
+            remedy = structs.replace(remedy, top=self._top)
+        message = f"Cannot read the git revision {display(self._revision)[:80]}: {sentence}."
+        return ProblemError(finding("invalid-value", message, hint=hint, remedy=remedy))
 
     def _relative_path(self, given: str) -> str | None:
         """A given path relative to the top of the tree: empty for the top, None if it is outside. A
@@ -240,10 +251,10 @@ def _existing_parent(path: str) -> str:
     return path
 
 
-def _unreadable_revision(revision: str, cause: FailureCause | None) -> ProblemError:
-    sentence, hint, remedy = cause or UNREADABLE
-    message = f"Cannot read the git revision {display(revision)[:80]}: {sentence}."
-    return ProblemError(finding("invalid-value", message, hint=hint, remedy=remedy))
+def _shown_top(directory: str) -> str | None:
+    """The top of the repository, for a hint; None if it cannot be typed, or there is none."""
+    repository = find_repository(directory)
+    return repository.top if repository is not None and is_seen(repository.top) else None
 
 
 def _fail(message: str, hint: str, remedy: Remedy | None = None) -> NoReturn:

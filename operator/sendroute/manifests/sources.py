@@ -11,10 +11,12 @@ from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
+from msgspec import structs
+
 from sendroute.files.links import LinkRefusal, Region, TreeLinks, is_part
 from sendroute.files.reason import reason_of
 from sendroute.git.missing import MissingPath, MissingPaths, MissingReason
-from sendroute.git.repository import CheckoutTop
+from sendroute.git.repository import CheckoutTop, find_checkout
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.manifest_name import ENDINGS
@@ -380,6 +382,11 @@ _MISSING = {
         "it is left out by a sparse checkout",
         "Until then nothing is removed. Add it to the checkout.",
     ),
+    MissingReason.SKIPPED: (
+        "it is missing, and its skip-worktree bit in git's index is set, without a sparse checkout",
+        "Until then nothing is removed. Clear the bit and check the file out, or delete the file in"
+        " a commit.",
+    ),
     MissingReason.LINK: (
         "it is a symbolic link that git checked out as a file",
         "Check it out on a file system with symbolic links, with core.symlinks=true. Until then"
@@ -425,6 +432,8 @@ def _remedy(missing: MissingPath) -> Remedy | None:
             return CheckOutSubmodules(top, within, again=True)
         case MissingReason.SPARSE:
             return UseGit(GitTask.EXTEND_CHECKOUT, within, top)
+        case MissingReason.SKIPPED:
+            return UseGit(GitTask.RESTORE_SKIPPED, within, top)
         case MissingReason.UNFINISHED:
             return UseGit(GitTask.CHECK_OUT, None, top)
         case MissingReason.UNKNOWN:
@@ -526,7 +535,6 @@ def _escape(char: str) -> str:
 
 _UNKNOWN = "Its content is unknown, so nothing is removed until it can be read."
 _SUBMODULE = "it is a submodule, and those are not fetched"
-_LFS, _ANNEX = "it is only a Git LFS pointer", "it is only a git-annex pointer"
 OWN_OUTPUT = "it is a plan, a report or a lock file of Sendroute, and not manifests"
 _HINTS = {
     OWN_OUTPUT: "Restore the manifests that it replaced. If it replaced none, remove it, or give it"
@@ -540,14 +548,9 @@ _HINTS = {
     "permission denied": "Give the user that runs sendroute permission to read it.",
     "it is not a regular file": "Devices, sockets and named pipes are not read; "
     "to pipe manifests into standard input, use the path -.",
-    _LFS: "Do not store manifests in Git LFS, or fetch the file.",
-    _ANNEX: "Do not store manifests in git-annex, or fetch the file.",
     "it became shorter while it was read": "Read it when it is written completely.",
 }
-_REMEDIES: dict[str, Remedy] = {
-    _LFS: UseGit(GitTask.FETCH_LFS),
-    _ANNEX: UseGit(GitTask.FETCH_ANNEX),
-}
+_FETCH = {"Git LFS": GitTask.FETCH_LFS, "git-annex": GitTask.FETCH_ANNEX}
 
 
 def unreadable(name: str, reason: str, *, kind: str = "file", hint: str | None = None) -> Finding:
@@ -569,9 +572,22 @@ def unreadable(name: str, reason: str, *, kind: str = "file", hint: str | None =
         "unreadable",
         f"The {kind} {name} cannot be read: {reason}.",
         hint=hint or _HINTS.get(reason, f"Check the disk or the mount. {_UNKNOWN}"),
-        remedy=None if hint else _REMEDIES.get(reason),
         where=Where(name, 0),
     )
+
+
+def only_a_pointer(entry: SourceEntry, kind: str) -> Finding:
+    """Return the finding for a file that only points to its content.
+
+    Args:
+        entry: the file.
+        kind: what has the content: ``Git LFS`` or ``git-annex``.
+    """
+    hint = f"Do not store manifests in {kind}, or fetch the file."
+    item = unreadable(entry.name, f"it is only a {kind} pointer", hint=hint)
+    checkout = find_checkout(os.path.dirname(entry.path) or ".") if entry.blob is None else None
+    top = checkout.top if checkout is not None and is_seen(checkout.top) else None
+    return structs.replace(item, remedy=UseGit(_FETCH[kind], None, top))
 
 
 def too_large(name: str) -> Finding:

@@ -67,6 +67,8 @@ class GitTask(StrEnum):
     LIST_BRANCHES = "list-branches"
     EXTEND_CHECKOUT = "extend-checkout"
     CHECK_OUT = "check-out"
+    RESTORE_SKIPPED = "restore-skipped"
+    """Check out a file that git is set to skip."""
     SIGN_COMMIT = "sign-commit"
     VERIFY_COMMIT = "verify-commit"
 
