@@ -94,6 +94,28 @@ def test_a_saved_plan_of_one_account_keeps_a_profile_that_names_no_account(
 
 
 @pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("only", [("--only", "acme/acme"), ()])
+def test_a_saved_plan_keeps_a_profile_that_its_new_account_cannot_take(
+    sendroute: Program, manifests: Path, only: tuple[str, ...]
+) -> None:
+    bolt = account("bolt").replace("namespace: bolt", "namespace: acme")
+    shop = domain("acme", "shop.example.com", "{profile: ses}")
+    write(manifests / "acme.yaml", account("acme"), bolt, profile("acme", "ses"), shop)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    moved = profile("bolt", "ses").replace("namespace: bolt", "namespace: acme")
+    error = domain("bolt", "b.example", "{profile: gone}").replace(
+        "namespace: bolt", "namespace: acme"
+    )
+    write(manifests / "acme.yaml", account("acme"), bolt, moved, shop, *(() if only else (error,)))
+    planned = sendroute("plan", "manifests", *only, "--out", "change.plan")
+    assert "Profile ses of account acme/acme is not removed yet" in planned.out, planned
+    applied = sendroute("apply", "change.plan")
+    assert applied.status == planned.status == (4 if only else 1), applied
+    lines = [line.split()[1:4] for line in sendroute("routes").out.splitlines()]
+    assert ["shop.example.com", "profile", "ses"] in lines
+
+
+@pytest.mark.usefixtures("store")
 def test_a_saved_plan_older_than_the_commit_applied_since_removes_nothing(
     sendroute: Program, manifests: Path
 ) -> None:

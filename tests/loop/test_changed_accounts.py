@@ -1,5 +1,7 @@
 """Of two trees the loop plans the accounts of which the plan may differ."""
 
+import pytest
+
 from sendroute.loop.served_trees import changed
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
 from sendroute.model.finding import Where
@@ -18,13 +20,11 @@ def tree(*orphans: Orphan) -> Desired:
     return Desired(platform, accounts, {TYPO: list(orphans)} if orphans else {})
 
 
-def test_a_profile_that_nothing_defines_concerns_the_accounts_of_its_namespace() -> None:
-    with_profile = tree(Orphan("SMTPProfile", "ses", WHERE))
-    assert changed(with_profile, tree()) == {ACME, BESIDE, TYPO}
-    assert changed(tree(), with_profile) == {ACME, BESIDE, TYPO}
-    assert changed(with_profile, with_profile) == frozenset()
-
-
-def test_a_domain_that_nothing_defines_concerns_only_its_account() -> None:
-    """The index of claims finds the others by the domain's name."""
-    assert changed(tree(Orphan("SendingDomain", "a", WHERE)), tree()) == {TYPO}
+@pytest.mark.parametrize("kind", ["SMTPProfile", "SendingDomain"])
+def test_an_object_that_nothing_defines_concerns_only_its_account(kind: str) -> None:
+    """The index of claims finds the account that holds it by its name. An account that waits for
+    such an object is planned again with every new tree."""
+    with_object = tree(Orphan(kind, "a", WHERE))
+    assert changed(with_object, tree()) == {TYPO}
+    assert changed(tree(), with_object) == {TYPO}
+    assert changed(with_object, with_object) == frozenset()

@@ -466,3 +466,39 @@ def test_a_secret_in_the_manifests_is_logged_until_it_is_gone(workspace: Workspa
     loop.wait_for_log("Fixed: manifests/secret.yaml:4:1")
     assert len(loop.logged("A Kubernetes Secret beside")) == 2
     assert "canary" not in loop.all()
+
+
+def test_a_profile_waits_for_the_account_of_its_document_and_then_leaves(
+    workspace: Workspace,
+) -> None:
+    """The holder is planned again although none of its own documents changes."""
+
+    def named() -> list[tuple[str, str]]:
+        return workspace.sql(
+            "SELECT account.name, profile.name FROM profile"
+            " JOIN account ON account.id = profile.account_id ORDER BY account.name"
+        )
+
+    def moved(to: str) -> str:
+        return SIGNED_IN.replace("account: acme", f"account: {to}").lstrip("-\n")
+
+    bolt = account("bolt").replace("namespace: bolt", "namespace: acme")
+    workspace.write_manifest("acme", account("acme", "a.example.com"))
+    workspace.write_manifest("bolt", bolt)
+    workspace.write_manifest("own", moved("acme"))
+    secret = workspace.directory / "secrets/acme/own"
+    secret.mkdir(parents=True)
+    for name in ("username", "password"):
+        (secret / name).write_text("a-canary-word")
+    loop = workspace.start("--interval", "1h", "--secrets", "secrets")
+    wait_until(lambda: named() == [("acme", "own")], "the profile")
+    workspace.write_manifest("own", moved("blot"))
+    loop.wait_for_log("acme/acme", "not removed yet", "not defined by any MailAccount")
+    assert named() == [("acme", "own")]
+    workspace.write_manifest("own", moved("bolt"))
+    wait_until(lambda: named() == [("bolt", "own")], "the move")
+    workspace.write_manifest("own", moved("blot"))
+    loop.wait_for_log("acme/bolt", "not removed yet")
+    (workspace.manifests / "own.yaml").unlink()
+    wait_until(lambda: named() == [], "the removal")
+    assert loop.stop() == 0

@@ -74,7 +74,9 @@ def orphan(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     doc = tree.accounts.pop(key, None) or AccountDoc("")
     if edit.value % 2:
         doc.domains, doc.contested = {}, set()
-    tree.orphans.setdefault(key, AccountDoc("", domains=doc.domains, contested=doc.contested))
+    profiles = {name: p for name, p in doc.profiles.items() if p.inline_in is None}
+    left = AccountDoc("", domains=doc.domains, contested=doc.contested, profiles=profiles)
+    tree.orphans.setdefault(key, left)
 
 
 def misspell_account(tree: Tree, _older: list[Tree], edit: Edit) -> None:
@@ -212,6 +214,20 @@ def drop_profile(tree: Tree, _older: list[Tree], edit: Edit) -> None:
         del doc.profiles[name]
 
 
+def move_profile(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    """The document of a profile is now of another account: of the same namespace, of one that
+    nothing defines, or of another namespace."""
+    source, name = account_of(tree, edit), pick(PROFILES, edit.item)
+    if source is None or name not in source.profiles or source.profiles[name].inline_in is not None:
+        return
+    key = pick(ACCOUNTS, edit.account + 1 + (edit.value % 6 == 0))
+    target = tree.accounts.get(key)
+    if edit.value % 6 == 1:
+        target = tree.orphans.setdefault((pick(ACCOUNTS, edit.account)[0], "typo"), AccountDoc(""))
+    if target is not None and target is not source:
+        target.profiles.setdefault(name, source.profiles.pop(name))
+
+
 def ask_apply_all(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     if doc := account_of(tree, edit):
         confirm = pick([12, 12, None, 4, 1], edit.item)
@@ -300,6 +316,7 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Edit], None]] = {
     "put_profile": put_profile,
     "put_inline": put_inline,
     "drop_profile": drop_profile,
+    "move_profile": move_profile,
     "ask_apply_all": ask_apply_all,
     "put_overrides": put_overrides,
     "drop_apply_all": drop_apply_all,
@@ -318,6 +335,7 @@ WEIGHTED_VERBS = [
     *["put_profile"] * 5,
     *["put_inline"] * 2,
     *["drop_profile"] * 3,
+    *["move_profile"] * 4,
     *["drop_domain"] * 2,
     *["move_domain"] * 3,
     *["misspell_account"] * 3,

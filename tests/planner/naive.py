@@ -234,6 +234,8 @@ def step(
     store when it was first held back, and what was applied since.
     """
     after = deepcopy(store)
+    # A profile moves too, and its document counts even if "it is ignored".
+    profile_moves = moving_profiles(tree, store)
     # `spec.remove`: "The other documents of the account may stay or go: they are ignored".
     tree = deepcopy(tree)
     for doc in tree.accounts.values():
@@ -269,6 +271,7 @@ def step(
     # other, in one transaction." If a move turns out to be blocked, the changes of the accounts are
     # computed again.
     blocked: set[str] = set()
+    blocked_profiles: set[tuple[str, Key, Key]] = set()
     measures: list[Size] = []
     while True:
         outcomes: dict[Key, Outcome] = {}
@@ -283,6 +286,8 @@ def step(
             # namespace. A domain that only other namespaces claim "is removed for its owner".
             waiting = {name for name in outgoing & blocked if moves[name][1][0] == key[0]}
             stays = waiting | (retained & set(stored.domains if stored else ()))
+            # "A profile [...] stays until the other account can take it."
+            profiles = {name for name, source, _ in blocked_profiles if source == key}
             drafts[key] = AccountExpectation()
             if doc is not None and not doc.is_removed:
                 ignored = denied.get(key, set()) | (incoming & blocked)
@@ -300,9 +305,10 @@ def step(
                     rotated,
                     ignored,
                     stays,
+                    profiles,
                     drafts[key],
                 )
-            elif stored is not None and stays:
+            elif stored is not None and (stays or profiles):
                 # "An account is removed only with everything it owns": it waits for the other
                 # account of its namespace, and "is skipped".
                 unchanged.add(key)
@@ -316,8 +322,13 @@ def step(
             skipped = target in outcomes and name not in domains_of(outcomes[target])
             if source in unchanged or target in unchanged or skipped:
                 now_blocked.add(name)
-        if now_blocked != blocked:
-            blocked = now_blocked
+        profiles_blocked = set(blocked_profiles)
+        for name, source, target in profile_moves:
+            taken = target in outcomes and name in profiles_of(outcomes[target])
+            if source in unchanged or not taken:
+                profiles_blocked.add((name, source, target))
+        if (now_blocked, profiles_blocked) != (blocked, blocked_profiles):
+            blocked, blocked_profiles = now_blocked, profiles_blocked
             continue
 
         held_back = False
@@ -460,6 +471,38 @@ def removes_anything(before: Stored, outcome: Outcome) -> bool:
 
 def domains_of(outcome: Outcome) -> set[str]:
     return set(outcome.stored.domains) if outcome.stored is not None else set()
+
+
+def profiles_of(outcome: Outcome) -> set[str]:
+    return set(outcome.stored.profiles) if outcome.stored is not None else set()
+
+
+def moving_profiles(tree: Tree, store: Store) -> list[tuple[str, Key, Key]]:
+    """Each profile whose document is now of another account of the namespace, with the account that
+    holds it and that account. Accounts with a profile of this name in the store take nothing."""
+    documents = {**tree.accounts, **tree.orphans}
+    unread = {key for key, doc in tree.accounts.items() if doc.broken and doc.is_undefined}
+    gone = {k for k, doc in tree.accounts.items() if doc.is_removed and k not in unread}
+
+    def defined(key: Key, *, inline: bool) -> set[str]:
+        doc = documents.get(key)
+        if doc is None:
+            return set()
+        inline = inline and key not in gone
+        return {name for name, p in doc.profiles.items() if inline or p.inline_in is None}
+
+    return [
+        (name, source, target)
+        for source, stored in store.accounts.items()
+        for name in stored.profiles
+        if name not in defined(source, inline=True)
+        for target in documents
+        if target != source
+        and target[0] == source[0]
+        and name in defined(target, inline=False)
+        and not (target in store.accounts and name in store.accounts[target].profiles)
+        and not (source in gone and target in gone)
+    ]
 
 
 def conflicts(
@@ -702,12 +745,14 @@ def change_account(
     rotated: frozenset[str],
     ignored: set[str],
     stays: set[str],
+    staying_profiles: set[str],
     expectation: AccountExpectation,
 ) -> Outcome:
     """Steps 1 to 6 of "The order of one change".
 
     ``ignored``: the domains whose claim is denied; ``stays``: the domains that the store holds and
-    that stay although no document of the account declares them. Adds codes to ``expectation``.
+    that stay although no document of the account declares them; ``staying_profiles`` likewise. Adds
+    codes to ``expectation``.
     """
     profiles_before = stored.profiles if stored else {}
     rows_before = stored.domains if stored else {}
@@ -759,6 +804,10 @@ def change_account(
             profiles[name] = StoredProfile(profile.host, profile.note, profile.reassign_to)
             if tested(name) or profiles[name] != profiles_before[name]:
                 saved.add(name)
+
+    for name in staying_profiles:
+        profiles[name] = profiles_before[name]
+        expectation.require("dependency-skipped")
 
     # The edits of domains that depend on a skipped profile: each domain "stays as it is, and the
     # plan says so".

@@ -1,7 +1,7 @@
 """A plan of some accounts decides the same as a plan of the whole tree."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from random import Random
 
 from hypothesis import given
@@ -14,7 +14,7 @@ from tests.planner.values import contents
 
 from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.current import Current, CurrentAccount
-from sendroute.model.desired import AccountKey, Desired, DesiredAccount
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount, ProfileName
 from sendroute.planner.claim_index import ClaimIndex
 from sendroute.planner.plan import PlanScope, plan_accounts, plan_tree
 from sendroute.planner.selection import Selection, select
@@ -38,6 +38,16 @@ class MemoryStore:
             for key, account in self._current.accounts.items()
             for domain in account.domains.keys() & asked
         }
+
+    def profile_holders(
+        self, profiles: Collection[ProfileName]
+    ) -> Mapping[ProfileName, Set[AccountKey]]:
+        holding: dict[ProfileName, set[AccountKey]] = {}
+        for key, account in self._current.accounts.items():
+            for name in account.profiles:
+                if (profile := ProfileName(key.namespace, name)) in profiles:
+                    holding.setdefault(profile, set()).add(key)
+        return holding
 
     def domains_by_account(self) -> Mapping[AccountKey, int]:
         return {key: len(a.domains) for key, a in self._current.accounts.items() if a.domains}

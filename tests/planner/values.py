@@ -112,6 +112,9 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
             for name in rotated_order(sorted(doc.contested))
         }
 
+    def documented_of(doc: AccountDoc) -> tuple[str, ...]:
+        return tuple(sorted(name for name, p in doc.profiles.items() if p.inline_in is None))
+
     positions = Positions()
     accounts: dict[AccountKey, DesiredAccount] = {}
     undefined: dict[AccountKey, DesiredAccount] = {}
@@ -121,7 +124,7 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
     ]
     for key, doc in rotated_order([*tree.accounts.items(), *tree.orphans.items()]):
         if doc.is_undefined or key in tree.orphans:
-            if not (doc.domains or doc.contested):
+            if not (doc.domains or doc.contested or doc.profiles):
                 continue
             account_key = AccountKey(*key)
             undefined[account_key] = DesiredAccount(
@@ -131,12 +134,19 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
                 domains=domains_of(doc, key),
                 contested=contested_of(doc, key),
                 unknown=key in tree.orphans and tree.complete,
+                ignored_profiles=documented_of(doc),
             )
             continue
         if doc.is_removed:
             where = positions.of("account", *key)
             account_key = AccountKey(*key)
-            accounts[account_key] = DesiredAccount(account_key, doc.plan, where, remove=doc.remove)
+            accounts[account_key] = DesiredAccount(
+                account_key,
+                doc.plan,
+                where,
+                remove=doc.remove,
+                ignored_profiles=documented_of(doc),
+            )
             continue
         accounts[AccountKey(*key)] = DesiredAccount(
             key=AccountKey(*key),

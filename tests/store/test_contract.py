@@ -9,7 +9,7 @@ import pytest
 
 from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
-from sendroute.model.desired import AccountKey
+from sendroute.model.desired import AccountKey, ProfileName
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
 from sendroute.store.backups import backup_store
@@ -164,6 +164,10 @@ def test_a_snapshot_of_some_accounts_equals_the_full_read(
         assert snapshot.read_accounts(set()).accounts == {}
         assert snapshot.domains_by_account() == {other.key: 1}
         assert snapshot.domain_count() == 1
+        ses = ProfileName(say.key.namespace, "ses")
+        unheld = {ProfileName(say.key.namespace, "gone"), ProfileName("nobody", "ses")}
+        assert snapshot.profile_holders({ses, *unheld}) == {ses: {say.key}}
+        assert snapshot.profile_holders(unheld) == {}
 
 
 def test_a_snapshot_does_not_change_with_later_commits(store: Store, say: Any, other: Any) -> None:

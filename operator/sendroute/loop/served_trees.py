@@ -203,17 +203,8 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
         _differing(before.accounts, after.accounts),
         _differing(before.undefined, after.undefined),
         _differing(before.orphans, after.orphans),
-        _beside_misplaced(before, after),
         _differing(before.ill_formed, after.ill_formed),
     )
-
-
-def _beside_misplaced(before: Desired, after: Desired) -> Iterator[AccountKey]:
-    """The accounts of which a profile may be in a document that differs, because that belongs to an
-    account that no MailAccount defines."""
-    old, new = before.misplaced_profiles(), after.misplaced_profiles()
-    differing = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    return (key for key in after.accounts if key.namespace in differing) if differing else iter(())
 
 
 def _differing(

@@ -118,6 +118,7 @@ class _AccountDraft:
         "has_unread_account",
         "key",
         "left_out",
+        "left_out_where",
         "name_positions",
         "named",
         "profiles",
@@ -129,6 +130,7 @@ class _AccountDraft:
         self.account: tuple[shapes.MailAccount, Where] | None = None
         self.has_unread_account = False  # its MailAccount was left out, because it has errors
         self.left_out: dict[str, DesiredDomain] = {}  # of documents with errors
+        self.left_out_where: Where | None = None  # of the last of these
         self.profiles: dict[str, DesiredProfile] = {}
         self.name_positions: dict[str, Where] = {}  # of the name of each profile, valid or not
         self.domains: dict[str, DesiredDomain] = {}
@@ -148,6 +150,15 @@ class _AccountDraft:
         if not self.contested:
             return list(claims.values())
         return [desired for domain, desired in claims.items() if domain not in self.contested]
+
+    def documented(self) -> tuple[str, ...]:
+        """The names of the profiles that have a document."""
+        profiles = self.profiles.items()
+        return tuple(sorted(name for name, desired in profiles if desired.inline_in is None))
+
+    def faulty(self) -> frozenset[str | None]:
+        """The names of the profiles whose definition has errors."""
+        return frozenset((self.unsound | self.name_positions.keys()) - self.profiles.keys())
 
 
 class Compilation:
@@ -217,6 +228,7 @@ class Compilation:
             document: the document. Its account must be among those that are stopped.
         """
         draft = self._draft(*document.account)
+        draft.left_out_where = document.where
         if document.kind == "MailAccount":
             draft.has_unread_account = True
         if document.domain is not None:
@@ -293,15 +305,19 @@ class Compilation:
         return accounts
 
     def _undefined(self, *, complete: bool) -> dict[AccountKey, DesiredAccount]:
-        """The accounts without a valid MailAccount, which claim their domains all the same. It has
-        errors, or it may be in the unreadable part of the tree; otherwise the account is unknown:
-        most likely its name is a typo."""
+        """The accounts without a valid MailAccount, which claim their domains and profiles all the
+        same. It has errors, or it may be in the unreadable part of the tree; otherwise the account
+        is unknown: most likely its name is a typo."""
         undefined = {}
         for draft in self.drafts.values():
             if draft.account is not None:
                 continue
             domains = draft.claims()
-            wheres = [desired.where for desired in domains] + list(draft.contested.values())
+            wheres = [desired.where for desired in domains]
+            wheres += draft.contested.values()
+            wheres += draft.name_positions.values()
+            if draft.left_out_where is not None and draft.unsound:
+                wheres.append(draft.left_out_where)
             if wheres:
                 undefined[draft.key] = DesiredAccount(
                     draft.key,
@@ -309,7 +325,9 @@ class Compilation:
                     wheres[0],
                     domains=domains,
                     contested=draft.contested,
+                    unsound=draft.faulty(),
                     unknown=complete and not draft.has_unread_account,
+                    ignored_profiles=draft.documented(),
                 )
         return undefined
 
@@ -613,9 +631,8 @@ def _account(draft: _AccountDraft, document: shapes.MailAccount, where: Where) -
             where,
             remove=spec.remove.confirm.domains,
             ignored=list({**draft.left_out, **draft.domains}.values()),
-            ignored_profiles=tuple(
-                name for name, item in sorted(draft.profiles.items()) if item.inline_in is None
-            ),
+            unsound=draft.faulty(),
+            ignored_profiles=draft.documented(),
         )
     apply_all = None
     if spec.apply_to_all is not UNSET:
@@ -636,7 +653,7 @@ def _account(draft: _AccountDraft, document: shapes.MailAccount, where: Where) -
         profiles=dict(sorted(draft.profiles.items())),
         domains=draft.claims(),
         contested=draft.contested,
-        unsound=frozenset((draft.unsound | draft.name_positions.keys()) - draft.profiles.keys()),
+        unsound=draft.faulty(),
     )
 
 

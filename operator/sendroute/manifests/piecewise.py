@@ -151,8 +151,7 @@ class _PieceReader:
         if diagnosis.account:
             self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
             kind = draft.node.value["kind"]
-            if kind == "MailAccount" or diagnosis.domain is not None:  # others claim nothing
-                self._left_out.append(LeftOut(diagnosis.account, kind, diagnosis.domain, where))
+            self._left_out.append(LeftOut(diagnosis.account, kind, diagnosis.domain, where))
 
     def result(self) -> tuple[ParsedFile, FileProblems]:
         """The documents and problems. A file that is not well-formed may be half written, or have

@@ -1,6 +1,6 @@
 """The desired state: the manifests, compiled from files or objects into one value per account."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -19,6 +19,13 @@ class AccountKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class ProfileName(NamedTuple):
+    """A name that one document of a namespace may have, whatever account it belongs to."""
+
+    namespace: str
+    name: str
 
 
 class DesiredDomain(Struct, frozen=True, gc=False):
@@ -62,7 +69,7 @@ class DesiredAccount(Struct, frozen=True):
     that they are not among ``profiles``; None means a name that cannot be read. ``remove`` is the
     confirming number of domains of an account that is to be removed; such an account declares
     nothing else, ``ignored`` are the domains of its other documents, and ``ignored_profiles`` the
-    names of their profiles. ``logins`` are sorted, as in
+    names of the profiles that have a document. ``logins`` are sorted, as in
     :class:`~sendroute.model.current.AccountState`.
     ``unknown``: no MailAccount defines it. Its claims get nothing, and only keep what an account of
     its namespace holds.
@@ -89,6 +96,19 @@ class DesiredAccount(Struct, frozen=True):
         """The domains that its documents declare, also those that are ignored."""
         return self.ignored or self.domains
 
+    def profile_claims(self) -> Iterator[str | None]:
+        """List the profiles that its documents define, also those that are ignored or have errors.
+        A valid inline profile is a part of its domain, and claims nothing by itself.
+
+        Yields:
+            The name of each; None for a name that cannot be read.
+        """
+        yield from self.ignored_profiles
+        yield from self.unsound
+        for name, desired in self.profiles.items():
+            if desired.inline_in is None:
+                yield name
+
 
 class DesiredPlatform(Struct, frozen=True):
     platform: Platform
@@ -113,8 +133,8 @@ class Desired(Struct, frozen=True):
     problem of that file. ``orphans`` are the objects of accounts that no MailAccount document
     defines, ``findings`` the problems found while reading. ``accepted`` are the codes of findings
     that an object accepts, by its file and document. ``undefined`` are the accounts without a valid
-    MailAccount: the domains that they declare, and nothing else. They are not planned, but claim
-    these domains; those that are ``unknown`` only in their own namespace.
+    MailAccount: the domains and the names of profiles that they declare, and nothing else. They are
+    not planned, but claim these; those that are ``unknown`` only in their own namespace.
     """
 
     platform: DesiredPlatform | None
@@ -126,26 +146,6 @@ class Desired(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     accepted: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
     undefined: dict[AccountKey, DesiredAccount] = field(default_factory=dict)
-
-    def misplaced_profiles(self) -> dict[str, dict[str, AccountKey]]:
-        """Find the profiles that documents define for accounts which do not take them: most likely
-        the name of the account is a typo.
-
-        Returns:
-            By namespace, the name of each such profile with its account.
-        """
-        misplaced: dict[str, dict[str, AccountKey]] = {}
-        for key, orphans in sorted(self.orphans.items()):
-            for orphan in orphans:
-                if orphan.kind == "SMTPProfile":
-                    misplaced.setdefault(key.namespace, {})[orphan.name] = key
-        for key, account in self.accounts.items():
-            names: Iterable[str] = account.ignored_profiles
-            if account.suspended or key in self.stopped:
-                names = (name for name, item in account.profiles.items() if item.inline_in is None)
-            for name in names:
-                misplaced.setdefault(key.namespace, {})[name] = key
-        return misplaced
 
     def accepts(self, item: Finding) -> bool:
         """Return whether the object that a finding is about accepts it.
@@ -159,7 +159,7 @@ class Desired(Struct, frozen=True):
 
     @property
     def claiming(self) -> Mapping[AccountKey, DesiredAccount]:
-        """The accounts that claim domains."""
+        """The accounts that claim domains, or profiles."""
         return self.accounts | self.undefined if self.undefined else self.accounts
 
     @property

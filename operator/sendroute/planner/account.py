@@ -33,7 +33,9 @@ _REROUTES = (Action.REASSIGN, Action.REROUTE)
 def plan_account(inputs: AccountInput) -> AccountPlan:
     """Steps 1 to 6 for one account that is neither suspended nor stopped by its documents."""
     profiles = decide_profiles(inputs)
-    referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)
+    existing = frozenset(profiles.after) | profiles.unsaved
+    # Nothing may newly refer to a profile that only waits to leave.
+    referred = check_references(inputs, existing - inputs.claims.unmoved_profiles.keys())
     if any(item.severity is Severity.ERROR for item in referred):
         return AccountPlan(inputs.key, inputs.current.revision, (), referred, stopped=True)
 
@@ -48,6 +50,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     if used := still_used(inputs, context, switch.apply_all):
         profiles = keep_in_use(profiles, used)
         default, context = _context(inputs, profiles)
+    if used or inputs.claims.unmoved_profiles:
         referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)
     domain_changes = plan_domains(inputs, context, switch.apply_all)
     account = _account_changes(inputs, default, switch.apply_all, count)
@@ -86,9 +89,8 @@ def _skipped_profiles(inputs: AccountInput, profiles: ProfilesDecision) -> Itera
     for change in profiles.changes:
         if has_trait(change.reason, Trait.SKIPPED):
             hint = "Apply again when the other profile can be saved."
-            if change.name in inputs.misplaced:
-                account = inputs.misplaced[change.name]
-                hint = f"Correct spec.account of its document, or let account {account} take it."
+            if (claimant := inputs.claims.unmoved_profiles.get(change.name)) is not None:
+                hint = inputs.claims.next_step_of_profile(claimant)
             elif change.name not in inputs.desired.profiles:
                 hint = "Apply again when the domain no longer waits."
             yield finding(

@@ -25,42 +25,30 @@ from itertools import chain, islice
 from msgspec import Struct
 
 from sendroute.model.codes import finding
-from sendroute.model.current import CurrentAccount
-from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
+from sendroute.model.desired import AccountKey, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.planner.claim_index import NO_OTHERS, ClaimLimit, OtherAccounts, inert_among
 from sendroute.planner.inputs import ClaimEffect
+from sendroute.planner.moves import (
+    CurrentAccounts,
+    DesiredAccounts,
+    Move,
+    find_profile_moves,
+)
 
 # A finding shows the positions of so many other declarations.
 _MOST_RELATED = 10
-
-DesiredAccounts = Mapping[AccountKey, DesiredAccount]
-CurrentAccounts = Mapping[AccountKey, CurrentAccount]
-
-
-class Move(Struct, frozen=True, order=True):
-    """A domain that leaves its holder for the only account that declares it."""
-
-    domain: str
-    holder: AccountKey
-    claimant: AccountKey
-
-    @property
-    def is_within_tenant(self) -> bool:
-        """Whether both accounts are in one namespace. Only then does the holder keep the domain
-        if the claimant cannot take it."""
-        return self.holder.namespace == self.claimant.namespace
 
 
 class DomainConflicts(Struct, frozen=True):
     """The moves and conflicts between accounts.
 
-    ``moves``: by account, those from it and those to it. ``denied``: by account, the domains that
-    it declares but does not get. ``retained``: by account, the domains that it holds and keeps
-    although no single claim on them is its own. ``given_up``: by account, the domains that it holds
-    and neither declares nor keeps, although other accounts declare them, which do not get them.
-    ``findings``: by account, its conflicts. ``planned`` are the accounts of the plan, ``inert``
-    those of all accounts to which no domain can come.
+    ``moves``: by account, those from it and those to it, of domains and of profiles. ``denied``: by
+    account, the domains that it declares but does not get. ``retained``: by account, the domains
+    that it holds and keeps although no single claim on them is its own. ``given_up``: by account,
+    the domains that it holds and neither declares nor keeps, although other accounts declare them,
+    which do not get them. ``findings``: by account, its conflicts. ``planned`` are the accounts of
+    the plan, ``inert`` those of all accounts to which nothing can come.
     """
 
     moves: Mapping[AccountKey, Sequence[Move]]
@@ -90,7 +78,8 @@ class DomainConflicts(Struct, frozen=True):
         Args:
             key: the account.
             immovable: accounts that do not change, so that nothing leaves or reaches them.
-            blocked: moves that the claimant does not accept, so that the holder retains the domain.
+            blocked: moves that the claimant does not accept, so that the holder retains the domain
+                or the profile. The claimant creates a profile also if it cannot leave its holder.
 
         Returns:
             The claims of the account, as the input of its plan.
@@ -99,22 +88,31 @@ class DomainConflicts(Struct, frozen=True):
         retained = set(self.retained.get(key, ()))
         given_up = dict(self.given_up.get(key, {}))
         waiting, unmoved, outgoing, incoming = {}, {}, {}, {}
+        unmoved_profiles: dict[str, AccountKey] = {}
         for move in self.moves.get(key, ()):
             waits = move.holder in immovable or move.claimant in immovable
-            if move.holder == key:
+            if move.is_profile:
+                if move.holder == key and (waits or move in blocked):
+                    unmoved_profiles.setdefault(move.name, move.claimant)
+            elif move.holder == key:
                 if not (waits or move in blocked):
-                    outgoing[move.domain] = move.claimant
+                    outgoing[move.name] = move.claimant
                 elif move.is_within_tenant:
-                    retained.add(move.domain)
-                    unmoved[move.domain] = move.claimant
+                    retained.add(move.name)
+                    unmoved[move.name] = move.claimant
                 else:
-                    given_up[move.domain] = (move.claimant,)
+                    given_up[move.name] = (move.claimant,)
             elif waits:
-                denied.add(move.domain)
-                waiting[move.domain] = move.holder
+                denied.add(move.name)
+                waiting[move.name] = move.holder
             else:
-                incoming[move.domain] = move.holder
-        others = {*waiting.values(), *unmoved.values(), *chain.from_iterable(given_up.values())}
+                incoming[move.name] = move.holder
+        others = {
+            *waiting.values(),
+            *unmoved.values(),
+            *unmoved_profiles.values(),
+            *chain.from_iterable(given_up.values()),
+        }
         return ClaimEffect(
             frozenset(denied),
             frozenset(retained),
@@ -125,6 +123,7 @@ class DomainConflicts(Struct, frozen=True):
             given_up,
             frozenset(others - self.planned),
             {key: self.inert[key] for key in sorted(others & self.inert.keys())},
+            unmoved_profiles,
         )
 
 
@@ -155,7 +154,8 @@ def find_conflicts(
     Args:
         accounts: the manifests of these accounts.
         current: their state in the store.
-        others: the claims of all other accounts on the domains of :func:`open_domains`.
+        others: the claims of all other accounts on the domains of :func:`open_domains` and the
+            profiles of :func:`~sendroute.planner.moves.open_profiles`.
 
     Returns:
         The moves and conflicts, by account.
@@ -185,6 +185,8 @@ def find_conflicts(
             decisions.of_new_domain(claims)
         else:
             decisions.of_held_domain(claims, holder, declaring.get(domain))
+    for move in find_profile_moves(accounts, current, others, inert):
+        decisions.add_move(move)
     return DomainConflicts(
         decisions.moves,
         decisions.denied,
@@ -275,21 +277,25 @@ class _Decisions:
             inert = self._inert & set(of_tenant.accounts)
             if inert:  # a move to an account that cannot take it
                 self._deny(of_tenant, holder)
-                self._move(claims.domain, holder, min(inert))
+                self.add_move(Move(claims.domain, holder, min(inert)))
             elif (only := of_tenant.only) is None:
                 self._retain(claims.domain, holder)
                 self._deny(of_tenant, holder)
             elif only[1].suspended:  # a suspended domain does not move
                 self._retain(claims.domain, holder)
             else:
-                self._move(claims.domain, holder, only[0])
+                self.add_move(Move(claims.domain, holder, only[0]))
         elif (only := of_others.only) is None:
             self._deny(of_others, None)
             self._give_up(of_others, holder)
         elif only[1].suspended:  # a suspended domain does not move
             self._give_up(of_others, holder)
         else:
-            self._move(claims.domain, holder, only[0])
+            self.add_move(Move(claims.domain, holder, only[0]))
+
+    def add_move(self, move: Move) -> None:
+        for key in (move.holder, move.claimant):
+            self.moves.setdefault(key, []).append(move)
 
     def _retain(self, domain: str, holder: AccountKey) -> None:
         self.retained.setdefault(holder, set()).add(domain)
@@ -297,10 +303,6 @@ class _Decisions:
     def _give_up(self, claims: DomainClaims, holder: AccountKey) -> None:
         if claims.accounts:
             self.given_up.setdefault(holder, {})[claims.domain] = claims.accounts
-
-    def _move(self, domain: str, holder: AccountKey, claimant: AccountKey) -> None:
-        for key in (holder, claimant):
-            self.moves.setdefault(key, []).append(Move(domain, holder, claimant))
 
     def _deny(
         self, claims: DomainClaims, holder: AccountKey | None, declared: Where | None = None

@@ -1,19 +1,25 @@
 """The accounts of a plan that depend on each other: what stops one may change the plan of another.
 
 Errors come first, then removals from an incomplete tree, then guards; so the order of accounts
-never matters. A domain moves only if both its accounts change: if one is stopped, or does not
-accept the domain, the other is planned again. Each repetition only adds to what is blocked, so it
-ends.
+never matters. A domain or a profile moves only if both its accounts change: if one is stopped, or
+does not accept what moves, the other is planned again. Each repetition only adds to what is
+blocked, so it ends.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from msgspec import Struct, structs
 
 from sendroute.model.ancestry import Ancestry
-from sendroute.model.change import AccountPlan, Action, DomainCounts
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainCounts,
+    ProfileChange,
+)
 from sendroute.model.codes import finding
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
@@ -23,7 +29,7 @@ from sendroute.model.owner import Owner
 from sendroute.model.platform import Platform
 from sendroute.model.secret import Resave
 from sendroute.planner.account import plan_account, suspended_object
-from sendroute.planner.claims import DomainConflicts, Move
+from sendroute.planner.claims import DomainConflicts
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import (
     ChangeSize,
@@ -36,6 +42,7 @@ from sendroute.planner.guards import (
     whole_sizes,
 )
 from sendroute.planner.inputs import AccountInput
+from sendroute.planner.moves import Move
 from sendroute.planner.no_longer_sending import moved_domains, report_no_longer_sending
 from sendroute.planner.older_tree import check_older_tree
 from sendroute.planner.removals import (
@@ -49,16 +56,15 @@ from sendroute.planner.removals import (
 from sendroute.planner.stopped import at_problems, check_stopped, stopped_by_file
 
 Groups = tuple[tuple[AccountKey, ...], ...]
-"""Accounts between which a domain moves: each group is committed in one transaction."""
+"""Accounts between which a domain or a profile moves: each group is committed in one
+transaction."""
 
 
 class PlanContext(Struct, frozen=True):
     """What the plan of an account depends on besides its manifests and its state in the store.
 
     ``domain_count`` is the number of domains in the store, ``pending`` what the guards count of the
-    accounts outside the plan; ``held`` are the changes that were held back before. ``misplaced``:
-    by namespace, as in :class:`~sendroute.planner.inputs.AccountInput`. It goes over every account,
-    so it is called only for an account that loses a profile.
+    accounts outside the plan; ``held`` are the changes that were held back before.
     """
 
     desired: Desired
@@ -73,7 +79,6 @@ class PlanContext(Struct, frozen=True):
     held: HeldChanges
     ancestry: Ancestry | None
     known_accounts: KnownAccounts
-    misplaced: Callable[[], Mapping[str, Mapping[str, AccountKey]]]
 
 
 class Blocked(Struct, frozen=True):
@@ -99,7 +104,8 @@ def plan_dependent_accounts(
         chosen: the accounts.
 
     Returns:
-        The plan of each account, and the groups of accounts between which a domain moves.
+        The plan of each account, and the groups of accounts between which a domain or a profile
+        moves.
     """
     blocked = Blocked(_unchanged_accounts(context, chosen))
     plans = {key: _account_plan(context, key, blocked) for key in chosen}
@@ -205,8 +211,8 @@ def _stopped_by_guards(
     sizes: _WholeSizes,
 ) -> dict[AccountKey, AccountPlan]:
     """The plans that a guard stops. An approved plan waits too, while an account of the same tenant
-    with which it exchanges a domain is stopped: both are one transaction, and the approved plan
-    includes the move."""
+    without which its moves cannot happen is stopped: both are one transaction, and the approved
+    plan includes the move."""
     stopped: dict[AccountKey, AccountPlan] = {}
     approved: dict[AccountKey, AccountPlan] = {}
     for key, plan in plans.items():
@@ -216,24 +222,44 @@ def _stopped_by_guards(
         if checked.stopped:
             is_approved = context.guards.lets_through(key, digest(plan))
             (approved if is_approved else stopped)[key] = checked
-    moves = (move for move in context.conflicts.all_moves() if move.is_within_tenant)
-    for group in _groups(moves, blocked):
-        if not stopped.keys().isdisjoint(group):
-            stopped |= {key: approved[key] for key in group if key in approved}
+    if stopped and approved:
+        waiting = _dependent_on(stopped, context.conflicts.all_moves(), blocked)
+        stopped |= {key: plan for key, plan in approved.items() if key in waiting}
     return stopped
+
+
+def _dependent_on(
+    stopped: Iterable[AccountKey], moves: Iterable[Move], blocked: Blocked
+) -> set[AccountKey]:
+    """These accounts, and all with a move within their tenant that depends on one of them. The
+    account that takes a profile does not need the other one."""
+    links = []
+    for move in moves:
+        if move.is_within_tenant and not blocked.stops(move):
+            links.append((move.claimant, move.holder))
+            if not move.is_profile:
+                links.append((move.holder, move.claimant))
+    dependent = set(stopped)
+    while added := {other for key, other in links if key in dependent} - dependent:
+        dependent |= added
+    return dependent
 
 
 def _moves_not_accepted(
     context: PlanContext, plans: Mapping[AccountKey, AccountPlan], blocked: Blocked
 ) -> frozenset[Move]:
-    """Moves to an account that changes but does not create the domain, because the domain waits
-    for a profile that was not saved."""
+    """Moves to an account that changes but does not create what moves: the domain waits for a
+    profile that was not saved, or the profile is not saved, or it is suspended."""
     moves = [move for move in context.conflicts.all_moves() if not blocked.stops(move)]
     created = {
-        key: {change.name for change in plans[key].changes if change.action is Action.CREATE}
+        (key, isinstance(change, ProfileChange), change.name)
         for key in {move.claimant for move in moves}
+        for change in plans[key].changes
+        if change.action is Action.CREATE and not isinstance(change, AccountChange)
     }
-    return frozenset(move for move in moves if move.domain not in created[move.claimant])
+    return frozenset(
+        move for move in moves if (move.claimant, move.is_profile, move.name) not in created
+    )
 
 
 def _unchanged_accounts(
@@ -306,7 +332,7 @@ def _removed(
     if current.state is None:
         return AccountPlan(current.key, current.revision, ())
     claims = context.conflicts.claims_of(current.key, blocked.accounts, blocked.moves)
-    if claims.retained:
+    if claims.retained or claims.unmoved_profiles:
         return keep_account(current, claims, desired)
     return remove_account(current, claims, desired)
 
@@ -320,9 +346,7 @@ def _defined(
     claims = context.conflicts.claims_of(desired.key, blocked.accounts, blocked.moves)
     failed = context.failed.get(desired.key, {})
     rotated = context.rotated.get(desired.key, {})
-    loses_profile = not current.profiles.keys() <= desired.profiles.keys()
-    misplaced = context.misplaced().get(desired.key.namespace, {}) if loses_profile else {}
-    return plan_account(AccountInput(desired, current, plan, claims, failed, rotated, misplaced))
+    return plan_account(AccountInput(desired, current, plan, claims, failed, rotated))
 
 
 def _held_back(
@@ -379,7 +403,7 @@ def _check_guards(
 
 
 def _groups(moves: Iterable[Move], blocked: Blocked) -> Groups:
-    """The accounts between which a domain moves, unless the move is blocked."""
+    """The accounts between which a domain or a profile moves, unless the move is blocked."""
     group_of: dict[AccountKey, set[AccountKey]] = {}
     for move in moves:
         if blocked.stops(move):

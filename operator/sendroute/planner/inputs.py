@@ -22,7 +22,9 @@ class ClaimEffect(Struct, frozen=True):
     to another account, with its key. ``given_up``: domains it holds, no longer declares and loses,
     although other accounts declare them: those accounts, which do not get them in this change.
     ``outgoing`` and ``incoming``: moves, with the other account's key. ``unplanned`` are the
-    accounts among all these that are not in the plan, ``inert`` those to which no domain can come.
+    accounts among all these that are not in the plan, ``inert`` those to which nothing can come.
+    ``unmoved_profiles``: the profiles it holds and keeps although it no longer defines them, with
+    the account of the namespace whose document defines each.
     """
 
     denied: frozenset[str] = frozenset()
@@ -34,17 +36,18 @@ class ClaimEffect(Struct, frozen=True):
     given_up: dict[str, tuple[AccountKey, ...]] = field(default_factory=dict)
     unplanned: frozenset[AccountKey] = frozenset()
     inert: Mapping[AccountKey, ClaimLimit] = field(default_factory=dict)
+    unmoved_profiles: dict[str, AccountKey] = field(default_factory=dict)
 
     def why_not(self, key: AccountKey, cannot: str) -> str:
-        """Why another account does not take, or give, a domain in this change: it can take none, it
-        is not planned, or it ``cannot`` (``cannot take it now``)."""
+        """Why another account does not take, or give, a domain or a profile in this change: it can
+        take none, it is not planned, or it ``cannot`` (``cannot take it now``)."""
         if key in self.inert:
             return self.inert[key].value
         return "is not planned" if key in self.unplanned else cannot
 
     def next_step(self, key: AccountKey, otherwise: str) -> str:
-        """What the author can do about a domain that waits for another account: an account that can
-        take none never takes it, else ``otherwise``."""
+        """What the author can do about a domain or a profile that waits for another account: an
+        account that can take none never takes it, else ``otherwise``."""
         match self.inert.get(key):
             case ClaimLimit.UNKNOWN:
                 return f"Correct spec.account of its document, or define account {key}."
@@ -53,12 +56,20 @@ class ClaimEffect(Struct, frozen=True):
             case _:
                 return otherwise
 
+    def why_profile_stays(self, claimant: AccountKey) -> str:
+        """Why a profile does not leave the account for the one of its document, as a clause."""
+        reason = self.why_not(claimant, "cannot take it now")
+        return f"its document is in account {claimant}, which {reason}"
+
+    def next_step_of_profile(self, claimant: AccountKey) -> str:
+        """What the author can do about a profile that waits for the account of its document."""
+        moves = f"The profile moves when account {claimant} is planned and can take it."
+        return self.next_step(claimant, moves)
+
 
 class AccountInput(Struct, frozen=True):
     """The input of a plan. ``failed`` maps the names of profiles that may not be saved to the code
-    that says why, ``rotated`` the names of profiles whose credential is saved again to why.
-    ``misplaced`` are the profiles that documents of the namespace define for an account that does
-    not take them: most likely its name is a typo, so none of that name is removed."""
+    that says why, ``rotated`` the names of profiles whose credential is saved again to why."""
 
     desired: DesiredAccount
     current: CurrentAccount
@@ -66,7 +77,6 @@ class AccountInput(Struct, frozen=True):
     claims: ClaimEffect = ClaimEffect()
     failed: Mapping[str, str] = {}
     rotated: Mapping[str, Resave] = {}
-    misplaced: Mapping[str, AccountKey] = {}
 
     @property
     def key(self) -> AccountKey:

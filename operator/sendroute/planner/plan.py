@@ -1,7 +1,6 @@
 """The plan of some accounts, or of a whole tree."""
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -115,7 +114,6 @@ def plan_accounts(
             held=scope.held,
             ancestry=scope.ancestry,
             known_accounts=KnownAccounts(desired),
-            misplaced=cache(desired.misplaced_profiles),
         )
         plans, groups = plan_dependent_accounts(context, chosen)
 

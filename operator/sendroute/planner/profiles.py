@@ -78,12 +78,13 @@ def decide_profiles(inputs: AccountInput) -> ProfilesDecision:
         changes.append(_saved(inputs, name, before, desired))
     removed = {}
     for name in sorted(current.keys() - inputs.desired.profiles.keys()):
-        if name in inputs.misplaced:
-            after[name] = current[name]
-            changes.append(_misplaced(inputs, name, current[name]))
-        else:
+        removal = _removed(inputs, name, current[name])
+        if (claimant := inputs.claims.unmoved_profiles.get(name)) is None:
             removed[name] = current[name]
-            changes.append(_removed(inputs, name, current[name]))
+            changes.append(removal)
+        else:
+            after[name] = current[name]
+            changes.append(_kept(removal, inputs.claims.why_profile_stays(claimant)))
     return ProfilesDecision(tuple(changes), after, removed, unsaved)
 
 
@@ -120,7 +121,7 @@ def keep_in_use(profiles: ProfilesDecision, used: Mapping[str, str]) -> Profiles
     ``used`` maps the name of such a profile to one of its domains."""
     return ProfilesDecision(
         tuple(
-            _kept_in_use(change, used[change.name])
+            _kept(change, f"{used[change.name]} still uses it")
             if change.action is Action.DELETE and change.name in used
             else change
             for change in profiles.changes
@@ -128,17 +129,6 @@ def keep_in_use(profiles: ProfilesDecision, used: Mapping[str, str]) -> Profiles
         profiles.after | {name: profiles.removed[name] for name in used},
         {name: removal for name, removal in profiles.removed.items() if name not in used},
         profiles.unsaved,
-    )
-
-
-def _kept_in_use(change: ProfileChange, domain: str) -> ProfileChange:
-    return structs.replace(
-        change,
-        action=Action.SKIP,
-        after=change.before,
-        reason=Code.DEPENDENCY_SKIPPED,
-        message=f"Profile {change.name} of account {change.account} is not removed yet, because"
-        f" {domain} still uses it.",
     )
 
 
@@ -206,20 +196,6 @@ def previous_version(endpoint: str, resave: Resave | None) -> str:
     return "the previous version stays in effect"
 
 
-def _misplaced(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange:
-    return ProfileChange(
-        inputs.key,
-        name,
-        Action.SKIP,
-        profile,
-        profile,
-        Code.DEPENDENCY_SKIPPED,
-        f"Profile {name} of account {inputs.key} is not removed: its document is in account"
-        f" {inputs.misplaced[name]}, which does not take it.",
-        inputs.desired.where,
-    )
-
-
 def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange:
     return ProfileChange(
         inputs.key,
@@ -230,4 +206,16 @@ def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange
         ChangeReason.REMOVED,
         f"Profile {name} of account {inputs.key} is no longer in the manifests.",
         inputs.desired.where,
+    )
+
+
+def _kept(removal: ProfileChange, reason: str) -> ProfileChange:
+    """A removal that waits. ``reason`` is a clause."""
+    return structs.replace(
+        removal,
+        action=Action.SKIP,
+        after=removal.before,
+        reason=Code.DEPENDENCY_SKIPPED,
+        message=f"Profile {removal.name} of account {removal.account} is not removed yet, because"
+        f" {reason}.",
     )

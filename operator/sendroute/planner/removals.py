@@ -163,9 +163,15 @@ def remove_account(
 def keep_account(
     current: CurrentAccount, claims: ClaimEffect, desired: DesiredAccount | None
 ) -> AccountPlan:
-    """Keep an account that is to be removed, because one of its domains must stay: another account
-    of its namespace claims the domain, and cannot take it now."""
-    key, where = current.key, desired.where if desired is not None else None
+    """Keep an account that is to be removed, because one of its domains or profiles must stay:
+    another account of its namespace claims it, and cannot take it now."""
+    where = desired.where if desired is not None else None
+    if not claims.retained:
+        profile, account = min(claims.unmoved_profiles.items())
+        reason = (
+            f"its profile {profile} cannot leave it, because {claims.why_profile_stays(account)}"
+        )
+        return _not_removed(current, reason, claims.next_step_of_profile(account), where)
     name = min(claims.retained)
     claimant = claims.unmoved.get(name)
     reason = "several manifests claim it"
@@ -175,9 +181,21 @@ def keep_account(
             claimant, f"Fix what keeps account {claimant} from taking it, then apply again."
         )
         reason = f"account {claimant} {claims.why_not(claimant, 'cannot take it now')}"
-    message = (
-        f"Account {key} is not removed yet: its domain {name} cannot leave it, because {reason}."
-    )
+    reason = f"its domain {name} cannot leave it, because {reason}"
+    return _not_removed(current, reason, hint, where, domain=name)
+
+
+def _not_removed(
+    current: CurrentAccount,
+    reason: str,
+    hint: str,
+    where: Where | None,
+    *,
+    domain: str | None = None,
+) -> AccountPlan:
+    """``reason`` is a clause; ``domain`` is the domain because of which the account stays."""
+    key = current.key
+    message = f"Account {key} is not removed yet: {reason}."
     skip = AccountChange(
         key,
         key.name,
@@ -194,7 +212,7 @@ def keep_account(
         hint=hint,
         where=where,
         account=key,
-        domain=name,
+        domain=domain,
     )
     return AccountPlan(key, current.revision, (skip,), (problem,), stopped=True)
 

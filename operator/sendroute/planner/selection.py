@@ -1,14 +1,15 @@
 """Which accounts are planned together, and what must be read from the store to plan them."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Protocol
 
 from msgspec import Struct
 
 from sendroute.model.current import CurrentAccount
-from sendroute.model.desired import AccountKey, DesiredAccount
+from sendroute.model.desired import AccountKey, DesiredAccount, ProfileName
 from sendroute.planner.claim_index import ClaimIndex, OtherAccounts
 from sendroute.planner.claims import find_conflicts, open_domains
+from sendroute.planner.moves import open_profiles
 
 
 class Holdings(Protocol):
@@ -22,6 +23,13 @@ class Holdings(Protocol):
     def holders(self, domains: Iterable[str]) -> Mapping[str, AccountKey]:
         """Return the account that holds each of these domains; a domain that no account holds is
         left out."""
+        ...
+
+    def profile_holders(
+        self, profiles: Collection[ProfileName]
+    ) -> Mapping[ProfileName, Set[AccountKey]]:
+        """Return the accounts of its namespace that hold each of these profiles; a profile that no
+        account holds is left out."""
         ...
 
     def domain_count(self) -> int:
@@ -55,12 +63,12 @@ def select(
 
     Args:
         keys: the accounts that are due.
-        claiming: the manifests of all accounts that claim domains; only those of the selected
-            accounts are read.
-        index: which accounts of ``claiming`` declare a domain.
+        claiming: the manifests of all accounts that claim domains or profiles; only those of the
+            selected accounts are read.
+        index: which accounts of ``claiming`` declare a domain or a profile.
         holdings: the store.
-        linked: add the accounts that exchange domains with these, directly or through others;
-            without them these domains do not move (step 6).
+        linked: add the accounts that exchange domains or profiles with these, directly or through
+            others; without them these do not move (step 6).
         stored: the number of domains in the store, if it is known.
 
     Returns:
@@ -74,11 +82,14 @@ def select(
         accounts = {key: claiming[key] for key in chosen if key in claiming}
         domains = open_domains(accounts, current)
         current_domains = {domain for account in current.values() for domain in account.domains}
+        profiles = open_profiles(accounts, current)
+        holding = holdings.profile_holders(profiles) if profiles else {}
         others = index.others(
             domains,
             chosen,
             holdings.holders(domains - current_domains),
             number - sum(len(account.domains) for account in current.values()),
+            {profile: holding.get(profile, frozenset()) for profile in profiles},
         )
         added = find_conflicts(accounts, current, others).involving(chosen)
         if not (linked and added):

@@ -33,9 +33,10 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform, Remedy, Task
 from sendroute.model.secret import PLATFORM_NAMESPACE, Resave
 from sendroute.model.stored_values import StoredDomain, StoredLabel, StoredLogin
-from sendroute.planner.claim_index import declared_names
+from sendroute.planner.claim_index import ClaimIndex, declared_names
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
+from sendroute.planner.moves import open_profiles
 from sendroute.reconcile.applied_plan import PlanReport
 from sendroute.reconcile.reconciler import Planned
 from sendroute.reconcile.verifier import SavedInputs
@@ -205,8 +206,9 @@ def differing(before: PlanDigests, after: PlanDigests) -> list[str]:
 
 
 def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[AccountKey]:
-    """The accounts with changes or findings, and those that claim or hold one of their domains. The
-    same decision can be repeated only with all of these."""
+    """The accounts with changes or findings, those that claim or hold one of their domains, and
+    those that define one of their profiles. The same decision can be repeated only with all of
+    these."""
     declaring = desired.claiming  # once: it may be put together from two
     reported = {
         account.key
@@ -230,7 +232,13 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
     holding = {
         key for key, account in current.accounts.items() if not names.isdisjoint(account.domains)
     }
-    return frozenset(reported | claiming | holding)
+    profiles = open_profiles(
+        {key: declaring[key] for key in reported & declaring.keys()},
+        {key: current.accounts[key] for key in reported & current.accounts.keys()},
+    )
+    claims = ClaimIndex(declaring.values() if profiles else ())
+    defining = {key for profile in profiles for key in claims.defining(profile)}
+    return frozenset(reported | claiming | holding | defining)
 
 
 def saved_plan_of(
@@ -267,7 +275,7 @@ def saved_plan_of(
         only=tuple(sorted(only)),
         platform=platform,
         accounts=tuple(account for _, account in _among(accounts, desired.accounts)),
-        orphans=tuple(_among(accounts | _beside(accounts, desired.orphans), desired.orphans)),
+        orphans=tuple(_among(accounts, desired.orphans)),
         stopped=tuple(sorted(desired.stopped & accounts)),
         findings=tuple(map(saved, desired.findings)),
         accepted=tuple(
@@ -284,15 +292,6 @@ def saved_plan_of(
         undefined=tuple(account for _, account in _among(accounts, desired.undefined)),
         positions=tuple(_positions(reported, planned.tree.locate)),
     )
-
-
-def _beside(
-    accounts: Collection[AccountKey], orphans: Iterable[AccountKey]
-) -> frozenset[AccountKey]:
-    """Those of the accounts without a MailAccount that are in the namespaces of some accounts, and
-    whose documents may define a profile of these."""
-    namespaces = {key.namespace for key in accounts}
-    return frozenset(key for key in orphans if key.namespace in namespaces)
 
 
 def _among(

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
-from sendroute.model.desired import AccountKey
+from sendroute.model.desired import AccountKey, ProfileName
 from sendroute.model.profile import Profile
 from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
@@ -22,7 +22,7 @@ from sendroute.store.states import (
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
-# Domains that one statement asks for.
+# Domains, or profiles, that one statement asks for.
 _ASKED = 20_000
 
 
@@ -127,6 +127,30 @@ def holders(connection: Connection, domains: Iterable[str]) -> dict[str, Account
         for row in connection.execute(owned.where(matches_any(connection, domain.c.name, chunk))):
             accounts[row.name] = account_key(row.namespace, row.owner)
     return accounts
+
+
+def profile_holders(
+    connection: Connection, profiles: Collection[ProfileName]
+) -> dict[ProfileName, frozenset[AccountKey]]:
+    """The accounts of its namespace that hold each of these profiles; a profile that no account
+    holds is left out."""
+    holding: dict[ProfileName, frozenset[AccountKey]] = {}
+    owned = select(profile.c.name, account.c.namespace, account.c.name.label("owner")).join_from(
+        profile, account, profile.c.account_id == account.c.id
+    )
+    by_namespace: dict[str, list[str]] = {}
+    for asked in sorted(profiles):
+        by_namespace.setdefault(asked.namespace, []).append(asked.name)
+    for namespace, names in by_namespace.items():
+        of_namespace = owned.where(account.c.namespace == namespace)
+        for chunk in chunks(names, _ASKED):
+            for row in connection.execute(
+                of_namespace.where(matches_any(connection, profile.c.name, chunk))
+            ):
+                name = ProfileName(namespace, row.name)
+                key = AccountKey(namespace, row.owner)
+                holding[name] = holding.get(name, frozenset()) | {key}
+    return holding
 
 
 def domains_by_account(connection: Connection) -> dict[AccountKey, int]:

@@ -17,7 +17,7 @@ from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.credential import EncryptedCredentials
 from sendroute.model.current import Current, CurrentAccount
-from sendroute.model.desired import AccountKey
+from sendroute.model.desired import AccountKey, ProfileName
 from sendroute.model.export import StoreExport
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.nexthop import Alias
@@ -731,6 +731,13 @@ class StoreSnapshot:
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that has each of these domains; unknown domains are left out."""
         return current_state.holders(self._connection, domains)
+
+    def profile_holders(
+        self, profiles: Collection[ProfileName]
+    ) -> dict[ProfileName, frozenset[AccountKey]]:
+        """The accounts of its namespace that hold each of these profiles; a profile that no account
+        holds is left out."""
+        return current_state.profile_holders(self._connection, profiles)
 
     def domain_count(self) -> int:
         """The number of domains in the store."""
