@@ -14,13 +14,12 @@ from msgspec import ValidationError
 from sendroute.manifests.headers import (
     LeftOut,
     expand,
-    holds_objects,
     is_list,
     is_misspelt,
     is_ours,
     is_secret,
 )
-from sendroute.manifests.opaque import opacity_of
+from sendroute.manifests.opaque import may_hold_objects
 from sendroute.manifests.plain_secrets import plain_fields
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
@@ -111,7 +110,7 @@ def read(data: bytes) -> ParsedFile | None:
                 documents.append((len(documents) + foreign, decode(value)))
             except ValidationError:
                 return None
-        elif is_list(value) or is_misspelt(value) or holds_objects(value) or opacity_of(value):
+        elif is_list(value) or is_misspelt(value) or may_hold_objects(value):
             return None
         else:
             if is_secret(value):

@@ -3,7 +3,7 @@ base64. What they hold is unknown, and must not seem to be deleted."""
 
 from typing import Any
 
-from sendroute.manifests.headers import has_group, items_within
+from sendroute.manifests.headers import has_group, is_misspelt, is_ours, items_within
 from sendroute.manifests.wording import ENCRYPT_ONLY_SECRETS
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
@@ -27,6 +27,21 @@ def opacity_of(value: Any) -> str | None:
     tools = (tool for item in items_within(value) if (tool := _encryption(item)))
     tool = next(tools, None)
     return f"an item of it is encrypted with {tool}" if tool is not None else None
+
+
+def may_hold_objects(value: Any) -> bool:
+    """Whether a document that is none of ours, and no List, holds objects of ours or may hold some:
+    :func:`holds_objects` or :func:`opacity_of`, with one walk over a long list.
+
+    Args:
+        value: the document as plain data, of any type.
+    """
+    if not isinstance(value, dict | list) or _encryption(value) is not None:
+        return True
+    return any(
+        is_ours(item) or is_misspelt(item) or _encryption(item) is not None
+        for item in items_within(value)
+    )
 
 
 def finding_of(where: Where, reason: str) -> Finding:
