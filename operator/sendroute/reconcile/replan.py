@@ -65,8 +65,16 @@ def plan_again(
     )
     request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
     planned = reconciler.plan(tree, request)
+    _require_same(saved, path, planned, history)
+    refused = tuple(item.as_finding() for item in saved.mismatch)
+    return replace(planned, mismatch=(*refused, *planned.mismatch)) if refused else planned
+
+
+def _require_same(saved: SavedPlan, path: str, planned: Planned, history: History) -> None:
+    """Raises :class:`ProblemError` (``stale-plan``) unless the decision is the saved one, or the
+    rest of it after a part was applied."""
     same = plan_accounts(
-        tree.desired,
+        planned.tree.desired,
         planned.current,
         planned.scope,
         failed=saved.shown().failed,
@@ -82,8 +90,6 @@ def plan_again(
             raise ProblemError(_applied(path, applied.revisions))
         if rest - stopped_accounts(saved.report) or not _to_write(same).isdisjoint(changed):
             raise ProblemError(_stale(path, changed, applied.revisions))
-    refused = tuple(item.as_finding() for item in saved.mismatch)
-    return replace(planned, mismatch=(*refused, *planned.mismatch)) if refused else planned
 
 
 def _with_later(ancestry: Ancestry | None, applied: Sequence[AppliedCommit]) -> Ancestry | None:
