@@ -315,3 +315,72 @@ def test_an_older_commit_that_is_applied_while_an_apply_waits_changes_nothing(
     assert clones.apply("origin").status == 0
     assert clones.domains() == []
     assert [row[0] for row in clones.recorded()] == [newest]
+
+
+def test_an_older_clone_beside_a_newer_one_of_the_same_repository_is_older(
+    clones: Clones, sendroute: Program
+) -> None:
+    two = [account("acme"), domain("acme", "base.example"), domain("acme", "new.example")]
+    clones.commit("origin", *two)
+    for name in ("one", "two"):
+        clones.clone(name)
+    paths = ("one/m/platform.yaml", "two/m/acme.yaml")
+    assert sendroute("apply", *paths, "--auto-approve").status == 0
+    git(clones.top("two"), "checkout", "-q", "HEAD~1")
+    refused = sendroute("apply", *paths, "--auto-approve")
+    assert (refused.status, "refused older-tree" in refused.out) == (3, True), refused
+    assert clones.domains() == ["base.example", "new.example"]
+
+
+def test_a_clone_that_stays_at_an_older_commit_beside_a_newer_one_is_not_older(
+    clones: Clones, sendroute: Program
+) -> None:
+    """It was applied together with the newer one, so it needs nothing of that."""
+    clones.clone("pinned")
+    paths = ("pinned/m/platform.yaml", "origin/m/acme.yaml")
+    clones.commit("origin", account("acme"), domain("acme", "base.example"))
+    assert sendroute("apply", *paths, "--auto-approve", "--allow-older-tree").status == 0
+    clones.commit("origin", account("acme"))
+    applied = sendroute("apply", *paths, "--auto-approve")
+    assert applied.status == 0, applied.out
+    assert clones.domains() == []
+    assert clones.apply("pinned").status in (0, 3)
+    assert sendroute("plan", "pinned/m").status == 0, "it only adds"
+
+
+def test_the_repository_of_a_file_that_a_link_leads_to_is_compared(
+    two_repositories: Clones, workdir: Path, sendroute: Program
+) -> None:
+    (workdir / "origin/m/beta.yaml").symlink_to(workdir / "tenant/m/beta.yaml")
+    assert sendroute("apply", "origin/m", "--auto-approve").status == 0
+    git(workdir / "tenant", "checkout", "-q", "HEAD~1")
+    refused = sendroute("apply", "origin/m", "--auto-approve")
+    assert (refused.status, "refused older-tree" in refused.out) == (3, True), refused
+    (workdir / "alone").mkdir()
+    (workdir / "alone/beta.yaml").symlink_to(workdir / "tenant/m/beta.yaml")
+    files = ("origin/m/platform.yaml", "origin/m/acme.yaml", "alone/beta.yaml")
+    assert sendroute("plan", *files).status == 3
+    assert "newer.example" in two_repositories.domains()
+
+
+@pytest.mark.parametrize("damage", ["empty branch", "no branch", "no commit", "orphan"])
+def test_a_head_that_leads_to_no_commit_is_not_taken_for_newer(
+    diverged: Clones, workdir: Path, damage: str
+) -> None:
+    top = workdir / "anna"
+    branch = top / ".git/refs/heads/main"
+    commit = branch.read_text().strip()
+    match damage:
+        case "empty branch":
+            branch.write_text("")
+        case "no branch":
+            branch.unlink()
+        case "no commit":
+            path = top / ".git/objects" / commit[:2] / commit[2:]
+            path.chmod(0o600)
+            path.write_bytes(b"")
+        case _:
+            git(top, "checkout", "-q", "--orphan", "fresh")
+    for refused in (diverged.plan("anna"), diverged.apply("anna")):
+        assert (refused.status, "refused older-tree" in refused.out) == (3, True), refused
+    assert "bert.example" in diverged.domains()

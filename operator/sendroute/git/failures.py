@@ -62,6 +62,11 @@ NO_WORKING_TREE = FailureCause(
     "Clone the repository again, or see there why git does not use it.",
     UseGit(GitTask.SHOW_STATUS),
 )
+NO_COMMIT = FailureCause(
+    "its HEAD leads to no commit",
+    "Check out a branch or a commit, or check the repository.",
+    UseGit(GitTask.CHECK_REPOSITORY),
+)
 NO_ANSWER = FailureCause(
     "git did not answer within 5 minutes",
     "Check the disk, and look in the repository for a named pipe in place of a file.",

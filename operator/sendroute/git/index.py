@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from sendroute.files.regular import regular
 from sendroute.git.index_file import SUBMODULE, FileEntry, IndexFile
-from sendroute.git.repository import Repository, common_directory
+from sendroute.git.references import common_directory, has_commits
+from sendroute.git.repository import Repository
 from sendroute.git.split_index import EXTENSION, joined
 
 _MAX_INDEX = 1 << 29  # bytes: of a few million files
@@ -136,7 +137,7 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
     try:
         data = _read(os.path.join(directory, "index"), _MAX_INDEX)
     except FileNotFoundError:
-        if _has_commit(directory):
+        if has_commits(directory):
             raise UnfinishedCheckoutError from None
         return []
     try:
@@ -200,21 +201,3 @@ def _hash_length(git_directory: str) -> int:
     """20 for SHA-1, 32 for SHA-256 (git-config(1), extensions.objectFormat)."""
     config = _read(os.path.join(common_directory(git_directory), "config"), _MAX_CONFIG)
     return 32 if _SHA_256.search(config) else 20
-
-
-def _has_commit(git_directory: str) -> bool:
-    """Whether a commit is checked out, or was to be: HEAD is a commit, or a branch that exists."""
-    head = _read(os.path.join(git_directory, "HEAD")).strip()
-    if not head.startswith(b"ref:"):
-        return True
-    branch = head.removeprefix(b"ref:").strip()
-    common = common_directory(git_directory)
-    if os.path.isfile(os.path.join(os.fsencode(common), branch)):
-        return True
-    if os.path.isdir(os.path.join(common, "reftable")):  # only git reads its branches
-        return any(len(name) == 2 for name in os.listdir(os.path.join(common, "objects")))
-    try:
-        packed = _read(os.path.join(common, "packed-refs"), _MAX_INDEX)
-    except FileNotFoundError:
-        return False
-    return any(line.endswith(b" " + branch) for line in packed.splitlines())

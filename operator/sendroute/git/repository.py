@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from sendroute.files.regular import regular
-from sendroute.git.failures import NO_WORKING_TREE, GitFailedError, special_file
+from sendroute.git.failures import NO_COMMIT, NO_WORKING_TREE, GitFailedError, special_file
+from sendroute.git.references import common_directory, has_commits
 
 if TYPE_CHECKING:
     from sendroute.git.process import Process
@@ -148,16 +148,6 @@ def _special_file_in(directory: str) -> str | None:
     return None
 
 
-def common_directory(git_directory: str) -> str:
-    """Where the configuration and the branches are (gitrepository-layout(5), commondir)."""
-    try:
-        with open(os.path.join(git_directory, "commondir"), "rb", opener=regular) as file:
-            path = os.fsdecode(file.read(_MAX_GITFILE).strip())
-    except OSError:
-        return git_directory
-    return os.path.join(git_directory, path)
-
-
 def find_repository(path: str) -> Repository | None:
     """Find the repository of a path, without asking git. The path need not exist.
 
@@ -217,13 +207,24 @@ def checked_out_at(checkout: CheckoutTop) -> CheckedOutRepository:
         Its repository and the commit.
 
     Raises:
-        GitFailedError: the ``.git`` leads to no repository, or git refuses that, or is not
-            installed. What is above it has another history.
+        GitFailedError: the ``.git`` leads to no repository, or HEAD to no commit although there are
+            some; or git refuses the repository, or is not installed. What is above it has another
+            history.
     """
     repository = checkout.repository
     if repository is None:
         raise GitFailedError(NO_WORKING_TREE)
-    return CheckedOutRepository(repository, repository.usable_head())
+    commit = repository.usable_head()
+    if commit is None and _has_commits(repository):
+        raise GitFailedError(NO_COMMIT)
+    return CheckedOutRepository(repository, commit)
+
+
+def _has_commits(repository: Repository) -> bool:
+    try:
+        return has_commits(repository.git_directory)
+    except (OSError, ValueError):
+        return True
 
 
 FindCommit = Callable[[CheckoutTop], CheckedOutRepository]

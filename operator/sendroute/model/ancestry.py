@@ -159,15 +159,20 @@ def together(parts: Sequence[Ancestry]) -> Ancestry | None:
         parts: the comparison of each commit of the tree.
 
     Returns:
-        The comparison, in which a commit is missing if it is missing in one part, and no other part
-        contains it; None without parts.
+        The comparison, in which a commit is missing if it is missing in one part; None without
+        parts. A part whose own commit is among those applied last is not older than it was: it
+        needs none that another part contains.
     """
     if len(parts) < 2:
         return parts[0] if parts else None
     contained = _each_once(item for part in parts for item in part.contained)
-    missing = _each_once((item for part in parts for item in part.missing), contained)
-    seen = {*contained, *missing}
-    unknown = _each_once((item for part in parts for item in part.unknown), seen)
+
+    def lacks(part: Ancestry) -> Iterable[AppliedCommit]:
+        is_as_applied = any(item.commit == part.tree.commit for item in part.contained)
+        return _each_once(part.missing, contained) if is_as_applied else part.missing
+
+    missing = _each_once(item for part in parts for item in lacks(part))
+    unknown = _each_once((item for part in parts for item in part.unknown), (*contained, *missing))
     decisive = missing or unknown
 
     def rank(part: Ancestry) -> tuple[bool, bool]:
