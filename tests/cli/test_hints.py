@@ -160,6 +160,14 @@ def with_skipped_files(top: Path) -> None:
         (top / name).unlink()
 
 
+def with_an_older_submodule(top: Path) -> None:
+    (top / "m/sub/c.yaml").write_text("c: 1\n")
+    git(top / "m/sub", "add", "-A")
+    git(top / "m/sub", "commit", "-q", "-m", "more")
+    git(top, "commit", "-q", "-a", "-m", "with more")
+    git(top / "m/sub", "checkout", "-q", "HEAD~1")
+
+
 def without_an_index(top: Path) -> None:
     (top / ".git/index").unlink()
     (top / "m/our mail/b.yaml").unlink()
@@ -170,6 +178,7 @@ def without_an_index(top: Path) -> None:
     [
         without_submodule,
         with_half_a_submodule,
+        with_an_older_submodule,
         in_cone_mode,
         in_cone_mode_with_a_rest,
         without_a_directory,

@@ -41,6 +41,24 @@ def test_a_submodule_that_is_not_checked_out_is_missing(clone: Path) -> None:
     assert missing_from(str(clone)) == []
 
 
+@pytest.mark.parametrize("head", ["detached", "branch", "packed branch"])
+def test_a_submodule_at_another_commit_than_its_repository_has_may_lack_anything(
+    clone: Path, head: str
+) -> None:
+    """After a pull without an update of the submodules."""
+    git(clone, "-c", "protocol.file.allow=always", "submodule", "update", "-q", "--init")
+    sub = clone / "m/sub"
+    if head != "detached":
+        git(sub, "checkout", "-q", "-b", "work")
+    git(sub, "commit", "-q", "--allow-empty", "-m", "newer")
+    if head == "packed branch":
+        git(sub, "pack-refs", "--all")
+    assert missing_from(clone) == [("m/sub", MissingReason.OTHER_COMMIT)]
+    assert missing_from(clone / "m/t") == []
+    git(clone, "add", "m/sub")
+    assert missing_from(clone) == []
+
+
 @pytest.mark.parametrize("version", ["2", "4"])
 def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -> None:
     git(clone, "rm", "-q", "m/sub")

@@ -5,9 +5,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import chdir
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,38 @@ def test_the_order_of_paths_does_not_matter_and_overlaps_are_read_once() -> None
     expected = ["t/a.yaml", "t/s/b.yaml"], []
     assert read(["t/s", "t", "./t/a.yaml", "t/s/../a.yaml"]) == expected
     assert read(["t/a.yaml", "t", "t/s/b.yaml"]) == expected
+
+
+class SameInode:
+    """An entry of a directory, whose number another entry has too."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self._entry = entry
+        self.name = entry.name
+
+    def inode(self) -> int:
+        return 0xFFFF_FFFF
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entry, name)
+
+
+def test_files_of_one_inode_number_are_all_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of sshfs and other file systems in user space (libfuse without use_ino)."""
+    put("t/a.yaml", "t/b.yaml", "t/s/c.yaml")
+    os.link("t/a.yaml", "t/linked.yaml")
+    Path("t/other.yaml").symlink_to("b.yaml")
+    scandir = os.scandir
+
+    @contextmanager
+    def listing(path: str) -> Iterator[Iterator[SameInode]]:
+        with scandir(path) as entries:
+            yield map(SameInode, entries)
+
+    monkeypatch.setattr(sources.os, "scandir", listing)
+    assert read(["t"]) == (["t/a.yaml", "t/b.yaml", "t/s/c.yaml"], [])
 
 
 def test_a_submodule_is_unreadable_by_whatever_link_it_is_reached() -> None:

@@ -9,6 +9,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from sendroute.git.references import head_commit
 from sendroute.git.repository import CheckoutTop, Repository, find_checkout, submodule_at
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 
@@ -24,6 +25,8 @@ class MissingReason(Enum):
     SUBMODULE = "submodule"
     UNFINISHED_SUBMODULE = "unfinished-submodule"
     """git takes it for checked out, but did not finish."""
+    OTHER_COMMIT = "other-commit"
+    """The submodule is at another commit than its repository has: most likely an older one."""
     SPARSE = "sparse"
     SKIPPED = "skipped"
     """git is set to skip the file; there is no sparse checkout."""
@@ -204,13 +207,15 @@ class _Index:
         return self._entries[first:end]
 
     def _lack_of_submodule(self, entry: "IndexEntry") -> MissingReason | None:
-        """Why a submodule is not checked out; None if it is. Without an index its checkout has
-        failed, or did not finish; without a repository it may be a copy."""
+        """Why a submodule is not checked out as its repository has it; None if it is. Without an
+        index its checkout has failed, or did not finish; without a repository it may be a copy."""
         directory = os.path.join(self._top, entry.path)
         submodule = submodule_at(directory)
         if submodule is not None:
-            has_index = os.path.lexists(os.path.join(submodule.git_directory, "index"))
-            return None if has_index else MissingReason.UNFINISHED_SUBMODULE
+            if not os.path.lexists(os.path.join(submodule.git_directory, "index")):
+                return MissingReason.UNFINISHED_SUBMODULE
+            commit = head_commit(submodule.git_directory)
+            return MissingReason.OTHER_COMMIT if commit not in (None, entry.blob) else None
         try:
             is_empty = all(map(is_hidden, os.listdir(directory)))
         except (FileNotFoundError, NotADirectoryError):

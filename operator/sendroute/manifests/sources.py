@@ -216,7 +216,7 @@ class _Walk:
         else:
             directory = os.path.realpath(os.path.dirname(path) or ".")
             outside = not is_part(os.path.realpath(path), directory)
-            self.missing.come_to(directory)
+            self.missing.come_to(path)
             self._file(path, status, self.entries, outside=outside)
 
     def end(self) -> None:
@@ -292,6 +292,8 @@ class _Walk:
             if inside_out is None or self._has_room(status.st_size, inside_out, names=1):
                 entries = self._entries(inside_out)
                 self._file(path, status, entries, outside=inside_out is not None)
+                if is_link and inside_out is not None:
+                    self.missing.come_to(path)
         return []
 
     def _entries(self, region: Region | None) -> list[SourceEntry]:
@@ -378,6 +380,10 @@ _MISSING = {
         "it is a submodule that is not checked out, because git did not finish its checkout",
         "Until then nothing is removed. Check it out again; what is in no commit of it is lost.",
     ),
+    MissingReason.OTHER_COMMIT: (
+        "it is a submodule at another commit than its repository has, so parts may be missing",
+        "Until then nothing is removed. Update it; or stage its commit, if that is intended.",
+    ),
     MissingReason.SPARSE: (
         "it is left out by a sparse checkout",
         "Until then nothing is removed. Add it to the checkout.",
@@ -426,7 +432,7 @@ def _remedy(missing: MissingPath) -> Remedy | None:
     top = missing.top if is_seen(missing.top) else None
     within = missing.within if is_seen(missing.within) else None
     match missing.reason:
-        case MissingReason.SUBMODULE:
+        case MissingReason.SUBMODULE | MissingReason.OTHER_COMMIT:
             return CheckOutSubmodules(top, within)
         case MissingReason.UNFINISHED_SUBMODULE:
             return CheckOutSubmodules(top, within, again=True)
@@ -449,12 +455,22 @@ def _without_repeats(entries: list[SourceEntry]) -> list[SourceEntry]:
     seen: set[tuple[int, int]] = set()
     distinct = []
     for entry in entries:
-        if entry.identity is not None:
-            if entry.identity in seen:
+        if entry.identity is not None and (identity := _identity(entry.path)) is not None:
+            if identity in seen:
                 continue
-            seen.add(entry.identity)
+            seen.add(identity)
         distinct.append(entry)
     return distinct
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """What a file is known by. A listing may give files of a FUSE or an overlay file system the
+    number of another one."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # reading it reports that
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _load(entry: SourceEntry) -> bytes | Finding:
