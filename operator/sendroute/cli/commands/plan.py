@@ -2,7 +2,8 @@
 
 Nothing is changed. With --out the plan is saved: `sendroute apply FILE` then does exactly what was
 shown, or refuses if the decision would differ. The exit status is that of `apply` with the same
-options: 3 if a guard refuses.
+options, 3 if a guard refuses, except for what `plan` does not check: it needs no secrets, and it
+tests connections only with --test-connections.
 
 examples:
   sendroute plan manifests/
