@@ -50,7 +50,7 @@ _APPLY_ALLS = select(apply_all.c.domains, apply_all.c.kind, apply_all.c.profile)
 
 
 def check_content(connection: Connection) -> None:
-    """Read every value of every table, in constant memory.
+    """Read every value of every table, in constant memory, and compare those that say the same.
 
     Raises :class:`~sendroute.store.errors.WrongValueError` at the first value that Sendroute cannot
     have written.
@@ -82,6 +82,7 @@ def check_content(connection: Connection) -> None:
         if connection.execute(_OF_PLATFORM).first() is not None:
             raise WrongValueError("an account is in the platform's namespace")
         _check_history(connection)
+        endpoints.check_in_use(connection)
     except (ValueError, LookupError, InvalidRequestError, msgspec.MsgspecError) as error:
         raise WrongValueError("a value is not Sendroute's") from error
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, select, tuple_, update
 
 from sendroute.model.change import ChangeReason
 from sendroute.model.desired import AccountKey
@@ -26,10 +26,17 @@ from sendroute.model.secret import SecretBinding, binding_of
 from sendroute.model.stored_values import StoredHost, StoredPort
 from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
-from sendroute.store.errors import unreadable
+from sendroute.store.errors import WrongValueError, unreadable
 from sendroute.store.queries import profiles
-from sendroute.store.states import member_of, numbered, owner_key, platform_of
-from sendroute.store.tables import endpoint, platform, revision
+from sendroute.store.states import (
+    account_key,
+    member_of,
+    numbered,
+    owner_key,
+    platform_of,
+    profile_of,
+)
+from sendroute.store.tables import account, endpoint, platform, profile, revision
 from sendroute.store.tables import history as table_of_history
 
 _RELAY_IDS = {RELAY: RELAY_ID, BOUNCES: BOUNCES_ID}
@@ -255,6 +262,57 @@ def fill(connection: Connection, now: int) -> None:
     current = connection.execute(select(platform)).one_or_none()
     if current is not None:
         write_relays(connection, current.version, platform_of(current.spec), None, now, {})
+
+
+def check_in_use(connection: Connection) -> None:
+    """Compare the endpoints in use with the profiles and the platform's relays, in constant memory.
+    Mail is sent to an endpoint, and people are shown the profile.
+
+    Raises :class:`~sendroute.store.errors.WrongValueError` if one has another destination than its
+    profile or relay, or if either lacks the other.
+    """
+    count = 0
+    for expected, stored in _in_use(connection):
+        count += 1
+        if stored.host is None or _binding(stored) != expected:
+            raise WrongValueError("an endpoint has another destination than its profile")
+    in_use = select(func.count()).select_from(endpoint).where(endpoint.c.retired.is_(None))
+    if connection.execute(in_use).scalar_one() != count:
+        raise WrongValueError("an endpoint in use has no profile")
+
+
+def _in_use(connection: Connection) -> Iterator[tuple[SecretBinding, Row[Any]]]:
+    """The binding of each profile and relay, with the columns of its endpoint: NULL without one."""
+    columns = [endpoint.c[name] for name in _BINDING]
+    of_profile = and_(
+        endpoint.c.profile == profile.c.id,
+        endpoint.c.version == profile.c.version,
+        endpoint.c.retired.is_(None),
+    )
+    statement: Select[Any] = (
+        select(
+            *columns,
+            profile.c.spec,
+            profile.c.name.label("title"),
+            account.c.namespace.label("of_namespace"),
+            account.c.name.label("of_account"),
+        )
+        .join_from(profile, account, profile.c.account_id == account.c.id)
+        .outerjoin(endpoint, of_profile)
+    )
+    for row in connection.execute(statement):
+        owner = account_key(row.of_namespace, row.of_account)
+        yield binding_of(owner, row.title, profile_of(row.spec)), row
+    current = connection.execute(select(platform)).one_or_none()
+    relays = relays_of(platform_of(current.spec)) if current is not None else {}
+    for name, relay in relays.items():
+        of_relay = and_(
+            endpoint.c.profile == _RELAY_IDS[name],
+            endpoint.c.version == platform.c.version,
+            endpoint.c.retired.is_(None),
+        )
+        statement = select(*columns).join_from(platform, endpoint, of_relay, isouter=True)
+        yield binding_of(PLATFORM, name, relay), connection.execute(statement).one()
 
 
 def _owner_and_name(binding: SecretBinding) -> tuple[Owner, str]:
