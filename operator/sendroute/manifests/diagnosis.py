@@ -15,6 +15,7 @@ from sendroute.manifests.headers import (
     has_group,
     holds_objects,
     is_misspelt,
+    is_near_kind,
     profiles_of,
 )
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
@@ -152,19 +153,7 @@ def _of_header(value: dict[str, Any], draft: DocumentDraft) -> list[ShapeProblem
     """Errors in the header, with which a document cannot be read as one of our kinds at all."""
     version, kind = value.get("apiVersion"), value.get("kind")
     if is_misspelt(value):
-        group = str(version).partition("/")[0]
-        given = f"the group is {shown(group)}"
-        if not has_group(str(version)):
-            given = f"the apiVersion {shown(str(version))} has no group"
-        return [
-            ShapeProblem(
-                "unknown-group",
-                ("apiVersion",),
-                False,
-                f"{kind} is a kind of {API_GROUP}, and {given}.",
-                question(f"apiVersion: {API_VERSION}"),
-            )
-        ]
+        return _of_near_group(str(version), kind)
     if isinstance(version, str) and version and version != API_VERSION:
         return [
             ShapeProblem(
@@ -190,9 +179,37 @@ def _of_header(value: dict[str, Any], draft: DocumentDraft) -> list[ShapeProblem
         message = f"The kind of the document must be one of Sendroute's kinds{given}."
         return [ShapeProblem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
     if kind not in KINDS:
-        message = f"{API_GROUP} has no kind {shown(kind)}."
-        return [ShapeProblem("unknown-kind", ("kind",), False, message, _nearest(kind))]
+        return [_unknown_kind(kind)]
     return []
+
+
+def _of_near_group(version: str, kind: Any) -> list[ShapeProblem]:
+    """Errors of a document of which the group is nearly ours, and perhaps the kind too."""
+    if isinstance(kind, str) and _is_own_list(kind):
+        return [_unknown_kind(kind)]
+    group = version.partition("/")[0]
+    given = f"the group is {shown(group)}"
+    if not has_group(version):
+        given = f"the apiVersion {shown(version)} has no group"
+    elif API_GROUP in version.lower():
+        given = f"the apiVersion is {shown_value(version)}"
+    hint = question(f"apiVersion: {API_VERSION}")
+    if isinstance(kind, str) and kind in KINDS:
+        message = f"{kind} is a kind of {API_GROUP}, and {given}."
+        return [ShapeProblem("unknown-group", ("apiVersion",), False, message, hint)]
+    message = f"The group of Sendroute's kinds is {API_GROUP}, and {given}."
+    problems = [ShapeProblem("unknown-group", ("apiVersion",), False, message, hint)]
+    return [*problems, _unknown_kind(kind)] if isinstance(kind, str) else problems
+
+
+def _unknown_kind(kind: str) -> ShapeProblem:
+    given = shown(kind) if kind == kind.strip() else shown_value(kind)
+    message = f"{API_GROUP} has no kind {given}."
+    return ShapeProblem("unknown-kind", ("kind",), False, message, _nearest(kind))
+
+
+def _is_own_list(kind: str) -> bool:
+    return is_near_kind(kind) and kind.strip().lower().endswith("list")
 
 
 def _kinds() -> str:
@@ -202,7 +219,9 @@ def _kinds() -> str:
 def _nearest(kind: str) -> str:
     if encryption_of(kind):
         return ENCRYPT_ONLY_SECRETS
-    return did_you_mean(kind, KINDS) or f"{_kinds()}."
+    if _is_own_list(kind):
+        return "Write several objects with apiVersion: v1 and kind: List."
+    return did_you_mean(kind.strip(), KINDS) or f"{_kinds()}."
 
 
 def hides_objects(draft: DocumentDraft) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple, TypeGuard, assert_never
 
@@ -27,13 +28,16 @@ from sendroute.model.stored_values import LABEL
 
 _NEAR = 2  # edits: more are another name
 _OUR_NAME = API_GROUP.partition(".")[0]
+_LONGEST_KIND = 40
+# With a letter, a digit or a hyphen before or behind it, the name is of another domain.
+_CONTAINED = re.compile(rf"(?<![a-z0-9-]){re.escape(API_GROUP)}(?![a-z0-9.-])", re.IGNORECASE)
 _LABEL = re.compile(LABEL)
 _SECRETS = ("Secret", "SecretList")
 
 
 def is_ours(value: Any) -> bool:
-    """Whether a document is of our API group, or of one of our kinds without a readable
-    ``apiVersion``.
+    """Whether a document is of our API group, or of one of our kinds, perhaps misspelt, without a
+    readable ``apiVersion``.
 
     Args:
         value: the document as plain data, of any type.
@@ -49,7 +53,7 @@ def is_ours(value: Any) -> bool:
     if isinstance(group, str) and group:
         # To Kubernetes, a group in capitals is another group; here it is reported as a mistake.
         return group.lower().partition("/")[0] == API_GROUP
-    return _is_our_kind(value.get("kind")) or ("apiVersion" not in value and _is_under_case(value))
+    return is_near_kind(value.get("kind")) or ("apiVersion" not in value and _is_under_case(value))
 
 
 def _is_under_case(value: dict[Any, Any]) -> bool:
@@ -61,16 +65,37 @@ def _is_under_case(value: dict[Any, Any]) -> bool:
 
 
 def is_misspelt(value: Any) -> bool:
-    """Whether a document is of one of our kinds, under a group that is nearly ours: at most two
-    edits away, or with another ending. A version without a group is of Kubernetes itself, which has
-    none of our kinds. Any other group is another program's, whatever its kinds are called."""
-    if not isinstance(value, dict) or not _is_our_kind(value.get("kind")):
+    """Whether a document is meant as one of ours, under a group that is nearly ours. It is if its
+    kind is one of ours, perhaps misspelt, and the group is at most two edits away, or has another
+    ending. A version without a group is of Kubernetes itself, which has none of our kinds. Whatever
+    its kind, an ``apiVersion`` that contains our group is ours. Any other group is another
+    program's, whatever its kinds are called."""
+    if not isinstance(value, dict):
         return False
-    return is_near(value.get("apiVersion"))
+    version = value.get("apiVersion")
+    if not is_near_kind(value.get("kind")) and not _contains_group(version):
+        return False
+    return is_near(version)
 
 
-def _is_our_kind(kind: Any) -> bool:
-    return isinstance(kind, str) and kind in KINDS
+def is_near_kind(kind: Any) -> bool:
+    """Whether a kind is one of ours, or a near miss: at most two edits away, in other capitals,
+    with blanks around it, or the list of such a kind.
+
+    Args:
+        kind: the kind, of any type.
+    """
+    if not isinstance(kind, str):
+        return False
+    return kind in KINDS or (len(kind) <= _LONGEST_KIND and _is_like_ours(kind))
+
+
+@lru_cache(maxsize=1024)  # the same few kinds are in all foreign documents of a tree
+def _is_like_ours(kind: str) -> bool:
+    name = kind.strip().lower()
+    names = {name, name.removesuffix("list")}
+    known = [text.lower() for text in KINDS]
+    return any(distance(name, text, _NEAR) <= _NEAR for name in names for text in known)
 
 
 def is_near(version: Any) -> bool:
@@ -81,9 +106,14 @@ def is_near(version: Any) -> bool:
     group = version.lower().partition("/")[0]
     if group == API_GROUP:
         return False
-    if not has_group(version):
+    if not has_group(version) or _contains_group(version):
         return True
     return group.partition(".")[0] == _OUR_NAME or distance(group, API_GROUP, _NEAR) <= _NEAR
+
+
+def _contains_group(version: Any) -> bool:
+    """Whether a text contains the name of our group as a whole, perhaps below another name."""
+    return isinstance(version, str) and _CONTAINED.search(version) is not None
 
 
 def has_group(version: str) -> bool:
@@ -118,7 +148,7 @@ def is_foreign_already(value: dict[str, Any]) -> bool:
         return False
     if encryption_of(group) or encryption_of(str(value.get("kind"))):
         return False
-    if is_near(group) and _is_our_kind(value.get("kind", "MailAccount")):
+    if is_misspelt({"kind": "MailAccount", **value}):
         return False
     kind = value.get("kind", "List")
     return has_group(group) or not (_is_list_kind(kind) or kind in _SECRETS)
