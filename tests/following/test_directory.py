@@ -40,6 +40,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a file is written with the same size and time": rewritten_with_the_old_time,
     "a file is replaced by a rename": renamed_over,
     "a file is added": lambda tree: (tree / "new.yaml").touch(),
+    "a file with an ending in capitals is added": lambda tree: (tree / "new.YAML").touch(),
     "a file is removed": lambda tree: (tree / "inner/deep/c.json").unlink(),
     "a file is renamed": lambda tree: (tree / "a.yaml").rename(tree / "b.yaml"),
     "a file becomes unreadable": lambda tree: (tree / "a.yaml").chmod(0),

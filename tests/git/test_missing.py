@@ -69,6 +69,17 @@ def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -
     assert missing_from(str(clone)) == []
 
 
+def test_a_manifest_with_an_ending_in_capitals_may_be_missing(clone: Path) -> None:
+    for name in ("m/t/c.YAML", "m/t/notes.TXT"):
+        (clone / name).write_text("c: 1\n")
+    git(clone, "rm", "-q", "m/sub")
+    git(clone, "add", "-A")
+    for name in ("m/t/c.YAML", "m/t/notes.TXT"):
+        git(clone, "update-index", "--skip-worktree", name)
+        (clone / name).unlink()
+    assert missing_from(str(clone)) == [("m/t/c.YAML", MissingReason.SKIPPED)]
+
+
 def test_a_file_that_git_skips_is_left_out_by_no_sparse_checkout(clone: Path) -> None:
     git(clone, "rm", "-q", "m/sub")
     git(clone, "update-index", "--skip-worktree", "m/t/b.yaml")

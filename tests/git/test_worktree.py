@@ -35,9 +35,10 @@ def test_a_clean_tree_reports_its_commit(repository: Path) -> None:
 
 def test_a_changed_or_new_manifest_makes_the_tree_dirty(repository: Path) -> None:
     head = git(repository, "rev-parse", "HEAD")
-    (repository / "new.yaml").write_text("c: 1\n")
-    assert commit_of([str(repository)]) == f"{head}-dirty"
-    (repository / "new.yaml").unlink()
+    for name in ("new.yaml", "new.YML"):
+        (repository / name).write_text("c: 1\n")
+        assert commit_of([str(repository)]) == f"{head}-dirty"
+        (repository / name).unlink()
     (repository / "a.yaml").write_text("a: 2\n")
     assert commit_of([str(repository)]) == f"{head}-dirty"
     assert commit_of([str(repository / "a.yaml")]) == f"{head}-dirty"

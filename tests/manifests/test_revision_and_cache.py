@@ -75,6 +75,17 @@ def names(source: ManifestSource) -> list[str]:
     return [entry.name for entry in entries]
 
 
+def test_a_manifest_with_an_ending_in_capitals_is_read_from_a_revision(repository: Path) -> None:
+    assert repository.is_dir()
+    for name in ("t/a.YAML", "t/b.Yml", "t/c.JSON", "t/d.TXT"):
+        put(name)
+    Path("t/e.YAML").symlink_to("d.TXT")
+    commit()
+    assert names(RevisionSource("HEAD", ["t"])) == [
+        f"HEAD:t/{name}" for name in ("a.YAML", "b.Yml", "c.JSON", "d.TXT")
+    ]
+
+
 def test_a_revision_is_read_as_it_was(repository: Path) -> None:
     put("t/a.yaml")
     put("t/s/b.yml")

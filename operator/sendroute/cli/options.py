@@ -21,7 +21,7 @@ from sendroute.cli.command_line import (
     suggestion,
 )
 from sendroute.model.desired import AccountKey
-from sendroute.model.manifest_name import ENDINGS
+from sendroute.model.manifest_name import is_manifest
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 from sendroute.planner.guards import Guards
 
@@ -105,7 +105,7 @@ def _keep_manifests(arguments: argparse.Namespace) -> None:
     given = {os.path.realpath(path) for path in getattr(arguments, "paths", ())}
     for path in _files_to_write(arguments):
         target = os.path.realpath(path)
-        if target in given or path.endswith(ENDINGS) or target.endswith(ENDINGS):
+        if target in given or is_manifest(path) or is_manifest(target):
             from sendroute.manifests.overwriting import holds_manifests
 
             if holds_manifests(target):

@@ -18,13 +18,13 @@ from sendroute.cli.session import Session
 from sendroute.files.reason import reason_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
+from sendroute.model.manifest_name import is_manifest
 from sendroute.model.problem import ProblemError
 from sendroute.reports.as_text import finding_lines, findings_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report, of_ended
 from sendroute.reports.text import PLAIN, Console, no_command, no_commands
 
-_MANIFESTS = (".yaml", ".yml", ".json")
 Render = Callable[[str, Console], Iterable[str]]
 """A result in a format, for a console, in chunks."""
 
@@ -77,7 +77,7 @@ def manifests_of(arguments: argparse.Namespace) -> Sequence[str]:
     one is standard input or may be something else, such as a saved plan."""
     paths: Sequence[str] = getattr(arguments, "paths", ())
     # pathlib would be loaded for this alone when nothing is wrong.
-    known = all(os.path.isdir(path) or path.endswith(_MANIFESTS) for path in paths)  # noqa: PTH112
+    known = all(os.path.isdir(path) or is_manifest(path) for path in paths)  # noqa: PTH112
     return paths if known else ()
 
 

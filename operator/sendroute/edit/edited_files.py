@@ -8,7 +8,7 @@ from sendroute.edit.proposal import TextChange
 from sendroute.manifests.sources import FileSource, SourceEntry
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, whole_file
-from sendroute.model.manifest_name import ENDINGS
+from sendroute.model.manifest_name import is_manifest
 from sendroute.model.problem import ProblemError
 
 
@@ -101,7 +101,7 @@ def check_listed(files: FileSource, name: str) -> None:
     elif any(part.startswith(".") and part != ".." for part in directories):
         reason = "the name of one of its directories begins with a dot"
         hint = "Choose a directory without the dot."
-    elif not base.endswith(ENDINGS):
+    elif not is_manifest(base):
         reason = "its name has no ending of a manifest"
         hint = "Choose a name that ends with .yaml, .yml or .json."
     else:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from sendroute.files.links import LinkRefusal, Region, TreeLinks
-from sendroute.model.manifest_name import ENDINGS, is_hidden
+from sendroute.model.manifest_name import is_hidden, is_manifest
 
 
 class PathStatus(NamedTuple):
@@ -84,7 +84,7 @@ def status_of(path: str) -> PathStatus:
 def _is_relevant(child: os.DirEntry[str]) -> bool:
     if is_hidden(child.name):
         return False
-    if child.name.endswith(ENDINGS):
+    if is_manifest(child.name):
         return True
     try:
         return child.is_symlink() or child.is_dir(follow_symlinks=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sendroute.git.references import head_commit
 from sendroute.git.repository import CheckoutTop, Repository, find_checkout, submodule_at
-from sendroute.model.manifest_name import ENDINGS, is_hidden
+from sendroute.model.manifest_name import is_hidden, is_manifest
 
 if TYPE_CHECKING:
     from sendroute.git.index import IndexEntry
@@ -231,7 +231,7 @@ _path = attrgetter("path")
 def _is_read(entry: "IndexEntry", inner: str) -> bool:
     if is_hidden(inner):
         return False
-    return entry.mode & 0o170000 != _REGULAR or inner.endswith(ENDINGS)
+    return entry.mode & 0o170000 != _REGULAR or is_manifest(inner)
 
 
 def _highest_missing(directory: str, inner: str) -> str:

@@ -15,7 +15,7 @@ from sendroute.git.repository import (
     find_repository,
     submodule_at,
 )
-from sendroute.model.manifest_name import ENDINGS, is_hidden
+from sendroute.model.manifest_name import is_hidden, is_manifest
 
 # Files that git changes when it checks them out differ on disk from their blob (gitattributes(5));
 # line endings alone make no difference to YAML. They are never compared: git would run the filter.
@@ -228,4 +228,4 @@ class _WorkingPath:
         inner = path if self._within == "." else path[len(self._within) + 1 :]
         if is_hidden(inner):
             return False
-        return mode in (_LINK, _SUBMODULE) or path.endswith(ENDINGS)
+        return mode in (_LINK, _SUBMODULE) or is_manifest(path)

@@ -18,9 +18,17 @@ from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.overwriting import is_own_output
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
-from sendroute.manifests.sources import OWN_OUTPUT, SourceEntry, only_a_pointer, unreadable
+from sendroute.manifests.sources import (
+    EMPTY,
+    OWN_OUTPUT,
+    SourceEntry,
+    only_a_pointer,
+    unreadable,
+)
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.finding import Finding, Path, whole_file
 from sendroute.model.internal_error import internal_error, is_internal
+from sendroute.model.manifest_name import is_yaml
 from sendroute.model.route import RouteKind
 
 # A pointer is valid YAML, a plain text. It would be read as a foreign document, and the objects in
@@ -33,10 +41,9 @@ _POINTERS = {
     b"/annex/objects/": "git-annex",
 }
 
-
-# A plan or a report may be kept beside the manifests, and is JSON. One that a name for YAML has was
-# written over a manifest.
-_YAML = (".yaml", ".yml")
+# A full disk or a broken copy leaves an empty file, or blanks. The author who means an empty file
+# can say so in a comment. (A NUL is a syntax error.)
+_BLANKS = b" \t\n\v\f\r"
 
 
 class CompiledRow(NamedTuple):
@@ -100,7 +107,10 @@ def read_file(
     """
     if isinstance(data, bytes) and (kind := _pointer(data)):
         data = only_a_pointer(entry, kind)
-    elif isinstance(data, bytes) and entry.name.endswith(_YAML) and is_own_output(data):
+    elif isinstance(data, bytes) and not without_mark(data).strip(_BLANKS):
+        data = unreadable(entry.name, EMPTY)
+    elif isinstance(data, bytes) and is_yaml(entry.name) and is_own_output(data):
+        # One that is kept beside the manifests is JSON. This one was written over a manifest.
         data = unreadable(entry.name, OWN_OUTPUT)
     if not isinstance(data, bytes):
         return _unread(data)

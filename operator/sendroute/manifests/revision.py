@@ -21,7 +21,7 @@ from sendroute.manifests.sources import (
 )
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
-from sendroute.model.manifest_name import ENDINGS, is_hidden
+from sendroute.model.manifest_name import is_hidden, is_manifest
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import GitTask, Remedy, UseGit
 from sendroute.model.unseen import is_seen
@@ -170,7 +170,7 @@ class _Listing:
         the tree."""
         prefix = f"{directory}/" if directory else ""
         for path in self._files:
-            if path.endswith(ENDINGS) and _is_visible(path, prefix):
+            if is_manifest(path) and _is_visible(path, prefix):
                 yield path
         for path in self._submodules:
             if _is_visible(path, prefix):
@@ -179,12 +179,11 @@ class _Listing:
             if not _is_visible(link, prefix):
                 continue
             target = self._resolve(link)
-            is_manifest = link.endswith(ENDINGS)
             if target is None or not self._exists(target):
                 self.unknown[link] = _NO_TARGET
             elif self._leads_up(target, directory):
                 self.unknown[link] = _ABOVE
-            elif is_manifest or target not in self._files:
+            elif is_manifest(link) or target not in self._files:
                 yield target
 
     def _leads_up(self, target: str, directory: str) -> bool:

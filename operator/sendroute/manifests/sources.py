@@ -19,7 +19,7 @@ from sendroute.git.missing import MissingPath, MissingPaths, MissingReason
 from sendroute.git.repository import CheckoutTop, find_checkout
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
-from sendroute.model.manifest_name import ENDINGS
+from sendroute.model.manifest_name import is_manifest
 from sendroute.model.remedy import CheckOutSubmodules, GitTask, Remedy, UseGit
 from sendroute.model.unseen import UNSEEN, is_seen
 
@@ -134,7 +134,7 @@ class FileSource:
         if path in map(os.path.normpath, self._paths):
             return True
         directory, name = os.path.split(os.path.normpath(path))
-        if not name.endswith(ENDINGS) or name.startswith("."):
+        if not is_manifest(name) or name.startswith("."):
             return False
         while not os.path.isdir(directory or "."):
             directory, name = os.path.split(directory)
@@ -252,7 +252,7 @@ class _Walk:
                     is_top = is_top or name == ".git"
                     continue
                 child_path = prefix + name
-                has_suffix = name.endswith(ENDINGS)
+                has_suffix = is_manifest(name)
                 try:
                     if has_suffix and child.is_file(follow_symlinks=False):
                         if region is not None and not self._has_room(child.stat().st_size, region):
@@ -417,7 +417,7 @@ _MISSING = {
 def _missing_part(directory: str, missing: MissingPath) -> Finding:
     path = display(os.path.normpath(os.path.join(directory, missing.path)))
     reason, hint = _MISSING[missing.reason]
-    kind = "file" if path.endswith(ENDINGS) else "directory"
+    kind = "file" if is_manifest(path) else "directory"
     return finding(
         "unreadable",
         f"The {kind} {path} cannot be read: {reason}.",
@@ -551,8 +551,11 @@ def _escape(char: str) -> str:
 
 _UNKNOWN = "Its content is unknown, so nothing is removed until it can be read."
 _SUBMODULE = "it is a submodule, and those are not fetched"
+EMPTY = "it is empty"
 OWN_OUTPUT = "it is a plan, a report or a lock file of Sendroute, and not manifests"
 _HINTS = {
+    EMPTY: "Restore it. If it shall hold nothing, remove it, or write a comment into it. Until then"
+    " nothing is removed.",
     OWN_OUTPUT: "Restore the manifests that it replaced. If it replaced none, remove it, or give it"
     " a name that ends in .json. Until then nothing is removed.",
     _SUBMODULE: "Commit its manifests to the repository itself, or follow a directory in which the"
