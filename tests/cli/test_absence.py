@@ -75,6 +75,7 @@ def io_error(file: Path) -> None:
 
 
 MISSPELT = "---\n".join(BOLT).replace("sendroute.dev", "sendroute.io")
+GROUP = "sendroute.dev/v1alpha1"
 ITEMS = "apiVersion: v1\nkind: List\n"
 HIDDEN = {
     "a link without a target": (dangling, "unreadable"),
@@ -97,6 +98,24 @@ HIDDEN = {
         "yaml-unsupported",
     ),
     "another ending of our group": (replaced_by(MISSPELT), "unknown-group"),
+    "nothing in the file": (replaced_by(""), "unreadable"),
+    "nothing but blanks in the file": (replaced_by(" \n\n"), "unreadable"),
+    "our group and version exchanged": (
+        replaced_by("---\n".join(BOLT).replace(GROUP, "v1alpha1/sendroute.dev")),
+        "unknown-group",
+    ),
+    "our group in a URL": (
+        replaced_by("---\n".join(BOLT).replace(GROUP, f"https://{GROUP}")),
+        "unknown-group",
+    ),
+    "a misspelt kind without a group": (
+        replaced_by("kind: SendingDomian\nmetadata: {name: bolt}\n"),
+        "unknown-kind",
+    ),
+    "a misspelt kind of v1": (
+        replaced_by("apiVersion: v1\nkind: sendingdomain\n"),
+        "unknown-group",
+    ),
     "merge marks in a document": (
         replaced_by("<<<<<<< HEAD\n=======\n" + "---\n".join(BOLT) + ">>>>>>> theirs\n"),
         "yaml-syntax",

@@ -15,9 +15,11 @@ namespace, which is the tenant boundary. This page is generated from the program
 
 ## Files and YAML
 
-- Manifests are `.yaml`, `.yml` and `.json` files with one or more documents. A `kind: List` is
-  accepted, and `-` is standard input. Directories are read with all their subdirectories. Names
-  that begin with a dot are skipped.
+- Manifests are `.yaml`, `.yml` and `.json` files (also in capitals, which kubectl skips) with one
+  or more documents. A `kind: List` is accepted, and `-` is standard input. Directories are read
+  with all their subdirectories. Names that begin with a dot are skipped.
+- A file that is empty, or holds only blanks, may be a broken copy: it is `unreadable`, and removals
+  wait. One with a comment, `---`, `{}` or `null` may hold nothing.
 - Symbolic links are followed, also out of the given directories: to a mount, a shared directory,
   or elsewhere in the same repository. Of what is outside, no finding quotes anything, and `edit`
   and `sync` do not write it; give its directory as a path too to edit it. A link is not followed
@@ -36,8 +38,11 @@ namespace, which is the tenant boundary. This page is generated from the program
 - A plan, a report or a lock file of Sendroute under a name that ends in `.yaml` or `.yml` has
   replaced manifests, and is `unreadable`. Kept beside the manifests as `.json`, or as
   `sendroute.lock`, it is skipped. No command writes its output over manifests, except `export`.
-- Documents of other API groups are skipped; one of Sendroute's kinds under a misspelt group, or
-  under a version without one (`v1`), is `unknown-group`. A `List` must hold a list of objects, and
+- Documents of other API groups are skipped, and so are those of another kind without a group. One
+  of Sendroute's kinds under a misspelt group, or under a version without one (`v1`), is
+  `unknown-group`, and so is every `apiVersion` that contains `sendroute.dev`, such as
+  `mail.sendroute.dev/v1alpha1`. A kind that is misspelt as well, or has no `apiVersion`, is
+  `unknown-kind`. Removals wait for each. A `List` must hold a list of objects, and
   objects in another kind of list are refused. `status`, labels, annotations and the API server's
   own metadata are accepted and ignored.
 - The annotation `sendroute.dev/accept: CODE[,CODE]` on an object accepts findings below error that

@@ -143,16 +143,25 @@ def test_a_list_of_what_is_no_object_has_few_findings(
 
 
 @pytest.mark.parametrize(
-    "content", ["", "\n", "#\n" * 100_000, " " * MEBIBYTE, "---\n" * 100_000, "\ufeff"]
+    ("content", "code"),
+    [
+        ("", "unreadable"),
+        ("\n", "unreadable"),
+        (" " * MEBIBYTE, "unreadable"),
+        ("\ufeff", "unreadable"),
+        ("\ufeff \r\n", "unreadable"),
+        ("#\n" * 100_000, "no-manifests"),
+        ("---\n" * 100_000, "no-manifests"),
+    ],
 )
-def test_empty_files_are_accepted_unless_the_tree_has_nothing_else(
-    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_files_without_a_document_are_accepted_unless_they_are_empty_or_all_that_is_there(
+    content: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text(content)
     reading = TreeReading(FileSource(["."]))
     assert list(reading.documents()) == []
-    assert [finding.code for finding in reading.findings] == ["no-manifests"]
+    assert [finding.code for finding in reading.findings] == [code]
     assert (bool(reading.unread), reading.foreign) == (True, 0)
 
 

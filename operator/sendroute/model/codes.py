@@ -181,8 +181,8 @@ class Code(StrEnum):
         _OPERATOR,
         _NO_OBJECT,
         "The file or directory could not be read.",
-        "It is missing, its permissions do not allow it, the disk reports an error, or a symbolic"
-        " link leads to a path that is not read.",
+        "It is missing or empty, its permissions do not allow it, the disk reports an error, or a"
+        " symbolic link leads to a path that is not read.",
         "Check that the path exists and that the user that runs sendroute may read it.",
         Trait.REREAD | Trait.UNREAD,
     )
@@ -270,7 +270,8 @@ class Code(StrEnum):
         _AUTHOR,
         _NO_OBJECT,
         "A document of one of Sendroute's kinds has an API group that is nearly sendroute.dev.",
-        "The group is misspelt. Kinds of any other group belong to another program.",
+        "The group is misspelt, or is part of a longer text. Kinds of any other group belong to"
+        " another program.",
         "Write apiVersion: sendroute.dev/v1alpha1.",
     )
     UNKNOWN_VERSION = (
