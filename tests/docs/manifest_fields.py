@@ -26,6 +26,8 @@ namespace, which is the tenant boundary. This page is generated from the program
   to a directory above the manifests or into `/proc`, `/sys` or `/dev`, and all links out of the
   tree together lead to at most 200,000 names and 512 MiB of manifests. Such a link, one without a
   target, and everything else that cannot be read is `unreadable`.
+- A file is read once, whatever its number of names. `edit` and `sync` do not write one with a hard
+  link in the given paths.
 - YAML is version 1.2. kubectl reads YAML 1.1, so an unquoted value that the two read differently
   (`no`, `on`, `y`, `1:30`, `0465`) is an error: `ambiguous-scalar`. Quote it. So is a character
   that only YAML 1.1 takes for a line break (U+0085, U+2028, U+2029): `yaml-syntax`.

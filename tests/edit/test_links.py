@@ -90,3 +90,48 @@ def test_elsewhere_in_the_same_repository_is_not_edited(sendroute: Program, tree
     git(tree, "init", "-q")
     assert sendroute("edit", *EDITS["a route"], "m").status == 1
     assert (tree / "other/acme.yaml").read_text() == ACME
+
+
+@pytest.mark.parametrize("edit", ["a route", "a deletion"])
+def test_a_file_with_a_hard_link_in_the_paths_is_not_edited(
+    edit: str, sendroute: Program, tree: Path
+) -> None:
+    """A rename would leave the old content under the other name."""
+    (tree / "m/team").unlink()
+    (tree / "m/acme.yaml").write_text(ACME)
+    (tree / "m/again.yaml").hardlink_to(tree / "m/acme.yaml")
+    assert sendroute("validate", "m").status == 0
+    before = files_of(tree)
+    ran = sendroute("edit", *EDITS[edit], "m")
+    assert (ran.status, files_of(tree)) == (1, before)
+    assert "m/again.yaml is a hard link to it" in ran.err
+    assert sendroute("validate", "m").status == 0
+
+
+def test_a_file_with_a_hard_link_elsewhere_is_edited(sendroute: Program, tree: Path) -> None:
+    """A backup, for example. A symbolic link in the paths is no second file either."""
+    (tree / "m/team").unlink()
+    (tree / "m/acme.yaml").write_text(ACME)
+    (tree / "backup.yaml").hardlink_to(tree / "m/acme.yaml")
+    (tree / "m/again.yaml").symlink_to("acme.yaml")
+    assert sendroute("edit", *EDITS["a route"], "m").status == 0
+    assert "unconfigured" in (tree / "m/acme.yaml").read_text()
+    assert (tree / "backup.yaml").read_text() == ACME
+
+
+UNKNOWN = {
+    "a profile": ("set-default", "acme", "--profile", "se"),
+    "a domain": ("set-route", "new.example.com", "--managed"),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_no_name_from_behind_a_link_out_of_the_paths_is_suggested(
+    name: str, sendroute: Program, tree: Path
+) -> None:
+    assert (tree / "m/team").is_symlink()
+    ran = sendroute("edit", *UNKNOWN[name], "m")
+    assert ran.status == 1
+    assert "news.example.com" not in ran.err
+    assert "Did you mean" not in ran.err
+    assert "Did you mean" in sendroute("edit", *UNKNOWN[name], "m", "other").err

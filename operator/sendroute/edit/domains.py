@@ -57,7 +57,7 @@ def find_domain(
 
 
 def _unknown_domain(tree: EditTree, name: str, may_be_added: bool) -> Finding:
-    near = did_you_mean(name, {domain.name for domain in tree.domains})
+    near = did_you_mean(name, {d.name for d in tree.domains if not d.where.outside})
     otherwise = "Add the domain first." if may_be_added else "Check the name and the given paths."
     return finding(
         "unknown-domain",

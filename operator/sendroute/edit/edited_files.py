@@ -59,8 +59,9 @@ class EditedFiles:
 
 
 def elsewhere(files: FileSource, paths: Mapping[str, str]) -> list[Finding]:
-    """Find the files that no edit may write, because a link on the way to them leads out of the
-    given paths: who may commit the link may not be allowed to change them.
+    """Find the files that no edit may write. A link on the way to one leads out of the given paths:
+    who may commit the link may not be allowed to change it. Or the file has a second name in them:
+    replacing one name would leave the old content under the other.
 
     Args:
         files: the tree.
@@ -69,17 +70,30 @@ def elsewhere(files: FileSource, paths: Mapping[str, str]) -> list[Finding]:
     Returns:
         A finding for each of them (``unwritable``).
     """
+    linked = files.hard_links(paths.values())
     return [
-        finding(
-            "unwritable",
-            f"The file {name} is not written: a symbolic link leads to it, out of the given paths.",
-            hint="Nothing was written. If you may change it, add the directory that it is in to the"
-            " given paths.",
-            where=whole_file(name),
-        )
-        for name, path in paths.items()
-        if not files.holds(path)
+        *(_with_hard_link(name, linked[path]) for name, path in paths.items() if path in linked),
+        *(_behind_link(name) for name, path in paths.items() if not files.holds(path)),
     ]
+
+
+def _with_hard_link(name: str, other: str) -> Finding:
+    return finding(
+        "unwritable",
+        f"The file {name} is not written: {other} is a hard link to it, and would not change.",
+        hint="Nothing was written. Remove one of the two, or replace it by a symbolic link.",
+        where=whole_file(name),
+    )
+
+
+def _behind_link(name: str) -> Finding:
+    return finding(
+        "unwritable",
+        f"The file {name} is not written: a symbolic link leads to it, out of the given paths.",
+        hint="Nothing was written. If you may change it, add the directory that it is in to the"
+        " given paths.",
+        where=whole_file(name),
+    )
 
 
 def check_listed(files: FileSource, name: str) -> None:

@@ -262,7 +262,8 @@ def _name(document: LayoutDocument) -> object:
 
 def unknown_profile(tree: EditTree, key: AccountKey, name: str) -> Finding:
     """The finding for a profile that the account does not have in these manifests."""
-    known = sorted({profile.name for profile in tree.profiles if profile.key == key})
+    of_account = (profile for profile in tree.profiles if profile.key == key)
+    known = sorted({profile.name for profile in of_account if not profile.where.outside})
     near = did_you_mean(name, known)
     hint = "Add the file that defines it to the arguments, or define it first."
     if near:

@@ -104,6 +104,7 @@ class FileSource:
         self._submodules = submodules
         self._typed: bytes | Finding | None = None
         self._odd: dict[str, str] = {}
+        self._repeated: list[SourceEntry] = []
         self._directories: frozenset[tuple[int, int]] = frozenset()
         self.checkouts: tuple[CheckoutTop, ...] = ()
 
@@ -115,7 +116,9 @@ class FileSource:
         self._odd = walk.odd
         self._directories = frozenset(walk.directories)
         self.checkouts = tuple(walk.missing.checkouts())
-        return _without_repeats(walk.entries), walk.findings
+        entries = _without_repeats(walk.entries)
+        self._repeated = walk.entries if len(entries) < len(walk.entries) else []
+        return entries, walk.findings
 
     def load(self, entries: Iterable[SourceEntry]) -> Iterator[bytes | Finding]:
         for entry in entries:
@@ -151,6 +154,25 @@ class FileSource:
         target = os.path.realpath(path) if os.path.exists(path) else new
         given = [os.path.realpath(given) for given in self._paths if given != STDIN]
         return any(is_part(target, top) for top in given)
+
+    def hard_links(self, paths: Iterable[str]) -> dict[str, str]:
+        """Find other names of files in the tree, which do not change if a file is replaced. The
+        tree must have been listed.
+
+        Args:
+            paths: the paths of the files.
+
+        Returns:
+            By the path of a file with a hard link, the name that the link is shown by.
+        """
+        linked = {path: _identity(path) for path in paths if _has_links(path)}
+        names: dict[str, str] = {}
+        for entry in self._repeated if linked else ():
+            identity = _identity(entry.path)
+            for path, known in linked.items():
+                if known == identity and os.path.realpath(entry.path) != os.path.realpath(path):
+                    names.setdefault(path, entry.name)
+        return names
 
     def _read_stdin(self) -> bytes | Finding:
         if self._typed is None:
@@ -471,6 +493,10 @@ def _identity(path: str) -> tuple[int, int] | None:
     except (OSError, ValueError):  # reading it reports that
         return None
     return status.st_dev, status.st_ino
+
+
+def _has_links(path: str) -> bool:
+    return os.path.exists(path) and os.stat(path).st_nlink > 1
 
 
 def _load(entry: SourceEntry) -> bytes | Finding:
