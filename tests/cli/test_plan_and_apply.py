@@ -418,6 +418,24 @@ def test_manifests_can_be_read_from_standard_input(
     assert "shop.example.com" in sendroute("routes").out
 
 
+def test_the_hint_before_an_apply_all_keeps_the_declared_route(
+    sendroute: Program, manifests: Path
+) -> None:
+    old = domain("acme", "old.example", "{unconfigured: {}}")
+    write(manifests / "acme.yaml", account("acme"), old)
+    sendroute("init")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert sendroute("edit", "apply-to-all", "acme", "--managed", "manifests").status == 0
+    shown = " ".join(sendroute("plan", "manifests").out.split())
+    assert "write the assigned routes into the manifests after the apply." in shown
+    hint = "edit set-route old.example --unconfigured manifests"
+    assert hint in shown
+    assert sendroute(*hint.split()).status == 0
+    assert "apply-all-wins" not in sendroute("plan", "manifests").out
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert_unconfigured(sendroute)
+
+
 def test_a_shadowed_route_returns_by_the_edit_that_every_command_names(
     sendroute: Program, manifests: Path
 ) -> None:

@@ -162,6 +162,60 @@ def test_a_rename_keeps_the_routes_of_domains_that_do_not_declare_the_profile(
     assert planned(sendroute) == set()
 
 
+def test_a_rename_leaves_a_declared_route_that_is_not_applied_yet(
+    sendroute: Program, tree: Path
+) -> None:
+    """The domain does not use the profile any more after the apply."""
+    applied(sendroute)
+    edit = ("edit", "set-route", "shop.example.com", "--profile", "mailgun", "m")
+    assert sendroute(*edit).status == 0
+    assert sendroute("edit", "rename-profile", "acme/ses", "ireland", "m").status == 0
+    assert ("SendingDomain", "shop.example.com", "reroute to mailgun") in planned(sendroute)
+    assert tree.is_dir()
+
+
+def mailgun_for_all(sendroute: Program) -> None:
+    """Every domain uses mailgun, and none declares it."""
+    applied(sendroute)
+    assert sendroute("edit", "apply-to-all", "acme", "--profile", "mailgun", "m").status == 0
+    applied(sendroute)
+
+
+@pytest.mark.usefixtures("tree")
+def test_what_replaces_a_deleted_profile_is_declared_where_it_is_used(sendroute: Program) -> None:
+    mailgun_for_all(sendroute)
+    ran = sendroute("edit", "delete-profile", "acme/mailgun", "--profile", "ses", "m")
+    assert (ran.status, "without declaring" in ran.err) == (0, False), ran
+    assert planned(sendroute) == {
+        ("SMTPProfile", "mailgun", "delete"),
+        ("SendingDomain", "inline.example.com", "reroute to ses"),
+        ("SendingDomain", "news.example.com", "reroute to ses"),
+        ("SendingDomain", "shop.example.com", "reassign to ses"),
+    }
+    applied(sendroute)
+    assert planned(sendroute) == set()
+
+
+@pytest.mark.usefixtures("tree")
+def test_domains_that_a_deleted_profile_leaves_without_a_choice_are_named(
+    sendroute: Program,
+) -> None:
+    mailgun_for_all(sendroute)
+    ran = sendroute("edit", "delete-profile", "acme/mailgun", "--undeclare", "m", "--dry-run")
+    shown = " ".join(ran.err.split())
+    assert "warning profile-deleted" in shown
+    names = "inline.example.com, news.example.com, shop.example.com"
+    assert "3 domains of account acme/acme use profile mailgun without declaring it" in shown
+    assert f"reassigned with the next change: {names}." in shown
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_profile_that_no_domain_uses_is_deleted_without_a_note(sendroute: Program) -> None:
+    applied(sendroute)
+    ran = sendroute("edit", "delete-profile", "acme/mailgun", "m")
+    assert (ran.status, ran.err) == (0, ""), ran
+
+
 def test_a_pending_apply_all_follows_a_rename(sendroute: Program, tree: Path) -> None:
     applied(sendroute)
     assert sendroute("edit", "apply-to-all", "acme", "--profile", "mailgun", "m").status == 0

@@ -81,6 +81,19 @@ def test_a_change_that_is_not_applied_is_never_overwritten(sendroute: Program, t
     assert sendroute("sync", "m").err == ""
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [("rename-profile", "acme/ses", "own"), ("delete-profile", "acme/ses", "--unconfigured")],
+)
+def test_no_hint_declares_a_profile_that_is_gone(
+    sendroute: Program, tree: Path, edit: tuple[str, ...]
+) -> None:
+    assert sendroute("edit", *edit, str(tree)).status == 0
+    ran = sendroute("sync", "m")
+    assert "hint: Apply the change." in ran.err
+    assert "set-route" not in ran.err
+
+
 def test_a_profile_deleted_from_a_route_that_overrides_an_apply_all(
     sendroute: Program, tree: Path
 ) -> None:

@@ -1,14 +1,22 @@
 """Delete the definition of a profile and every reference to it. The user chooses the
 route that replaces them; it is never guessed."""
 
+from collections.abc import Sequence
 from enum import Enum
 
-from sendroute.edit.declare import check_profile, remove_apply_all
+from sendroute.edit.declare import check_profile, declare, remove_apply_all
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.references import References, fields_path, reassign_to, undeclared_users
+from sendroute.edit.references import (
+    References,
+    fields_path,
+    reassign_to,
+    undeclared_users,
+    unknown_users,
+)
 from sendroute.edit.tree import EditedAccount, EditedDomain, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
+from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -26,7 +34,13 @@ NO_ROUTE = NoRoute.NO_ROUTE
 
 
 def delete_profile(
-    tree: EditTree, key: AccountKey, name: str, replacement: Route | NoRoute | None = None
+    tree: EditTree,
+    key: AccountKey,
+    name: str,
+    replacement: Route | NoRoute | None = None,
+    current: CurrentAccount | None = None,
+    *,
+    store_known: bool = False,
 ) -> Proposal:
     """Delete a profile.
 
@@ -37,6 +51,9 @@ def delete_profile(
         replacement: what replaces the profile in the routes of domains, in the account's default
             and in other profiles' ``reassignTo``. An ``applyToAll`` with the profile is always
             removed, because it was confirmed for that route.
+        current: the account in the store; None if the store does not have it. Domains that use the
+            profile there without declaring it declare the replacement.
+        store_known: whether a store was read. Without one it is unknown which domains do.
 
     Returns:
         The changes.
@@ -74,8 +91,22 @@ def delete_profile(
         proposal.describe(
             profile.where.at("metadata", "name"), f"profile {name} of account {key}: deleted"
         )
-    proposal.notes.append(undeclared_users(tree, profile))
+    if not store_known:
+        proposal.notes.append(unknown_users(tree, profile))
+    elif current is not None:
+        _replace_in_store(proposal, profile, references.undeclared(current), new)
     return proposal
+
+
+def _replace_in_store(
+    proposal: Proposal, profile: EditedProfile, users: Sequence[EditedDomain], new: Route | None
+) -> None:
+    """Declare the replacement where the profile is used without being declared, or warn."""
+    if new is not None:
+        for domain in users:
+            declare(proposal, domain, new)
+    elif users:
+        proposal.notes.append(undeclared_users(proposal.tree, profile, users))
 
 
 def _blockers(tree: EditTree, profile: EditedProfile, references: References) -> list[Finding]:

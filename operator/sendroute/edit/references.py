@@ -1,15 +1,19 @@
 """The references to a profile within its account."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET
 
-from sendroute.edit.tree import EditedAccount, EditedProfile, EditTree
+from sendroute.edit.tree import EditedAccount, EditedDomain, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
+from sendroute.model.current import CurrentAccount
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+from sendroute.model.words import counted, first_of
+
+_LISTED = 3
 
 
 class References:
@@ -19,7 +23,8 @@ class References:
     def __init__(self, tree: EditTree, profile: EditedProfile) -> None:
         self.route = route = via(profile.name)
         key = profile.key
-        self.domains = [domain for domain in tree.domains_of(key) if domain.route == route]
+        self._all_domains = tree.domains_of(key)
+        self.domains = [domain for domain in self._all_domains if domain.route == route]
         accounts = tree.accounts.get(key, ())
         self.defaults = [
             account for account in accounts if route_of(account.spec.default_route) == route
@@ -29,6 +34,18 @@ class References:
             other
             for other in tree.profiles
             if other.key == key and other.name != profile.name and reassign_to(other) == route
+        ]
+
+    def undeclared(self, current: CurrentAccount) -> list[EditedDomain]:
+        """The domains that use the profile in the store without declaring it, and would still use
+        it after an apply."""
+        states = current.domains
+        return [
+            domain
+            for domain in self._all_domains
+            if (state := states.get(domain.name)) is not None
+            and state.route == self.route != domain.route
+            and not domain.is_pending(state)
         ]
 
     def described(self) -> Iterator[tuple[str, Where]]:
@@ -60,7 +77,33 @@ def reassign_to(profile: EditedProfile) -> Route | None:
     return None if on_delete is UNSET else route_of(on_delete.reassign_to)
 
 
-def undeclared_users(tree: EditTree, profile: EditedProfile, reason: str = "") -> Finding:
+def undeclared_users(
+    tree: EditTree, profile: EditedProfile, users: Sequence[EditedDomain]
+) -> Finding:
+    """The warning that domains use a profile that disappears without declaring it, and where they
+    go (rules: step 5).
+
+    Args:
+        tree: the manifests.
+        profile: the profile.
+        users: the domains.
+
+    Returns:
+        The warning.
+    """
+    names = first_of(sorted(domain.name for domain in users), _LISTED)
+    verb = "uses" if len(users) == 1 else "use"
+    return finding(
+        "profile-deleted",
+        f"{counted(len(users), 'domain')} of account {profile.key} {verb} profile {profile.name}"
+        f" without declaring it, and would be reassigned with the next change: {names}.",
+        hint="A domain gets the route that its manifest declares, or if there is none"
+        f" {_successor(tree, profile)}. To choose it, declare a route.",
+        account=profile.key,
+    )
+
+
+def unknown_users(tree: EditTree, profile: EditedProfile, reason: str = "") -> Finding:
     """The note that domains may use a profile that disappears without declaring it, and where they
     go (rules: step 5); only the store knows them.
 
@@ -68,6 +111,9 @@ def undeclared_users(tree: EditTree, profile: EditedProfile, reason: str = "") -
         tree: the manifests.
         profile: the profile.
         reason: continues the sentence.
+
+    Returns:
+        The note.
     """
     return finding(
         "profile-deleted",

@@ -8,7 +8,7 @@ such domains declare the new one.
 from sendroute.edit.declare import check_new_profile, declare, remove_apply_all
 from sendroute.edit.inline_profile import check_name_free
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.references import References, fields_path, undeclared_users
+from sendroute.edit.references import References, fields_path, unknown_users
 from sendroute.edit.tree import EditedProfile, EditTree
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey
@@ -67,9 +67,10 @@ def rename_profile(
         proposal.describe(where, f"reassignTo of profile {other.name}: → profile {new}")
     _rename_in_apply_all(proposal, references, new, current)
     if current is not None:
-        _declare_users(proposal, references, new, current)
+        for domain in references.undeclared(current):
+            declare(proposal, domain, via(new))
     elif not store_known:
-        proposal.notes.append(undeclared_users(tree, profile, ", because no store was read"))
+        proposal.notes.append(unknown_users(tree, profile, ", because no store was read"))
     return proposal
 
 
@@ -99,12 +100,3 @@ def _rename_in_apply_all(
         where = account.where.at("spec", "applyToAll", "route")
         message = f"apply-all of account {account.key}: {references.route} → profile {new}"
         proposal.describe(where, message)
-
-
-def _declare_users(
-    proposal: Proposal, references: References, new: str, current: CurrentAccount
-) -> None:
-    for domain in proposal.tree.domains_of(current.key):
-        state = current.domains.get(domain.name)
-        if state is not None and state.route == references.route != domain.route:
-            declare(proposal, domain, via(new))

@@ -49,19 +49,24 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
 def _reason_to_keep(tree: EditTree, domain: EditedDomain, state: DomainState) -> Finding | None:
     """Why a differing declared route is left unchanged; None if it is rewritten."""
     where = domain.where.at("spec", "route")
-    if (state.declared, domain.overrides or state.overrides) != (domain.route, state.overrides):
+    profile = state.route.profile
+    is_missing = profile is not None and not tree.profiles_of(domain.key, profile)
+    if domain.is_pending(state):
+        # A profile that was renamed or deleted since the last apply cannot be declared.
+        is_choice = not is_missing or domain.key not in tree.accounts
         return finding(
             "out-of-sync",
             f"The manifest of {domain.name} keeps its declared route, {domain.route}, which is not"
             " applied yet.",
-            hint="Apply the change, or declare the assigned route.",
-            remedy=SetRoute(domain.name, state.route),
+            hint="Apply the change, or declare the assigned route."
+            if is_choice
+            else "Apply the change.",
+            remedy=SetRoute(domain.name, state.route) if is_choice else None,
             where=where,
             account=domain.key,
             severity=Severity.INFO,
         )
-    profile = state.route.profile
-    if profile is not None and not tree.profiles_of(domain.key, profile):
+    if is_missing:
         return finding(
             "unknown-profile",
             f"The manifest of {domain.name} keeps its declared route: the assigned profile"

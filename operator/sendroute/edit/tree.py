@@ -14,6 +14,7 @@ from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.manifests.profiles import route_of
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.codes import finding
+from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
@@ -33,6 +34,13 @@ class EditedDomain(NamedTuple):
     inline: str | None
     suspended: bool
     overrides: str | None = None
+
+    def is_pending(self, state: DomainState) -> bool:
+        """Whether its declared route is not applied yet, so that the next apply decides it."""
+        if self.route is None:  # removing a declared route reroutes nothing
+            return False
+        pending = self.overrides or state.overrides
+        return (self.route, pending) != (state.declared, state.overrides)
 
 
 class EditedProfile(NamedTuple):

@@ -375,13 +375,11 @@ class Compilation:
                     documents.setdefault(draft.key, []).append(where)
         for key, wheres in sorted(documents.items()):
             count = counted(len(wheres), "other document")
-            more = len(wheres) - _RELATED
-            listed = f": the {_RELATED} listed and {more} more" if more > 0 else ""
             self.findings.append(
                 finding(
                     "documents-ignored",
                     f"Account {key} is to be removed (spec.remove), so {count} of it"
-                    f" {'is' if len(wheres) == 1 else 'are'} ignored{listed}.",
+                    f" {'is' if len(wheres) == 1 else 'are'} ignored.",
                     hint="Delete them with the MailAccount document after the removal.",
                     where=accounts[key].where.at("spec", "remove"),
                     related=tuple(wheres[:_RELATED]),

@@ -6,7 +6,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding
-from sendroute.model.remedy import Perform, Task
+from sendroute.model.remedy import SetRoute
 from sendroute.model.route import UNCONFIGURED, Origin, Route
 from sendroute.model.spelling import did_you_mean
 from sendroute.model.words import counted
@@ -140,9 +140,9 @@ def overruled(
         finding(
             "apply-all-wins",
             message,
-            hint=f"To keep {desired.route}, add spec.overrides with this apply-all's id. To keep"
-            " the apply-all's route, write the assigned routes into the manifests.",
-            remedy=Perform(Task.SYNC),
+            hint=f"To keep {requested.route}, write the assigned routes into the manifests after"
+            f" the apply. To keep {desired.route}, add spec.overrides with this apply-all's id.",
+            remedy=SetRoute(desired.domain, desired.route),
             where=desired.where.at("spec", "route"),
             account=inputs.key,
             domain=desired.domain,

@@ -1,8 +1,9 @@
 """Delete a profile: its document, or its inline definition.
 
 If domains, the default or the reassignTo of other profiles refer to it, the edit is refused and
-lists them, until you specify a replacement. An applyToAll that refers to it is removed, because
-its confirmation was for that route.
+lists them, until you specify a replacement. If the store is available, domains that use the profile
+without declaring it declare the replacement then; with --undeclare they are listed. An applyToAll
+that refers to the profile is removed, because its confirmation was for that route.
 
 examples:
   sendroute edit delete-profile mailgun manifests/
@@ -35,10 +36,14 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import editing
+    from sendroute.cli.edit_session import editing, stored_account
 
     with editing(arguments, session) as edit:
         edit.need_all()
         key, name = edit.profile(arguments.profile_name, arguments.account)
         replacement = NO_ROUTE if arguments.undeclare else route_of_options(arguments)
-        return edit.finish(delete_profile(edit.tree, key, name, replacement))
+        stored = stored_account(session, key)
+        proposal = delete_profile(
+            edit.tree, key, name, replacement, stored.account, store_known=stored.known
+        )
+        return edit.finish(proposal)
