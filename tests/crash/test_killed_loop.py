@@ -13,7 +13,10 @@ from .conftest import KILLS, PARTS, Workspace, check_no_partial_account, wait_un
 from .fork_server import ForkedProcess
 from .manifest_trees import ACCOUNTS, TreeSequence, write_tree
 
-RUN = ("--max-change-percent", "100", "--max-remove-percent", "100", "--listen", "", "-q")
+RUN = (
+    *("--max-change-percent", "100", "--max-remove-percent", "100"),
+    *("--settle-destructive", "0s", "--listen", "", "-q"),
+)
 # Fractions of the time from a new tree, or a start, to the applied tree.
 MOMENTS = [(-0.05, 1.2), (0.4, 1.0)]
 

@@ -32,7 +32,10 @@ from .test_killed_apply import APPLY, check_plan_is_empty
 
 SECONDS = float(os.environ.get("SENDROUTE_TEST_MINUTE", "60"))
 TIMEOUT = 60.0
-RUN = ("--max-change-percent", "100", "--max-remove-percent", "100", "--listen", "")
+RUN = (
+    *("--max-change-percent", "100", "--max-remove-percent", "100"),
+    *("--settle-destructive", "0s", "--listen", ""),
+)
 
 
 @pytest.fixture

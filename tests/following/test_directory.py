@@ -1,6 +1,7 @@
 """A directory that changes: what changes its fingerprint, and what does not."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,3 +166,31 @@ def test_a_directory_remembers_no_tree(tree: Path) -> None:
     assert follower.last_good(never) is None
     follower.close()
     follower.close()
+
+
+def test_a_snapshot_says_since_when_the_directory_is_unchanged(tree: Path) -> None:
+    begin = time.monotonic()
+    follower = DirectoryFollower(str(tree))
+    first = follower.poll(never).changed_at
+    assert first is not None
+    assert first <= time.monotonic()
+    assert begin - first < 60  # the files were written a moment ago
+    assert follower.poll(never).changed_at == first
+    (tree / "a.yaml").unlink()
+    (tree / "inner").rename(tree.parent / "inner")
+    before_poll = time.monotonic()
+    second = follower.poll(never).changed_at
+    assert second is not None
+    assert second >= before_poll
+
+
+def test_an_old_directory_is_unchanged_for_long_and_a_future_time_is_now(tree: Path) -> None:
+    time.sleep(0.3)
+    begin = time.monotonic()
+    old = DirectoryFollower(str(tree)).poll(never).changed_at
+    assert old is not None
+    assert old < begin - 0.2
+    os.utime(tree / "a.yaml", (time.time() + 1e6,) * 2)
+    future = DirectoryFollower(str(tree)).poll(never).changed_at
+    assert future is not None
+    assert begin <= future <= time.monotonic()

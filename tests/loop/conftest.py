@@ -200,6 +200,8 @@ class Workspace:
             arguments = ("manifests", *arguments)
         defaults = [] if "--poll" in arguments else ["--poll", "100ms"]
         defaults += [] if "--listen" in arguments else ["--listen", ""]
+        if "--settle-destructive" not in arguments:
+            defaults += ["--settle-destructive", "0s"]
         loop = LoopProcess(self.directory, *arguments, *defaults)
         self._loops.append(loop)
         return loop

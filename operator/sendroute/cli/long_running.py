@@ -25,6 +25,17 @@ def interval_option(parser: Parser) -> None:
     )
 
 
+def settle_destructive_option(parser: Parser, help_text: str) -> None:
+    """``--settle-destructive``, of what follows something that changes piece by piece."""
+    parser.value(
+        "--settle-destructive",
+        metavar="TIME",
+        type=seconds,
+        default=5.0,
+        help=f"{help_text} (default 5s)",
+    )
+
+
 def positive_seconds(text: str) -> float:
     """Read a time that is greater than 0.
 

@@ -47,6 +47,7 @@ class RunOptions(NamedTuple):
     state_dir: str | None
     interval: float
     poll: float | None
+    settle_destructive: float
     listen: str
     guards: Guards
 
@@ -77,7 +78,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
         def read(snapshot: SourceSnapshot) -> DesiredTree:
             return tree_of(snapshot, _read(session, snapshot))
 
-        trees = ServedTrees(follower, read, service.stop)
+        trees = ServedTrees(follower, read, service.stop, options.settle_destructive)
         factory = session.factory
         verifier_for = partial(factory.verifier, saves=True)
         tester = partial(run_tests, start_within=_START_WITHIN)

@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from sendroute.cluster.tenancy import for_tenant
 from sendroute.cluster.times import Times
-from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange
+from sendroute.model.change import AccountPlan
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.model.route import Origin
+from sendroute.reconcile.deferral import is_destructive
 from sendroute.runtime.backoff import Random
 from sendroute.runtime.schedule import DueAccounts, RoundState, Schedule
 
@@ -170,25 +170,6 @@ def settle_time(plan: AccountPlan, times: Times) -> tuple[float, str | None]:
     if is_destructive(plan):
         return times.settle_destructive, "More objects of the account may follow."
     return times.settle, None
-
-
-def is_destructive(plan: AccountPlan) -> bool:
-    """Whether another plan cannot undo this one: it stamps a new domain by the default, runs an
-    apply-all, removes or reassigns."""
-    if plan.stopped:
-        return False
-    for change in plan.changes:
-        if change.action in (Action.DELETE, Action.REASSIGN):
-            return True
-        if isinstance(change, AccountChange) and change.completed is not None:
-            return True
-        if (
-            isinstance(change, DomainChange)
-            and change.action is Action.CREATE
-            and change.written.origin is not Origin.DECLARED
-        ):
-            return True
-    return False
 
 
 def with_platform(due: DueAccounts) -> DueAccounts:

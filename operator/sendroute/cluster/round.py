@@ -2,11 +2,11 @@
 commit the rest."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sendroute.cluster.desired import DesiredState
 from sendroute.cluster.protocols import Adapters, OperatorStore
@@ -20,7 +20,8 @@ from sendroute.model.outcome import Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
-from sendroute.reconcile.reconciler import DesiredTree, Planned, Reconciler
+from sendroute.reconcile.deferral import plan_without
+from sendroute.reconcile.reconciler import Planned
 from sendroute.reconcile.rounds import (
     CountingRecord,
     commit_round,
@@ -108,7 +109,6 @@ class Round:
         self._adapters = adapters
         self._options = options
         self._waiting: dict[AccountKey, tuple[str, AccountPlan]] = {}
-        self._deferred: set[Owner] = set()
 
     def run(self) -> OperatorRoundResult:
         """Plan and commit.
@@ -124,7 +124,18 @@ class Round:
         record = CountingRecord(self._store, self._is_left_alone)
         adapters, options = self._adapters, self._options
         reconciler = round_reconciler(record, adapters.verifier_for, adapters.tester, options.stop)
-        planned = self._plan(reconciler, tree, statuses)
+        planned, deferred = plan_without(
+            reconciler,
+            tree,
+            owners,
+            partial(
+                request_for,
+                statuses=statuses,
+                guards=options.guards,
+                keeps_platform=inputs.keeps_platform,
+            ),
+            self._early,
+        )
         planned, _ = reconciler.confirmed(planned)  # no lock file belongs to objects
         result, assessment = commit_round(
             reconciler, record, planned, statuses, options.actor, options.stop
@@ -140,7 +151,7 @@ class Round:
             assessment,
             statuses,
             planned.current,
-            frozenset(reconciled - self._deferred),
+            frozenset(reconciled - deferred),
             self._waiting,
             drifted(result, explained),
             recorded(result, explained),
@@ -159,30 +170,6 @@ class Round:
 
     def _is_left_alone(self, owner: Owner) -> bool:
         return owner is not PLATFORM and not self._inputs.is_read(owner.namespace)
-
-    def _plan(
-        self, reconciler: Reconciler, tree: DesiredTree, statuses: AccountStatuses
-    ) -> Planned:
-        """Plan what is due, without what must wait. The first plan adds the accounts that exchange
-        domains with it. If one of these must wait, the domain does not move yet."""
-        owners: Collection[Owner] | None = self._inputs.owners
-        linked = True
-        while True:
-            request = request_for(
-                owners,
-                statuses,
-                self._options.guards,
-                keeps_platform=self._inputs.keeps_platform,
-            )
-            planned = reconciler.plan(tree, request if linked else replace(request, linked=False))
-            early = self._early(planned.plan)
-            if not early:
-                return planned
-            self._deferred |= early
-            if owners is None:
-                owners = {PLATFORM, *(account.key for account in planned.plan.accounts)}
-            owners = set(owners) - early
-            linked = False  # those that wait are outside, so nothing moves from or to them
 
     def _early(self, plan: Plan) -> set[Owner]:
         """The accounts of a plan that must wait."""

@@ -39,6 +39,7 @@ class DirectoryFollower:
     ) -> None:
         self._path = path
         self._extra_files = extra_files
+        self._last: SourceSnapshot | None = None
 
     @property
     def shown(self) -> str:
@@ -50,8 +51,13 @@ class DirectoryFollower:
         if 0 < remaining <= _TICK_NS:
             # Only once, because a file may be written continuously.
             time.sleep(remaining / 1e9)
-            fingerprint, _ = self._fingerprint(should_stop)
-        return SourceSnapshot(self._path, None, fingerprint)
+            fingerprint, newest = self._fingerprint(should_stop)
+        if self._last is None or self._last.fingerprint != fingerprint:
+            changed_at = time.monotonic()
+            if self._last is None:  # only then, because clocks of file servers differ
+                changed_at -= max(0.0, time.time() - newest / 1e9)
+            self._last = SourceSnapshot(self._path, None, fingerprint, changed_at=changed_at)
+        return self._last
 
     def unchanged(self, snapshot: SourceSnapshot) -> bool:
         try:

@@ -16,7 +16,9 @@ class SourceSnapshot(Struct, frozen=True):
     checked out from; None for a directory. Two snapshots of one follower have the same
     ``fingerprint`` exactly if nothing changed between them. File names are shown relative to
     ``root``, the top of a checkout; None for a directory, whose names are shown as they are.
-    ``submodules`` are empty directories in it: what they hold is not known.
+    ``submodules`` are empty directories in it: what they hold is not known. A directory has this
+    state since ``changed_at``, on the clock of ``time.monotonic``, and may be in the middle of
+    another change; None for a commit, which is whole.
     """
 
     path: str
@@ -24,6 +26,7 @@ class SourceSnapshot(Struct, frozen=True):
     fingerprint: str
     root: str | None = None
     submodules: tuple[str, ...] = ()
+    changed_at: float | None = None
 
 
 class Follower(Protocol):

@@ -8,11 +8,12 @@ from sendroute.loop.rounds import RoundResult
 from sendroute.loop.served_trees import Candidate
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.owner import Owner
-from sendroute.model.words import counted
+from sendroute.model.words import counted, first_of
 from sendroute.runtime.account_log import AccountLog
 from sendroute.runtime.transition_log import Advise, TransitionLog
 
 _log = logging.getLogger(__name__)
+_LISTED = 5
 
 
 class LoopLog:
@@ -25,7 +26,11 @@ class LoopLog:
         self.last_good = TransitionLog(
             "The last good tree is remembered again.", logging.WARNING, advise
         )
+        self.overdue = TransitionLog(
+            "No change waits for the directory any more.", logging.WARNING, advise
+        )
         self._accounts = AccountLog(advise)
+        self._held: frozenset[Owner] = frozenset()
 
     def serving(self, served: Candidate) -> None:
         desired = served.tree.desired
@@ -38,6 +43,19 @@ class LoopLog:
             counted(domains, "domain"),
             extra={"commit": served.tree.commit},
         )
+
+    def holding(self, held: frozenset[Owner], settle: float) -> None:
+        """Log which accounts begin to wait until the directory has not changed for ``settle``
+        seconds."""
+        if begins := sorted(map(str, held - self._held)):
+            _log.info(
+                "What cannot be undone waits until the directory has not changed for %g s. This"
+                " concerns %s: %s",
+                settle,
+                counted(len(begins), "account"),
+                first_of(begins, _LISTED),
+            )
+        self._held = held
 
     def round_completed(
         self, round_result: RoundResult, statuses: Mapping[Owner, AccountStatus]

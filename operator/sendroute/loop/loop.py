@@ -184,6 +184,8 @@ class Loop:
         self._schedule.round_succeeded(
             round_result.due, round_result.states, time.monotonic(), duration=duration
         )
+        if self._trees.held:
+            self._poller.poll_by(self._trees.settles_at)
         if round_result.may_settle_older_tree:
             self._schedule.all_due(time.monotonic())
         self._report_tree()
@@ -216,7 +218,8 @@ class Loop:
             return
         try:
             with self._options.stop.interruptible():
-                self._source.update(self._store.handle.get(), self._served, self._trees.fault)
+                faults = self._trees.fault + self._trees.overdue
+                self._source.update(self._store.handle.get(), self._served, faults)
         except ProblemError as problem:
             _log.debug("%s", problem)
 
@@ -256,4 +259,6 @@ class Loop:
     def _report_tree(self) -> None:
         fault = self._trees.fault
         self._event_log.tree.update(fault)
+        self._event_log.holding(self._trees.held, self._trees.settle)
+        self._event_log.overdue.update(self._trees.overdue)
         self._metrics.tree(serves_newest=not fault)

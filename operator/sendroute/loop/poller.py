@@ -46,6 +46,10 @@ class SourcePoller:
         self._schedule_reread(is_new=is_new, reread=reread, duration=now - started)
         return is_new
 
+    def poll_by(self, time: float) -> None:
+        """Poll at ``time`` at the latest."""
+        self.due_at = min(self.due_at, time)
+
     def _schedule_reread(self, *, is_new: bool, reread: bool, duration: float) -> None:
         """Schedule reading a partly read tree again. Reading takes at most a fifth of the time."""
         now = time.monotonic()

@@ -1,12 +1,14 @@
 """One round of the loop: choose the tree and the accounts, and reconcile them."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
+from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.served_trees import Candidate, ServedTrees, changed
+from sendroute.model.change import Plan
 from sendroute.model.codes import Code
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
@@ -15,8 +17,9 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import PlanScope
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
+from sendroute.reconcile.deferral import is_destructive, plan_without
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.reconciler import PlanRequest, VerifierFor
+from sendroute.reconcile.reconciler import VerifierFor
 from sendroute.reconcile.rounds import (
     CountingRecord,
     commit_round,
@@ -110,20 +113,29 @@ def run_round(
         due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
             due_now = DueAccounts(due.accounts | edited)
-        request = request_for(
-            due_now.accounts, statuses, options.guards, keeps_platform=keeps_platform
+        scope = _RoundScope(
+            due_now.accounts, keeps_platform=keeps_platform, is_settled=trees.is_settled(candidate)
         )
-        done = _reconcile(store, candidate, request, statuses, options)
+        done = _reconcile(store, candidate, scope, statuses, options)
         if not isinstance(done, StoreMismatch):
             # Not earlier, because a failed round is repeated, with all changes.
-            adopted = trees.adopt(candidate)
+            adopted = trees.adopt(candidate, done.held)
             return _result(candidate, done, statuses, edited, due_now, is_adopted=adopted)
         mismatch = done
         trees.reject(candidate, mismatch.findings)
     return mismatch
 
 
+class _RoundScope(NamedTuple):
+    """``is_settled``: what cannot be undone may be done."""
+
+    accounts: Collection[Owner] | None
+    keeps_platform: bool
+    is_settled: bool
+
+
 class _Done(NamedTuple):
+    held: frozenset[Owner]
     scope: PlanScope
     result: Result
     assessment: Assessment
@@ -132,20 +144,37 @@ class _Done(NamedTuple):
 def _reconcile(
     store: LoopStore,
     candidate: Candidate,
-    request: PlanRequest,
+    scope: _RoundScope,
     statuses: AccountStatuses,
     options: RoundOptions,
 ) -> _Done | StoreMismatch:
     """Plan, verify and commit one tree, if it belongs to the store."""
     record = CountingRecord(store)
     reconciler = round_reconciler(record, options.verifier_for, options.tester, options.stop)
-    planned, refused = reconciler.confirmed(reconciler.plan(candidate.tree, request))
+    request = partial(
+        request_for,
+        statuses=statuses,
+        guards=options.guards,
+        keeps_platform=scope.keeps_platform,
+    )
+    must_wait = _nothing if scope.is_settled else _destructive
+    planned, held = plan_without(reconciler, candidate.tree, scope.accounts, request, must_wait)
+    planned, refused = reconciler.confirmed(planned)
     if refused is not None:
         return StoreMismatch(planned.mismatch)
     result, assessment = commit_round(
         reconciler, record, planned, statuses, options.actor, options.stop
     )
-    return _Done(planned.scope, result, assessment)
+    return _Done(held, planned.scope, result, assessment)
+
+
+def _nothing(_plan: Plan) -> frozenset[Owner]:
+    return frozenset()
+
+
+def _destructive(plan: Plan) -> frozenset[Owner]:
+    """The accounts whose changes cannot be undone."""
+    return frozenset(account.key for account in plan.accounts if is_destructive(account))
 
 
 def _result(
@@ -186,9 +215,10 @@ def _may_settle_older_tree(scope: PlanScope, result: Result, *, is_adopted: bool
 
 
 def _edited(trees: ServedTrees, candidate: Candidate) -> Set[Owner] | None:
-    """The accounts whose manifests changed since the last good tree; None for everything, also the
-    platform."""
+    """The accounts whose manifests changed since the last good tree, or whose changes were held;
+    None for everything, also the platform."""
     if candidate is trees.last_good:
-        return frozenset()
+        return trees.held
     before = trees.last_good.tree.desired if trees.last_good is not None else None
-    return changed(before, candidate.tree.desired)
+    edited = changed(before, candidate.tree.desired)
+    return None if edited is None else edited | trees.held

@@ -1,5 +1,6 @@
 """The newest tree, and the last good one, which is served while the newest cannot be used."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, located
+from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.reconcile.reconciler import DesiredTree
 from sendroute.runtime.stop import Stop
@@ -16,6 +18,8 @@ from sendroute.runtime.stop import Stop
 ReadTree = Callable[[SourceSnapshot], DesiredTree]
 
 _READ_ATTEMPTS = 5
+_LONG = 4
+"""Times the settle time: a directory that changed in one go has settled long before."""
 
 
 class Candidate(NamedTuple):
@@ -26,9 +30,11 @@ class Candidate(NamedTuple):
 
 
 class ServedTrees:
-    """``last_good`` is the tree that is served, None while there is none."""
+    """``last_good`` is the tree that is served, None while there is none. ``held`` are accounts of
+    it whose changes were not applied: they cannot be undone, and the directory may be in the middle
+    of a change. ``settle`` is for how many seconds it must not have changed."""
 
-    def __init__(self, follower: Follower, read: ReadTree, stop: Stop) -> None:
+    def __init__(self, follower: Follower, read: ReadTree, stop: Stop, settle: float) -> None:
         self._follower = follower
         self._read = read
         self._stop = stop
@@ -38,7 +44,12 @@ class ServedTrees:
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
         self._read_errors: frozenset[Finding] = frozenset()
+        self.settle = settle
+        self._settled: frozenset[str] = frozenset()
+        self._held_since = 0.0
+        self.settles_at = 0.0
         self.last_good: Candidate | None = None
+        self.held: frozenset[Owner] = frozenset()
 
     @property
     def fault(self) -> tuple[Finding, ...]:
@@ -47,6 +58,21 @@ class ServedTrees:
         if self.last_good is not None:
             unreachable = tuple(map(_with_effect, unreachable))
         return unreachable + (self._unfit or self._mismatch)
+
+    @property
+    def overdue(self) -> tuple[Finding, ...]:
+        """Why changes have been held for much longer than a directory needs to settle."""
+        long = time.monotonic() - self._held_since >= _LONG * self.settle
+        if not self.held or not long:
+            return ()
+        return (
+            finding(
+                "directory-changing",
+                "Changes that cannot be undone are not applied yet: they wait until the directory"
+                f" has not changed for {self.settle:g} s.",
+                hint="Write the manifests elsewhere, and switch a symbolic link to them.",
+            ),
+        )
 
     @property
     def is_unreachable(self) -> bool:
@@ -71,8 +97,8 @@ class ServedTrees:
             reread: read a tree again that was read in part, although it did not change.
 
         Returns:
-            Whether there is a tree that was not reconciled yet. A source that is unreachable raises
-            nothing: see :attr:`fault`.
+            Whether there is a tree that was not reconciled yet, or what was held may be applied
+            now. A source that is unreachable raises nothing: see :attr:`fault`.
 
         Raises:
             KeyboardInterrupt, StoppedError: a signal stopped the loop.
@@ -94,8 +120,25 @@ class ServedTrees:
         if self.last_good is not None:
             yield self.last_good
 
-    def adopt(self, candidate: Candidate) -> bool:
-        """Serve this tree from now on. Returns whether it is another tree than before."""
+    def is_settled(self, candidate: Candidate) -> bool:
+        """Whether what cannot be undone may be applied: the tree is a commit, or was seen in a
+        directory that did not change for long enough.
+
+        Args:
+            candidate: one of the :meth:`candidates`.
+
+        Returns:
+            Whether it is whole.
+        """
+        snapshot = candidate.snapshot
+        return snapshot.changed_at is None or snapshot.fingerprint in self._settled
+
+    def adopt(self, candidate: Candidate, held: frozenset[Owner]) -> bool:
+        """Serve this tree from now on, without the changes of the accounts ``held``. Returns
+        whether it is another tree than before."""
+        if held and not self.held:
+            self._held_since = time.monotonic()
+        self.held = held
         if self._newest is None or self._newest is candidate:
             self._mismatch = ()
         if candidate is not self._newest:
@@ -120,6 +163,23 @@ class ServedTrees:
 
     def _poll(self, reread: bool) -> bool:
         snapshot = self._follower.poll(self._stop.is_set)
+        is_new = self._read_changed(snapshot, reread)
+        return self._has_settled(snapshot) or is_new
+
+    def _has_settled(self, snapshot: SourceSnapshot) -> bool:
+        """Find out whether the directory has settled, and changes were held until then."""
+        if snapshot.changed_at is None:
+            return False
+        before, self._settled = self._settled, self._settled & self._fingerprints()
+        self.settles_at = snapshot.changed_at + self.settle
+        if time.monotonic() >= self.settles_at:
+            self._settled |= {snapshot.fingerprint} & self._fingerprints()
+        return bool(self.held and self._settled - before)
+
+    def _fingerprints(self) -> frozenset[str]:
+        return frozenset(candidate.snapshot.fingerprint for candidate in self.candidates())
+
+    def _read_changed(self, snapshot: SourceSnapshot, reread: bool) -> bool:
         same = snapshot.fingerprint == self._fingerprint
         if same and not reread:
             return False

@@ -808,6 +808,16 @@ class Code(StrEnum):
         "The git server or the directory does not answer, or refuses access.",
         "Check the address, the network and the access rights. The last good tree stays in effect.",
     )
+    DIRECTORY_CHANGING = (
+        "directory-changing",
+        _WARN,
+        _OPERATOR,
+        _NO_OBJECT,
+        "A followed directory does not settle, so what cannot be undone waits.",
+        "A file of manifests in it is written repeatedly.",
+        "Write the manifests elsewhere and switch a symbolic link to them, or let the loop wait for"
+        " a shorter time.",
+    )
     SOURCE_TOO_LARGE = (
         "source-too-large",
         _ERROR,

@@ -23,7 +23,12 @@ from argparse import Namespace
 from functools import partial
 
 from sendroute.cli.command_line import INPUT_FILE, Parser, seconds
-from sendroute.cli.long_running import interval_option, listen_option, run_logged
+from sendroute.cli.long_running import (
+    interval_option,
+    listen_option,
+    run_logged,
+    settle_destructive_option,
+)
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.planner.guards import Guards
@@ -74,13 +79,7 @@ def options(parser: Parser) -> None:
         default=1.0,
         help="how long the objects of an account must not change (default 1s)",
     )
-    parser.value(
-        "--settle-destructive",
-        metavar="TIME",
-        type=seconds,
-        default=5.0,
-        help="the same before what cannot be undone (default 5s)",
-    )
+    settle_destructive_option(parser, "the same before what cannot be undone")
     interval_option(parser)
     listen_option(parser, "127.0.0.1:9466")
     limit_options(parser, "hold back changes that", default=30)

@@ -5,6 +5,10 @@ drift is repaired. Failures are retried with exponential backoff; they stop no o
 tree is unavailable or unreadable, the last good one stays in effect. A change that a guard stops
 is shown by `sendroute status`, and waits for `sendroute approve ACCOUNT`.
 
+A directory may be in the middle of a change. What can be undone is applied at once; what cannot (a
+removal, a reassignment, an apply-all, a new domain that takes the default) waits until the
+directory has not changed for --settle-destructive. A commit is whole and does not wait.
+
 SIGTERM stops it cleanly, with exit status 0: the running transaction is finished. A second signal
 stops it at once.
 
@@ -20,7 +24,13 @@ from argparse import Namespace
 from functools import partial
 
 from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, count, size
-from sendroute.cli.long_running import interval_option, listen_option, positive_seconds, run_logged
+from sendroute.cli.long_running import (
+    interval_option,
+    listen_option,
+    positive_seconds,
+    run_logged,
+    settle_destructive_option,
+)
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.planner.guards import Guards
@@ -40,6 +50,9 @@ def options(parser: Parser) -> None:
         type=positive_seconds,
         default=None,
         help="how often to look for changes (default 2s for a path, 30s for git)",
+    )
+    settle_destructive_option(
+        parser, "how long a directory must not change before what cannot be undone"
     )
     _git_options(parser)
     listen_option(parser, "127.0.0.1:9464")
@@ -120,6 +133,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.state_dir,
         arguments.interval,
         arguments.poll,
+        arguments.settle_destructive,
         arguments.listen,
         guards,
     )

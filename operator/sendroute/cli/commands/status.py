@@ -36,7 +36,7 @@ from sendroute.cli.session import Session
 from sendroute.delivery.rollout import UNSEEN
 from sendroute.git.repository import is_top
 from sendroute.model.account_status import AccountStatus, ReportedFinding
-from sendroute.model.codes import Trait, has_trait
+from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
@@ -285,7 +285,10 @@ def _source_text(source: FollowedSource, now: datetime, console: Console) -> Ite
     if source.faulty_since is None or source.stopped_at is not None:
         return
     verb = "is" if _is_live(source, now) else "was"
-    texts = [f"The newest tree {verb} not served, since {to_minute(source.faulty_since)}."]
+    only_part = all(fault.code == Code.DIRECTORY_CHANGING for fault in source.faults)
+    subject = "A part of the newest tree" if only_part else "The newest tree"
+    effect = "applied" if only_part else "served"
+    texts = [f"{subject} {verb} not {effect}, since {to_minute(source.faulty_since)}."]
     faults = map(with_hint, source.faults)
     texts += [f"{fault.positioned} {fault.hint or ''}".rstrip() for fault in faults]
     for text in texts:

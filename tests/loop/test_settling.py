@@ -1,0 +1,132 @@
+"""A directory that is in the middle of a change: what cannot be undone waits until it settles."""
+
+import subprocess
+import time
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from .conftest import LoopProcess, Workspace, account, wait_until
+
+DOMAINS = ("a.example.com", "b.example.com", "c.example.com")
+WAITS = "cannot be undone waits"
+
+
+def stored(workspace: Workspace) -> list[tuple[object, ...]]:
+    """The rows of acme's domains: a domain that is created again has another one."""
+    return workspace.sql("select * from domain where name in (?, ?, ?) order by name", *DOMAINS)
+
+
+def by_default(name: str, domain: str) -> str:
+    """An account and a domain without a route of its own."""
+    return account(name, domain).replace("  route: {managed: {}}\n", "")
+
+
+def started(workspace: Workspace, settle: str) -> tuple[LoopProcess, Path, str]:
+    """A loop that has applied acme's domains, the file that declares them, and its text."""
+    documents = account("acme", *DOMAINS).split("---\n")
+    workspace.write_manifest("acme", documents[0])
+    path = workspace.manifests / "domains.yaml"
+    text = "---\n".join(documents[1:])
+    path.write_text(text)
+    loop = workspace.start("--settle-destructive", settle)
+    wait_until(lambda: len(stored(workspace)) == len(DOMAINS), "the first tree")
+    return loop, path, text
+
+
+@pytest.mark.parametrize("parts", [1, 0], ids=["a part of the file", "an empty file"])
+def test_a_half_written_file_removes_nothing(workspace: Workspace, parts: int) -> None:
+    loop, path, text = started(workspace, "2s")
+    before = stored(workspace)
+    path.write_text("---\n".join(text.split("---\n")[:parts]))
+    if parts:  # an empty file is a finding, with which nothing is removed at all
+        loop.wait_for_log(WAITS, "acme/acme")
+    workspace.write_manifest("other", account("other", "d.example.com"))
+    wait_until(lambda: "d.example.com" in workspace.domains(), "what can be undone")
+    time.sleep(1)
+    path.write_text(text)
+    time.sleep(3)
+    assert stored(workspace) == before
+    assert not loop.logged("drift")
+    assert len(loop.logged(WAITS)) <= 1
+    assert loop.stop() == 0
+
+
+def test_what_waited_is_applied_when_the_directory_has_settled(workspace: Workspace) -> None:
+    loop, path, text = started(workspace, "2s")
+    begin = time.monotonic()
+    path.write_text(text.split("---\n")[0])
+    workspace.write_manifest("new", by_default("new", "d.example.com"))
+    wait_until(lambda: len(stored(workspace)) == 1, "the removal")
+    wait_until(lambda: "d.example.com" in workspace.domains(), "the new domain")
+    assert time.monotonic() - begin >= 2
+    assert not loop.logged("restored")
+    assert loop.stop() == 0
+
+
+def test_a_directory_that_keeps_changing_is_reported(workspace: Workspace) -> None:
+    loop, path, text = started(workspace, "500ms")
+    before = stored(workspace)
+    path.write_text(text.split("---\n")[0])
+
+    stop = Event()
+
+    def write() -> None:
+        while not stop.wait(0.1):
+            path.write_text(text.split("---\n")[0])
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        loop.wait_for_log("they wait until the directory has not changed for 0.5 s")
+        findings = wait_until(lambda: workspace.status()["sources"][0]["findings"], "the status")
+        assert "A part of the newest tree is not applied" in workspace.sendroute("status").stdout
+        assert stored(workspace) == before
+    finally:
+        stop.set()
+        writer.join()
+    assert [entry["code"] for entry in findings] == ["directory-changing"]
+    loop.wait_for_log("No change waits for the directory any more.")
+    wait_until(lambda: len(stored(workspace)) == 1, "the removal")
+    wait_until(lambda: not workspace.status()["sources"][0]["findings"], "the end")
+    assert loop.stop() == 0
+
+
+def test_what_waits_outlasts_a_tree_that_cannot_be_used(workspace: Workspace) -> None:
+    """The half-written tree is the last good one, but nobody saw it settle."""
+    loop, path, text = started(workspace, "1s")
+    before = stored(workspace)
+    path.write_text(text.split("---\n")[0])
+    loop.wait_for_log(WAITS)
+    platform = workspace.manifests / "platform.yaml"
+    good = platform.read_text()
+    platform.write_text("")
+    time.sleep(2.5)
+    assert stored(workspace) == before
+    path.write_text(text)
+    platform.write_text(good)
+    loop.wait_for_log("The newest tree is served again.")
+    time.sleep(1.5)
+    assert stored(workspace) == before
+    assert loop.stop() == 0
+
+
+def test_a_directory_that_settled_before_the_start_does_not_wait(workspace: Workspace) -> None:
+    workspace.write_manifest("acme", by_default("acme", "a.example.com"))
+    time.sleep(1.2)
+    loop = workspace.start("--settle-destructive", "1s")
+    wait_until(workspace.domains, "the domain")
+    assert not loop.logged(WAITS)
+    assert loop.stop() == 0
+
+
+def test_a_commit_does_not_wait(workspace: Workspace) -> None:
+    workspace.write_manifest("acme", by_default("acme", "a.example.com"))
+    git = ("git", "-C", "manifests", "-c", "user.name=x", "-c", "user.email=x@example.com")
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "x")):
+        subprocess.run([*git, *words], cwd=workspace.directory, check=True)
+    url = f"file://{workspace.manifests}"
+    loop = workspace.start(url, "--branch", "main", "--settle-destructive", "1h")
+    wait_until(workspace.domains, "the domain")
+    assert loop.stop() == 0
