@@ -1,6 +1,7 @@
 """Hostile files give a finding in bounded time and do not affect other files."""
 
 import gzip
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -193,3 +194,15 @@ def test_an_invalid_document_at_the_end_of_a_long_file_is_reported_exactly(
         ("a.yaml:140005:3", "missing-field"),
         ("a.yaml:140006:3", "unknown-field"),
     }
+
+
+@pytest.mark.parametrize(("path", "begin"), [("-", "Check the program"), ("a.yaml", "Restore it.")])
+def test_the_hint_of_nothing_names_the_author(
+    path: str, begin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").touch()
+    reading = TreeReading(FileSource([path], io.BytesIO()))
+    assert list(reading.documents()) == []
+    (finding,) = reading.findings
+    assert (finding.hint or "").startswith(begin)

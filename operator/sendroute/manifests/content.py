@@ -21,6 +21,7 @@ from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomai
 from sendroute.manifests.sources import (
     EMPTY,
     OWN_OUTPUT,
+    STDIN,
     SourceEntry,
     only_a_pointer,
     unreadable,
@@ -44,6 +45,10 @@ _POINTERS = {
 # A full disk or a broken copy leaves an empty file, or blanks. The author who means an empty file
 # can say so in a comment. (A NUL is a syntax error.)
 _BLANKS = b" \t\n\v\f\r"
+_PIPED = (
+    "Check the program that writes it. If it shall hold nothing, let that write a comment. Until"
+    " then nothing is removed."
+)
 
 
 class CompiledRow(NamedTuple):
@@ -108,7 +113,8 @@ def read_file(
     if isinstance(data, bytes) and (kind := _pointer(data)):
         data = only_a_pointer(entry, kind)
     elif isinstance(data, bytes) and not without_mark(data).strip(_BLANKS):
-        data = unreadable(entry.name, EMPTY)
+        hint = _PIPED if entry.path == STDIN else None
+        data = unreadable(entry.name, EMPTY, hint=hint)
     elif isinstance(data, bytes) and is_yaml(entry.name) and is_own_output(data):
         # One that is kept beside the manifests is JSON. This one was written over a manifest.
         data = unreadable(entry.name, OWN_OUTPUT)
