@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from sendroute.cli.command_line import Parser, PathType, variable_of
 from sendroute.cli.commands import COMMANDS
@@ -447,3 +448,14 @@ def test_another_name_of_a_provider_is_wrong_usage_that_names_the_preset(
     result = sendroute(*words, "--provider", name, ".")
     assert result.status == 64
     assert f"Did you mean `{preset}`?" in result.err
+
+
+@pytest.mark.parametrize("options", [(), ("--key-file", "key")])
+def test_a_store_in_a_directory_that_does_not_exist_says_so(
+    sendroute: Program, workdir: Path, options: tuple[str, ...]
+) -> None:
+    (workdir / "key").write_bytes(Fernet.generate_key())
+    result = sendroute("--store", "sqlite:///nodir/x.db", "init", *options)
+    assert result.status == 1
+    assert f"The directory of the store, {workdir}/nodir, does not exist." in result.err
+    assert "hint: Create the directory (mkdir), or specify another path." in result.err

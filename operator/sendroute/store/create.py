@@ -20,7 +20,7 @@ from sendroute.store.backups import copy_file, damage_of_backup, damaged, mark, 
 from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.database import Database
-from sendroute.store.errors import WrongValueError, exists
+from sendroute.store.errors import WrongValueError, exists, problem
 from sendroute.store.history import add_store_entry
 from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
@@ -103,13 +103,14 @@ def require_no_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
 
     Raises:
         ProblemError: something is there (``store-exists``), the URL is invalid (``invalid-value``),
-            or the server cannot be reached (``store-failed``).
+            the server cannot be reached or the directory does not exist (``store-failed``).
     """
     if not is_postgres(url):
         path = sqlite_path(url)
         if os.path.lexists(path):
             raise exists(str(path))
         require_absent(path)
+        _require_directory(path.parent)
         return
     from sendroute.store.postgres.database import Postgres
     from sendroute.store.postgres.server import server_of
@@ -121,6 +122,20 @@ def require_no_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
     ):
         if database.has_anything(connection):
             raise exists(database.location)
+
+
+def _require_directory(directory: Path) -> None:
+    """Of another error, creating a file there says more."""
+    try:
+        directory.stat()
+    except FileNotFoundError as error:
+        raise problem(
+            "store-failed",
+            f"The directory of the store, {directory}, does not exist.",
+            "Create the directory (mkdir), or specify another path.",
+        ) from error
+    except OSError:
+        pass
 
 
 def _create_file(url: str, fill: Callable[[Connection], None], busy: float) -> None:
