@@ -37,6 +37,8 @@ def plan(*findings, actions=()):
         pytest.param([INFO], True, 0, id="information never counts, with strict neither"),
         pytest.param([WARNING], False, 0, id="a warning is fine"),
         pytest.param([WARNING], True, 1, id="a warning fails with strict"),
+        pytest.param([SKIPPED], False, 0, id="an object that would wait is a warning"),
+        pytest.param([SKIPPED], True, 1, id="which fails with strict"),
         pytest.param([UNCONFIRMED], False, 3, id="a refused apply-all refuses"),
         pytest.param([UNCONFIRMED, ERROR], False, 1, id="an error is more severe than a refusal"),
     ],

@@ -187,6 +187,27 @@ def test_a_base_warns_of_the_guards_that_the_change_would_meet(
     assert not guards & {code for code, _ in findings(sendroute)}
 
 
+def test_what_waits_for_a_guard_is_a_warning_as_the_guard_is(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    moves = "moves.example.com"
+    write(manifests / "acme.yaml", account("acme"))
+    write(
+        manifests / "bolt.yaml", account("bolt"), domain("bolt", "b.example"), domain("bolt", moves)
+    )
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "before")
+    write(manifests / "acme.yaml", account("acme"), domain("acme", moves))
+    (manifests / "bolt.yaml").unlink()
+    result = sendroute("validate", "manifests", "--base", "HEAD")
+    assert "warning account-removal" in result.out
+    assert "warning dependency-skipped" in result.out
+    assert result.status == 0
+    assert sendroute("validate", "manifests", "--base", "HEAD", "--strict").status == 1
+
+
 def test_a_base_counts_the_domains_that_follow_the_default(
     sendroute: Program, manifests: Path
 ) -> None:

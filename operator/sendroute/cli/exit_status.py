@@ -28,13 +28,14 @@ MOST_SEVERE_FIRST = (
 
 
 def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitStatus:
-    """The exit status of ``validate``, or of a command that a problem ended.
+    """The exit status of ``validate``, or of a command that a problem ended. Nothing was to be
+    applied, so nothing that waits is left out.
 
     Args:
         findings: every finding.
         strict: warnings fail the command.
     """
-    reasons = {_of_finding(finding) for finding in findings} | {ExitStatus.FINE}
+    reasons = {_of_finding(item) for item in findings if not has_trait(item.code, Trait.SKIPPED)}
     if strict and any(finding.severity is Severity.WARNING for finding in findings):
         reasons.add(ExitStatus.FAILED)
     return _most_severe(reasons)
