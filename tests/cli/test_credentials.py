@@ -332,6 +332,8 @@ def test_with_a_wrong_key_apply_fails_and_saves_nothing(saved: Shop) -> None:
     Path("wrong").write_bytes(Fernet.generate_key())
     result = saved.sendroute("apply", "manifests", "--auto-approve", "--key-file", "wrong")
     assert (result.status, "credential-unreadable" in result.err) == (1, True)
+    result = saved.test("ses", "--key-file", "wrong", "--secrets", "")
+    assert (result.status, "credential-unreadable" in result.out) == (1, True)
 
 
 def test_rekey_encrypts_all_credentials_with_the_new_key(saved: Shop) -> None:

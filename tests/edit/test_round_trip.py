@@ -294,6 +294,14 @@ def test_each_hint_of_a_refused_deletion_works(sendroute: Program, tree: Path) -
         assert sendroute(*command, *choice.split(), "m").status == 0
 
 
+@pytest.mark.usefixtures("tree")
+def test_the_removal_of_an_account_may_be_confirmed_for_no_domain(sendroute: Program) -> None:
+    assert sendroute("edit", "add-account", "new/new", "--plan", "pro", "m").status == 0
+    assert sendroute("edit", "delete-account", "new/new", "--confirm", "0", "m").status == 0
+    ran = sendroute("edit", "delete-account", "new/new", "--confirm", "-1", "m")
+    assert (ran.status, "not a whole number from 0" in ran.err) == (64, True)
+
+
 def test_an_edit_of_a_part_of_a_tree_does_not_suggest_to_plan_that_part(
     sendroute: Program, tree: Path
 ) -> None:

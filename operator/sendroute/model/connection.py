@@ -33,6 +33,7 @@ class ConnectionOutcome(StrEnum):
     ADDRESS_REFUSED = "address-refused"
     SECRET_MISSING = "secret-missing"  # noqa: S105 (a word of the outcome, no secret)
     SECRET_NOT_BOUND = "secret-not-bound"  # noqa: S105
+    CREDENTIAL_UNREADABLE = "credential-unreadable"
 
 
 class TestRequest(Struct, frozen=True):

@@ -3,7 +3,6 @@ store."""
 
 from collections.abc import Callable, Sequence
 
-from sendroute.model.codes import Code
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential, EncryptedCredentials
 from sendroute.model.problem import ProblemError
@@ -95,7 +94,6 @@ def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> Re
 
 def _without_credential(profile: StoredProfile, problem: SecretProblem) -> TestResult:
     """The result for a profile whose credential is unavailable. The detail says why."""
-    outcome = ConnectionOutcome.SECRET_MISSING
-    if problem.code == Code.SECRET_NOT_BOUND:
-        outcome = ConnectionOutcome.SECRET_NOT_BOUND
+    same = (outcome for outcome in ConnectionOutcome if outcome == problem.code)
+    outcome = next(same, ConnectionOutcome.SECRET_MISSING)
     return TestResult(profile.account.namespace, profile.name, outcome, problem.message, 0.0)

@@ -9,11 +9,12 @@ examples:
   sendroute edit delete-account acme --confirm 12 manifests/
 """
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 
-from sendroute.cli.command_line import Parser, count
+from sendroute.cli.command_line import Parser
 from sendroute.cli.options import account_argument, edit_options
 from sendroute.cli.session import Session
+from sendroute.model.numerals import decimal
 
 
 def options(parser: Parser) -> None:
@@ -21,10 +22,17 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--confirm",
         metavar="N",
-        type=count,
+        type=_number,
         help="the number of domains that you expect to be removed (default: all)",
     )
     edit_options(parser)
+
+
+def _number(text: str) -> int:
+    number = decimal(text, 2**31 - 1)
+    if number is None:
+        raise ArgumentTypeError(f"`{text}` is not a whole number from 0")
+    return number
 
 
 def run(arguments: Namespace, session: Session) -> int:
