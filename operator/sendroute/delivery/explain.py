@@ -195,7 +195,7 @@ def _origin_clause(state: DomainState) -> str:
         case Origin.APPLY_ALL:
             clause = f"because the apply-all {state.shadow} switched every domain of the account"
         case Origin.REASSIGNED:
-            clause = "because its previous route is no longer satisfiable"
+            clause = "because its previous route was not satisfiable when it was reassigned"
         case _:
             assert_never(state.origin)
     if state.is_shadowed:

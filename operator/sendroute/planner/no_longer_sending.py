@@ -72,8 +72,8 @@ def report_no_longer_sending(
     return (
         finding(
             "domains-unconfigured",
-            f"{counted(len(domains), 'domain')} of account {plan.key} could send and no longer can:"
-            f" {first_of(domains, _LISTED)}.",
+            f"{counted(len(domains), 'domain')} of account {plan.key} can no longer send with this"
+            f" change: {first_of(domains, _LISTED)}.",
             hint="Declare another route, or unconfigured if a domain must not send.",
             where=account.where,
             account=plan.key,

@@ -205,7 +205,7 @@ def _stale_lock(current: Current, head: Head, path: str) -> Finding:
         "stale-lock",
         f"{path} was written at revision {head.revision}, and the store is at revision"
         f" {current.revision}: a store created from it would lack the later changes.",
-        hint="Write the lock file again when you apply.",
+        hint="Write the lock file again.",
         remedy=Perform(Task.WRITE_LOCK_FILE, path),
         where=whole_file(str(path)),
     )
