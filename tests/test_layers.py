@@ -106,6 +106,7 @@ TOP_LEVEL_OF_MAIN = {
     "sendroute.cli",
     "sendroute.cli.command_line",
     "sendroute.cli.session",
+    "sendroute.model.userinfo",
     "sendroute.model.version",
     "sendroute.cli.commands",
     "sendroute.runtime.settings",

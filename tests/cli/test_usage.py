@@ -92,12 +92,12 @@ WRONG = {
     "a path that is missing": (("validate",), "PATH", "validate --help"),
     "a store URL in place of a command": (
         ("postgresql://u:hunter2@db.example/x",),
-        "no command `postgresql:…",
+        "no command `postgresql://…@db",
         "sendroute --help",
     ),
     "a store URL in place of an argument": (
         ("rekey", "postgresql://u:hun/ter2@db.example/x"),
-        "Unexpected argument `postgresql:…",
+        "Unexpected argument `postgresql://…@db",
         "rekey --help",
     ),
     "an extra argument": (("rekey", "now"), "`now`", "rekey --help"),

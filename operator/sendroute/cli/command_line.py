@@ -4,7 +4,6 @@
 import argparse
 import itertools
 import os
-import re
 import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from typing import Any, NoReturn
 
 from sendroute.model.numerals import decimal
 from sendroute.model.spelling import nearest, question
+from sendroute.model.userinfo import without_arguments
 
 USAGE_STATUS = 64
 PREFIX = "SENDROUTE_"
@@ -222,17 +222,6 @@ class Parser(argparse.ArgumentParser):
         return arguments, unknown
 
 
-# A user and a password in a URL of a store, wherever a user typed it.
-_PASSWORD_IN_URL = re.compile(
-    r"((?:postgres|sqlite)[^\s:]*:)\S*@|(\w://[^\s:/@]*:)\S*@|(password=)[^\s`&;]*", re.IGNORECASE
-)
-
-
-def without_password(text: str) -> str:
-    """A message that repeats what the user typed, without the password of a store's URL."""
-    return _PASSWORD_IN_URL.sub(lambda match: f"{match[match.lastindex or 0]}…", text)
-
-
 def require_utf8(subject: str, text: str) -> None:
     """Raises :class:`UsageError` for a text that was no UTF-8 (Python keeps its bytes, PEP 383).
     Everything that it could be compared with is UTF-8, so no answer about it would be right."""
@@ -332,7 +321,7 @@ def stderr_line(text: str) -> None:
     """Write a line to standard error, which may be closed."""
     if sys.stderr is not None:
         try:
-            print(text, file=sys.stderr, flush=True)
+            print(without_arguments(text), file=sys.stderr, flush=True)
         except OSError:
             return
 

@@ -7,7 +7,6 @@ from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
-from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.codes import Code
 from sendroute.model.current import DomainState
@@ -38,6 +37,7 @@ from sendroute.model.remedy import (
     UseGit,
 )
 from sendroute.model.route import Route
+from sendroute.model.userinfo import without_userinfo
 from sendroute.runtime.settings import DEFAULT_STORE
 
 _LIMITS = {GuardLimit.CHANGES: "--max-change-percent", GuardLimit.REMOVALS: "--max-remove-percent"}
@@ -96,19 +96,19 @@ _Finding = TypeVar("_Finding", Finding, ReportedFinding)
 
 
 def with_hint(finding: _Finding, paths: Sequence[str] = ()) -> _Finding:
-    """The finding with its remedy appended to its hint, without the password of a store's URL that
-    the user typed in place of something else. ``paths`` are the manifests, if they are known."""
-    message = without_password(finding.message)
+    """The finding with its remedy appended to its hint, without the user and the password of a URL
+    that the user typed. ``paths`` are the manifests, if they are known."""
+    message = without_userinfo(finding.message)
     if message != finding.message:
         finding = replace(finding, message=message)
     if isinstance(finding.position, Position):
-        file = without_password(finding.position.file)
+        file = without_userinfo(finding.position.file)
         if file != finding.position.file:
             finding = replace(finding, position=replace(finding.position, file=file))
     if finding.remedy is None:
         return finding
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy, paths)}"
-    return replace(finding, hint=hint, remedy=None)
+    return replace(finding, hint=without_userinfo(hint), remedy=None)
 
 
 def by_option(finding: Finding) -> Finding:

@@ -4,7 +4,7 @@ import os
 import resource
 import sys
 from argparse import REMAINDER, SUPPRESS, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
@@ -21,7 +21,6 @@ from sendroute.cli.command_line import (
     sentence,
     stderr_line,
     suggestion,
-    without_password,
 )
 from sendroute.cli.commands import COMMANDS, module_name
 from sendroute.cli.session import (
@@ -32,6 +31,7 @@ from sendroute.cli.session import (
     prepare_streams,
     start_logs,
 )
+from sendroute.model.userinfo import remember_arguments, without_userinfo
 from sendroute.model.version import __version__
 from sendroute.reports.text import clean
 from sendroute.runtime.settings import Settings
@@ -79,11 +79,12 @@ def main(words: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
     prepare_streams()
     words = sys.argv[1:] if words is None else words
+    remember_arguments([*words, *_values_of_variables()])
     try:
         return _run(words)
     except UsageError as error:
         # A job may pass what another person wrote: the name of a branch.
-        message = f"sendroute: {without_password(str(error))} {error.hint}"
+        message = f"sendroute: {without_userinfo(str(error))} {error.hint}"
         stderr_line(clean(message).rstrip())
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
@@ -91,6 +92,15 @@ def main(words: list[str] | None = None) -> int:
         return _INTERRUPTED
     finally:
         _flush()
+
+
+def _values_of_variables() -> Iterator[str]:
+    """The values of variables that replace options, whole and as the list of an option that can be
+    repeated."""
+    for name, value in os.environ.items():
+        if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}SECRET_"):
+            yield value
+            yield from value.split()
 
 
 def _run(words: list[str]) -> int:

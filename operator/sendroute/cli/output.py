@@ -20,6 +20,7 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.manifest_name import is_manifest
 from sendroute.model.problem import ProblemError
+from sendroute.model.userinfo import without_arguments
 from sendroute.reports.as_text import finding_lines, findings_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report, of_ended
@@ -53,8 +54,9 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
 
 
 def _inert(form: str, chunks: Iterable[str]) -> Iterable[str]:
-    """The chunks of a text without a line that a build log takes for a command. Other formats have
-    their own rules."""
+    """The chunks without the user and the password of a URL in an argument; of a text also without
+    a line that a build log takes for a command. Other formats have their own rules."""
+    chunks = map(without_arguments, chunks)
     return map(no_commands, chunks) if form == "text" else chunks
 
 

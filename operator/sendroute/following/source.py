@@ -15,6 +15,7 @@ from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.model.remedy import Configure, Setting
+from sendroute.model.userinfo import without_userinfo
 
 # git-check-ref-format(1); also names that look like an option.
 _INVALID_BRANCH = re.compile(
@@ -119,7 +120,7 @@ def _check(options: GitOptions) -> list[Finding]:
         findings.append(
             finding(
                 "invalid-value",
-                f"{ascii(options.branch)[:80]} is not a valid branch name.",
+                f"{ascii(without_userinfo(options.branch))[:80]} is not a valid branch name.",
                 hint="Give the name of a branch, as in git-check-ref-format(1).",
             )
         )
@@ -128,7 +129,7 @@ def _check(options: GitOptions) -> list[Finding]:
         findings.append(
             finding(
                 "invalid-value",
-                f"{ascii(options.path)[:80]} is not a path within a repository.",
+                f"{ascii(without_userinfo(options.path))[:80]} is not a path within a repository.",
                 hint="Set the path relative to the repository, without a leading / or '..'.",
                 remedy=Configure(Setting.SOURCE_PATH),
             )

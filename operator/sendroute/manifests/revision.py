@@ -25,6 +25,7 @@ from sendroute.model.manifest_name import is_hidden, is_manifest
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import GitTask, Remedy, UseGit
 from sendroute.model.unseen import is_seen
+from sendroute.model.userinfo import without_userinfo
 
 _LINK, _SUBMODULE = "120000", "160000"  # the modes of a link and a submodule (git-fast-import(1))
 _NOT_KNOWN = "What the revision declares there is not compared: the removal of a profile or a plan\
@@ -55,7 +56,7 @@ class RevisionSource:
                 "Specify a path in the git repository that holds the manifests.",
             )
             self._commit = find_commit(revision, self._repository) or _fail(
-                f"The repository has no revision {display(revision)[:80]}.",
+                f"The repository has no revision {_shown(revision)}.",
                 "Give a commit, branch or tag that exists, or fetch it if this clone is shallow.",
                 UseGit(GitTask.FETCH_HISTORY, None, self._top),
             )
@@ -106,7 +107,7 @@ class RevisionSource:
         sentence, hint, remedy = cause or UNREADABLE
         if isinstance(remedy, UseGit):
             remedy = structs.replace(remedy, top=self._top)
-        message = f"Cannot read the git revision {display(self._revision)[:80]}: {sentence}."
+        message = f"Cannot read the git revision {_shown(self._revision)}: {sentence}."
         return ProblemError(finding("invalid-value", message, hint=hint, remedy=remedy))
 
     def _relative_path(self, given: str) -> str | None:
@@ -241,6 +242,11 @@ def _is_visible(path: str, prefix: str) -> bool:
 
 def _missing_file(entry: SourceEntry) -> Finding:
     return unreadable(entry.name, "the git repository does not have its content")
+
+
+def _shown(revision: str) -> str:
+    """A revision for a message; it may be any text, of any length."""
+    return display(without_userinfo(revision))[:80]
 
 
 def _existing_parent(path: str) -> str:

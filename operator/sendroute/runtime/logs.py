@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime
 from types import TracebackType
 
+from sendroute.model.userinfo import without_arguments, without_userinfo
 from sendroute.reports.as_json import inert
 from sendroute.reports.text import clean, no_command
 
@@ -72,7 +73,7 @@ class _TextLines(logging.Formatter):
     outside."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return no_command(clean(record.getMessage()))
+        return no_command(clean(without_userinfo(record.getMessage())))
 
 
 class _JsonLines(logging.Formatter):
@@ -82,9 +83,9 @@ class _JsonLines(logging.Formatter):
             "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_userinfo(record.getMessage()),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
-        return inert(json.dumps(line | extra, default=str))
+        return inert(without_arguments(json.dumps(line | extra, default=str)))

@@ -32,6 +32,7 @@ from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.owner import owner_names
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.model.userinfo import without_userinfo
 from sendroute.model.words import short_commit
 from sendroute.postfix.mail_log import QUEUE_ID
 from sendroute.reports.as_json import document, finding_form
@@ -81,8 +82,9 @@ def _queue_id(text: str) -> str:
             " one. Give the sender of that line instead"
         )
     if QUEUE_ID.fullmatch(text) is None:
+        shown = clean(without_userinfo(text))[:80]
         raise argparse.ArgumentTypeError(
-            f"`{clean(text)[:80]}` is not a queue id as Postfix logs it, such as 4F2A81C0B7"
+            f"`{shown}` is not a queue id as Postfix logs it, such as 4F2A81C0B7"
         )
     return text
 
