@@ -2,12 +2,13 @@
 
 import subprocess
 import time
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
-from .conftest import LoopProcess, Workspace, account, wait_until
+from .conftest import LoopProcess, Workspace, account, replace, wait_until
 
 DOMAINS = ("a.example.com", "b.example.com", "c.example.com")
 WAITS = "cannot be undone waits"
@@ -73,13 +74,16 @@ def test_a_directory_that_keeps_changing_is_reported(workspace: Workspace) -> No
     stop = Event()
 
     def write() -> None:
-        while not stop.wait(0.1):
-            path.write_text(text.split("---\n")[0])
+        parts = text.split("---\n")
+        for number in count():
+            if stop.wait(0.1):
+                return
+            replace(path, "---\n".join(parts[: 1 + number % 2]))
 
     writer = Thread(target=write)
     writer.start()
     try:
-        loop.wait_for_log("they wait until the directory has not changed for 0.5 s")
+        loop.wait_for_log("of their account have not changed for 0.5 s")
         findings = wait_until(lambda: workspace.status()["sources"][0]["findings"], "the status")
         assert "A part of the newest tree is not applied" in workspace.sendroute("status").stdout
         assert stored(workspace) == before
@@ -87,9 +91,33 @@ def test_a_directory_that_keeps_changing_is_reported(workspace: Workspace) -> No
         stop.set()
         writer.join()
     assert [entry["code"] for entry in findings] == ["directory-changing"]
+    path.write_text(text.split("---\n")[0])
     loop.wait_for_log("No change waits for the directory any more.")
     wait_until(lambda: len(stored(workspace)) == 1, "the removal")
     wait_until(lambda: not workspace.status()["sources"][0]["findings"], "the end")
+    assert loop.stop() == 0
+
+
+def test_other_accounts_do_not_wait_for_a_file_that_keeps_changing(workspace: Workspace) -> None:
+    """Nor for one that is written again with the same content."""
+    loop, path, text = started(workspace, "1s")
+    stop = Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.wait(0.2):
+            number += 1
+            workspace.write_manifest("busy", account("busy", f"n{number % 2}.example.com"))
+            replace(path, text)
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        workspace.write_manifest("new", by_default("new", "d.example.com"))
+        wait_until(lambda: "d.example.com" in workspace.domains(), "the new domain")
+    finally:
+        stop.set()
+        writer.join()
     assert loop.stop() == 0
 
 

@@ -45,12 +45,12 @@ class LoopLog:
         )
 
     def holding(self, held: frozenset[Owner], settle: float) -> None:
-        """Log which accounts begin to wait until the directory has not changed for ``settle``
+        """Log which accounts begin to wait until their manifests have not changed for ``settle``
         seconds."""
         if begins := sorted(map(str, held - self._held)):
             _log.info(
-                "What cannot be undone waits until the directory has not changed for %g s. This"
-                " concerns %s: %s",
+                "What cannot be undone waits until the manifests of its account have not changed"
+                " for %g s. This concerns %s: %s",
                 settle,
                 counted(len(begins), "account"),
                 first_of(begins, _LISTED),

@@ -1,6 +1,6 @@
 """One round of the loop: choose the tree and the accounts, and reconcile them."""
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
@@ -113,9 +113,8 @@ def run_round(
         due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
             due_now = DueAccounts(due.accounts | edited)
-        scope = _RoundScope(
-            due_now.accounts, keeps_platform=keeps_platform, is_settled=trees.is_settled(candidate)
-        )
+        must_wait = partial(_unsettled, trees, candidate)
+        scope = _RoundScope(due_now.accounts, keeps_platform, must_wait)
         done = _reconcile(store, candidate, scope, statuses, options)
         if not isinstance(done, StoreMismatch):
             # Not earlier, because a failed round is repeated, with all changes.
@@ -127,11 +126,11 @@ def run_round(
 
 
 class _RoundScope(NamedTuple):
-    """``is_settled``: what cannot be undone may be done."""
+    """``must_wait`` finds the accounts of a plan that must wait."""
 
     accounts: Collection[Owner] | None
     keeps_platform: bool
-    is_settled: bool
+    must_wait: Callable[[Plan], frozenset[Owner]]
 
 
 class _Done(NamedTuple):
@@ -157,8 +156,9 @@ def _reconcile(
         guards=options.guards,
         keeps_platform=scope.keeps_platform,
     )
-    must_wait = _nothing if scope.is_settled else _destructive
-    planned, held = plan_without(reconciler, candidate.tree, scope.accounts, request, must_wait)
+    planned, held = plan_without(
+        reconciler, candidate.tree, scope.accounts, request, scope.must_wait
+    )
     planned, refused = reconciler.confirmed(planned)
     if refused is not None:
         return StoreMismatch(planned.mismatch)
@@ -168,13 +168,13 @@ def _reconcile(
     return _Done(held, planned.scope, result, assessment)
 
 
-def _nothing(_plan: Plan) -> frozenset[Owner]:
-    return frozenset()
-
-
-def _destructive(plan: Plan) -> frozenset[Owner]:
-    """The accounts whose changes cannot be undone."""
-    return frozenset(account.key for account in plan.accounts if is_destructive(account))
+def _unsettled(trees: ServedTrees, candidate: Candidate, plan: Plan) -> frozenset[Owner]:
+    """The accounts whose changes cannot be undone, and may not be whole."""
+    return frozenset(
+        account.key
+        for account in plan.accounts
+        if is_destructive(account) and not trees.is_settled(candidate, account.key)
+    )
 
 
 def _result(

@@ -1,7 +1,7 @@
 """The newest tree, and the last good one, which is served while the newest cannot be used."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -29,10 +29,42 @@ class Candidate(NamedTuple):
     tree: DesiredTree
 
 
+class _Ages:
+    """Since when, on the clock of ``time.monotonic``, the manifests of each account in a directory
+    are as they are, and which trees were seen since, each with the time of the last poll."""
+
+    def __init__(self) -> None:
+        self._last: Desired | None = None
+        self._all_since = 0.0
+        self._since: dict[Owner, float] = {}
+        self._seen: dict[str, float] = {}
+
+    def read(self, desired: Desired, since: float) -> None:
+        edited = changed(self._last, desired)
+        if edited is None:
+            self._all_since = since
+            self._since.clear()
+        else:
+            self._since.update(dict.fromkeys(edited, since))
+        self._last = desired
+
+    def seen(self, fingerprint: str, trees: Collection[str]) -> None:
+        """A poll saw this state. Those of other trees than these are forgotten."""
+        self._seen[fingerprint] = time.monotonic()
+        self._seen = {name: at for name, at in self._seen.items() if name in trees}
+
+    def since(self, owner: Owner) -> float:
+        return max(self._all_since, self._since.get(owner, 0.0))
+
+    def age(self, owner: Owner, fingerprint: str) -> float:
+        """For how long a tree was seen with what it has of an account."""
+        return self._seen.get(fingerprint, 0.0) - self.since(owner)
+
+
 class ServedTrees:
     """``last_good`` is the tree that is served, None while there is none. ``held`` are accounts of
     it whose changes were not applied: they cannot be undone, and the directory may be in the middle
-    of a change. ``settle`` is for how many seconds it must not have changed."""
+    of a change. ``settle`` is for how many seconds their manifests must not have changed."""
 
     def __init__(self, follower: Follower, read: ReadTree, stop: Stop, settle: float) -> None:
         self._follower = follower
@@ -45,9 +77,8 @@ class ServedTrees:
         self._mismatch: tuple[Finding, ...] = ()
         self._read_errors: frozenset[Finding] = frozenset()
         self.settle = settle
-        self._settled: frozenset[str] = frozenset()
+        self._ages = _Ages()
         self._held_since = 0.0
-        self.settles_at = 0.0
         self.last_good: Candidate | None = None
         self.held: frozenset[Owner] = frozenset()
 
@@ -68,8 +99,8 @@ class ServedTrees:
         return (
             finding(
                 "directory-changing",
-                "Changes that cannot be undone are not applied yet: they wait until the directory"
-                f" has not changed for {self.settle:g} s.",
+                "Changes that cannot be undone are not applied yet: they wait until the manifests"
+                f" of their account have not changed for {self.settle:g} s.",
                 hint="Write the manifests elsewhere, and switch a symbolic link to them.",
             ),
         )
@@ -120,18 +151,26 @@ class ServedTrees:
         if self.last_good is not None:
             yield self.last_good
 
-    def is_settled(self, candidate: Candidate) -> bool:
-        """Whether what cannot be undone may be applied: the tree is a commit, or was seen in a
-        directory that did not change for long enough.
+    def is_settled(self, candidate: Candidate, owner: Owner) -> bool:
+        """Whether what cannot be undone of an account may be applied: the tree is a commit, or was
+        seen in a directory, with the same manifests of the account, for long enough.
 
         Args:
             candidate: one of the :meth:`candidates`.
+            owner: the account.
 
         Returns:
-            Whether it is whole.
+            Whether its change is whole.
         """
         snapshot = candidate.snapshot
-        return snapshot.changed_at is None or snapshot.fingerprint in self._settled
+        if snapshot.changed_at is None:
+            return True
+        return self._ages.age(owner, snapshot.fingerprint) >= self.settle
+
+    @property
+    def settles_at(self) -> float:
+        """When the first of the ``held`` accounts may have settled."""
+        return min(map(self._ages.since, self.held)) + self.settle
 
     def adopt(self, candidate: Candidate, held: frozenset[Owner]) -> bool:
         """Serve this tree from now on, without the changes of the accounts ``held``. Returns
@@ -167,17 +206,11 @@ class ServedTrees:
         return self._has_settled(snapshot) or is_new
 
     def _has_settled(self, snapshot: SourceSnapshot) -> bool:
-        """Find out whether the directory has settled, and changes were held until then."""
-        if snapshot.changed_at is None:
-            return False
-        before, self._settled = self._settled, self._settled & self._fingerprints()
-        self.settles_at = snapshot.changed_at + self.settle
-        if time.monotonic() >= self.settles_at:
-            self._settled |= {snapshot.fingerprint} & self._fingerprints()
-        return bool(self.held and self._settled - before)
-
-    def _fingerprints(self) -> frozenset[str]:
-        return frozenset(candidate.snapshot.fingerprint for candidate in self.candidates())
+        """Find out whether accounts have settled whose changes were held until then."""
+        trees = {candidate.snapshot.fingerprint for candidate in self.candidates()}
+        self._ages.seen(snapshot.fingerprint, trees)
+        served = self.last_good
+        return served is not None and any(self.is_settled(served, owner) for owner in self.held)
 
     def _read_changed(self, snapshot: SourceSnapshot, reread: bool) -> bool:
         same = snapshot.fingerprint == self._fingerprint
@@ -188,6 +221,8 @@ class ServedTrees:
         if same and snapshot.fingerprint == self._fingerprint and before == self._read_errors:
             return False
         self._fingerprint = snapshot.fingerprint
+        if snapshot.changed_at is not None:
+            self._ages.read(tree.desired, snapshot.changed_at)
         self._unfit = faults(tree)
         self._newest = None if self._unfit else Candidate(snapshot, tree)
         return not self._unfit

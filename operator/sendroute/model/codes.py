@@ -813,8 +813,8 @@ class Code(StrEnum):
         _WARN,
         _OPERATOR,
         _NO_OBJECT,
-        "A followed directory does not settle, so what cannot be undone waits.",
-        "A file of manifests in it is written repeatedly.",
+        "Manifests in a followed directory do not settle, so what cannot be undone waits.",
+        "The manifests of an account change repeatedly.",
         "Write the manifests elsewhere and switch a symbolic link to them, or let the loop wait for"
         " a shorter time.",
     )

@@ -5,9 +5,9 @@ drift is repaired. Failures are retried with exponential backoff; they stop no o
 tree is unavailable or unreadable, the last good one stays in effect. A change that a guard stops
 is shown by `sendroute status`, and waits for `sendroute approve ACCOUNT`.
 
-A directory may be in the middle of a change. What can be undone is applied at once; what cannot (a
-removal, a reassignment, an apply-all, a new domain that takes the default) waits until the
-directory has not changed for --settle-destructive. A commit is whole and does not wait.
+A directory may be in the middle of a change. An account with a change that cannot be undone (a
+removal, a reassignment, an apply-all, a new domain that takes the default) waits until its
+manifests have not changed for --settle-destructive. A commit is whole and does not wait.
 
 SIGTERM stops it cleanly, with exit status 0: the running transaction is finished. A second signal
 stops it at once.
@@ -52,7 +52,7 @@ def options(parser: Parser) -> None:
         help="how often to look for changes (default 2s for a path, 30s for git)",
     )
     settle_destructive_option(
-        parser, "how long a directory must not change before what cannot be undone"
+        parser, "in a directory, how long an account must not change before what cannot be undone"
     )
     _git_options(parser)
     listen_option(parser, "127.0.0.1:9464")
