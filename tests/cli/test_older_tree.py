@@ -384,3 +384,40 @@ def test_a_head_that_leads_to_no_commit_is_not_taken_for_newer(
     for refused in (diverged.plan("anna"), diverged.apply("anna")):
         assert (refused.status, "refused older-tree" in refused.out) == (3, True), refused
     assert "bert.example" in diverged.domains()
+
+
+def test_two_clones_of_one_repository_may_be_on_different_branches(
+    clones: Clones, sendroute: Program
+) -> None:
+    clones.clone("tenants")
+    paths = ("origin/m/platform.yaml", "tenants/m/acme.yaml")
+    two = [account("acme"), domain("acme", "base.example"), domain("acme", "new.example")]
+    git(clones.top("tenants"), "checkout", "-q", "-b", "tenants")
+    for documents in (two, [account("acme"), domain("acme", "base.example")]):
+        clones.commit("origin", *BASE)
+        clones.commit("tenants", *documents)
+        applied = sendroute("apply", *paths, "--auto-approve")
+        assert applied.status == 0, applied.out
+    assert clones.domains() == ["base.example"]
+    git(clones.top("tenants"), "checkout", "-q", "HEAD~1")
+    assert sendroute("apply", *paths, "--auto-approve").status == 0, "it only adds"
+    assert len(clones.recorded()) == 2
+
+
+def test_an_older_tree_that_only_adds_is_applied_although_it_got_older_meanwhile(
+    clones: Clones,
+    process: Callable[..., "subprocess.CompletedProcess[str]"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clones.clone("newer")
+    clones.commit("newer", *BASE)
+    clones.commit("origin", *BASE, domain("acme", "more.example"))
+
+    def confirm_later(*_: object, **__: object) -> None:
+        assert process("apply", "newer/m", "--auto-approve").returncode == 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sendroute.cli.apply_plan.confirm_plan", confirm_later)
+        result = clones.apply("origin")
+    assert result.status == 0, result.out
+    assert clones.domains() == ["base.example", "more.example"]

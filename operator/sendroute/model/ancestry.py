@@ -53,6 +53,17 @@ class Ancestry(Struct, frozen=True):
         return (*self.contained, *self.missing, *self.unknown)
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether the tree's commits, and no others of their repositories, were applied last, with
+        their repositories as far as the tree knows them."""
+        known = {(other.commit, other.repository) for other in self.compared}
+        known |= {(other.commit, None) for other in self.compared}
+        commits = {tree.commit for tree in self.trees}
+        return commits == {other.commit for other in self.compared} and all(
+            (tree.commit, tree.repository) in known for tree in self.trees
+        )
+
+    @property
     def verdict(self) -> tuple[object, ...]:
         """What a plan depends on. Commits that the tree contains make no difference to it, nor do
         those of other repositories."""
@@ -160,16 +171,15 @@ def together(parts: Sequence[Ancestry]) -> Ancestry | None:
 
     Returns:
         The comparison, in which a commit is missing if it is missing in one part; None without
-        parts. A part whose own commit is among those applied last is not older than it was: it
-        needs none that another part contains.
+        parts. A part that contains one of those applied last is not older than it was: it needs
+        none that another part contains.
     """
     if len(parts) < 2:
         return parts[0] if parts else None
     contained = _each_once(item for part in parts for item in part.contained)
 
     def lacks(part: Ancestry) -> Iterable[AppliedCommit]:
-        is_as_applied = any(item.commit == part.tree.commit for item in part.contained)
-        return _each_once(part.missing, contained) if is_as_applied else part.missing
+        return _each_once(part.missing, contained) if part.contained else part.missing
 
     missing = _each_once(item for part in parts for item in lacks(part))
     unknown = _each_once((item for part in parts for item in part.unknown), (*contained, *missing))

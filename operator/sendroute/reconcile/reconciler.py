@@ -300,11 +300,11 @@ class Reconciler(Struct, frozen=True):
         """
         ancestry, applied = planned.scope.ancestry, planned.applied
         if ancestry is None or _is_held_back(planned, ancestry):
-            return planned, ()
-        verdict, latest = ancestry.verdict, frozenset(tree.commit for tree in ancestry.trees)
-        planned = replace(planned, latest=latest)
+            return replace(planned, latest=frozenset()), ()
+        latest = frozenset(tree.commit for tree in ancestry.trees)
+        verdict, planned = ancestry.verdict, replace(planned, latest=latest)
         while ancestry is not None and ancestry.verdict == verdict:
-            if latest == {other.commit for other in ancestry.compared}:
+            if ancestry.is_recorded:
                 break
             try:
                 self.store.record_commits(ancestry.trees, ancestry.compared, applied)

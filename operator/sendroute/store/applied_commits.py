@@ -6,7 +6,7 @@ commit changes nothing, and they never refer to a revision.
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, text
 
 from sendroute.model.ancestry import AppliedCommit
 from sendroute.store.bulk import insert_into
@@ -26,11 +26,14 @@ def record(
     replaced: Collection[AppliedCommit],
     seen: Collection[AppliedCommit],
 ) -> None:
-    """Insert commits and delete those that they replace. No other writer may do so meanwhile.
+    """Insert commits and delete those that they replace. No other writer does so meanwhile: SQLite
+    has one writer, and PostgreSQL locks the table.
 
     Raises :class:`~sendroute.model.problem.StaleError` if there is a commit that is not in
     ``seen``: it was not compared, and may be newer.
     """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
     if not set(_names(connection)) <= {item.commit for item in seen}:
         raise newer_tree()
     kept = {tree.commit for tree in trees}
@@ -50,12 +53,17 @@ def record(
 
 
 def check(connection: Connection, commits: Collection[str]) -> None:
-    """Check that these commits are among those applied last.
+    """Check that these commits are among those applied last, and keep them so until the end of the
+    transaction.
 
     Raises :class:`~sendroute.model.problem.StaleError` if one was replaced: another tree of its
     repository is applied.
     """
-    if commits and not set(commits) <= set(_names(connection)):
+    if not commits:
+        return
+    # Who replaces one waits (https://www.postgresql.org/docs/current/explicit-locking.html).
+    kept = select(table.c.source_commit).where(table.c.source_commit.in_(sorted(commits)))
+    if set(connection.execute(kept.with_for_update(read=True)).scalars()) != set(commits):
         raise newer_tree()
 
 

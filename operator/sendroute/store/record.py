@@ -438,8 +438,7 @@ class Store:
         """
         with translated_errors(self.location):
             self._write(
-                lambda connection: applied_commits.record(connection, trees, replaced, seen),
-                alone=True,
+                lambda connection: applied_commits.record(connection, trees, replaced, seen)
             )
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
