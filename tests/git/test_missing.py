@@ -42,7 +42,7 @@ def test_a_submodule_that_is_not_checked_out_is_missing(clone: Path) -> None:
 
 
 @pytest.mark.parametrize("head", ["detached", "branch", "packed branch"])
-def test_a_submodule_at_another_commit_than_its_repository_has_may_lack_anything(
+def test_a_submodule_without_the_commit_of_its_repository_may_lack_anything(
     clone: Path, head: str
 ) -> None:
     """After a pull without an update of the submodules."""
@@ -51,6 +51,9 @@ def test_a_submodule_at_another_commit_than_its_repository_has_may_lack_anything
     if head != "detached":
         git(sub, "checkout", "-q", "-b", "work")
     git(sub, "commit", "-q", "--allow-empty", "-m", "newer")
+    assert missing_from(clone) == [], "it contains the commit of its repository"
+    git(sub, "reset", "-q", "--hard", "HEAD~1")
+    git(sub, "commit", "-q", "--allow-empty", "--amend", "-m", "another")
     if head == "packed branch":
         git(sub, "pack-refs", "--all")
     assert missing_from(clone) == [("m/sub", MissingReason.OTHER_COMMIT)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sendroute.model.userinfo import remember_arguments, without_userinfo
+from sendroute.model.userinfo import remember_arguments, without_arguments, without_userinfo
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,10 @@ def test_a_url_that_is_no_argument_is_shown_without_them() -> None:
 def test_a_user_of_a_url_is_hidden_in_no_other_word() -> None:
     remember_arguments(["https://mail@h/x"])
     assert without_userinfo("mail@h and mail.example") == "mail@h and mail.example"
+
+
+@pytest.mark.parametrize("argument", ["postgresql://:@h/db", "//:@h", "postgresql://name:@h/db"])
+def test_an_empty_half_hides_nothing_elsewhere(argument: str) -> None:
+    remember_arguments([argument])
+    assert without_arguments('{"name": 1, name: 2}') == '{"name": 1, name: 2}'
+    assert "name" not in without_userinfo(argument)

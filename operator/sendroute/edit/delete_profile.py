@@ -101,12 +101,14 @@ def delete_profile(
 def _replace_in_store(
     proposal: Proposal, profile: EditedProfile, users: Sequence[EditedDomain], new: Route | None
 ) -> None:
-    """Declare the replacement where the profile is used without being declared, or warn."""
-    if new is not None:
-        for domain in users:
+    """Declare the replacement where no route is declared, and warn of the other domains that use
+    the profile: what their manifests declare is their author's decision."""
+    for domain in users:
+        if new is not None and domain.route is None:
             declare(proposal, domain, new)
-    elif users:
-        proposal.notes.append(undeclared_users(proposal.tree, profile, users))
+    left = [domain for domain in users if new is None or domain.route not in (None, new)]
+    if left:
+        proposal.notes.append(undeclared_users(proposal.tree, profile, left))
 
 
 def _blockers(tree: EditTree, profile: EditedProfile, references: References) -> list[Finding]:

@@ -1,6 +1,6 @@
 """What a checkout lacks on purpose: submodules, what a sparse checkout left out, and what symbolic
 links lead to where git made files of them. What these hold is unknown, and must not seem to be
-removed. git itself is not asked."""
+removed. git itself is asked only about a submodule at another commit than its repository has."""
 
 import os
 from bisect import bisect_left
@@ -9,6 +9,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from sendroute.git.failures import GitFailedError
 from sendroute.git.references import head_commit
 from sendroute.git.repository import CheckoutTop, Repository, find_checkout, submodule_at
 from sendroute.model.manifest_name import is_hidden, is_manifest
@@ -26,7 +27,7 @@ class MissingReason(Enum):
     UNFINISHED_SUBMODULE = "unfinished-submodule"
     """git takes it for checked out, but did not finish."""
     OTHER_COMMIT = "other-commit"
-    """The submodule is at another commit than its repository has: most likely an older one."""
+    """The submodule is at a commit without the one that its repository has: most likely older."""
     SPARSE = "sparse"
     SKIPPED = "skipped"
     """git is set to skip the file; there is no sparse checkout."""
@@ -215,7 +216,8 @@ class _Index:
             if not os.path.lexists(os.path.join(submodule.git_directory, "index")):
                 return MissingReason.UNFINISHED_SUBMODULE
             commit = head_commit(submodule.git_directory)
-            return MissingReason.OTHER_COMMIT if commit not in (None, entry.blob) else None
+            is_older = commit not in (None, entry.blob) and not _contains(submodule, entry.blob)
+            return MissingReason.OTHER_COMMIT if is_older else None
         try:
             is_empty = all(map(is_hidden, os.listdir(directory)))
         except (FileNotFoundError, NotADirectoryError):
@@ -223,6 +225,18 @@ class _Index:
         except OSError:  # the walk reports it
             is_empty = False
         return MissingReason.SUBMODULE if is_empty else None
+
+
+def _contains(submodule: Repository, commit: str) -> bool:
+    """Whether the commit of a submodule descends from this one, as after an update to the newest of
+    its branch. Only git can say it; a shallow clone may not reach so far."""
+    from sendroute.git.tree_history import tree_history
+
+    try:
+        history = tree_history(CheckoutTop(submodule.top, submodule))
+        return history is not None and history.contains(commit) is not False
+    except GitFailedError:
+        return False
 
 
 _path = attrgetter("path")

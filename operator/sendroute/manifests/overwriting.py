@@ -17,9 +17,10 @@ _HEADER = re.compile(
     % re.escape(_GROUP),
     re.MULTILINE,
 )
-# All that Sendroute writes as JSON begins with its format, except SARIF.
+# All that Sendroute writes as JSON begins with its format, except SARIF. Terraform does the same.
 _OUTPUT = re.compile(
-    rb'\s*\{\s*(?:"format_version"\s*:\s*"[0-9]+\.[0-9]+"|"format"\s*:\s*"sendroute-saved-plan")'
+    rb'\s*\{\s*(?:"format_version"\s*:\s*"[0-9]+\.[0-9]+"(?!\s*,\s*"(?:terraform|provider)_)'
+    rb'|"format"\s*:\s*"sendroute-saved-plan")'
 )
 _SARIF = re.compile(rb'\s*\{\s*"\$schema".{,400}"driver"\s*:\s*\{\s*"name"\s*:\s*"sendroute"', re.S)
 _HEAD = 1024

@@ -403,7 +403,7 @@ _MISSING = {
         "Until then nothing is removed. Check it out again; what is in no commit of it is lost.",
     ),
     MissingReason.OTHER_COMMIT: (
-        "it is a submodule at another commit than its repository has, so parts may be missing",
+        "it is a submodule without the commit that its repository has, so parts may be missing",
         "Until then nothing is removed. Update it; or stage its commit, if that is intended.",
     ),
     MissingReason.SPARSE: (

@@ -12,8 +12,8 @@ _HIDDEN = "…"
 
 # In any text: of a URL of a store that lacks its slashes, of every other URL, and a parameter.
 _IN_TEXT = re.compile(
-    r"(postgres[^\s:/]*:/*|sqlite[^\s:/]*:/*(?=[^\s@]*:))\S*@"
-    r"|(//)(?:[^\s/@`]*:\S*@|[^\s/@`]+@)"
+    r"(postgres[^\s:/]*:/*|sqlite[^\s:/]*:/*(?=[^\s@]*:))\S{0,2000}@"
+    r"|(//)(?:[^\s/@`]{0,2000}:\S{0,2000}@|[^\s/@`]{1,2000}@)"
     r"|(password=)[^\s`&;]*",
     re.IGNORECASE,
 )
@@ -74,8 +74,10 @@ def _userinfo(word: str) -> list[str]:
     elsewhere, so it is hidden only behind a slash and before its ``@``."""
     before = word.rpartition("@")[0]
     rest = before.partition("//")[2]
-    if ":" in rest.partition("/")[0]:  # a password may hold a slash, and an @
-        return [rest]
+    name, has_password, secret = rest.partition(":")
+    if has_password and "/" not in name:  # a password may hold a slash, and an @
+        # One half alone may be any word, so it is hidden only before its @.
+        return [rest] if name and secret else [f"/{rest}@"] * bool(name or secret)
     user = word.partition("//")[2].partition("/")[0].rpartition("@")[0]
     if user:
         return [f"/{user}@"]

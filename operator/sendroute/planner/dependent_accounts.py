@@ -332,7 +332,9 @@ def _removed(
     if current.state is None:
         return AccountPlan(current.key, current.revision, ())
     claims = context.conflicts.claims_of(current.key, blocked.accounts, blocked.moves)
-    if claims.retained or claims.unmoved_profiles:
+    # One that is to be removed goes with its profiles, whoever else declares them.
+    is_to_go = desired is not None and desired.remove is not None
+    if claims.retained or (claims.unmoved_profiles and not is_to_go):
         return keep_account(current, claims, desired)
     return remove_account(current, claims, desired)
 

@@ -134,7 +134,7 @@ def profile_holders(
 ) -> dict[ProfileName, frozenset[AccountKey]]:
     """The accounts of its namespace that hold each of these profiles; a profile that no account
     holds is left out."""
-    holding: dict[ProfileName, frozenset[AccountKey]] = {}
+    holding: dict[ProfileName, set[AccountKey]] = {}
     owned = select(profile.c.name, account.c.namespace, account.c.name.label("owner")).join_from(
         profile, account, profile.c.account_id == account.c.id
     )
@@ -149,8 +149,8 @@ def profile_holders(
             ):
                 name = ProfileName(namespace, row.name)
                 key = AccountKey(namespace, row.owner)
-                holding[name] = holding.get(name, frozenset()) | {key}
-    return holding
+                holding.setdefault(name, set()).add(key)
+    return {name: frozenset(keys) for name, keys in holding.items()}
 
 
 def domains_by_account(connection: Connection) -> dict[AccountKey, int]:
