@@ -113,7 +113,7 @@ def run_round(
         due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
             due_now = DueAccounts(due.accounts | edited)
-        must_wait = partial(_unsettled, trees, candidate)
+        must_wait = partial(_not_settled, trees, candidate)
         scope = _RoundScope(due_now.accounts, keeps_platform, must_wait)
         done = _reconcile(store, candidate, scope, statuses, options)
         if not isinstance(done, StoreMismatch):
@@ -168,7 +168,7 @@ def _reconcile(
     return _Done(held, planned.scope, result, assessment)
 
 
-def _unsettled(trees: ServedTrees, candidate: Candidate, plan: Plan) -> frozenset[Owner]:
+def _not_settled(trees: ServedTrees, candidate: Candidate, plan: Plan) -> frozenset[Owner]:
     """The accounts whose changes cannot be undone, and may not be whole."""
     return frozenset(
         account.key

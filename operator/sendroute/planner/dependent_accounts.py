@@ -332,7 +332,7 @@ def _removed(
     if current.state is None:
         return AccountPlan(current.key, current.revision, ())
     claims = context.conflicts.claims_of(current.key, blocked.accounts, blocked.moves)
-    # One that is to be removed goes with its profiles, whoever else declares them.
+    # One that is to be removed goes with its profiles, also those that others declare.
     is_to_go = desired is not None and desired.remove is not None
     if claims.retained or (claims.unmoved_profiles and not is_to_go):
         return keep_account(current, claims, desired)
