@@ -1,7 +1,5 @@
 """Which parts of an argument are a user and a password, and which are not."""
 
-import json
-
 import pytest
 
 from sendroute.model.userinfo import remember_arguments, without_arguments, without_userinfo
@@ -65,9 +63,3 @@ def test_an_empty_half_hides_nothing_elsewhere(argument: str) -> None:
     remember_arguments([argument])
     assert without_arguments('{"name": 1, name: 2}') == '{"name": 1, name: 2}'
     assert "name" not in without_userinfo(argument)
-
-
-def test_a_password_is_hidden_as_json_escapes_it() -> None:
-    remember_arguments(['https://user:pä"ss@h/x'])
-    text = json.dumps({"url": 'https://user:pä"ss@h/x'})
-    assert json.loads(without_arguments(text)) == {"url": "https://…@h/x"}

@@ -32,11 +32,6 @@ def remember_arguments(words: Iterable[str]) -> None:
         words: the arguments, and the values of variables that replace them.
     """
     secrets = {userinfo for word in words if "@" in word for userinfo in _userinfo(word)}
-    if secrets:
-        import json  # nearly never, and every command starts here
-
-        # As a report or a log line in JSON has them.
-        secrets |= {json.dumps(secret)[1:-1] for secret in secrets}
     _given[:] = sorted(secrets, key=len, reverse=True)
 
 
