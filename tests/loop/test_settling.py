@@ -2,11 +2,20 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+
+from sendroute.following.directory import DirectoryFollower
+from sendroute.following.follower import SourceSnapshot
+from sendroute.loop.served_trees import ServedTrees
+from sendroute.model.desired import AccountKey, Desired
+from sendroute.model.finding import no_positions
+from sendroute.reconcile.reconciler import DesiredTree
+from sendroute.runtime.stop import Stop
 
 from .conftest import LoopProcess, Workspace, account, replace, wait_until
 
@@ -138,6 +147,34 @@ def test_what_waits_outlasts_a_tree_that_cannot_be_used(workspace: Workspace) ->
     time.sleep(1.5)
     assert stored(workspace) == before
     assert loop.stop() == 0
+
+
+class OneState(DirectoryFollower):
+    """A directory that has had one state since now."""
+
+    def __init__(self) -> None:
+        super().__init__("m")
+        self._state = SourceSnapshot("m", None, "same", changed_at=time.monotonic())
+
+    def poll(self, should_stop: Callable[[], bool]) -> SourceSnapshot:  # noqa: ARG002
+        return self._state
+
+    def unchanged(self, snapshot: SourceSnapshot) -> bool:
+        return snapshot is self._state
+
+
+def test_what_settled_makes_one_poll_new() -> None:
+    """A round that fails is repeated with its own delay, and not with every poll."""
+    key = AccountKey("acme", "acme")
+    tree = DesiredTree.of(Desired(None, {}), None, no_positions)
+    trees = ServedTrees(OneState(), lambda _: tree, Stop(), settle=0.1)
+    assert trees.poll(), "the tree is new"
+    (candidate,) = trees.candidates()
+    assert not trees.is_settled(candidate, key)
+    trees.adopt(candidate, frozenset({key}))
+    time.sleep(0.15)
+    assert [trees.poll() for _ in range(3)] == [True, False, False]
+    assert trees.is_settled(candidate, key)
 
 
 def test_a_directory_that_settled_before_the_start_does_not_wait(workspace: Workspace) -> None:

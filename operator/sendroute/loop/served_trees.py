@@ -206,11 +206,17 @@ class ServedTrees:
         return self._has_settled(snapshot) or is_new
 
     def _has_settled(self, snapshot: SourceSnapshot) -> bool:
-        """Find out whether accounts have settled whose changes were held until then."""
+        """Find out whether accounts settled with this poll whose changes are held until then."""
+        before = self._settled()
         trees = {candidate.snapshot.fingerprint for candidate in self.candidates()}
         self._ages.seen(snapshot.fingerprint, trees)
+        return not self._settled() <= before
+
+    def _settled(self) -> frozenset[Owner]:
         served = self.last_good
-        return served is not None and any(self.is_settled(served, owner) for owner in self.held)
+        if served is None:
+            return frozenset()
+        return frozenset(owner for owner in self.held if self.is_settled(served, owner))
 
     def _read_changed(self, snapshot: SourceSnapshot, reread: bool) -> bool:
         same = snapshot.fingerprint == self._fingerprint
