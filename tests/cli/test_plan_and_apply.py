@@ -418,14 +418,19 @@ def test_manifests_can_be_read_from_standard_input(
     assert "shop.example.com" in sendroute("routes").out
 
 
-def test_the_hint_before_an_apply_all_keeps_the_declared_route(
-    sendroute: Program, manifests: Path
-) -> None:
+def switch_from_a_declared_route(sendroute: Program, manifests: Path) -> None:
+    """An apply-all that is not applied yet, of an account with a domain that declares a route."""
     old = domain("acme", "old.example", "{unconfigured: {}}")
     write(manifests / "acme.yaml", account("acme"), old)
     sendroute("init")
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     assert sendroute("edit", "apply-to-all", "acme", "--managed", "manifests").status == 0
+
+
+def test_the_hint_before_an_apply_all_keeps_the_declared_route(
+    sendroute: Program, manifests: Path
+) -> None:
+    switch_from_a_declared_route(sendroute, manifests)
     shown = " ".join(sendroute("plan", "manifests").out.split())
     assert "write the assigned routes into the manifests after the apply." in shown
     hint = "edit set-route old.example --unconfigured manifests"
@@ -439,11 +444,7 @@ def test_the_hint_before_an_apply_all_keeps_the_declared_route(
 def test_a_shadowed_route_returns_by_the_edit_that_every_command_names(
     sendroute: Program, manifests: Path
 ) -> None:
-    old = domain("acme", "old.example", "{unconfigured: {}}")
-    write(manifests / "acme.yaml", account("acme"), old)
-    sendroute("init")
-    assert sendroute("apply", "manifests", "--auto-approve").status == 0
-    assert sendroute("edit", "apply-to-all", "acme", "--managed", "manifests").status == 0
+    switch_from_a_declared_route(sendroute, manifests)
     switched = json.loads(sendroute("apply", "manifests", "--auto-approve", "-o", "json").out)
     assert "apply-all-wins" in [finding["code"] for finding in switched["findings"]]
     (shadow,) = json.loads(sendroute("status", "-o", "json").out)["shadowed"]

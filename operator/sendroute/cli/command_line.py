@@ -276,9 +276,18 @@ def size(text: str) -> int:
 
 def count(text: str) -> int:
     """A whole number from 1."""
+    return _whole_number(text, 1)
+
+
+def count_from_zero(text: str) -> int:
+    """A whole number from 0."""
+    return _whole_number(text, 0)
+
+
+def _whole_number(text: str, least: int) -> int:
     number = decimal(text, 2**31 - 1)
-    if not number:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from 1")
+    if number is None or number < least:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from {least}")
     return number
 
 

@@ -78,14 +78,7 @@ def delete_profile(
         raise ProblemError(*blockers)
     proposal = Proposal(tree)
     new = replacement if isinstance(replacement, Route) else None
-    for domain in references.domains:
-        _replace_in_domain(proposal, domain, new)
-    for account in references.defaults:
-        _replace_default(proposal, account, new)
-    for account in references.apply_alls:
-        remove_apply_all(proposal, account)
-    for other in references.profiles:
-        _replace_in_profile(proposal, other, new)
+    _replace_references(proposal, references, new)
     if profile.domain is None:
         proposal.remove(profile.where)
         proposal.describe(
@@ -96,6 +89,17 @@ def delete_profile(
     elif current is not None:
         _replace_in_store(proposal, profile, references.undeclared(current), new)
     return proposal
+
+
+def _replace_references(proposal: Proposal, references: References, new: Route | None) -> None:
+    for domain in references.domains:
+        _replace_in_domain(proposal, domain, new)
+    for account in references.defaults:
+        _replace_default(proposal, account, new)
+    for account in references.apply_alls:
+        remove_apply_all(proposal, account)
+    for other in references.profiles:
+        _replace_in_profile(proposal, other, new)
 
 
 def _replace_in_store(

@@ -1,5 +1,5 @@
-"""Opens a file that the user gives. Anything else, such as a FIFO or a device, may have no end, or
-may never be written."""
+"""Opens or reads a file that the user gives. Anything else, such as a FIFO or a device, may have no
+end, or may never be written."""
 
 import errno
 import os
@@ -28,3 +28,24 @@ def regular(path: str, flags: int) -> int:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     raise OSError(errno.EINVAL, "it is not a regular file", path)
+
+
+def read_regular(path: str, most: int) -> bytes:
+    """Read a regular file.
+
+    Args:
+        path: the path of the file.
+        most: how many bytes it may have.
+
+    Returns:
+        Its content.
+
+    Raises:
+        OSError: it is no regular file, or cannot be read.
+        ValueError: it is longer.
+    """
+    with open(path, "rb", opener=regular) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError("it is too large")
+    return content

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hashlib import new as new_hash
 from typing import NamedTuple
 
-from sendroute.files.regular import regular
+from sendroute.files.regular import read_regular
 from sendroute.git.index_file import SUBMODULE, FileEntry, IndexFile
 from sendroute.git.references import common_directory, has_commits
 from sendroute.git.repository import Repository
@@ -62,7 +62,7 @@ class IndexEntry(NamedTuple):
             status = os.lstat(path)
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_TARGET:
                 return False
-            return blob_of(_read(path), self.blob) == self.blob
+            return blob_of(read_regular(path, MAX_TARGET), self.blob) == self.blob
         except (OSError, ValueError):  # it was replaced meanwhile
             return False
 
@@ -135,7 +135,7 @@ def entries_to_check(repository: Repository) -> list[IndexEntry]:
     """
     directory = repository.git_directory
     try:
-        data = _read(os.path.join(directory, "index"), _MAX_INDEX)
+        data = read_regular(os.path.join(directory, "index"), _MAX_INDEX)
     except FileNotFoundError:
         if has_commits(directory):
             raise UnfinishedCheckoutError from None
@@ -161,7 +161,7 @@ def is_sparse(repository: Repository) -> bool:
     configs = [os.path.join(common_directory(directory), "config")]
     configs.append(os.path.join(directory, "config.worktree"))
     return any(
-        _SPARSE.search(_read(path, _MAX_CONFIG)) for path in configs if os.path.lexists(path)
+        _SPARSE.search(read_regular(path, _MAX_CONFIG)) for path in configs if os.path.lexists(path)
     )
 
 
@@ -172,7 +172,7 @@ def _entries(directory: str, data: bytes, hash_length: int) -> Iterator[FileEntr
     if link is None or not link[:hash_length].strip(b"\0"):  # there is no second file
         return index.checked()
     name = link[:hash_length]
-    data = _read(os.path.join(directory, f"sharedindex.{name.hex()}"), _MAX_INDEX)
+    data = read_regular(os.path.join(directory, f"sharedindex.{name.hex()}"), _MAX_INDEX)
     shared = IndexFile(data, hash_length)
     if shared.checksum != name:
         raise ValueError("the shared index is another one")
@@ -188,16 +188,7 @@ def _checked(entry: FileEntry) -> IndexEntry:
     return IndexEntry(path, entry.mode, entry.blob.hex(), entry.left_out)
 
 
-def _read(path: str, most: int = MAX_TARGET) -> bytes:
-    """The content of a regular file. Raises ValueError if it is longer than ``most`` bytes."""
-    with open(path, "rb", opener=regular) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError("it is too large")
-    return content
-
-
 def _hash_length(git_directory: str) -> int:
     """20 for SHA-1, 32 for SHA-256 (git-config(1), extensions.objectFormat)."""
-    config = _read(os.path.join(common_directory(git_directory), "config"), _MAX_CONFIG)
+    config = read_regular(os.path.join(common_directory(git_directory), "config"), _MAX_CONFIG)
     return 32 if _SHA_256.search(config) else 20

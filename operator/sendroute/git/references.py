@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from sendroute.files.regular import regular
+from sendroute.files.regular import read_regular
 
 _MAX_LINE = 1 << 14
 """Bytes of a file with one reference or one path."""
@@ -16,10 +16,10 @@ _COMMIT = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 def common_directory(git_directory: str) -> str:
     """Where the configuration and the branches are (gitrepository-layout(5), commondir)."""
     try:
-        path = os.fsdecode(_read(os.path.join(git_directory, "commondir")).strip())
+        path = read_regular(os.path.join(git_directory, "commondir"), _MAX_LINE)
     except (OSError, ValueError):
         return git_directory
-    return os.path.join(git_directory, path)
+    return os.path.join(git_directory, os.fsdecode(path.strip()))
 
 
 def head_commit(git_directory: str) -> str | None:
@@ -33,7 +33,7 @@ def head_commit(git_directory: str) -> str | None:
     """
     common = common_directory(git_directory)
     try:
-        value = _read(os.path.join(git_directory, "HEAD")).strip()
+        value = read_regular(os.path.join(git_directory, "HEAD"), _MAX_LINE).strip()
         if value.startswith(b"ref:"):
             value = _value_of(common, value.removeprefix(b"ref:").strip()).strip()
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def has_commits(git_directory: str) -> bool:
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    head = _read(os.path.join(git_directory, "HEAD")).strip()
+    head = read_regular(os.path.join(git_directory, "HEAD"), _MAX_LINE).strip()
     common = common_directory(git_directory)
     if not head.startswith(b"ref:") or _has_text(os.path.join(git_directory, "logs", "HEAD")):
         return True
@@ -66,14 +66,14 @@ def has_commits(git_directory: str) -> bool:
 def _value_of(common: str, branch: bytes) -> bytes:
     path = os.path.join(os.fsencode(common), branch)
     if os.path.isfile(path):
-        return _read(os.fsdecode(path))
+        return read_regular(os.fsdecode(path), _MAX_LINE)
     return next((value for name, value in _packed(common) if name == branch), b"")
 
 
 def _packed(common: str) -> Iterator[tuple[bytes, bytes]]:
     """The name and the commit of each branch and tag in the file packed-refs."""
     try:
-        lines = _read(os.path.join(common, "packed-refs"), _MAX_PACKED).splitlines()
+        lines = read_regular(os.path.join(common, "packed-refs"), _MAX_PACKED).splitlines()
     except FileNotFoundError:
         return
     for line in lines:
@@ -87,11 +87,3 @@ def _has_text(path: str) -> bool:
         return os.path.getsize(path) > 0
     except OSError:
         return False
-
-
-def _read(path: str, most: int = _MAX_LINE) -> bytes:
-    with open(path, "rb", opener=regular) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError("it is too large")
-    return content

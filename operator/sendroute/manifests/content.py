@@ -110,14 +110,8 @@ def read_file(
     Returns:
         The content of the file, and its problems.
     """
-    if isinstance(data, bytes) and (kind := _pointer(data)):
-        data = only_a_pointer(entry, kind)
-    elif isinstance(data, bytes) and not without_mark(data).strip(_BLANKS):
-        hint = _PIPED if entry.path == STDIN else None
-        data = unreadable(entry.name, EMPTY, hint=hint)
-    elif isinstance(data, bytes) and is_yaml(entry.name) and is_own_output(data):
-        # One that is kept beside the manifests is JSON. This one was written over a manifest.
-        data = unreadable(entry.name, OWN_OUTPUT)
+    if isinstance(data, bytes):
+        data = _lost(entry, data) or data
     if not isinstance(data, bytes):
         return _unread(data)
     try:
@@ -126,6 +120,18 @@ def read_file(
         if not is_internal(error):
             raise
         return _unread(internal_error(f"The file {entry.name}", error, whole_file(entry.name)))
+
+
+def _lost(entry: SourceEntry, data: bytes) -> Finding | None:
+    """Why a file does not hold the manifests that it held or stands for; None if it may."""
+    if kind := _pointer(data):
+        return only_a_pointer(entry, kind)
+    if not without_mark(data).strip(_BLANKS):
+        return unreadable(entry.name, EMPTY, hint=_PIPED if entry.path == STDIN else None)
+    if is_yaml(entry.name) and is_own_output(data):
+        # One that is kept beside the manifests is JSON. This one was written over a manifest.
+        return unreadable(entry.name, OWN_OUTPUT)
+    return None
 
 
 def _unread(problem: Finding) -> FileResult:

@@ -6,7 +6,6 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
@@ -363,12 +362,8 @@ class _Walk:
 
 
 def _identities(directories: Sequence[str]) -> frozenset[tuple[int, int]]:
-    identities = set()
-    for directory in directories:
-        with suppress(OSError):  # the walk reports what cannot be seen
-            status = os.stat(directory)
-            identities.add((status.st_dev, status.st_ino))
-    return frozenset(identities)
+    identities = map(_identity, directories)
+    return frozenset(identity for identity in identities if identity is not None)
 
 
 def _unfollowed(path: str, error: OSError) -> Finding:
@@ -486,11 +481,11 @@ def _without_repeats(entries: list[SourceEntry]) -> list[SourceEntry]:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """What a file is known by. A listing may give files of a FUSE or an overlay file system the
-    number of another one."""
+    """What a file or directory is known by; None if that cannot be seen. A listing may give files
+    of a FUSE or an overlay file system the number of another one."""
     try:
         status = os.stat(path)
-    except (OSError, ValueError):  # reading it reports that
+    except (OSError, ValueError):  # the walk, or reading it, reports that
         return None
     return status.st_dev, status.st_ino
 

@@ -210,7 +210,8 @@ class _Run:
                 again = self._plan_again()
                 fresh = again.platform
                 if fresh is None:
-                    refusals = _refusals(set(again.findings).difference(plan.findings))
+                    new = [item for item in again.findings if item not in plan.findings]
+                    refusals = _refusals(new)
                     outcome = Outcome.REFUSED if refusals else Outcome.UNCHANGED
                     return outcome, refusals, plan.revision
                 if digest_changes([fresh]) != digest_changes([change]):

@@ -149,14 +149,16 @@ class Store:
         accounts: Collection[Owner] = (),
         alone: bool = False,
         commit_id: str | None = None,
+        latest: Collection[str] = (),
     ) -> _T:
         """As :meth:`~sendroute.store.database.Database.write`. A leader that was replaced writes
-        nothing."""
+        nothing, nor does a plan whose tree's commits, ``latest``, were replaced."""
         number, versions = self._epoch, self._versions
 
         def fenced(connection: Connection) -> _T:
             if number is not None:
                 epochs.check_epoch(connection, number, versions)
+            applied_commits.check(connection, latest)
             return work(connection)
 
         return self._database.write(fenced, accounts=accounts, alone=alone, commit_id=commit_id)
@@ -282,16 +284,14 @@ class Store:
         commit_id = str(uuid.uuid4())
         # Commits that change the platform wait for each other, so that its ids rise too.
         locked: set[Owner] = {PLATFORM} if platform is not None else set()
-
-        def work(connection: Connection) -> int:
-            applied_commits.check(connection, latest)
-            return commit.commit(connection, plans, platform, provenance, encrypted, commit_id)
-
         with translated_errors(self.location):
             return self._write(
-                work,
+                lambda connection: commit.commit(
+                    connection, plans, platform, provenance, encrypted, commit_id
+                ),
                 accounts=locked | {plan.key for plan in plans},
                 commit_id=commit_id,
+                latest=latest,
             )
 
     def commit_groups(
@@ -317,16 +317,14 @@ class Store:
             StaleError: as for :meth:`commit`; then no group is written.
         """
         commit_ids = [str(uuid.uuid4()) for _ in groups]
-
-        def work(connection: Connection) -> list[int]:
-            applied_commits.check(connection, latest)
-            return commit.commit_groups(connection, groups, provenance, encrypted, commit_ids)
-
         with translated_errors(self.location):
             return self._write(
-                work,
+                lambda connection: commit.commit_groups(
+                    connection, groups, provenance, encrypted, commit_ids
+                ),
                 accounts={plan.key for group in groups for plan in group},
                 commit_id=commit_ids[-1],
+                latest=latest,
             )
 
     def restore(

@@ -9,12 +9,11 @@ examples:
   sendroute edit delete-account acme --confirm 12 manifests/
 """
 
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, count_from_zero
 from sendroute.cli.options import account_argument, edit_options
 from sendroute.cli.session import Session
-from sendroute.model.numerals import decimal
 
 
 def options(parser: Parser) -> None:
@@ -22,17 +21,10 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--confirm",
         metavar="N",
-        type=_number,
+        type=count_from_zero,
         help="the number of domains that you expect to be removed (default: all)",
     )
     edit_options(parser)
-
-
-def _number(text: str) -> int:
-    number = decimal(text, 2**31 - 1)
-    if number is None:
-        raise ArgumentTypeError(f"`{text}` is not a whole number from 0")
-    return number
 
 
 def run(arguments: Namespace, session: Session) -> int:
