@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sendroute.delivery.pending import PendingChange, pending_change
 from sendroute.model.account_status import (
@@ -49,6 +50,20 @@ def test_a_domain_that_waits_is_recognised_whatever_the_message_says(
     )
     assert change.causes == (REFUSED,)
     assert pending("c.example", finding) is None
+
+
+def test_errors_of_other_profiles_and_domains_are_no_causes() -> None:
+    ses, sendgrid, neither = (
+        ReportedFinding("secret-missing", Severity.ERROR, "There is no secret.", profile=profile)
+        for profile in ("ses", "sendgrid", None)
+    )
+    conflict = ReportedFinding("domain-conflict", Severity.ERROR, "Taken.", domain="b.example")
+    finding = skipped("a.example waits.", "a.example")
+    for waits_for, causes in (("ses", (ses, neither)), (None, (ses, sendgrid, neither))):
+        waiting = replace(finding, wait=replace(SES, profile=waits_for))
+        change = pending("a.example", ses, sendgrid, neither, conflict, waiting)
+        assert change is not None
+        assert change.causes == causes
 
 
 @pytest.mark.parametrize("words", ["both.example belongs to account x/y.", "Reworded."])

@@ -1,6 +1,6 @@
 """Why a domain does not have yet what the manifests say: from the account statuses alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from sendroute.model.account_status import AccountStatus, ReportedFinding
@@ -43,9 +43,18 @@ def _skipped(domain: str, status: AccountStatus) -> PendingChange | None:
             message = finding.message
         else:
             continue
-        errors = (item for item in status.report.findings if item.severity is Severity.ERROR)
-        return PendingChange(status, message, tuple(errors))
+        waits_for = finding.wait.profile if finding.wait is not None else None
+        return PendingChange(status, message, tuple(_errors(domain, waits_for, status)))
     return None
+
+
+def _errors(domain: str, waits_for: str | None, status: AccountStatus) -> Iterator[ReportedFinding]:
+    """The errors of an account without those of another domain, and of another profile than the one
+    that the domain waits for."""
+    for item in status.report.findings:
+        is_other = waits_for is not None and item.profile not in (None, waits_for)
+        if item.severity is Severity.ERROR and item.domain in (None, domain) and not is_other:
+            yield item
 
 
 def _held_back(domain: str, status: AccountStatus) -> PendingChange | None:

@@ -33,10 +33,10 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     """A finding as it was reported. ``position`` is a path for a finding about a file as a whole;
     None for one about no file.
 
-    ``domain``, ``wait`` and ``for_tenant`` are those of the finding. A finding about many domains
-    that wait for the same thing names the first of them in ``domains``, and counts the others in
-    ``more_domains``. A status of an earlier version has none of the first three, and its position
-    is the text ``FILE:LINE:COLUMN``.
+    ``domain``, ``wait``, ``for_tenant`` and ``profile`` are those of the finding. A finding about
+    many domains that wait for the same thing names the first of them in ``domains``, and counts the
+    others in ``more_domains``. A status of an earlier version has none of the first four, and its
+    position is the text ``FILE:LINE:COLUMN``.
     """
 
     code: str
@@ -50,6 +50,7 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     domain: str | None = None
     wait: Wait | None = None
     for_tenant: TenantText | None = None
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.position, str):
@@ -144,4 +145,5 @@ def reported(finding: Finding) -> ReportedFinding:
         domain=finding.domain,
         wait=finding.wait,
         for_tenant=finding.for_tenant,
+        profile=finding.profile,
     )

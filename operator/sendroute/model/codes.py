@@ -1328,6 +1328,7 @@ def finding(
     for_tenant: TenantText | None = None,
     domain: str | None = None,
     wait: Wait | None = None,
+    profile: str | None = None,
 ) -> Finding:
     """Create a finding.
 
@@ -1344,6 +1345,7 @@ def finding(
         for_tenant: how it reads to a tenant, if it says something of other tenants.
         domain: the one sending domain that it is about, as an A-label.
         wait: why that domain waits, if it does.
+        profile: the account's profile because of which it is reported.
 
     Returns:
         The finding, without a position. About a file outside the tree it says only what the code
@@ -1355,7 +1357,7 @@ def finding(
     namespace, name = account or (None, None)
     if where is not None and where.outside:
         message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
-        remedy = for_tenant = domain = wait = None
+        remedy = for_tenant = domain = wait = profile = None
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,
@@ -1370,4 +1372,5 @@ def finding(
         for_tenant=for_tenant,
         domain=domain,
         wait=wait,
+        profile=profile,
     )

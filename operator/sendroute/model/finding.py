@@ -109,8 +109,9 @@ class Finding(Struct, frozen=True):
 
     ``namespace`` without an ``account`` is that of an object whose account cannot be read.
     ``domain`` is the sending domain that it is about, as an A-label; None if it is about something
-    else, or about several. ``wait`` is why that domain waits, if it does. Nothing reads either of
-    them out of ``message``, which is for people.
+    else, or about several. ``profile`` is the account's profile because of which it was reported.
+    ``wait`` is why that domain waits, if it does. Nothing reads any of them out of ``message``,
+    which is for people.
 
     ``for_tenant`` is how it reads to a tenant; None if it says nothing of other tenants.
     """
@@ -129,6 +130,7 @@ class Finding(Struct, frozen=True):
     for_tenant: TenantText | None = None
     domain: str | None = None
     wait: Wait | None = None
+    profile: str | None = None
 
 
 Locate = Callable[[Where], Position | None]

@@ -12,11 +12,13 @@ class Wait(Struct, frozen=True):
 
     ``obstacle`` is what they wait for, and why that is not there: ``profile ses, which was not
     saved``. ``consequence`` is what is so until then, without a subject, so that it is right for
-    many domains too: ``not created yet``.
+    many domains too: ``not created yet``. ``profile`` is the account's profile that they wait for;
+    None if they wait for something else, or the status is of an earlier version.
     """
 
     obstacle: str
     consequence: str
+    profile: str | None = None
 
     def of(self, domain: str) -> str:
         """Return the sentence about one domain: ``shop.example waits for profile ses, which was not

@@ -26,12 +26,13 @@ _BY_ORIGIN = {origin: ChangeReason(origin) for origin in Origin}
 class _Skip(NamedTuple):
     """Why a domain that a manifest declares is skipped: ``obstacle`` is what it waits for, ``hint``
     is the next step. ``holder`` is the other account that ``obstacle`` names, and ``unnamed`` the
-    same without its name."""
+    same without its name; ``profile`` is the profile that it names."""
 
     obstacle: str
     hint: str
     holder: AccountKey | None = None
     unnamed: str = ""
+    profile: str | None = None
 
 
 class DomainChanges(Struct):
@@ -179,7 +180,7 @@ def _plan_declared_domain(
         route = desired.route or inputs.desired.default
         default = "" if desired.route is not None else "the default, "
         obstacle = f"{default}{route}, which was not saved"
-        skip = _Skip(obstacle, _AGAIN)
+        skip = _Skip(obstacle, _AGAIN, profile=None if route is None else route.profile)
         _skip_declared_domain(inputs, desired, current, state, skip, domain_changes)
 
 
@@ -339,7 +340,8 @@ def _skip_declared_domain(
     if skip.holder is not None:
         unnamed = Wait(skip.unnamed, consequence).of(desired.domain)
         for_tenant = TenantText(unnamed, skip.hint, (skip.holder,))
-    reason = (Wait(skip.obstacle, consequence), skip.hint, desired.where.at("spec", "route"))
+    wait = Wait(skip.obstacle, consequence, skip.profile)
+    reason = (wait, skip.hint, desired.where.at("spec", "route"))
     _add_skip(inputs, desired.domain, current, state, reason, domain_changes, for_tenant)
 
 

@@ -358,7 +358,7 @@ def _as_shown(report: StatusReport) -> StatusReport:
     """The report without the data of its findings, which an earlier version did not store: an
     upgrade is no new status. Without a contest too, which is added after each round."""
     findings = (
-        replace(finding, domain=None, wait=None, for_tenant=None)
+        replace(finding, domain=None, wait=None, for_tenant=None, profile=None)
         for finding in report.findings
         if finding.code != Code.CONTESTED_ACCOUNT
     )

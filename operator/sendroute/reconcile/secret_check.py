@@ -398,6 +398,7 @@ class _SecretChecker:
                 remedy=problem.remedy,
                 where=endpoint.where,
                 account=endpoint.account,
+                profile=None if endpoint.account is None else endpoint.name,
                 severity=severity,
                 cause=problem.code if problem.code != code else None,
             )

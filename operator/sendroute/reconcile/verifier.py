@@ -277,6 +277,7 @@ class Verifier(Struct, frozen=True):
                     hint="Save a new plan to try the profile again.",
                     where=desired.accounts[account.key].profiles[name].where,
                     account=account.key,
+                    profile=name,
                 )
 
 
@@ -360,6 +361,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
             hint=f"{failure_advice(result)} {_SAVED_ANYWAY if warns else _TESTED_AGAIN}",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
+            profile=request.name,
             severity=Severity.WARNING if warns else None,
         )
 
@@ -392,4 +394,5 @@ def _untested(request: TestRequest, desired: Desired) -> Finding:
         remedy=Perform(Task.TEST_CONNECTIONS),
         where=desired.accounts[request.account].profiles[request.name].where,
         account=request.account,
+        profile=request.name,
     )
