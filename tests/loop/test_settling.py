@@ -150,6 +150,52 @@ def test_what_waits_outlasts_a_tree_that_cannot_be_used(workspace: Workspace) ->
     assert loop.stop() == 0
 
 
+def test_what_could_not_be_read_may_vanish_only_when_that_settled(workspace: Workspace) -> None:
+    """A writer that empties a file, and then replaces it; or a stale mount that is unmounted."""
+    loop, path, text = started(workspace, "5s")
+    before = stored(workspace)
+    path.write_text("")
+    loop.wait_for_log("empty")
+    time.sleep(6)
+    path.unlink()
+    loop.wait_for_log(WAITS, "acme/acme")
+    assert stored(workspace) == before
+    path.write_text(text)
+    time.sleep(6)
+    assert stored(workspace) == before
+    path.unlink()
+    wait_until(lambda: not stored(workspace), "the removal")
+    assert loop.stop() == 0
+
+
+def test_a_claim_of_another_account_may_vanish_only_when_that_settled(workspace: Workspace) -> None:
+    """A domain that waits to move stays because of the document of the account to move to."""
+    documents = account("acme", *DOMAINS).split("---\n")
+    workspace.write_manifest("acme", "---\n".join(documents[:-1]))
+    moving = workspace.manifests / "moving.yaml"
+    moving.write_text(documents[-1])
+    other = account("acme").replace("name: acme,", "name: other,")
+    workspace.write_manifest("other", other.replace("spec: {", "spec: {suspend: true, "))
+    applied = workspace.sendroute("apply", "manifests", "--auto-approve")
+    assert applied.returncode == 0, applied.stderr
+    moving.write_text(documents[-1].replace("account: acme", "account: other"))
+    loop = workspace.start("--settle-destructive", "5s")
+    wait_until(lambda: "c.example.com waits" in workspace.sendroute("status").stdout, "the wait")
+    time.sleep(6)
+    before = stored(workspace)
+    text = moving.read_text()
+    moving.unlink()
+    loop.wait_for_log("Serving the directory", "2 domains")
+    loop.wait_for_log(WAITS, "acme/acme")
+    assert stored(workspace) == before
+    moving.write_text(text)
+    time.sleep(6)
+    assert stored(workspace) == before
+    moving.unlink()
+    wait_until(lambda: len(stored(workspace)) == 2, "the removal")
+    assert loop.stop() == 0
+
+
 class OneState(DirectoryFollower):
     """A directory that has had one state since now."""
 

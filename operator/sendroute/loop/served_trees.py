@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.model.codes import Trait, finding, has_trait
-from sendroute.model.desired import AccountKey, Desired
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount, ProfileName
 from sendroute.model.finding import Finding, Severity, located
-from sendroute.model.owner import Owner
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
+from sendroute.planner.claim_index import declared_names
 from sendroute.reconcile.reconciler import DesiredTree
 from sendroute.runtime.stop import Stop
 
@@ -30,23 +31,31 @@ class Candidate(NamedTuple):
 
 
 class _Ages:
-    """Since when, on the clock of ``time.monotonic``, the manifests of each account in a directory
-    are as they are, and which trees were seen since, each with the time of the last poll."""
+    """Since when, on the clock of ``time.monotonic``, what a directory has of each account is as it
+    is, and which trees were seen since, each with the time of the last poll.
+
+    A claim keeps what another account of its namespace holds (rules: a move). So one that vanishes
+    changes every account of the namespace.
+    """
 
     def __init__(self) -> None:
         self._last: Desired | None = None
         self._all_since = 0.0
-        self._since: dict[Owner, float] = {}
+        self._namespaces: dict[str, float] = {}
+        self._accounts: dict[AccountKey, float] = {}
         self._seen: dict[str, float] = {}
 
     def read(self, desired: Desired, since: float) -> None:
-        edited = changed(self._last, desired)
-        if edited is None:
+        before, self._last = self._last, desired
+        edited = changed(before, desired)
+        if before is None or edited is None:
             self._all_since = since
-            self._since.clear()
-        else:
-            self._since.update(dict.fromkeys(edited, since))
-        self._last = desired
+            self._namespaces.clear()
+            self._accounts.clear()
+            return
+        self._accounts.update(dict.fromkeys(edited, since))
+        claimed = (key.namespace for key in edited if _lost_claims(key, before, desired))
+        self._namespaces.update(dict.fromkeys(claimed, since))
 
     def seen(self, fingerprint: str, trees: Collection[str]) -> None:
         """A poll saw this state. Those of other trees than these are forgotten."""
@@ -54,7 +63,10 @@ class _Ages:
         self._seen = {name: at for name, at in self._seen.items() if name in trees}
 
     def since(self, owner: Owner) -> float:
-        return max(self._all_since, self._since.get(owner, 0.0))
+        if owner is PLATFORM:
+            return self._all_since
+        of_namespace = self._namespaces.get(owner.namespace, 0.0)
+        return max(self._all_since, of_namespace, self._accounts.get(owner, 0.0))
 
     def age(self, owner: Owner, fingerprint: str) -> float:
         """For how long a tree was seen with what it has of an account."""
@@ -292,13 +304,14 @@ def faults(tree: DesiredTree) -> tuple[Finding, ...]:
 
 
 def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | None:
-    """The accounts whose manifests differ; None for all of them, if the platform differs. A
-    document that moved counts too, because its findings have another position."""
+    """The accounts whose manifests differ; None for all of them, if the platform differs, or if
+    what could not be read may have been of any account. A document that moved counts too, because
+    its findings have another position."""
     if before is None or before.platform is None or after.platform is None:
         return None
     platforms = (before.platform, after.platform)
     old, new = ((p.platform, p.suspended) for p in platforms)
-    if old != new or before.accepted != after.accepted:
+    if old != new or before.accepted != after.accepted or (before.unread and after.complete):
         return None
     return frozenset(before.stopped ^ after.stopped).union(
         _differing(before.accounts, after.accounts),
@@ -306,6 +319,20 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
         _differing(before.orphans, after.orphans),
         _differing(before.ill_formed, after.ill_formed),
     )
+
+
+def _lost_claims(key: AccountKey, before: Desired, after: Desired) -> bool:
+    """Whether documents of an account claim less than before, or may: some had errors."""
+    if key in before.stopped - after.stopped:
+        return True
+    old, new = before.claiming.get(key), after.claiming.get(key)
+    return old is not None and (new is None or not _claims(old) <= _claims(new))
+
+
+def _claims(account: DesiredAccount) -> frozenset[str | ProfileName]:
+    namespace = account.key.namespace
+    profiles = (ProfileName(namespace, name or "") for name in account.profile_claims())
+    return frozenset((*declared_names(account), *profiles))
 
 
 def _differing(
