@@ -127,6 +127,24 @@ def test_an_account_without_an_event_does_not_wait() -> None:
     assert queue().defer(A, 1.0, STAMPS) is None
 
 
+def test_what_an_account_loses_with_a_neighbours_claim_waits_too() -> None:
+    """A domain that waits to move stays because of an object of the account to move to."""
+    neighbour, removes = (
+        AccountKey("a", "other"),
+        change_of_domain(Action.DELETE, Origin.DECLARED, None),
+    )
+    due = queue()
+    due.claims_vanished({"a"}, 10.0)
+    due.changed([neighbour], 10.0)
+    assert due.defer(A, 11.0, DECLARES) is None
+    assert due.defer(B, 11.0, plan(removes)) is None, "in another namespace"
+    assert due.defer(A, 11.0, plan(removes)) is not None
+    due.reconciled(DueAccounts(frozenset({A, neighbour})), {}, {neighbour}, 11.1)
+    assert due.due(14.9) is None
+    assert due.due(15.0) == DueAccounts(frozenset({A}))
+    assert due.defer(A, 15.0, plan(removes)) is None
+
+
 def test_an_approval_of_an_account_that_settles_does_not_hurry_it() -> None:
     due = queue()
     due.changed([A], 0.0)

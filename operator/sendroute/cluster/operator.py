@@ -19,7 +19,7 @@ from sendroute.cluster.objects import PLATFORM_KIND, PLURALS
 from sendroute.cluster.platform_file import PlatformFile
 from sendroute.cluster.protocols import Adapters, OperatorStore
 from sendroute.cluster.queue import AccountQueue, with_platform
-from sendroute.cluster.reflector import Inbox, Reflector
+from sendroute.cluster.reflector import Changes, Inbox, Reflector
 from sendroute.cluster.reported_statuses import ReportedStatuses
 from sendroute.cluster.round import (
     OperatorRoundOptions,
@@ -215,6 +215,7 @@ class Operator:
         for namespace in {key.namespace for key in changes if key.kind in _WITH_PROFILES}:
             self._adapters.forget_secrets(namespace)
         now = time.monotonic()
+        self._queue.claims_vanished(_deleted(changes), now)
         if self._has_begun:
             self._queue_arrived(lagging, now)
         self._queue.due_now(released, now)
@@ -509,3 +510,12 @@ class Operator:
         else:
             leads = "This process is the leader." if self._leads else "Another process leads."
             health.ready(leads)
+
+
+def _deleted(changes: Changes) -> set[str]:
+    """The namespaces of the deleted domains and profiles."""
+    return {
+        key.namespace
+        for key, changed in changes.items()
+        if changed is None and key.kind in _WITH_PROFILES
+    }

@@ -37,6 +37,7 @@ class AccountQueue:
         self._times = times
         self._schedule = Schedule(times.interval, random, now, now + times.interval)
         self._settling: dict[Owner, SettlePeriod] = {}
+        self._claims_vanished: dict[str, float] = {}  # by namespace, the last time
 
     def changed(self, owners: Iterable[Owner], now: float) -> None:
         """Objects of these accounts changed, or the platform did."""
@@ -45,6 +46,14 @@ class AccountQueue:
             first = before.first if before is not None else now
             self._settling[owner] = SettlePeriod(first, now, self._times.settle)
         self._schedule.forget(self._settling.keys())
+
+    def claims_vanished(self, namespaces: Collection[str], now: float) -> None:
+        """Objects that may claim something were deleted. A claim keeps what another account of its
+        namespace holds (rules: a move), so what that loses without it waits as well."""
+        if namespaces:
+            since = now - self._times.settle_destructive
+            recent = {name: at for name, at in self._claims_vanished.items() if at > since}
+            self._claims_vanished = recent | dict.fromkeys(namespaces, now)
 
     @property
     def settling(self) -> frozenset[Owner]:
@@ -110,14 +119,26 @@ class AccountQueue:
         Returns:
             What it waits for; None if it may be committed.
         """
-        period = self._settling.get(owner)
+        period = self._period(owner, plan)
         if period is None:
             return None
         seconds, reason = settle_time(plan, self._times)
         if now >= self._settled_at(SettlePeriod(period.first, period.last, seconds)):
             return None
         period.settle_time = max(period.settle_time, seconds)
+        self._settling[owner] = period
         return reason
+
+    def _period(self, owner: Owner, plan: AccountPlan) -> SettlePeriod | None:
+        """The period of an account. That a claim vanished in its namespace is an event for what
+        cannot be undone."""
+        period = self._settling.get(owner)
+        if owner is PLATFORM or not is_destructive(plan):
+            return period
+        at = self._claims_vanished.get(owner.namespace)
+        if at is None or (period is not None and period.last >= at):
+            return period
+        return SettlePeriod(at if period is None else period.first, at, self._times.settle)
 
     def waits_for_object(self, owner: Owner) -> bool:
         """Whether an account waits for another object, and not only until it has settled."""
