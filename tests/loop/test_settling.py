@@ -1,5 +1,6 @@
 """A directory that is in the middle of a change: what cannot be undone waits until it settles."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -241,4 +242,88 @@ def test_a_commit_does_not_wait(workspace: Workspace) -> None:
     url = f"file://{workspace.manifests}"
     loop = workspace.start(url, "--branch", "main", "--settle-destructive", "1h")
     wait_until(workspace.domains, "the domain")
+    assert loop.stop() == 0
+
+
+def applied(workspace: Workspace, *domains: str) -> Path:
+    """The file of acme's account, with its last line a field of the account; these domains are
+    applied."""
+    workspace.write_manifest("acme", account("acme"))
+    for domain in domains:
+        document = account("acme", domain).split("---\n")[1]
+        workspace.write_manifest(domain.partition(".")[0], document)
+    done = workspace.sendroute("apply", "manifests", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    return workspace.manifests / "acme.yaml"
+
+
+def assert_half_of_the_file_changes_nothing(
+    workspace: Workspace, path: Path, what_changes: str
+) -> None:
+    """The file is written again with the same content, and without its last line at first."""
+    loop = workspace.start("--settle-destructive", "5s")
+    loop.wait_for_log("Serving the directory")
+    time.sleep(6)
+    before = workspace.sendroute("routes", "-o", "json").stdout
+    text = path.read_text()
+    path.write_text(text[: text.rstrip("\n").rindex("\n") + 1])
+    loop.wait_for_log(what_changes)
+    assert workspace.sendroute("routes", "-o", "json").stdout == before
+    path.write_text(text)
+    time.sleep(6)
+    assert workspace.sendroute("routes", "-o", "json").stdout == before
+    assert loop.stop() == 0
+
+
+def test_half_of_a_file_does_not_end_the_suspension_of_an_account(workspace: Workspace) -> None:
+    path = applied(workspace, "a.example.com")
+    path.write_text(
+        path.read_text().replace("spec: {plan: pro}", "spec:\n  plan: pro\n  suspend: true")
+    )
+    domain = workspace.manifests / "a.yaml"
+    domain.write_text(domain.read_text().replace("managed", "unconfigured"))
+    assert_half_of_the_file_changes_nothing(workspace, path, WAITS)
+
+
+def test_half_of_a_file_does_not_end_the_suspension_of_a_domain(workspace: Workspace) -> None:
+    applied(workspace, "a.example.com")
+    domain = workspace.manifests / "a.yaml"
+    domain.write_text(domain.read_text().replace("managed", "unconfigured") + "  suspend: true\n")
+    assert_half_of_the_file_changes_nothing(workspace, domain, WAITS)
+
+
+def test_half_of_a_file_does_not_end_the_suspension_of_the_platform(workspace: Workspace) -> None:
+    applied(workspace, "a.example.com")
+    platform = workspace.manifests / "platform.yaml"
+    text = platform.read_text().replace("relay.internal", "new-relay.internal")
+    platform.write_text(text + "  suspend: true\n")
+    assert_half_of_the_file_changes_nothing(workspace, platform, "The platform waits")
+    relay = workspace.sql("select * from platform")
+    assert "new-relay" not in repr(relay)
+
+
+def test_half_of_a_file_does_not_end_a_shadow(workspace: Workspace) -> None:
+    """A shadowed domain that declares nothing for a moment would declare its route anew."""
+    path = applied(workspace, "a.example.com")
+    switch = "applyToAll: {id: one, route: {unconfigured: {}}, confirm: {domains: 1}}"
+    path.write_text(path.read_text().replace("plan: pro", f"plan: pro, {switch}"))
+    done = workspace.sendroute("apply", "manifests", "--auto-approve")
+    assert done.returncode == 0, done.stderr
+    assert_half_of_the_file_changes_nothing(workspace, workspace.manifests / "a.yaml", WAITS)
+
+
+def test_the_platform_keeps_managed_until_no_domain_takes_it(workspace: Workspace) -> None:
+    applied(workspace, "a.example.com")
+    loop = workspace.start("--settle-destructive", "3s")
+    loop.wait_for_log("Serving the directory")
+    platform = workspace.manifests / "platform.yaml"
+    text = platform.read_text()
+    without = re.sub(r"  managed:\n(    .*\n)+", "", text).replace(
+        "managed: true", "managed: false"
+    )
+    replace(platform, without)
+    loop.wait_for_log("The platform waits", "3 s")
+    explained = workspace.sendroute("explain", "a.example.com").stdout
+    assert "relay.internal.example:587" in explained
+    wait_until(lambda: "reassigned" in workspace.sendroute("routes").stdout, "the reassignment")
     assert loop.stop() == 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sendroute.loop.rounds import RoundResult
 from sendroute.loop.served_trees import Candidate
 from sendroute.model.account_status import AccountStatus
-from sendroute.model.owner import Owner
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.words import counted, first_of
 from sendroute.runtime.account_log import AccountLog
 from sendroute.runtime.transition_log import Advise, TransitionLog
@@ -46,16 +46,18 @@ class LoopLog:
 
     def holding(self, held: frozenset[Owner], settle: float) -> None:
         """Log which accounts begin to wait until their manifests have not changed for ``settle``
-        seconds."""
-        if begins := sorted(map(str, held - self._held)):
+        seconds, and whether the platform does."""
+        begins, self._held = held - self._held, held
+        if PLATFORM in begins:
+            _log.info("The platform waits until its manifest has not changed for %g s.", settle)
+        if names := sorted(str(owner) for owner in begins if owner is not PLATFORM):
             _log.info(
                 "What cannot be undone waits until the manifests of its account have not changed"
                 " for %g s. This concerns %s: %s",
                 settle,
-                counted(len(begins), "account"),
-                first_of(begins, _LISTED),
+                counted(len(names), "account"),
+                first_of(names, _LISTED),
             )
-        self._held = held
 
     def round_completed(
         self, round_result: RoundResult, statuses: Mapping[Owner, AccountStatus]

@@ -17,7 +17,7 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import PlanScope
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
-from sendroute.reconcile.deferral import is_destructive, plan_without
+from sendroute.reconcile.deferral import is_destructive, plan_without, takes_managed
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import VerifierFor
 from sendroute.reconcile.rounds import (
@@ -169,12 +169,15 @@ def _reconcile(
 
 
 def _not_settled(trees: ServedTrees, candidate: Candidate, plan: Plan) -> frozenset[Owner]:
-    """The accounts whose changes cannot be undone, and may not be whole."""
-    return frozenset(
+    """What changes in a way that cannot be undone, and may not be whole."""
+    destructive: set[Owner] = {
         account.key
         for account in plan.accounts
-        if is_destructive(account) and not trees.is_settled(candidate, account.key)
-    )
+        if is_destructive(account) or (account.changes and trees.is_resumed(account.key))
+    }
+    if plan.platform is not None and (takes_managed(plan.platform) or trees.is_resumed(PLATFORM)):
+        destructive.add(PLATFORM)
+    return frozenset(owner for owner in destructive if not trees.is_settled(candidate, owner))
 
 
 def _result(
@@ -217,6 +220,8 @@ def _may_settle_older_tree(scope: PlanScope, result: Result, *, is_adopted: bool
 def _edited(trees: ServedTrees, candidate: Candidate) -> Set[Owner] | None:
     """The accounts whose manifests changed since the last good tree, or whose changes were held;
     None for everything, also the platform."""
+    if PLATFORM in trees.held:
+        return None
     if candidate is trees.last_good:
         return trees.held
     before = trees.last_good.tree.desired if trees.last_good is not None else None

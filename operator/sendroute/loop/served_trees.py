@@ -1,14 +1,20 @@
 """The newest tree, and the last good one, which is served while the newest cannot be used."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.model.codes import Trait, finding, has_trait
-from sendroute.model.desired import AccountKey, Desired, DesiredAccount, ProfileName
+from sendroute.model.desired import (
+    AccountKey,
+    Desired,
+    DesiredAccount,
+    DesiredPlatform,
+    ProfileName,
+)
 from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
@@ -36,18 +42,26 @@ class _Ages:
 
     A claim keeps what another account of its namespace holds (rules: a move). So one that vanishes
     changes every account of the namespace.
+
+    Args:
+        settle: after how many seconds an account has settled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settle: float) -> None:
+        self.settle = settle
         self._last: Desired | None = None
+        self._last_fingerprint = ""
+        self._resumed: set[Owner] = set()
         self._all_since = 0.0
         self._namespaces: dict[str, float] = {}
         self._accounts: dict[AccountKey, float] = {}
         self._seen: dict[str, float] = {}
 
-    def read(self, desired: Desired, since: float) -> None:
+    def read(self, desired: Desired, snapshot: SourceSnapshot, since: float) -> None:
         before, self._last = self._last, desired
         edited = changed(before, desired)
+        self._note_resumed(before, edited)
+        self._last_fingerprint = snapshot.fingerprint
         if before is None or edited is None:
             self._all_since = since
             self._namespaces.clear()
@@ -68,9 +82,23 @@ class _Ages:
         of_namespace = self._namespaces.get(owner.namespace, 0.0)
         return max(self._all_since, of_namespace, self._accounts.get(owner, 0.0))
 
-    def age(self, owner: Owner, fingerprint: str) -> float:
-        """For how long a tree was seen with what it has of an account."""
-        return self._seen.get(fingerprint, 0.0) - self.since(owner)
+    def is_settled(self, owner: Owner, fingerprint: str) -> bool:
+        """Whether a tree was seen for long enough with what it has of an account."""
+        return self._seen.get(fingerprint, 0.0) - self.since(owner) >= self.settle
+
+    def is_resumed(self, owner: Owner) -> bool:
+        """Whether a suspension of an account, or of the platform, ended since it had settled. A
+        file that lacks its last lines may lack the suspension."""
+        return owner in self._resumed
+
+    def _note_resumed(self, before: Desired | None, edited: frozenset[AccountKey] | None) -> None:
+        if before is None or self._last is None:
+            return
+        owners: Set[Owner] = {PLATFORM, *before.accounts} if edited is None else edited
+        old, new = _suspended(before, owners), _suspended(self._last, owners)
+        last = self._last_fingerprint
+        self._resumed -= {owner for owner in owners if self.is_settled(owner, last)}
+        self._resumed |= {owner for owner in owners if not old[owner] <= new[owner]}
 
 
 class ServedTrees:
@@ -89,7 +117,7 @@ class ServedTrees:
         self._mismatch: tuple[Finding, ...] = ()
         self._read_errors: frozenset[Finding] = frozenset()
         self.settle = settle
-        self._ages = _Ages()
+        self._ages = _Ages(settle)
         self._held_since = 0.0
         self.last_good: Candidate | None = None
         self.held: frozenset[Owner] = frozenset()
@@ -175,9 +203,18 @@ class ServedTrees:
             Whether its change is whole.
         """
         snapshot = candidate.snapshot
-        if snapshot.changed_at is None:
-            return True
-        return self._ages.age(owner, snapshot.fingerprint) >= self.settle
+        return snapshot.changed_at is None or self._ages.is_settled(owner, snapshot.fingerprint)
+
+    def is_resumed(self, owner: Owner) -> bool:
+        """Decide whether nothing of an account may be applied before it has settled.
+
+        Args:
+            owner: the account, or the platform.
+
+        Returns:
+            Whether it, or something of it, was suspended before.
+        """
+        return self._ages.is_resumed(owner)
 
     @property
     def settles_at(self) -> float:
@@ -240,7 +277,7 @@ class ServedTrees:
             return False
         self._fingerprint = snapshot.fingerprint
         if snapshot.changed_at is not None:
-            self._ages.read(tree.desired, snapshot.changed_at)
+            self._ages.read(tree.desired, snapshot, snapshot.changed_at)
         self._unfit = faults(tree)
         self._newest = None if self._unfit else Candidate(snapshot, tree)
         return not self._unfit
@@ -319,6 +356,23 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
         _differing(before.orphans, after.orphans),
         _differing(before.ill_formed, after.ill_formed),
     )
+
+
+def _suspended(desired: Desired, owners: Collection[Owner]) -> dict[Owner, frozenset[str]]:
+    """What of each account, or of the platform, is suspended: the domains, the names of the
+    profiles, and an empty text for itself."""
+    suspended: dict[Owner, frozenset[str]] = dict.fromkeys(owners, frozenset())
+    for owner in owners:
+        if owner is PLATFORM:
+            itself: DesiredPlatform | DesiredAccount | None = desired.platform
+        else:
+            itself = desired.accounts.get(owner)
+        names = [""] if itself is not None and itself.suspended else []
+        if isinstance(itself, DesiredAccount):
+            names += [item.domain for item in itself.domains if item.suspended]
+            names += [name for name, item in itself.profiles.items() if item.suspended]
+        suspended[owner] = frozenset(names)
+    return suspended
 
 
 def _lost_claims(key: AccountKey, before: Desired, after: Desired) -> bool:

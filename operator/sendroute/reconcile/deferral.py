@@ -5,7 +5,14 @@ from collections.abc import Callable, Collection, Set
 
 from msgspec.structs import replace
 
-from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange, Plan
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    Plan,
+    PlatformChange,
+)
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.route import Origin
 from sendroute.reconcile.reconciler import DesiredTree, Planned, PlanRequest, Reconciler
@@ -21,7 +28,8 @@ def plan_without(
     must_wait: Callable[[Plan], Set[Owner]],
 ) -> tuple[Planned, frozenset[Owner]]:
     """Plan what is due, without what must wait. The first plan adds the accounts that exchange
-    domains with it. If one of these must wait, the domain does not move yet.
+    domains with it. If one of these must wait, the domain does not move yet. If the platform must
+    wait, accounts are planned with the one in the store.
 
     Args:
         reconciler: plans.
@@ -39,8 +47,10 @@ def plan_without(
     waiting: frozenset[Owner] = frozenset()
     while True:
         request = request_for(due)
-        # Those that wait are outside, so nothing moves from or to them.
-        planned = reconciler.plan(tree, replace(request, linked=False) if waiting else request)
+        if waiting:  # they are outside, so nothing moves from or to them
+            keeps = request.keeps_platform or PLATFORM in waiting
+            request = replace(request, linked=False, keeps_platform=keeps)
+        planned = reconciler.plan(tree, request)
         early = must_wait(planned.plan)
         if not early:
             return planned, waiting
@@ -52,7 +62,8 @@ def plan_without(
 
 def is_destructive(plan: AccountPlan) -> bool:
     """Decide whether another plan cannot undo this one: it stamps a new domain by the default, runs
-    an apply-all, removes or reassigns.
+    an apply-all, removes or reassigns; or a domain changes that does not take its route from its
+    manifest alone, so that the manifest as it was would not give that route again.
 
     Args:
         plan: what would be done with one account.
@@ -67,10 +78,32 @@ def is_destructive(plan: AccountPlan) -> bool:
             return True
         if isinstance(change, AccountChange) and change.completed is not None:
             return True
-        if (
-            isinstance(change, DomainChange)
-            and change.action is Action.CREATE
-            and change.written.origin is not Origin.DECLARED
-        ):
+        if isinstance(change, DomainChange) and not _is_given_back(change):
             return True
     return False
+
+
+def _is_given_back(change: DomainChange) -> bool:
+    """Whether the manifest as it was before gives back what was before."""
+    if change.action is Action.SKIP:
+        return True
+    state = change.before if change.before is not None else change.written
+    return state.origin is Origin.DECLARED and state.shadow is None
+
+
+def takes_managed(change: PlatformChange) -> bool:
+    """Decide whether a change of the platform takes managed sending from an account.
+
+    Args:
+        change: the change.
+
+    Returns:
+        Whether domains may be reassigned because of it.
+    """
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return before is not None
+    if before.managed is not None and after.managed is None:
+        return True
+    managed = {plan.name for plan in after.plans if plan.managed}
+    return any(plan.managed and plan.name not in managed for plan in before.plans)
