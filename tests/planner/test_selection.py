@@ -15,6 +15,7 @@ from tests.planner.values import contents
 from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, ProfileName
+from sendroute.model.route import MANAGED
 from sendroute.planner.claim_index import ClaimIndex
 from sendroute.planner.plan import PlanScope, plan_accounts, plan_tree
 from sendroute.planner.selection import Selection, select
@@ -51,6 +52,13 @@ class MemoryStore:
 
     def domains_by_account(self) -> Mapping[AccountKey, int]:
         return {key: len(a.domains) for key, a in self._current.accounts.items() if a.domains}
+
+    def accounts_on_managed(self) -> Set[AccountKey]:
+        return {
+            key
+            for key, account in self._current.accounts.items()
+            if any(state.route == MANAGED for state in account.domains.values())
+        }
 
     def domain_count(self) -> int:
         return sum(len(account.domains) for account in self._current.accounts.values())

@@ -164,6 +164,7 @@ def test_a_snapshot_of_some_accounts_equals_the_full_read(
         assert snapshot.read_accounts(set()).accounts == {}
         assert snapshot.domains_by_account() == {other.key: 1}
         assert snapshot.domain_count() == 1
+        assert snapshot.accounts_on_managed() == {other.key}
         ses = ProfileName(say.key.namespace, "ses")
         unheld = {ProfileName(say.key.namespace, "gone"), ProfileName("nobody", "ses")}
         assert snapshot.profile_holders({ses, *unheld}) == {ses: {say.key}}

@@ -39,7 +39,8 @@ class OtherAccounts(Struct, frozen=True):
     accounts that declare it twice, so that neither declaration counts. ``inert`` are those of
     these accounts to which nothing can come. ``holders``: the account that holds each domain in
     the store. ``domain_count`` is the number of domains in the store that no account of the plan
-    holds.
+    holds. ``on_managed`` are those of these accounts that hold a domain that is sent through the
+    managed relay; only a plan that removes that relay needs them.
     """
 
     declared: Mapping[str, Mapping[AccountKey, DesiredDomain]] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class OtherAccounts(Struct, frozen=True):
     domain_count: int = 0
     inert: Mapping[AccountKey, ClaimLimit] = field(default_factory=dict)
     profiles: ProfileAccounts = NO_PROFILES
+    on_managed: AbstractSet[AccountKey] = frozenset()
 
 
 NO_OTHERS = OtherAccounts()

@@ -1,17 +1,18 @@
 """The plan of some accounts, or of a whole tree."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, structs
 
 from sendroute.model.ancestry import Ancestry
-from sendroute.model.change import AccountPlan, Plan
+from sendroute.model.change import AccountPlan, DomainChange, Plan
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.route import MANAGED
 from sendroute.model.secret import Resave
 from sendroute.planner.claim_index import NO_OTHERS, OtherAccounts
 from sendroute.planner.claims import DomainConflicts, find_conflicts
@@ -24,7 +25,7 @@ from sendroute.planner.guards import (
     Pending,
 )
 from sendroute.planner.older_tree import refuse_platform, report_unknown
-from sendroute.planner.platform import PlatformDecision, decide_platform
+from sendroute.planner.platform import PlatformDecision, decide_platform, keep_relay, loses_relay
 from sendroute.planner.removals import KnownAccounts, unknown_account
 from sendroute.planner.stopped import check_stopped, stopped_by_file
 
@@ -116,6 +117,9 @@ def plan_accounts(
             known_accounts=KnownAccounts(desired),
         )
         plans, groups = plan_dependent_accounts(context, chosen)
+    if loses_relay(decided.change):
+        users = scope.others.on_managed | frozenset(_on_managed(stored, plans))
+        decided = keep_relay(decided, users)
 
     general = (
         *desired.findings,
@@ -156,6 +160,24 @@ def plan_tree(
     """
     scope = PlanScope(guards or Guards(), held=held)
     return plan_accounts(desired, current, scope, failed=failed, rotated=rotated)
+
+
+def _on_managed(
+    stored: Mapping[AccountKey, CurrentAccount], plans: Mapping[AccountKey, AccountPlan]
+) -> Iterator[AccountKey]:
+    """The accounts that hold a domain that is sent through the managed relay after the plan."""
+    for key, account in stored.items():
+        names = {name for name, state in account.domains.items() if state.route == MANAGED}
+        plan = plans.get(key)
+        if plan is not None and not plan.stopped:
+            names -= {
+                change.name
+                for change in plan.changes
+                if isinstance(change, DomainChange)
+                and (change.after is None or change.after.route != MANAGED)
+            }
+        if names:
+            yield key
 
 
 def _platform(

@@ -1,19 +1,24 @@
 """The platform's own change, which comes before every account's."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sendroute.model.change import Action, ChangeReason, PlatformChange
-from sendroute.model.codes import code_of, finding, why_not_saved
+from sendroute.model.codes import Code, code_of, finding, why_not_saved
 from sendroute.model.current import Current
-from sendroute.model.desired import Desired
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Where
 from sendroute.model.owner import RELAY_TITLES, relays_of
 from sendroute.model.platform import Platform
 from sendroute.model.secret import Resave
+from sendroute.model.words import first_of
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import SAVED_AGAIN, needs_test, previous_version
+
+_LISTED = 3
+_NO_LONGER_USED = "Apply again when no domain is sent through the managed relay any more."
 
 
 class PlatformDecision(Struct, frozen=True):
@@ -109,6 +114,60 @@ def _not_saved(
         where,
     )
     return PlatformDecision(before, change)
+
+
+def may_lose_relay(desired: Desired, current: Current) -> bool:
+    """Decide whether a plan may remove the managed relay, so that it must know of every account on
+    it.
+
+    Args:
+        desired: the manifests.
+        current: the store.
+
+    Returns:
+        Whether the store has the relay, and the manifests do not.
+    """
+    if desired.platform is None or current.platform is None:
+        return False
+    return current.platform.managed is not None and desired.platform.platform.managed is None
+
+
+def loses_relay(change: PlatformChange | None) -> bool:
+    """Whether a change removes the managed relay."""
+    if change is None or change.before is None or change.after is None:
+        return False
+    return change.before.managed is not None and change.after.managed is None
+
+
+def keep_relay(decided: PlatformDecision, users: Collection[AccountKey]) -> PlatformDecision:
+    """Keep the managed relay, which a change removes, while domains are sent through it: their
+    account is not planned or may not change, and their mail would go nowhere.
+
+    Args:
+        decided: the decision, with a change that removes the relay.
+        users: the accounts with such domains after the plan.
+
+    Returns:
+        The decision; the same one if there are no such accounts.
+    """
+    change = decided.change
+    if not users or change is None or change.before is None or change.after is None:
+        return decided
+    names = [str(key) for key in sorted(users)]
+    message = (
+        "The managed relay is not removed: domains of"
+        f" {'account' if len(names) == 1 else 'accounts'} {first_of(names, _LISTED)} are sent"
+        " through it."
+    )
+    where = change.where.at("spec") if change.where is not None else None
+    waits = finding("dependency-skipped", message, hint=_NO_LONGER_USED, where=where)
+    after = replace(change.after, managed=change.before.managed)
+    if after != change.before:
+        change = replace(change, after=after)
+    else:
+        skip = (Action.SKIP, after, after, Code.DEPENDENCY_SKIPPED, message, change.where)
+        change = PlatformChange(*skip)
+    return PlatformDecision(after, change, (*decided.findings, waits))
 
 
 def _never_recorded(where: Where) -> Finding:

@@ -32,6 +32,10 @@ class Holdings(Protocol):
         account holds is left out."""
         ...
 
+    def accounts_on_managed(self) -> Set[AccountKey]:
+        """Return the accounts that hold a domain that is sent through the managed relay."""
+        ...
+
     def domain_count(self) -> int:
         """Return the number of domains in the store."""
         ...

@@ -26,6 +26,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.planner.claim_index import ClaimsOf, claims_of
 from sendroute.planner.guards import Guards, Pending
 from sendroute.planner.plan import PlanScope
+from sendroute.planner.platform import may_lose_relay
 from sendroute.planner.selection import select
 from sendroute.planner.whole_change import count_others
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess, held_changes
@@ -211,6 +212,10 @@ class Reconciler(Struct, frozen=True):
                 linked=request.linked,
             )
             current = replace(snapshot.read_accounts(()), accounts=dict(selection.current))
+            others = selection.others
+            if may_lose_relay(tree.desired, current):
+                outside = snapshot.accounts_on_managed() - selection.keys
+                others = replace(others, on_managed=outside)
             encrypted = snapshot.encrypted(selection.keys)
             pending = request.pending
             if pending is None:
@@ -226,7 +231,7 @@ class Reconciler(Struct, frozen=True):
         scope = PlanScope(
             request.guards,
             selection.keys,
-            selection.others,
+            others,
             pending,
             held,
             ancestry,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, func, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey, ProfileName
 from sendroute.model.profile import Profile
+from sendroute.model.route import RouteKind
 from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -163,6 +164,15 @@ def domains_by_account(connection: Connection) -> dict[AccountKey, int]:
         )
     )
     return {account_key(namespace, name): number for namespace, name, number in rows}
+
+
+def accounts_on_managed(connection: Connection) -> frozenset[AccountKey]:
+    """The accounts that hold a domain that is sent through the managed relay."""
+    through = select(domain.c.account_id).where(domain.c.kind == RouteKind.MANAGED)
+    rows = connection.execute(
+        select(account.c.namespace, account.c.name).where(account.c.id.in_(through))
+    )
+    return frozenset(account_key(namespace, name) for namespace, name in rows)
 
 
 def domain_count(connection: Connection) -> int:

@@ -740,6 +740,10 @@ class StoreSnapshot:
         """The number of domains in the store."""
         return current_state.domain_count(self._connection)
 
+    def accounts_on_managed(self) -> frozenset[AccountKey]:
+        """The accounts that hold a domain that is sent through the managed relay."""
+        return current_state.accounts_on_managed(self._connection)
+
     def domains_by_account(self) -> dict[AccountKey, int]:
         """The number of domains of each account; an account that holds none is left out."""
         return current_state.domains_by_account(self._connection)
