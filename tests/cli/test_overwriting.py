@@ -56,6 +56,11 @@ def test_an_output_does_not_replace_manifests(
         "kind: List\nitems:\n  - apiVersion: 'sendroute.dev/v1alpha1'\n",
         "items:\n- kind: MailAccount\n  apiVersion: sendroute.dev/v2\n",
         "broken: [\n---\napiVersion: sendroute.dev/v1alpha1\r\n",
+        r'{"apiVersion":"sendroute.dev\/v1alpha1","kind":"MailAccount"}',
+        "apiVersion: >-\n  sendroute.dev/v1alpha1\nkind: MailAccount\n",
+        "? apiVersion\n: sendroute.dev/v1alpha1\n",
+        r'"\x61piVersion": sendroute.dev/v1alpha1',
+        "apiVersion: sendroute.io/v1alpha1\nkind: MailAccount\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -99,6 +104,8 @@ def test_what_only_quotes_manifests_may_be_replaced(sendroute: Program) -> None:
     Path("report.md").write_text(f"An account:\n\n{account('acme')}")
     assert sendroute("plan", "manifests", "-o", "markdown=report.md").status == 0
     Path("values.yaml").write_text("hint: |-\n  Write apiVersion: sendroute.dev/v1alpha1\n")
+    Path("other.yaml").write_text("kind: Deployment\napiVersion: apps/v1\n---\nbroken: [\n")
+    assert sendroute("plan", "manifests", "-o", "json=other.yaml").status == 0
     assert sendroute("plan", "manifests", "-o", "json=values.yaml").status == 0
 
 

@@ -61,6 +61,9 @@ Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-
 """
 
 
+_NO_DIRECTORY = "The working directory was removed. Change to one that exists: cd DIRECTORY"
+
+
 def program() -> NoReturn:
     """The entry point of the process."""
     _forbid_core_dumps()
@@ -88,10 +91,24 @@ def main(words: list[str] | None = None) -> int:
         stderr_line(clean(message).rstrip())
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
+    except FileNotFoundError:
+        if _has_working_directory():
+            raise
+        stderr_line(f"sendroute: {_NO_DIRECTORY}")
+        return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
         _flush()
+
+
+def _has_working_directory() -> bool:
+    """Whether it still exists: without it no relative path can be made absolute (getcwd(3))."""
+    try:
+        os.getcwd()  # noqa: PTH109 (pathlib takes long to import)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _values_of_variables() -> Iterator[str]:

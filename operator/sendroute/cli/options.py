@@ -20,7 +20,6 @@ from sendroute.cli.command_line import (
     require_utf8,
     suggestion,
 )
-from sendroute.manifests.overwriting import holds_manifests
 from sendroute.model.desired import AccountKey
 from sendroute.model.manifest_name import is_manifest
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
@@ -106,8 +105,11 @@ def _keep_manifests(arguments: argparse.Namespace) -> None:
     given = {os.path.realpath(path) for path in getattr(arguments, "paths", ())}
     for path in _files_to_write(arguments):
         target = os.path.realpath(path)
-        is_read = target in given or is_manifest(path) or is_manifest(target)
-        if is_read and holds_manifests(target):
+        if not (target in given or is_manifest(path) or is_manifest(target)):
+            continue
+        from sendroute.manifests.content import holds_manifests
+
+        if holds_manifests(target):
             raise UsageError(
                 f"`{path}` holds manifests, which would be replaced: give another file."
             )

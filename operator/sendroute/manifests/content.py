@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from sendroute.files.regular import regular
 from sendroute.manifests import fast
 from sendroute.manifests.acceptance import is_marked
 from sendroute.manifests.fast import FileProblems, ParsedFile
 from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
-from sendroute.manifests.overwriting import is_own_output
-from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
+from sendroute.manifests.own_output import is_own_output
+from sendroute.manifests.shapes import API_GROUP, DEFAULT_NAMESPACE, Document, SendingDomain
 from sendroute.manifests.sources import (
     EMPTY,
     OWN_OUTPUT,
@@ -27,6 +28,7 @@ from sendroute.manifests.sources import (
     unreadable,
 )
 from sendroute.model.byte_order_mark import without_mark
+from sendroute.model.codes import Code
 from sendroute.model.finding import Finding, Path, whole_file
 from sendroute.model.internal_error import internal_error, is_internal
 from sendroute.model.manifest_name import is_yaml
@@ -120,6 +122,33 @@ def read_file(
         if not is_internal(error):
             raise
         return _unread(internal_error(f"The file {entry.name}", error, whole_file(entry.name)))
+
+
+def holds_manifests(path: str) -> bool:
+    """Decide whether an output would replace manifests: whether a file holds an object of ours, or
+    a part of it cannot be read that may be one.
+
+    Args:
+        path: the file, which need not exist.
+
+    Returns:
+        False also for a file that cannot be read, and for one of Sendroute's own output.
+    """
+    try:
+        with open(path, "rb", opener=regular) as file:
+            data = file.read()
+    except OSError:
+        return False
+    if not data.strip(_BLANKS) or is_own_output(data):
+        return False
+    result = read_file(SourceEntry(path, path), data)
+    content, problems = result.content, result.problems
+    if content.rows or content.documents:
+        return True
+    if problems is None or not problems.findings:
+        return False
+    is_text = all(item.code == Code.YAML_SYNTAX for item in problems.findings)
+    return not is_text or API_GROUP.encode() in data.replace(b"\0", b"")  # UTF-16
 
 
 def _lost(entry: SourceEntry, data: bytes) -> Finding | None:

@@ -137,7 +137,9 @@ def is_list_of(value: Any) -> bool:
     Args:
         value: the document as plain data, as YAML or JSON gives it.
     """
-    return is_list(value) and "apiVersion" in value and isinstance(value.get("items"), list)
+    if not (is_list(value) and "apiVersion" in value and isinstance(value.get("items"), list)):
+        return False
+    return not any(_is_items(key) and key != "items" for key in value)
 
 
 def is_foreign_already(value: dict[str, Any]) -> bool:
@@ -150,12 +152,22 @@ def is_foreign_already(value: dict[str, Any]) -> bool:
         return False
     if is_misspelt({"kind": "MailAccount", **value}):
         return False
-    kind = value.get("kind", "List")
-    return has_group(group) or not (_is_list_kind(kind) or kind in _SECRETS)
+    kind = value.get("kind")
+    return not (_is_perhaps_list(kind) or kind in _SECRETS)
 
 
-def _is_list_kind(kind: Any) -> bool:
-    return isinstance(kind, str) and kind.lower() == "list"
+def _is_perhaps_list(kind: Any) -> bool:
+    """Whether a kind is ``List`` or a near miss of it: absent, in other capitals, with blanks
+    around it, or at most two edits away."""
+    if not isinstance(kind, str):
+        return kind is None
+    name = kind.strip().lower()
+    return len(name) <= len("list") + _NEAR and distance(name, "list", _NEAR) <= _NEAR
+
+
+def _is_items(key: Any) -> bool:
+    """Whether a key is ``items``, perhaps in other capitals or with blanks around it."""
+    return isinstance(key, str) and key.strip().lower() == "items"
 
 
 def holds_objects(value: Any) -> bool:
@@ -169,27 +181,29 @@ def holds_objects(value: Any) -> bool:
 
 
 def items_within(value: Any) -> Iterator[Any]:
-    """Yield the items of a document that is meant as a ``List`` and is none: a list, or a ``List``
-    whose kind or version is misspelt. A list among them is replaced by its items, at any depth.
+    """Yield the items of a document that is meant as a ``List`` and is none: a list, or a mapping
+    with items whose kind is absent or nearly ``List``. A list among them is replaced by its items,
+    at any depth.
 
     Args:
         value: the document as plain data, of any type.
     """
-    lists = [] if is_list(value) else [_items(value)]
+    lists = [_items(value, but="items" if is_list(value) else None)]
     while lists:
         for item in lists.pop():
-            inner = _items(item)
+            inner = [] if is_ours(item) else _items(item)
             if inner:
                 lists.append(inner)
             else:
                 yield item
 
 
-def _items(value: Any) -> list[Any]:
-    """The items of a list, or of a mapping that is meant as a ``List``; none of anything else."""
-    if isinstance(value, dict) and _is_list_kind(value.get("kind")):
-        version = value.get("apiVersion")
-        value = value.get("items") if not isinstance(version, str) or not has_group(version) else []
+def _items(value: Any, but: str | None = None) -> list[Any]:
+    """The items of a list, or of a mapping that is meant as a ``List``, without those under the key
+    ``but``; none of anything else."""
+    if isinstance(value, dict) and _is_perhaps_list(value.get("kind")):
+        lists = [inner for key, inner in value.items() if _is_items(key) and key != but]
+        return [item for inner in lists if isinstance(inner, list) for item in inner]
     return value if isinstance(value, list) else []
 
 
