@@ -120,6 +120,20 @@ def test_a_reroute_and_a_changed_profile_count_as_taken_back(clones: Clones) -> 
     assert clones.apply("anna", "--only", "acme").status == 3
 
 
+def test_an_older_tree_does_not_forget_what_an_apply_all_switched(clones: Clones) -> None:
+    """The newest tree would declare the route anew, and end the apply-all's effect."""
+    clones.commit("origin", account("acme"), domain("acme", "base.example"))
+    clones.clone("old")
+    switch = ", applyToAll: {id: one, route: {unconfigured: {}}, confirm: {domains: 1}}"
+    for more in ("", switch):
+        clones.commit("origin", account("acme", more=more), BASE[1])
+        assert clones.apply("origin").status == 0
+    result = clones.apply("old")
+    assert result.status == 3
+    assert "would change 1 object of account acme/acme" in result.out
+    assert clones.plan("origin").out.strip().endswith("Plan: nothing to do.")
+
+
 def test_an_older_tree_does_not_change_the_platform(clones: Clones, workdir: Path) -> None:
     clones.clone("anna")
     platform = workdir / "origin/m/platform.yaml"

@@ -104,7 +104,11 @@ def _effect(change: ObjectChange) -> str | None:
         return "delete"
     match change:
         case DomainChange():
-            return "reroute" if change.action in (Action.REROUTE, Action.REASSIGN) else None
+            if change.action in (Action.REROUTE, Action.REASSIGN):
+                return "reroute"
+            # The right tree would declare its route anew, which ends an apply-all's effect.
+            before = change.before
+            return "change" if before is not None and before.shadow is not None else None
         case ProfileChange():
             # The mail of its domains goes to another host, or with another credential.
             return "reroute" if needs_test(change.before, change.written) else None
