@@ -109,6 +109,23 @@ def test_what_only_quotes_manifests_may_be_replaced(sendroute: Program) -> None:
     assert sendroute("plan", "manifests", "-o", "json=values.yaml").status == 0
 
 
+@pytest.mark.parametrize("command", [("plan", "manifests"), ("export",), ("routes",)])
+@pytest.mark.parametrize("name", ["sendroute.db", "sendroute.key", "copy", "secrets/acme/a/x"])
+def test_an_output_replaces_no_store_no_key_and_no_secret(
+    sendroute: Program, manifests: Path, command: tuple[str, ...], name: str
+) -> None:
+    assert manifests.exists()
+    assert sendroute("backup", "copy").status == 0
+    Path("secrets/acme/a").mkdir(parents=True)
+    Path("secrets/acme/a/x").write_text("a secret")
+    before = Path(name).read_bytes()
+    result = sendroute("--secrets", "secrets", *command, "-o", f"json={name}")
+    assert result.status == 64
+    assert f"`{name}` " in result.err
+    assert "give another file" in result.err
+    assert Path(name).read_bytes() == before
+
+
 def test_an_export_is_manifests_and_may_replace_some(sendroute: Program) -> None:
     for _ in range(2):
         assert sendroute("export", "-o", "yaml=all.yaml", "-o", "json=all.json").status == 0

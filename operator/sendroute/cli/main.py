@@ -145,6 +145,10 @@ def _run(words: list[str]) -> int:
         return _print(request.text)
     session = _session(values | vars(arguments))
     _check_variables(session, parser.variables | command.variables)
+    if session.settings.secrets and hasattr(arguments, "output"):
+        from sendroute.cli.options import keep_secrets
+
+        keep_secrets(arguments, session.settings.secrets)
     return _run_command(name, module.run, arguments, session)
 
 

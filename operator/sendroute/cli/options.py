@@ -6,6 +6,7 @@ SENDROUTE_PORT in every pod next to a Service named sendroute.)
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,10 +21,15 @@ from sendroute.cli.command_line import (
     require_utf8,
     suggestion,
 )
+from sendroute.files.regular import regular
 from sendroute.model.desired import AccountKey
 from sendroute.model.manifest_name import is_manifest
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 from sendroute.planner.guards import Guards
+
+_DATABASE = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html, section 1.3
+_KEY_LENGTH = 44
+_KEY = re.compile(rb"[A-Za-z0-9_-]{43}=")
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
 TABLES = ("text", "json")
@@ -66,6 +72,7 @@ def output_option(parser: Parser, forms: Sequence[str], *, of_manifests: bool = 
         help=f"{', '.join(forms)}; may be repeated; - is standard output",
     )
     parser.check(_check_outputs)
+    parser.check(_keep_stores)
     if not of_manifests:
         parser.check(_keep_manifests)
 
@@ -97,6 +104,35 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         if resolved in seen:
             raise UsageError(f"`{path}` would be written twice: give each result its own file.")
         seen.add(resolved)
+
+
+def _keep_stores(arguments: argparse.Namespace) -> None:
+    """Raises :class:`UsageError` for an output that would replace a store, a backup or a key."""
+    for path in _files_to_write(arguments):
+        try:
+            with open(path, "rb", opener=regular) as file:
+                head = file.read(_KEY_LENGTH)
+        except OSError:
+            continue
+        held = "a database" if head.startswith(_DATABASE) else "a key" if _KEY.match(head) else None
+        if held is not None:
+            raise UsageError(f"`{path}` holds {held}, which would be replaced: give another file.")
+
+
+def keep_secrets(arguments: argparse.Namespace, directory: str) -> None:
+    """Refuse an output that would replace a secret.
+
+    Args:
+        arguments: those of the command.
+        directory: the directory of secrets.
+
+    Raises:
+        UsageError: an output is within it.
+    """
+    top = f"{os.path.realpath(directory)}{os.sep}"
+    for path in _files_to_write(arguments):
+        if os.path.realpath(path).startswith(top):
+            raise UsageError(f"`{path}` is in the directory of secrets: give another file.")
 
 
 def _keep_manifests(arguments: argparse.Namespace) -> None:

@@ -107,8 +107,8 @@ def _effect(change: ObjectChange) -> str | None:
             if change.action in (Action.REROUTE, Action.REASSIGN):
                 return "reroute"
             # The right tree would declare its route anew, which ends an apply-all's effect.
-            before = change.before
-            return "change" if before is not None and before.shadow is not None else None
+            is_switched = change.before is not None and change.before.shadow is not None
+            return "change" if is_switched else None
         case ProfileChange():
             # The mail of its domains goes to another host, or with another credential.
             return "reroute" if needs_test(change.before, change.written) else None
