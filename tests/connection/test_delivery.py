@@ -182,12 +182,57 @@ def strict(talk: Talk) -> None:
     if talk.lines[-1] == b"AUTH PLAIN":
         talk.send(b"334 \r\n")
         talk.line()
+    welcome(talk)
+
+
+def welcome(talk: Talk) -> None:
+    """Accept the sign-in, and a message."""
     talk.send(b"235 in\r\n")
+    follow(talk)
+
+
+def follow(talk: Talk) -> None:
+    """Accept a message."""
     while (line := talk.line()) is not None:
         if line == b"DATA":
             take(talk)
             return
         talk.send(b"221 bye\r\n" if line == b"QUIT" else b"250 ok\r\n")
+
+
+def no_plain(talk: Talk) -> None:
+    """Support LOGIN only, although PLAIN is offered."""
+    talk.send(b"504 5.5.4 unknown\r\n")
+    if talk.line() == b"AUTH LOGIN":
+        asking(b"334 VXNlcm5hbWU6", b"334 UGFzc3dvcmQ6")(talk)
+    else:
+        follow(talk)
+
+
+def asking(*challenges: bytes) -> Callable[[Talk], None]:
+    """Accept any answer to each of these challenges."""
+
+    def ask(talk: Talk) -> None:
+        for challenge in challenges:
+            talk.send(challenge + b"\r\n")
+            if talk.line() == b"QUIT":
+                talk.send(b"221 bye\r\n")
+                return
+        welcome(talk)
+
+    return ask
+
+
+def ehlo(*lines: bytes) -> dict[str, Reply]:
+    return {"EHLO": b"".join(line + b"\r\n" for line in lines)}
+
+
+def login(*challenges: bytes) -> dict[str, Reply]:
+    return {"EHLO": offer("LOGIN"), "AUTH": asking(*challenges)}
+
+
+def plain(challenge: bytes) -> dict[str, Reply]:
+    return {"EHLO": offer("PLAIN"), "AUTH": asking(challenge)}
 
 
 USER, LONG = Credential("u", "p"), Credential("u", "k" * 700)
@@ -212,10 +257,73 @@ CASES: dict[str, tuple[dict[str, Reply], Credential | None]] = {
     "a long password": ({"EHLO": offer("PLAIN"), "AUTH": strict}, LONG),
     "a rejected sign-in": ({"AUTH": b"535 5.7.8 no\r\n"}, USER),
     "a sign-in that fails for now": ({"AUTH": b"454 4.7.0 later\r\n"}, USER),
+    "PLAIN offered, LOGIN supported": ({"AUTH": no_plain}, USER),
+    "LOGIN asking in clear": (login(b"334 Username:", b"334 Password:"), USER),
+    "AUTH as the first line": (ehlo(b"250 AUTH PLAIN"), USER),
+    "AUTH after an empty line": (ehlo(b"250-", b"250-AUTH PLAIN", b"250"), USER),
+    "AUTH, then a tab": (ehlo(b"250-x", b"250 AUTH\tPLAIN"), USER),
 }
-WITHOUT_SIGNING_IN = ("HELO only, and a sign-in", "no sign-in")
+PROMPT = b"334 VXNlcm5hbWU6"
+FILLED = (b"250-x", b"250-" + b"y" * 1000, b"250-" + b"z" * 1032)
+"""As long as lines may be that Postfix reads another one after."""
+READING: dict[str, tuple[dict[str, Reply], Credential | None]] = {
+    "a name after an empty line": (ehlo(b"250-", b"250-x", b"250-AUTH PLAIN", b"250"), USER),
+    "AUTH=": (ehlo(b"250-x", b"250 AUTH=PLAIN"), USER),
+    "AUTH = ": (ehlo(b"250-x", b"250 AUTH = PLAIN"), USER),
+    "AUTH==": (ehlo(b"250-x", b"250 AUTH==PLAIN"), USER),
+    "=AUTH": (ehlo(b"250-x", b"250 =AUTH PLAIN"), USER),
+    "-AUTH": (ehlo(b"250-x", b"250--AUTH PLAIN", b"250 HELP"), USER),
+    "spaces before AUTH": (ehlo(b"250-x", b"250   AUTH PLAIN"), USER),
+    "two lists": (ehlo(b"250-x", b"250-AUTH CRAM-MD5", b"250 AUTH PLAIN"), USER),
+    "an empty list and another": (ehlo(b"250-x", b"250-AUTH", b"250 AUTH PLAIN"), USER),
+    "lower case": (ehlo(b"250-x", b"250 auth plain"), USER),
+    "a tab after PLAIN": (ehlo(b"250-x", b"250 AUTH PLAIN\t"), USER),
+    "a tab between mechanisms": (ehlo(b"250-x", b"250 AUTH PLAIN\tLOGIN"), USER),
+    "a hard space": (ehlo(b"250-x", "250 AUTH PLAIN\u00a0LOGIN".encode()), USER),
+    "a null byte": (ehlo(b"250-x", b"250 AUTH PLAIN\0"), USER),
+    "two carriage returns": (ehlo(b"250-x", b"250 AUTH PLAIN\r"), USER),
+    "AUTH late in the reply": (ehlo(*FILLED, b"250 AUTH PLAIN"), USER),
+    "AUTH too late in the reply": (ehlo(b"250-xx", *FILLED[1:], b"250 AUTH PLAIN"), USER),
+    "two codes": (ehlo(b"220-x", b"250 AUTH PLAIN"), USER),
+    "two codes, refused": (ehlo(b"250-x", b"550 no"), USER),
+    "a line before the greeting": ({"GREETING": b"hello there\r\n220 x\r\n"}, None),
+    "LOGIN asking for nothing": (login(b"334", b"334 "), USER),
+    "LOGIN, the password in clear": (login(PROMPT, b"334 Password:"), USER),
+    "LOGIN, a word of four letters": (login(PROMPT, b"334 User"), USER),
+    "LOGIN, codes of its own": (login(b"350 YQ==", b"300 YWE="), USER),
+    "LOGIN, unused bits": (login(b"334 YR==", PROMPT), USER),
+    "LOGIN, a space before": (login(b"334  VXNlcm5hbWU6", PROMPT), USER),
+    "LOGIN, a space after": (login(PROMPT + b" ", PROMPT), USER),
+    "LOGIN, a null byte after": (login(PROMPT + b"\0x", PROMPT), USER),
+    "LOGIN, no padding": (login(PROMPT + b"YQ", PROMPT), USER),
+    "LOGIN, padding inside": (login(b"334 YQ==YQ==", PROMPT), USER),
+    "LOGIN, two lines": (login(b"334-VXNlcm5hbWU6\r\n334 VXNlcm5hbWU6", PROMPT), USER),
+    "PLAIN asking without a space": (plain(b"334"), LONG),
+    "PLAIN asking with a text": (plain(b"334 go ahead"), LONG),
+    "PLAIN asking in base64": (plain(b"334 YQ=="), LONG),
+    "PLAIN asking with two spaces": (plain(b"334  "), LONG),
+}
+"""How replies are read, which encryption does not change."""
+CASES |= READING
+WITHOUT_SIGNING_IN = (
+    "HELO only, and a sign-in",
+    "no sign-in",
+    "AUTH as the first line",
+    "AUTH after an empty line",
+    "AUTH, then a tab",
+    "-AUTH",
+    "AUTH too late in the reply",
+    "two codes, refused",
+)
 """Postfix hands the mail over without a sign-in, and a test does not let it come to that."""
-DESTINATIONS = [(case, encryption) for case in CASES for encryption in ("none", "starttls", "tls")]
+STRICTER = ("a line before the greeting",)
+"""Postfix waits for something better, and a test does not."""
+DESTINATIONS = [
+    (case, encryption)
+    for case in CASES
+    for encryption in ("none", "starttls", "tls")
+    if encryption == "none" or case not in READING
+]
 SERVER: dict[str, Reply] = {
     "HELO": b"250 ok\r\n",
     "MAIL": b"250 ok\r\n",
@@ -224,8 +332,7 @@ SERVER: dict[str, Reply] = {
 }
 
 
-@pytest.mark.parametrize("encryption", ["none", "starttls", "tls"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "encryption"), DESTINATIONS)
 def test_a_profile_passes_exactly_if_its_mail_is_delivered(
     check: Check,
     serve: Serve,
@@ -249,7 +356,7 @@ def test_a_profile_passes_exactly_if_its_mail_is_delivered(
     result = check(server.port, encryption, host=NAME, credential=credential, resolver=resolver)
     tested = [line for line in server.lines if line.startswith(b"AUTH")]
     delivered = postfix.deliver(case, encryption) == "sent"
-    if case in WITHOUT_SIGNING_IN:
+    if case in (*WITHOUT_SIGNING_IN, *STRICTER):
         assert (result.outcome == "ok", delivered) == (False, True), result.detail
     else:
         assert (result.outcome == "ok") is delivered, result.detail

@@ -144,17 +144,67 @@ def test_a_temporary_failure_of_the_sign_in_does_not_blame_the_secret(
     assert not second.talks
 
 
-def test_the_next_mechanism_is_tried_after_504(check: Check, serve: Serve) -> None:
-    def only_login(talk: Talk) -> None:
-        talk.send(b"504 5.5.4 unknown\r\n")
-        assert talk.line() == b"AUTH LOGIN"
-        login(talk)
+def test_no_other_mechanism_is_tried_after_504(check: Check, serve: Serve) -> None:
+    """As for Postfix, which defers the mail. The rule for usernames is no answer to it."""
+    server = serve(answers={"AUTH": b"504 5.5.4 unknown\r\n"})
+    result = check(server.port, provider="sendgrid", credential=Credential("u", '"quoted"'))
+    assert result.outcome == "auth-failed"
+    assert result.detail == "The server offers PLAIN, and then does not support it (504 5.5.4)."
+    assert "first of PLAIN and LOGIN" in (result.advice or "")
+    assert [line.split()[0] for line in server.lines] == [b"EHLO", b"AUTH", b"QUIT"]
 
-    server = serve(answers={"AUTH": only_login})
+
+@pytest.mark.parametrize(
+    "challenge",
+    [b"Username:", b"VXNlcm5hbWU6 ", b" VXNlcm5hbWU6", b"VXNlcm5hbWU", b"YQ=", b"Y===", b"VXN\0"],
+)
+def test_nothing_is_sent_after_a_challenge_that_is_not_base64(
+    check: Check, serve: Serve, challenge: bytes
+) -> None:
+    ehlo = offering(b"AUTH LOGIN")
+    server = serve(answers={"EHLO": ehlo, "AUTH": b"334 " + challenge + b"\r\n"})
     result = check(server.port)
-    assert result.outcome == "ok"
-    assert "with LOGIN" in result.detail
-    assert check(serve(answers={"AUTH": b"504 no\r\n"}).port).outcome == "auth-failed"
+    assert result.outcome == "protocol-error"
+    assert result.detail == "The server's challenge to AUTH LOGIN is not base64 (334)."
+    assert "Postfix ends the sign-in there" in (result.advice or "")
+    assert server.lines[-1] == b"AUTH LOGIN"
+
+
+def test_nothing_is_sent_after_a_challenge_that_plain_does_not_have(
+    check: Check, serve: Serve
+) -> None:
+    server = serve(answers={"AUTH": b"334 go ahead\r\n"})
+    result = check(server.port, credential=Credential("u", CANARY.password * 100))
+    assert result.outcome == "protocol-error"
+    assert result.detail == "The server's answer to AUTH PLAIN has a text (334)."
+    assert server.lines[-1] == b"AUTH PLAIN"
+
+
+UNREAD = "The server offers a sign-in (AUTH) in a form that Postfix does not read."
+
+
+@pytest.mark.parametrize(
+    ("ehlo", "detail"),
+    [
+        (b"250 AUTH PLAIN\r\n", UNREAD),
+        (b"250-\r\n250-AUTH=LOGIN\r\n250\r\n", UNREAD),
+        (b"250-x\r\n250 AUTH\tPLAIN\r\n", UNREAD),
+        (b"250-x\r\n250 AUTH PLAIN\tLOGIN\r\n", UNREAD),
+        (b"250-x\r\n250--AUTH PLAIN\r\n250 HELP\r\n", UNREAD),
+        (b"250-x\r\n" + b"250-" + b"y" * 2040 + b"\r\n250 AUTH PLAIN\r\n", UNREAD),
+        (b"250 auth.plain.example\r\n", "The server does not offer a sign-in (AUTH)."),
+        (b"250 auth-login.example\r\n", "The server does not offer a sign-in (AUTH)."),
+        (b"250-x\r\n250 NOAUTH PLAIN\r\n", "The server does not offer a sign-in (AUTH)."),
+    ],
+)
+def test_an_offer_that_postfix_does_not_read_is_named(
+    check: Check, serve: Serve, ehlo: bytes, detail: str
+) -> None:
+    server = serve(answers={"EHLO": ehlo})
+    result = check(server.port)
+    assert (result.outcome, result.detail) == ("auth-failed", detail)
+    assert ("within 2048 characters" in (result.advice or "")) is (detail == UNREAD)
+    assert [line.split()[0] for line in server.lines] == [b"EHLO", b"QUIT"]
 
 
 def test_login_sends_the_password_only_when_asked(check: Check, serve: Serve) -> None:

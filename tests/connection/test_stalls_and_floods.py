@@ -154,23 +154,23 @@ def test_a_flood_after_starttls_is_a_tls_failure(
     assert check(server.port, "starttls").outcome == "tls-failed"
 
 
-def test_all_replies_together_are_limited(check: Check, serve: Serve) -> None:
+def test_all_replies_together_are_limited(check: Check, serve: Serve, authority: Authority) -> None:
     """Each reply is within the limits of one, and the last of them is one too many."""
+    context = authority.context()
     most = b"-" + b"x" * 1900 + b"\r\n"
 
     def long(code: bytes, text: bytes) -> bytes:
         return (code + most) * 8 + code + b" " + text + b"\r\n"
 
-    def ask_again(talk: Talk) -> None:
-        talk.send(long(b"504", b"x"))
-        talk.line()
-        for _ in range(2):
-            talk.send(long(b"334", b"eA=="))
-            talk.line()
+    def start_tls(talk: Talk) -> None:
+        talk.send(long(b"220", b"x"))
+        talk.wrap(context)
+        while (line := talk.line()) is not None:
+            talk.send(long(b"535", b"x") if line.startswith(b"AUTH") else ehlo)
 
-    ehlo = long(b"250", b"AUTH PLAIN LOGIN")
-    answers = {"GREETING": long(b"220", b"x"), "EHLO": ehlo, "AUTH": ask_again}
-    result = check(serve(answers=answers).port)
+    ehlo = b"250-x\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n" + long(b"250", b"HELP")
+    answers = {"GREETING": long(b"220", b"x"), "EHLO": ehlo, "STARTTLS": start_tls}
+    result = check(serve(answers=answers, context=context).port, "starttls")
     assert result.outcome == "protocol-error"
     assert "more than 64 KiB, during AUTH" in result.detail
 

@@ -95,8 +95,9 @@ class _Probe:
             chain = await self._inspect_certificate()
             return ProbeResult(error.outcome, *rejection(error.code, self._tls.verify or "", chain))
         except ConnectionTestError as failure:
-            advice = self._advice(failure.outcome) or failure.advice
-            return ProbeResult(failure.outcome, failure.detail, advice)
+            outcome = failure.outcome
+            advice = self._advice(outcome) or failure.advice or self._username_rule(outcome)
+            return ProbeResult(outcome, failure.detail, advice)
         except TimeoutError:
             return self._timed_out()
 
@@ -266,8 +267,13 @@ class _Probe:
         waits = session.step is SmtpStep.HANDSHAKE and outcome is not ConnectionOutcome.OK
         if speaks_tls is False and mode is Encryption.TLS and waits:
             return f"Port {port} is for STARTTLS. Set encryption: starttls."
-        if outcome is ConnectionOutcome.AUTH_FAILED and session.step is SmtpStep.AUTH:
-            return username_rule(profile.provider)
+        return None
+
+    def _username_rule(self, outcome: ConnectionOutcome) -> str | None:
+        """What the provider expects as username, if the server rejected the sign-in."""
+        rejected = outcome is ConnectionOutcome.AUTH_FAILED
+        if rejected and self._session is not None and self._session.step is SmtpStep.AUTH:
+            return username_rule(self._profile.provider)
         return None
 
 

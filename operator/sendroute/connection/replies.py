@@ -1,5 +1,8 @@
 """The server's replies, strictly parsed and limited in size.
 
+Postfix skips lines that are no SMTP, and waits for one that is. Here they end the test, because
+what sends them is mostly no SMTP server, and would be waited for until the deadline.
+
 aiosmtplib's protocol limits a reply in bytes, but it accepts invalid codes (``int(b"+25")``),
 drops what the server sends unasked, including text injected after STARTTLS, and scans its buffer
 again for every line that arrives. So every byte is checked here first, and aiosmtplib receives only
@@ -31,13 +34,15 @@ class Replies(SMTPProtocol):
     """An aiosmtplib protocol that closes the connection at the first violation.
 
     ``violation`` completes a sentence that begins with "The server"; ``lost`` is the error by which
-    the connection was lost. Each written command makes one reply due.
+    the connection was lost. ``lines`` are those of the last reply, without their ends: aiosmtplib's
+    own text of it lacks some blanks. Each written command makes one reply due.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.violation: str | None = None
         self.lost: Exception | None = None
+        self.lines: tuple[bytes, ...] = ()
         self._due = 1  # the greeting
         self._unread = bytearray()
         self._reply: list[bytes] = []
@@ -72,17 +77,16 @@ class Replies(SMTPProtocol):
             if not newline:
                 break
             self._unread = rest
-            self._accept(bytes(line).removesuffix(b"\r"))
+            self._accept(bytes(line).rstrip(b"\r"))
         return None
 
     def _accept(self, line: bytes) -> None:
         """Accept one line. RFC 5321, section 4.2: three digits, then a space and text, a hyphen
-        where more lines of the same code follow, or nothing."""
+        where more lines follow, or nothing. The code of the last line is the reply's, as for
+        Postfix."""
         code, separator = line[:3], line[3:4]
         if len(code) < 3 or not code.isdigit() or code[0] not in b"2345" or separator not in b"- ":
             return self._abort("sent something that is not an SMTP reply")
-        if self._reply and code != self._reply[0][:3]:
-            return self._abort("sent a reply with two different codes")
         self._reply.append(line)
         if len(self._reply) > MAX_LINES:
             return self._abort(f"sent a reply of more than {MAX_LINES} lines")
@@ -93,7 +97,7 @@ class Replies(SMTPProtocol):
         reply = b"".join(part + b"\r\n" for part in self._reply)
         if self._starts_tls and is_success(int(code)):
             reply = b"220 \r\n"  # the only code that aiosmtplib accepts there
-        self._reply = []
+        self.lines, self._reply = tuple(self._reply), []
         self._due -= 1
         if self._unread and not self._due:
             return self._abort(_unexpected(self._unread))

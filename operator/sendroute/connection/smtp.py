@@ -3,7 +3,8 @@
 aiosmtplib sends the commands, step by step: its ``connect`` would sign in without TLS if STARTTLS
 is not offered, and its ``login`` would try every mechanism with the password in turn. Its methods
 for EHLO and HELO accept one code only; a client decides by the first digit (RFC 5321, section
-4.3.2), as Postfix does.
+4.3.2), as Postfix does. Nor does it read the text of a reply as Postfix does: see
+:mod:`.reply_text`.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 from sendroute.connection.certificate import CertificateChain, chain_of
 from sendroute.connection.failure import ConnectionTestError
 from sendroute.connection.replies import SHUTDOWN, Replies, is_success
+from sendroute.connection.reply_text import Offers, challenge_of, is_base64, offers_of
 from sendroute.connection.secret_form import suspicion
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.credential import Credential
@@ -74,6 +76,7 @@ class SmtpSession:
         self._name = name
         self._signs_in = signs_in
         self._replies = Replies()
+        self._offers = Offers()
         self._smtp = aiosmtplib.SMTP(start_tls=False, timeout=None)
 
     @property
@@ -84,7 +87,7 @@ class SmtpSession:
     @property
     def offers_starttls(self) -> bool:
         """Whether the server's last answer to EHLO offers STARTTLS."""
-        return self._smtp.supports_extension("starttls")
+        return self._offers.starttls
 
     async def start(self, connected: socket.socket) -> None:
         """Take over the socket; with TLS from the first byte if the policy says so."""
@@ -108,11 +111,12 @@ class SmtpSession:
     async def hello(self) -> None:
         """EHLO; HELO if the server refuses EHLO and none of its extensions is needed (RFC 5321,
         section 3.2). Only 421 ends the session, as for Postfix."""
+        self._offers = Offers()
         name = (self._smtp.local_hostname or "").encode("ascii")
         with self._at(SmtpStep.EHLO):
             reply = await self._smtp.execute_command(b"EHLO", name)
             if is_success(reply.code):
-                self._smtp.last_ehlo_response = reply
+                self._offers = offers_of(self._replies.lines)
                 return
             needs_starttls = self._tls.mode is Encryption.STARTTLS and self._ssl_object() is None
             if self._signs_in or needs_starttls or reply.code == 421:
@@ -130,13 +134,16 @@ class SmtpSession:
         with self._at(SmtpStep.STARTTLS):
             if not self.offers_starttls:
                 raise self._failed("The server does not offer STARTTLS.")
-            await self._smtp.starttls(tls_context=self._context, server_hostname=self._tls.verify)
+            if self._context is None:
+                raise AssertionError("STARTTLS without a context of TLS")
+            await self._replies.start_tls(self._context, server_hostname=self._tls.verify)
+            self._smtp.transport = self._replies.transport
+        self._offers = Offers()
 
     async def sign_in(self, credential: Credential) -> Mechanism:
-        """Sign in with the first mechanism that both sides support.
-
-        The next mechanism is tried only if the server answers that it does not support this one
-        (504, RFC 4954, section 4), so that a test is at most one failed sign-in.
+        """Sign in with the first mechanism that the server offers, and with no other, as Postfix
+        does: not even if the server answers that it does not support this one (504, RFC 4954,
+        section 4).
 
         Returns:
             The mechanism that succeeded.
@@ -146,16 +153,18 @@ class SmtpSession:
         """
         if self._tls.mode is not Encryption.NONE and self._ssl_object() is None:
             raise AssertionError("signing in before the TLS that the policy requires")
-        mechanism, *others = self._common_mechanisms()
+        mechanism = self._common_mechanism()
         reply = await self._authenticate(mechanism, credential)
-        while reply.code == 504 and others and self._smtp.is_connected:
-            mechanism = others.pop(0)
-            reply = await self._authenticate(mechanism, credential)
         if is_success(reply.code):
             return mechanism
         codes = _codes(reply.code, reply.message)
         if 400 <= reply.code < 500:
             raise _temporary(f"The server cannot sign in any client now{codes}.")
+        if reply.code == 504:
+            sentence = (
+                f"The server offers {_label(mechanism)}, and then does not support it{codes}."
+            )
+            raise _auth_failed(sentence, _ONE_MECHANISM)
         if 500 <= reply.code < 600:
             sentence = f"The server rejected the sign-in with {_label(mechanism)}{codes}."
             raise _auth_failed(" ".join(filter(None, (sentence, suspicion(credential)))))
@@ -195,12 +204,14 @@ class SmtpSession:
         tls = transport.get_extra_info("ssl_object") if transport else None
         return tls if isinstance(tls, ssl.SSLObject) else None
 
-    def _common_mechanisms(self) -> list[Mechanism]:
-        offered = self._smtp.server_auth_methods
-        common = [m for m in SMTP_CLIENT.mechanisms if m.value in offered]
-        if common:
-            return common
-        if not offered:
+    def _common_mechanism(self) -> Mechanism:
+        for mechanism in SMTP_CLIENT.mechanisms:
+            if mechanism in self._offers.mechanisms:
+                return mechanism
+        if self._offers.unread_sign_in:
+            sentence = "The server offers a sign-in (AUTH) in a form that Postfix does not read."
+            raise _auth_failed(sentence, _UNREAD_SIGN_IN)
+        if not self._offers.sign_in:
             raise _auth_failed("The server does not offer a sign-in (AUTH).", _NO_SIGN_IN)
         supported = ", ".join(map(_label, SMTP_CLIENT.mechanisms))
         sentence = f"The server offers none of the mechanisms {supported}."
@@ -229,7 +240,14 @@ class SmtpSession:
         if len(b" ".join(command)) + len(b"\r\n") <= SMTP_CLIENT.command_line:
             return await self._smtp.execute_command(*command)
         reply = await self._smtp.execute_command(*command[:2])
-        return await self._smtp.execute_command(response) if _is_challenge(reply) else reply
+        if not _is_challenge(reply):
+            return reply
+        if challenge_of(self._replies.lines):
+            raise self._failed(
+                f"The server's answer to AUTH PLAIN has a text ({reply.code}).",
+                advice=_BAD_CHALLENGE,
+            )
+        return await self._smtp.execute_command(response)
 
     async def _login(self, credential: Credential) -> aiosmtplib.SMTPResponse:
         """Send the username when the server asks for it. aiosmtplib's own method sends it with
@@ -239,6 +257,11 @@ class SmtpSession:
         for answer in auth_login_encode(credential.username, credential.password):
             if not _is_challenge(reply):
                 break
+            if not is_base64(challenge_of(self._replies.lines)):
+                raise self._failed(
+                    f"The server's challenge to AUTH LOGIN is not base64 ({reply.code}).",
+                    advice=_BAD_CHALLENGE,
+                )
             reply = await self._smtp.execute_command(answer)
         return reply
 
@@ -285,10 +308,12 @@ class SmtpSession:
             next_address=self.step in _BEFORE_EHLO or self.step is SmtpStep.EHLO,
         )
 
-    def _failed(self, sentence: str, *, next_address: bool = False) -> ConnectionTestError:
+    def _failed(
+        self, sentence: str, *, advice: str | None = None, next_address: bool = False
+    ) -> ConnectionTestError:
         in_tls = self.step in (SmtpStep.HANDSHAKE, SmtpStep.STARTTLS)
         outcome = ConnectionOutcome.TLS_FAILED if in_tls else ConnectionOutcome.PROTOCOL_ERROR
-        return ConnectionTestError(outcome, sentence, next_address=next_address)
+        return ConnectionTestError(outcome, sentence, advice=advice, next_address=next_address)
 
 
 def _check_success(reply: aiosmtplib.SMTPResponse) -> None:
@@ -311,6 +336,18 @@ _NO_SIGN_IN = (
     " credentials: remove them."
 )
 _NO_MECHANISM = "Postfix signs in with PLAIN or LOGIN only. Let the provider offer one of them."
+_ONE_MECHANISM = (
+    "Postfix signs in with the first of PLAIN and LOGIN that a server offers, and tries no other."
+    " Let the provider offer only what the server supports."
+)
+_UNREAD_SIGN_IN = (
+    "Postfix would send no mail, or without a sign-in. It reads AUTH and its mechanisms, separated"
+    f" by spaces, after the first line of the answer to EHLO and within {SMTP_CLIENT.reply_text}"
+    " characters. Let the provider correct this."
+)
+_BAD_CHALLENGE = (
+    "Postfix ends the sign-in there (RFC 4954, section 4). Let the provider correct this."
+)
 
 
 def _auth_failed(sentence: str, advice: str | None = None) -> ConnectionTestError:

@@ -29,11 +29,14 @@ class SmtpClient(Struct, frozen=True):
     Attributes:
         mechanisms: in the order of preference, with and without TLS: ``smtp_sasl_mechanism_filter``
             of the same words. Without it Postfix chooses CRAM-MD5 or SCRAM if they are offered.
+            Only the first that a server offers is tried.
         tls_minimum: ``smtp_tls_mandatory_protocols`` without all that is older.
         ciphers: OpenSSL's own default list: ``tls_medium_cipherlist``, at
             ``smtp_tls_mandatory_ciphers = medium``. Python's list is shorter.
         command_line: octets of a command with its line end (RFC 4954, section 4). A longer initial
             response is sent after the server's 334.
+        reply_text: octets of a reply. After so many, no further line of it is read, and so no
+            keyword of EHLO: the default of ``line_length_limit``.
         max_addresses: how many addresses of a host are tried in order:
             ``smtp_mx_address_limit`` and ``smtp_mx_session_limit``.
         timeout: seconds for a whole test, and for each of ``smtp_connect_timeout`` and
@@ -44,6 +47,7 @@ class SmtpClient(Struct, frozen=True):
     tls_minimum: str = "TLSv1.2"
     ciphers: str = "DEFAULT"
     command_line: int = 512
+    reply_text: int = 2048
     max_addresses: int = 32
     timeout: int = 30
 
