@@ -129,6 +129,8 @@ def test_the_platform_is_what_the_connection_test_obeys(
     assert overrides["smtp_tls_CAfile"] == "|etc|our-ca.pem"
     assert overrides["smtp_connect_timeout"] == overrides["smtp_helo_timeout"] == "12s"
     assert overrides["smtp_sasl_mechanism_filter"] == "plain, login"
+    assert overrides["smtp_pix_workarounds"] == "delay_dotcrlf"
+    assert (overrides["smtp_always_send_ehlo"], overrides["smtp_never_send_ehlo"]) == ("yes", "no")
     assert overrides["smtp_tls_wrappermode"] == "yes"
 
 

@@ -37,6 +37,9 @@ class SmtpClient(Struct, frozen=True):
             response is sent after the server's 334.
         reply_text: octets of a reply. After so many, no further line of it is read, and so no
             keyword of EHLO: the default of ``line_length_limit``.
+        pix_workarounds: ``smtp_pix_workarounds``. Its default also holds ``disable_esmtp``: after a
+            greeting without a text Postfix sends HELO, not EHLO, and so has neither STARTTLS nor a
+            sign-in.
         max_addresses: how many addresses of a host are tried in order:
             ``smtp_mx_address_limit`` and ``smtp_mx_session_limit``.
         timeout: seconds for a whole test, and for each of ``smtp_connect_timeout`` and
@@ -48,6 +51,7 @@ class SmtpClient(Struct, frozen=True):
     ciphers: str = "DEFAULT"
     command_line: int = 512
     reply_text: int = 2048
+    pix_workarounds: tuple[str, ...] = ("delay_dotcrlf",)
     max_addresses: int = 32
     timeout: int = 30
 

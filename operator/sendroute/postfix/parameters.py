@@ -265,6 +265,14 @@ def client_parameters(platform: Platform | None) -> tuple[Parameter, ...]:
             ehlo_name(declared, "$myhostname", None) or "",
             "The platform's heloName, or this machine's own name: RFC 5321, 4.1.1.1.",
         ),
+        Parameter("smtp_always_send_ehlo", "yes", "As connection tests do: postconf(5)."),
+        Parameter("smtp_never_send_ehlo", "no", "As connection tests do: postconf(5)."),
+        Parameter(
+            "smtp_pix_workarounds",
+            ", ".join(SMTP_CLIENT.pix_workarounds),
+            "With disable_esmtp a server whose greeting has no text gets HELO: postconf(5).",
+        ),
+        Parameter("smtp_pix_workaround_maps", "", "The same for every host: postconf(5)."),
         Parameter(
             "smtp_sasl_mechanism_filter",
             ", ".join(SMTP_CLIENT.mechanisms),
