@@ -224,6 +224,23 @@ def test_a_repository_that_git_cannot_read_is_not_taken_for_newer(
     assert diverged.domains() == ["anna.example", "base.example"]
 
 
+def test_the_newest_commit_of_a_shallow_clone_is_of_its_own_repository(
+    clones: Clones, workdir: Path, sendroute: Program
+) -> None:
+    """Which repository it is of cannot be known, but that of the other one is."""
+    tenant = workdir / "tenant"
+    write(tenant / "m/beta.yaml", account("beta"), domain("beta", "beta.example"))
+    git(tenant, "init", "-q", "-b", "main")
+    for number in range(3):
+        git(tenant, "add", "-A")
+        git(tenant, "commit", "-q", "--allow-empty", "-m", f"change {number}")
+        git(workdir, "clone", "-q", "--depth", "1", f"file://{tenant}", f"clone{number}")
+    assert sendroute("apply", "origin/m", "clone1/m", "--auto-approve").status == 0
+    clones.commit("origin", BASE[0])
+    result = sendroute("plan", "origin/m", "clone2/m", "--max-remove-percent", "100")
+    assert (result.status, "warning older-tree" in result.out) == (0, True), result
+
+
 @pytest.fixture
 def two_repositories(clones: Clones, workdir: Path, sendroute: Program) -> Clones:
     """Another repository declares a second account; a clone of it lacks its newest commit."""

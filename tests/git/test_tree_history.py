@@ -117,10 +117,15 @@ def test_a_missing_commit_counts_unless_it_is_of_another_repository(
     here, older = AppliedCommit(commits[4], commits[0]), AppliedCommit(commits[1], commits[0])
     rewritten = AppliedCommit("1" * 40, commits[0])
     unplaced, foreign = AppliedCommit("2" * 40), AppliedCommit("3" * 40, "f" * 40)
-    applied = [here, older, rewritten, unplaced, foreign]
     tree = AppliedCommit(commits[2], commits[0])
-    assert compare(history(top), applied) == Ancestry(
-        tree, contained=(older,), missing=(here, rewritten, unplaced)
+    assert compare(history(top), [here, older, rewritten, foreign]) == Ancestry(
+        tree, contained=(older,), missing=(here, rewritten)
+    )
+    assert compare(history(top), [unplaced, here, foreign]) == Ancestry(
+        tree, missing=(here, unplaced)
+    )
+    assert compare(history(top), [unplaced, older]) == Ancestry(tree, contained=(older,)), (
+        "the last one of this repository is known"
     )
 
 

@@ -135,14 +135,17 @@ def compare(
         signed: whether only signed commits are accepted.
 
     Returns:
-        The comparison. A commit that is not here is missing, unless it is of another repository. If
-        only signed commits are accepted, those of other repositories are missing if there are no
-        others: a signature does not say for which repository it was made.
+        The comparison. A commit that is not here is missing, unless it is of another repository.
+        One of an unknown repository (from a shallow clone) is so if another commit is contained: of
+        each repository only the last is known. If only signed commits are accepted, those of
+        other repositories are missing if there are no others: a signature does not say for which
+        repository it was made.
     """
     contained: list[AppliedCommit] = []
     missing: list[AppliedCommit] = []
     unknown: list[AppliedCommit] = []
     others: list[AppliedCommit] = []
+    unattributed: list[AppliedCommit] = []
     first = None
     for other in applied:
         match history.contains(other.commit):
@@ -152,9 +155,11 @@ def compare(
                 unknown.append(other)
             case False:
                 first = first or history.first_commit()
-                same = first is None or other.repository in (None, first)
-                is_missing = same or history.has(other.commit)
-                (missing if is_missing else others).append(other)
+                if first is None or other.repository == first or history.has(other.commit):
+                    missing.append(other)
+                else:
+                    (others if other.repository else unattributed).append(other)
+    (others if contained else missing).extend(unattributed)
     elsewhere = bool(signed and others and not (contained or missing or unknown))
     if elsewhere:
         missing = others
