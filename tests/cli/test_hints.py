@@ -1,11 +1,12 @@
 """Remedies as the terminal shows them: each is a command or an option to copy."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Program, account, write
+from tests.cli.conftest import PLATFORM, Program, account, domain, profile, write
 from tests.git.test_worktree import git
 
 from sendroute.cli.hints import with_hint, words
@@ -218,3 +219,28 @@ def test_what_a_checkout_lacks_comes_back_by_the_command_of_its_hint(
     names = {str(Path(entry.name).relative_to(top)) for entry in entries}
     assert expected <= names
     assert missing or (remove is without_files and given == "m")
+
+
+def test_the_hint_for_a_profile_that_moves_away_names_its_new_account(
+    sendroute: Program, workdir: Path
+) -> None:
+    """Two documents of a namespace cannot have one name, so it cannot be declared again."""
+    manifests = workdir / "manifests"
+    write(manifests / "platform.yaml", PLATFORM)
+    write(manifests / "accounts.yaml", account("acme"), account("acme").replace("acme", "b", 1))
+    route = "{profile: ses}"
+    write(manifests / "domain.yaml", domain("acme", "shop.example.com", route))
+    plain = re.sub("\n  credentials: .*", "", profile("acme", "ses"))
+    write(manifests / "ses.yaml", plain)
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    write(manifests / "ses.yaml", plain.replace("account: acme", "account: b"))
+    hint = (
+        "hint: SMTPProfile ses is one of account acme/b now. Correct its spec.account, or declare"
+        " one of another name."
+    )
+    result = sendroute("plan", "manifests", "--max-change-percent", "100")
+    assert "warning profile-deleted" in result.out
+    assert hint in result.out
+    write(manifests / "domain.yaml", domain("acme", "new.example.com", route))
+    assert hint in sendroute("plan", "manifests").out

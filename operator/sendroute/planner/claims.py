@@ -89,11 +89,14 @@ class DomainConflicts(Struct, frozen=True):
         given_up = dict(self.given_up.get(key, {}))
         waiting, unmoved, outgoing, incoming = {}, {}, {}, {}
         unmoved_profiles: dict[str, AccountKey] = {}
+        moved_profiles: dict[str, AccountKey] = {}
         for move in self.moves.get(key, ()):
             waits = move.holder in immovable or move.claimant in immovable
             if move.is_profile:
-                if move.holder == key and (waits or move in blocked):
-                    unmoved_profiles.setdefault(move.name, move.claimant)
+                if move.holder == key:
+                    stays = waits or move in blocked
+                    moving = unmoved_profiles if stays else moved_profiles
+                    moving.setdefault(move.name, move.claimant)
             elif move.holder == key:
                 if not (waits or move in blocked):
                     outgoing[move.name] = move.claimant
@@ -124,6 +127,7 @@ class DomainConflicts(Struct, frozen=True):
             frozenset(others - self.planned),
             {key: self.inert[key] for key in sorted(others & self.inert.keys())},
             unmoved_profiles,
+            moved_profiles,
         )
 
 

@@ -24,7 +24,8 @@ class ClaimEffect(Struct, frozen=True):
     ``outgoing`` and ``incoming``: moves, with the other account's key. ``unplanned`` are the
     accounts among all these that are not in the plan, ``inert`` those to which nothing can come.
     ``unmoved_profiles``: the profiles it holds and keeps although it no longer defines them, with
-    the account of the namespace whose document defines each.
+    the account of the namespace whose document defines each; ``moved_profiles`` are those that
+    leave it for that account.
     """
 
     denied: frozenset[str] = frozenset()
@@ -37,6 +38,7 @@ class ClaimEffect(Struct, frozen=True):
     unplanned: frozenset[AccountKey] = frozenset()
     inert: Mapping[AccountKey, ClaimLimit] = field(default_factory=dict)
     unmoved_profiles: dict[str, AccountKey] = field(default_factory=dict)
+    moved_profiles: dict[str, AccountKey] = field(default_factory=dict)
 
     def why_not(self, key: AccountKey, cannot: str) -> str:
         """Why another account does not take, or give, a domain or a profile in this change: it can
@@ -60,6 +62,17 @@ class ClaimEffect(Struct, frozen=True):
         """Why a profile does not leave the account for the one of its document, as a clause."""
         reason = self.why_not(claimant, "cannot take it now")
         return f"its document is in account {claimant}, which {reason}"
+
+    def to_keep_profile(self, name: str, otherwise: str) -> str:
+        """What the author can do to keep a profile that leaves the account: two documents of a
+        namespace cannot have one name."""
+        claimant = self.moved_profiles.get(name)
+        if claimant is None:
+            return otherwise
+        return (
+            f"SMTPProfile {name} is one of account {claimant} now. Correct its spec.account, or"
+            " declare one of another name."
+        )
 
     def next_step_of_profile(self, claimant: AccountKey) -> str:
         """What the author can do about a profile that waits for the account of its document."""

@@ -10,6 +10,7 @@ from sendroute.model.words import first_of
 from sendroute.planner.inputs import AccountInput, RouteContext
 
 _LISTED = 3
+_TO_KEEP = "To keep the profile, declare it again in an SMTPProfile document of its own."
 
 
 def reassigned(state: DomainState, context: RouteContext) -> DomainState:
@@ -41,7 +42,7 @@ def report_deletions(
             "profile-deleted",
             f"Profile {name} of account {inputs.key} is removed; {_outcome(domains)}:"
             f" {first_of(sorted(domains), _LISTED)}.",
-            hint="To keep the profile, declare it again in an SMTPProfile document of its own.",
+            hint=inputs.claims.to_keep_profile(name, _TO_KEEP),
             where=inputs.desired.where,
             account=inputs.key,
         )

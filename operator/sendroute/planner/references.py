@@ -123,11 +123,14 @@ def _profile_finding(
         return finding(
             "profile-deleted",
             f"{subject} still refers to profile {name}, which account {inputs.key} no longer has.",
-            hint="Declare another route, or the profile again.",
+            hint=inputs.claims.to_keep_profile(
+                name, "Declare another route, or the profile again."
+            ),
             where=where,
             account=inputs.key,
         )
     hint = f"Declare an SMTPProfile {name} in account {inputs.key}."
+    hint = inputs.claims.to_keep_profile(name, hint)
     if name in inputs.desired.profiles:
         hint = f"Profile {name} is suspended and was never saved; remove spec.suspend."
     elif name in hints:
