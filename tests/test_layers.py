@@ -105,6 +105,7 @@ FOR_PURE = {
 TOP_LEVEL_OF_MAIN = {
     "sendroute.cli",
     "sendroute.cli.command_line",
+    "sendroute.cli.given_options",
     "sendroute.cli.session",
     "sendroute.model.userinfo",
     "sendroute.model.version",
@@ -225,7 +226,15 @@ STORE = (
 )
 GROUPS = {"edit": EDITS, "postfix": POSTFIX}
 CLI = (
-    {"command_line", "exit_status", "fast_exit", "commands", "commands.edit", "commands.postfix"},
+    {
+        "command_line",
+        "exit_status",
+        "fast_exit",
+        "given_options",
+        "commands",
+        "commands.edit",
+        "commands.postfix",
+    },
     {"hints", "options", "profile_options", "session"},
     {"output", "long_running", "lookup", "postfix_options"},
     {

@@ -244,3 +244,25 @@ def test_the_hint_for_a_profile_that_moves_away_names_its_new_account(
     assert hint in result.out
     write(manifests / "domain.yaml", domain("acme", "new.example.com", route))
     assert hint in sendroute("plan", "manifests").out
+
+
+def test_a_hint_keeps_the_options_that_were_given(sendroute: Program, workdir: Path) -> None:
+    """A copied command without them would act on another store."""
+    manifests = workdir / "manifests"
+    write(manifests / "platform.yaml", PLATFORM)
+    write(manifests / "acme.yaml", account("acme"), domain("acme", "shop.example.com"))
+    store = ("--store", "sqlite:///other store.db")
+    kept = "sendroute --store 'sqlite:///other store.db' "
+    assert f"create the store once: {kept}init" in sendroute(*store, "status").err
+    assert sendroute(*store, "init").status == 0
+    assert sendroute(*store, "apply", "manifests", "--auto-approve").status == 0
+    edited = sendroute(*store, "edit", "set-route", "shop.example.com", "--managed", "manifests")
+    assert f"{kept}plan manifests" in edited.out
+    missing = sendroute("status", "--store=sqlite:///a.db", "--key-file", "k", "--secrets", "s").err
+    assert "sendroute --store sqlite:///a.db --secrets s --key-file k init" in missing
+    assert "once: sendroute init" in sendroute("status").err
+
+
+def test_a_hint_does_not_show_the_user_of_a_url(sendroute: Program) -> None:
+    result = sendroute("--store", "postgresql://token@127.0.0.1:1/mail", "status")
+    assert "token" not in result.err

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from sendroute.cli.confirm import ConfirmedAction, confirm
+from sendroute.cli.given_options import with_given_options
 from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus
@@ -95,7 +96,9 @@ def _other_plan(status: AccountStatus) -> Finding:
     return finding(
         "stale-plan",
         f"The held-back plan of account {status.key} is not the reviewed one.",
-        hint=f"Review it: sendroute status, then sendroute approve {status.key}",
+        hint=with_given_options(
+            f"Review it: sendroute status, then sendroute approve {status.key}"
+        ),
     )
 
 
@@ -103,6 +106,8 @@ def _approval_prompt(status: AccountStatus) -> ConfirmedAction:
     return ConfirmedAction(
         "Approve this plan?",
         "approved",
-        f"Review the plan, then: sendroute approve {status.key} --auto-approve"
-        f" --digest {status.digest}",
+        with_given_options(
+            f"Review the plan, then: sendroute approve {status.key} --auto-approve"
+            f" --digest {status.digest}"
+        ),
     )

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.exit_status import ExitStatus
+from sendroute.cli.given_options import with_given_options
 from sendroute.cli.hints import by_option, with_hint
 from sendroute.cli.lookup import accounts_named, profile_in_manifests
 from sendroute.cli.options import outputs_of, refuse_stdin
@@ -332,10 +333,11 @@ class EditSession:
         if not texts:
             return None
         if self.tree.platform is None:
-            return "sendroute plan PATH, with the paths of the whole tree"
+            return with_given_options("sendroute plan PATH, with the paths of the whole tree")
         paths = [path for path in self._arguments.paths if Path(path).exists()]
         limit = f" --max-change-percent {self._change_percent}" if self._change_percent else ""
-        return " ".join([f"sendroute plan{limit}", *map(shlex.quote, paths)])
+        command = " ".join([f"sendroute plan{limit}", *map(shlex.quote, paths)])
+        return with_given_options(command)
 
 
 def _real_path(path: str) -> str:

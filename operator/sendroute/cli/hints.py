@@ -7,6 +7,7 @@ from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
+from sendroute.cli.given_options import has_given_store, with_given_options
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.codes import Code
 from sendroute.model.current import DomainState
@@ -128,7 +129,7 @@ def leave_shadow(domain: str, state: DomainState, paths: Sequence[str] = ()) -> 
     overrides = shlex.quote(f"--overrides={state.shadow}")  # an id may begin with a hyphen
     manifests = _manifests(paths)
     unknown = "" if paths else f" Write the paths of the manifests in place of {_PATH}."
-    return (
+    return with_given_options(
         f"To return to {declared}: {command} {overrides} {manifests}. To keep {state.route}:"
         f" sendroute sync {manifests}.{unknown}"
     )
@@ -152,6 +153,10 @@ def _argument(text: str) -> str:
 
 def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
     """The text to type for a remedy. ``paths`` are the manifests; PATH if they are not known."""
+    return with_given_options(_words(remedy, paths))
+
+
+def _words(remedy: Remedy, paths: Sequence[str]) -> str:
     manifests = _manifests(paths)
     match remedy:
         case RaiseLimit(limit, percent):
@@ -198,7 +203,7 @@ def words(remedy: Remedy, paths: Sequence[str] = ()) -> str:
             return f"{command} {manifests}"
         case RenameProfile(namespace, account, profile, new_name, then):
             command = f"sendroute edit rename-profile {profile} {new_name}"
-            following = f" && {words(then, paths)}" if then is not None else ""
+            following = f" && {_words(then, paths)}" if then is not None else ""
             return f"{command} --account {namespace}/{account} {manifests}{following}"
         case ShowRoutes(namespace, account, profile):
             return f"sendroute routes --account {namespace}/{account} --profile {profile}"
@@ -226,7 +231,8 @@ def _replace_empty_store(remedy: ReplaceEmptyStore) -> str:
         move = f"ALTER SCHEMA sendroute RENAME TO sendroute_old in {remedy.location}, then"
     else:
         move = f"mv {_argument(remedy.location)} {_argument(remedy.location + '.old')} &&"
-        if remedy.location != str(sqlite_path(DEFAULT_STORE)):
+        is_default = remedy.location == str(sqlite_path(DEFAULT_STORE))
+        if not is_default and not has_given_store():
             store = f" --store {shlex.quote(f'sqlite:///{remedy.location}')}"
     option = "--from-backup" if remedy.is_backup else "--from-lock"
     return f"{move} sendroute init {option} {_argument(remedy.file)}{store}"

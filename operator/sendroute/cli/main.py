@@ -23,6 +23,7 @@ from sendroute.cli.command_line import (
     suggestion,
 )
 from sendroute.cli.commands import COMMANDS, module_name
+from sendroute.cli.given_options import remember_options
 from sendroute.cli.session import (
     Session,
     Terminal,
@@ -121,6 +122,7 @@ def _values_of_variables() -> Iterator[str]:
 
 
 def _run(words: list[str]) -> int:
+    given = words
     parser = _program()
     try:
         program = parser.read(words)
@@ -144,6 +146,7 @@ def _run(words: list[str]) -> int:
     except TextRequest as request:  # --help and --version
         return _print(request.text)
     session = _session(values | vars(arguments))
+    remember_options(given, session.settings._asdict())
     _check_variables(session, parser.variables | command.variables)
     if session.settings.secrets and hasattr(arguments, "output"):
         from sendroute.cli.options import keep_secrets

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import UsageError
 from sendroute.cli.connection_tests import tester_of
+from sendroute.cli.given_options import with_given_options
 from sendroute.cli.lookup import accounts_named, nowhere, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
@@ -85,10 +86,8 @@ def is_saved_plan_file(path: str) -> bool:
 def refuse_saved_plans(paths: Sequence[str]) -> None:
     """Raises UsageError if a path of manifests is a saved plan."""
     for path in filter(is_saved_plan_file, paths):
-        raise UsageError(
-            f"`{path}` is a saved plan, not manifests. To apply it:"
-            f" sendroute apply {shlex.quote(path)}"
-        )
+        command = with_given_options(f"sendroute apply {shlex.quote(path)}")
+        raise UsageError(f"`{path}` is a saved plan, not manifests. To apply it: {command}")
 
 
 def plan_paths(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser, PathType, UsageError
 from sendroute.cli.explain_message import LOG, as_text, explain_message, logged_message
+from sendroute.cli.given_options import with_given_options
 from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, Output, output_option, outputs_of
 from sendroute.cli.output import present
@@ -180,7 +181,8 @@ def _notes(
         texts += [f"{cause.positioned} {cause.hint or ''}".rstrip() for cause in causes]
     elif others:
         have = "account has" if others == 1 else "accounts have"
-        texts.append(f"{others:,} {have} changes that are not applied yet: sendroute status")
+        command = with_given_options("sendroute status")
+        texts.append(f"{others:,} {have} changes that are not applied yet: {command}")
     for text in texts:
         yield from paragraph(text, console)
 

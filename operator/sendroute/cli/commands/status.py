@@ -28,6 +28,7 @@ from msgspec import to_builtins
 
 from sendroute.cli.command_line import BESIDE_MANIFESTS, Parser
 from sendroute.cli.exit_status import of_findings
+from sendroute.cli.given_options import with_given_options
 from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.lookup import store_beside
 from sendroute.cli.options import TABLES, output_option, outputs_of
@@ -322,7 +323,8 @@ def _details(status: AccountStatus) -> Iterable[str]:
     elif status.digest is not None and refused:
         yield f"`sendroute apply` refused its plan ({counts})."
     elif status.digest is not None:
-        yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
+        command = with_given_options(f"sendroute approve {status.key}")
+        yield f"Its plan ({counts}) waits for an approval: {command}"
     for finding in report.findings:
         yield finding.positioned
         if refused and has_trait(finding.code, Trait.GUARD):
