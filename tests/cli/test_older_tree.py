@@ -121,7 +121,7 @@ def test_a_reroute_and_a_changed_profile_count_as_taken_back(clones: Clones) -> 
 
 
 def test_an_older_tree_does_not_forget_what_an_apply_all_switched(clones: Clones) -> None:
-    """The newest tree would declare the route anew, and end the apply-all's effect."""
+    """The newest tree would declare the route again, and end the apply-all's effect."""
     clones.commit("origin", account("acme"), domain("acme", "base.example"))
     clones.clone("old")
     switch = ", applyToAll: {id: one, route: {unconfigured: {}}, confirm: {domains: 1}}"

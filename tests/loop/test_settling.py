@@ -303,7 +303,7 @@ def test_half_of_a_file_does_not_end_the_suspension_of_the_platform(workspace: W
 
 
 def test_half_of_a_file_does_not_end_a_shadow(workspace: Workspace) -> None:
-    """A shadowed domain that declares nothing for a moment would declare its route anew."""
+    """A shadowed domain that declares nothing for a moment would then declare its route again."""
     path = applied(workspace, "a.example.com")
     switch = "applyToAll: {id: one, route: {unconfigured: {}}, confirm: {domains: 1}}"
     path.write_text(path.read_text().replace("plan: pro", f"plan: pro, {switch}"))

@@ -106,7 +106,7 @@ def _effect(change: ObjectChange) -> str | None:
         case DomainChange():
             if change.action in (Action.REROUTE, Action.REASSIGN):
                 return "reroute"
-            # The right tree would declare its route anew, which ends an apply-all's effect.
+            # The right tree would then declare its route again, which ends an apply-all's effect.
             is_switched = change.before is not None and change.before.shadow is not None
             return "change" if is_switched else None
         case ProfileChange():
