@@ -15,7 +15,7 @@ import pytest
 from sendroute.manifests import sources
 from sendroute.manifests.content import read_file
 from sendroute.manifests.sources import MAX_BYTES, FileSource, SourceEntry, display
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Where
 from sendroute.model.remedy import GitTask, UseGit
 
 
@@ -101,17 +101,30 @@ def test_a_submodule_is_unreadable_by_whatever_link_it_is_reached() -> None:
     assert all("a submodule" in f.message and "removed" in str(f.hint) for f in findings)
 
 
-def test_what_a_sparse_checkout_left_out_is_named_as_git_takes_it() -> None:
-    put("repository/t/a.yaml", "repository/t/s/b.yaml")
+@pytest.mark.parametrize(
+    ("options", "left_out", "to_add"),
+    [
+        (["--no-cone", "/*", "!/t/s/"], "t/s", "/t/s"),
+        (["--no-cone", "/*", "!b[[]1].yaml"], "t/s/b[1].yaml", "/t/s/b\\[1].yaml"),
+        (["--cone", "t/other"], "t/s", "t/s"),
+    ],
+    ids=["a directory by a pattern", "a file by a pattern", "a directory"],
+)
+def test_what_a_sparse_checkout_left_out_is_named_as_git_takes_it(
+    options: list[str], left_out: str, to_add: str
+) -> None:
+    put("repository/t/a.yaml", "repository/t/s/b[1].yaml", "repository/t/s/c.yaml")
+    put("repository/t/other/d.yaml")
     with chdir("repository"):
         subprocess.run(["git", "init", "-q"], check=True)
         subprocess.run(["git", "add", "t"], check=True)
-        subprocess.run(["git", "sparse-checkout", "set", "--no-cone", "/*", "!/t/s/"], check=True)
+        subprocess.run(["git", "sparse-checkout", "set", *options], check=True)
         _, (relative,) = FileSource(["t"]).entries()
         _, (absolute,) = FileSource([str(Path("t").resolve())]).entries()
-        expected = UseGit(GitTask.EXTEND_CHECKOUT, "t/s", str(Path.cwd()))
+        expected = UseGit(GitTask.EXTEND_CHECKOUT, to_add, str(Path.cwd()))
         assert relative.remedy == absolute.remedy == expected
-        subprocess.run(["git", "sparse-checkout", "add", "t/s"], check=True)
+        assert relative.where == Where(left_out, 0)
+        subprocess.run(["git", "sparse-checkout", "add", to_add], check=True)
         assert FileSource(["t"]).entries()[1] == []
 
 

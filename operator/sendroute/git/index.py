@@ -31,6 +31,7 @@ _SPARSE = re.compile(
     rb"\bsparsecheckout[ \t]*(?:=[ \t]*\"?(?:true|yes|on|[1-9])|$)",
     re.IGNORECASE | re.MULTILINE,
 )
+_CONE = re.compile(_SPARSE.pattern.replace(b"sparsecheckout", b"sparsecheckoutcone"), _SPARSE.flags)
 MAX_TARGET = 4095
 """Bytes of the longest target of a link: PATH_MAX without its NUL."""
 _DIRECTORY = 0o040000
@@ -157,11 +158,30 @@ def is_sparse(repository: Repository) -> bool:
     Raises:
         OSError, ValueError: its configuration cannot be read.
     """
+    return _is_configured(repository, _SPARSE)
+
+
+def is_cone(repository: Repository) -> bool:
+    """Whether its sparse checkout is made of directories, and not of patterns (git-config(1),
+    core.sparseCheckoutCone).
+
+    Args:
+        repository: a repository with a working tree.
+
+    Raises:
+        OSError, ValueError: its configuration cannot be read.
+    """
+    return _is_configured(repository, _CONE)
+
+
+def _is_configured(repository: Repository, variable: re.Pattern[bytes]) -> bool:
     directory = repository.git_directory
     configs = [os.path.join(common_directory(directory), "config")]
     configs.append(os.path.join(directory, "config.worktree"))
     return any(
-        _SPARSE.search(read_regular(path, _MAX_CONFIG)) for path in configs if os.path.lexists(path)
+        variable.search(read_regular(path, _MAX_CONFIG))
+        for path in configs
+        if os.path.lexists(path)
     )
 
 

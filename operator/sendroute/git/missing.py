@@ -3,6 +3,7 @@ links lead to where git made files of them. What these hold is unknown, and must
 removed. git itself is asked only about a submodule at another commit than its repository has."""
 
 import os
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from enum import Enum
@@ -44,7 +45,7 @@ class MissingReason(Enum):
 class MissingPath(NamedTuple):
     """A path that is not in the checkout, relative to the directory that was asked about. ``top``
     is the top of the checkout, and ``within`` what git must check out, from there: a submodule, or
-    a directory that a sparse checkout leaves out."""
+    a directory or a pattern that a sparse checkout leaves out."""
 
     path: str
     reason: MissingReason
@@ -130,12 +131,13 @@ class MissingPaths:
 
 def _read(repository: Repository) -> "_Index | MissingReason":
     # only a repository has an index
-    from sendroute.git.index import UnfinishedCheckoutError, entries_to_check, is_sparse
+    from sendroute.git.index import UnfinishedCheckoutError, entries_to_check, is_cone, is_sparse
 
     try:
         entries = entries_to_check(repository)
         sparse = any(entry.left_out for entry in entries) and is_sparse(repository)
-        return _Index(repository.top, entries, is_sparse=sparse)
+        cone = sparse and is_cone(repository)
+        return _Index(repository.top, entries, is_sparse=sparse, is_cone=cone)
     except UnfinishedCheckoutError:
         return MissingReason.UNFINISHED
     except (OSError, ValueError):
@@ -145,8 +147,11 @@ def _read(repository: Repository) -> "_Index | MissingReason":
 class _Index:
     """The entries of an index that the checkout may lack, by path."""
 
-    def __init__(self, top: str, entries: list["IndexEntry"], *, is_sparse: bool) -> None:
+    def __init__(
+        self, top: str, entries: list["IndexEntry"], *, is_sparse: bool, is_cone: bool
+    ) -> None:
         self._top = top
+        self._is_cone = is_cone
         self._is_sparse = is_sparse
         self._entries = sorted(entries, key=_path)
 
@@ -181,11 +186,15 @@ class _Index:
     def _left_out(self, within: str, inner: str, entry: "IndexEntry") -> MissingPath:
         """The file, if there is no sparse checkout. Otherwise the highest directory that is
         missing, or the file: a sparse checkout is made of directories (git-sparse-checkout(1), cone
-        mode), and has all files beside the top's."""
+        mode), and has all files beside the top's; or of patterns as in gitignore(5)."""
         if not self._is_sparse:
             return MissingPath(inner, MissingReason.SKIPPED, self._top, entry.path)
         directory = os.path.join(self._top, within)
         highest = _highest_missing(directory, inner)
+        if not self._is_cone:
+            path = os.path.normpath(os.path.join(within, highest))
+            pattern = "/" + re.sub(r"([*?\[\\])", r"\\\1", path)
+            return MissingPath(highest, MissingReason.SPARSE, self._top, pattern)
         to_add = os.path.dirname(inner) if highest == inner else highest
         to_add = os.path.normpath(os.path.join(within, to_add))
         if to_add == ".":
