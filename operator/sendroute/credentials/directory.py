@@ -147,6 +147,8 @@ def _error_of(error: OSError, kind: str) -> InvalidSecretError:
                 "is not readable for the user that runs sendroute",
                 "Give that user the right to read the file, and to enter the directories above it.",
             )
+        case errno.EISDIR:
+            return InvalidSecretError("is a directory", "Put a file there.")
         case errno.ELOOP:
             return InvalidSecretError("is a circular link", "Correct the link.")
         case _:
