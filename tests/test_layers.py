@@ -240,6 +240,7 @@ CLI = (
     {
         "confirm",
         "connection_tests",
+        "edit_check",
         "environment",
         "explain_message",
         "loop_runner",

@@ -11,11 +11,10 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from msgspec.structs import replace
+from typing import Any
 
 from sendroute.cli.command_line import stderr_line
+from sendroute.cli.edit_check import check_edit
 from sendroute.cli.exit_status import ExitStatus
 from sendroute.cli.given_options import with_given_options
 from sendroute.cli.hints import by_option, with_hint
@@ -34,17 +33,12 @@ from sendroute.manifests.locate import positions, with_positions
 from sendroute.manifests.read import TreeReading
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import FileSource, display
-from sendroute.model.codes import Code, Trait, finding, has_trait
-from sendroute.model.current import CurrentAccount
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import InvalidSettingError, ProblemError
-from sendroute.model.remedy import RaiseLimit
-from sendroute.planner.offline import check_tree, of_unknown_routes
 from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.text import Console, clean, clean_diff, paragraph
-from sendroute.runtime.settings import DEFAULT_STORE
-from sendroute.store.url import sqlite_path
 
 Line = tuple[Position | None, str]
 Documents = Sequence[tuple[Document, Where]]
@@ -234,13 +228,10 @@ class EditSession:
                 self._lock.take(real_paths.values())
             after = compile_reading(TreeReading(EditedFiles(self._files, texts)))
             before = compile_reading(self._reading, self._documents)
-            compared = check_tree(after, before, measured_by="in the manifests")
-            if deletes:
-                new = _new_findings(check_tree(before, before), compared)
-            else:
-                new = _new_findings(check_tree(before), check_tree(after))
-            notes += [finding for finding in new if finding.code != proposal.expected]
-            notes += self._guards(after, before, compared)
+            checked = check_edit(self._session, after, before, deletes=deletes)
+            notes += [item for item in checked.new if item.code != proposal.expected]
+            notes += checked.guards
+            self._change_percent = checked.change_percent
             if test is not None and (wrong := self._tested(after, *test)):
                 # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
                 report_on_stderr(self._session, wrong, self._manifests)
@@ -264,30 +255,6 @@ class EditSession:
         return [
             (position_of[change.where] if change.where else None, change.message) for change in done
         ]
-
-    def _guards(
-        self, after: Desired, before: Desired, compared: Iterable[Finding]
-    ) -> list[Finding]:
-        """What the guards would refuse for reroutes, of the findings about the result ``compared``
-        with the manifests as read. Of an edited account with an apply-all, only a store knows the
-        routes."""
-        stored = {}
-        for key in of_unknown_routes(before):
-            if before.accounts.get(key) != after.accounts.get(key):
-                account = stored_if_readable(self._session, key)
-                if account is not None:
-                    stored[key] = account
-        if stored:
-            compared = check_tree(after, before, measured_by="in the manifests", stored=stored)
-        guards = [
-            replace(finding, where=None, related=())
-            for finding in compared
-            if finding.code == Code.TOO_MANY_CHANGES
-        ]
-        for item in guards:
-            if isinstance(item.remedy, RaiseLimit):
-                self._change_percent = max(self._change_percent, item.remedy.percent)
-        return guards
 
     def _tested(self, after: Desired, key: AccountKey, name: str) -> list[Finding]:
         from sendroute.cli.connection_tests import test_new_profile
@@ -345,68 +312,6 @@ def _real_path(path: str) -> str:
     not followed."""
     given = Path(path)
     return str(given.resolve() if given.exists() else given.parent.resolve() / given.name)
-
-
-class StoredAccount(NamedTuple):
-    """What the store knows of an account; ``known`` is false if no store was read, and ``account``
-    None if the store does not have it."""
-
-    known: bool
-    account: CurrentAccount | None
-
-
-def stored_account(session: Session, key: AccountKey) -> StoredAccount:
-    """An account in the store. No edit needs one: if no store is given, and the default store does
-    not exist, none is read.
-
-    Raises:
-        ProblemError: the store that is given, or is there, cannot be read.
-    """
-    if session.settings.store == DEFAULT_STORE and not sqlite_path(session.settings.store).exists():
-        return StoredAccount(False, None)
-    with session.factory.open_store() as store:
-        return StoredAccount(True, store.read([key]).accounts.get(key))
-
-
-def _new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> list[Finding]:
-    """The findings of `validate` that are new; raises ProblemError if one is an error.
-
-    They have no position, because the new texts are not written yet."""
-    known = set(map(_identity, before))
-    new = [
-        replace(finding, where=None, related=())
-        for finding in after
-        if _identity(finding) not in known and not _is_intended(finding)
-    ]
-    wrong = [finding for finding in new if finding.severity in (Severity.ERROR, Severity.REFUSED)]
-    if wrong:
-        raise ProblemError(*wrong)
-    return new
-
-
-def _is_intended(finding: Finding) -> bool:
-    """Whether an edit is meant to have this effect. Without a store every domain counts as new, so
-    an apply-all overrides each of them. Guards protect from changes that nobody asked for; the plan
-    enforces them. A part of a tree may lose its last document."""
-    return has_trait(finding.code, Trait.BY_EDIT) or has_trait(finding.code, Trait.GUARD)
-
-
-def stored_if_readable(session: Session, key: AccountKey) -> CurrentAccount | None:
-    """An account in the store. None if the store does not have it, and if no store can be read: an
-    edit never needs one. Raises :class:`~sendroute.model.problem.InvalidSettingError` if its URL is
-    malformed."""
-    try:
-        return stored_account(session, key).account
-    except InvalidSettingError:
-        raise
-    except ProblemError:
-        return None
-
-
-def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
-    # An account that is defined in other files is not a new problem for each new object.
-    message = "" if finding.code == Code.UNKNOWN_ACCOUNT else finding.message
-    return finding.code, message, finding.namespace, finding.account
 
 
 def _text(

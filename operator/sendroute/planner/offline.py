@@ -4,7 +4,7 @@ A base is another revision of the same tree. It counts as applied to an empty st
 everything is new.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 
 from msgspec.structs import replace
@@ -27,7 +27,6 @@ def check_tree(
     base: Desired | None = None,
     *,
     measured_by: str = "in the base revision",
-    stored: Mapping[AccountKey, CurrentAccount] | None = None,
 ) -> tuple[Finding, ...]:
     """Check a tree without a store.
 
@@ -35,7 +34,6 @@ def check_tree(
         desired: the manifests to check.
         base: the manifests of an earlier revision; None for none.
         measured_by: what the messages of guards call the domains of the base.
-        stored: accounts as a store has them, which count in place of what the base declares.
 
     Returns:
         Every finding that does not need a store, or a base if there is none. What a guard would
@@ -43,8 +41,6 @@ def check_tree(
         counted for an account whose routes at the base are not known.
     """
     current = _with_suspended(desired, _as_current(base))
-    if stored:
-        current = replace(current, accounts={**current.accounts, **stored})
     guards = Guards(measured_by=measured_by)
     plan = without_accepted(plan_tree(desired, current, guards=guards), desired)
     findings = chain(
@@ -52,7 +48,7 @@ def check_tree(
         _bounces_refused(desired),
         *(account.findings for account in plan.accounts),
     )
-    unknown = of_unknown_routes(base).difference(stored or ())
+    unknown = _of_unknown_routes(base)
     return tuple(
         replace(item, severity=Severity.WARNING) if has_trait(item.code, Trait.GUARD) else item
         for item in findings
@@ -62,16 +58,9 @@ def check_tree(
     )
 
 
-def of_unknown_routes(base: Desired | None) -> frozenset[AccountKey]:
-    """The accounts of which only a store knows the routes.
-
-    Args:
-        base: the manifests of an earlier revision; None for none.
-
-    Returns:
-        Those with an apply-all, which switched the domains that were there when it ran, and those
-        with errors, of which nothing was applied.
-    """
+def _of_unknown_routes(base: Desired | None) -> frozenset[AccountKey]:
+    """The accounts of which only a store knows the routes: those with an apply-all, which switched
+    the domains that were there when it ran, and those with errors, of which nothing was applied."""
     if base is None:
         return frozenset()
     switched = (key for key, account in base.accounts.items() if account.apply_all is not None)

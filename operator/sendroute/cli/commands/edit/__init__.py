@@ -1,8 +1,10 @@
 """Change manifests in place, and only the lines that must change.
 
 Comments, order, quotes, indentation and line endings are kept. The result is validated first: an
-edit with errors is not written, and no edit is written in part. Edits at the same time wait for
-each other. Each ends with the next command to run.
+edit with errors is not written, and no edit is written in part. If the store is available, the
+errors and the reroutes are those of the next plan, with what earlier edits changed and nobody
+applied; errors that were there before the edit do not stop it. Edits at the same time wait for each
+other. Each ends with the next command to run.
 
 examples:
   sendroute edit set-route shop.example.com --profile ses manifests/

@@ -28,7 +28,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import editing, stored_account
+    from sendroute.cli.edit_check import stored_account
+    from sendroute.cli.edit_session import editing
     from sendroute.edit.account import delete_account
 
     with editing(arguments, session) as edit:

@@ -4,8 +4,8 @@ In the store, the old profile is removed and a new one is created, whose connect
 the store is available, domains that use the profile without declaring it declare it then; without a
 store the plan shows that they are reassigned. The name of its secret does not change. Each domain
 that uses the profile counts as rerouted; if they are too many for the limit, the next command has
---max-change-percent. Of an account with an applyToAll they are counted only with the store, which
-knows the domains that it switched.
+--max-change-percent. Without a store those that earlier edits rerouted do not count, nor do those
+of an account with an applyToAll: the store knows the domains that it switched.
 
 examples:
   sendroute edit rename-profile acme/ses ses-ireland manifests/
@@ -37,7 +37,8 @@ def _name(text: str) -> str:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import editing, stored_account
+    from sendroute.cli.edit_check import stored_account
+    from sendroute.cli.edit_session import editing
 
     with editing(arguments, session) as edit:
         edit.need_all()

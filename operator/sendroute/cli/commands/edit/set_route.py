@@ -40,7 +40,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import editing, stored_if_readable
+    from sendroute.cli.edit_check import stored_if_readable
+    from sendroute.cli.edit_session import editing
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account) if arguments.account else None

@@ -1,0 +1,185 @@
+"""What an edit would cause: the findings of its result, by the store if there is one.
+
+No edit needs a store. Without one, or with one that cannot be read, the result is compared with the
+manifests as they were before the edit.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from sendroute.cli.session import Session
+from sendroute.model.codes import Code, Trait, has_trait
+from sendroute.model.current import Current, CurrentAccount
+from sendroute.model.desired import AccountKey, Desired
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.problem import InvalidSettingError, ProblemError
+from sendroute.model.remedy import RaiseLimit
+from sendroute.planner.accepted import without_accepted
+from sendroute.planner.guards import HeldChanges
+from sendroute.planner.offline import check_tree
+from sendroute.planner.plan import plan_tree
+from sendroute.reconcile.assessment import held_changes
+from sendroute.runtime.settings import DEFAULT_STORE
+from sendroute.store.url import sqlite_path
+
+
+class StoredAccount(NamedTuple):
+    """What the store knows of an account; ``known`` is false if no store was read, and ``account``
+    None if the store does not have it."""
+
+    known: bool
+    account: CurrentAccount | None
+
+
+class CheckedEdit(NamedTuple):
+    """``new`` are the findings that the edit causes. ``guards`` are warnings of the reroutes that a
+    guard would refuse, and ``change_percent`` is the limit that lets them through; 0 for the
+    default."""
+
+    new: Sequence[Finding]
+    guards: Sequence[Finding]
+    change_percent: int
+
+
+class _StoredState(NamedTuple):
+    """Everything in the store that decides the next plan."""
+
+    current: Current
+    held: HeldChanges
+
+
+def stored_account(session: Session, key: AccountKey) -> StoredAccount:
+    """An account in the store. No edit needs one: if no store is given, and the default store does
+    not exist, none is read.
+
+    Raises:
+        ProblemError: the store that is given, or is there, cannot be read.
+    """
+    if not _may_be_there(session):
+        return StoredAccount(False, None)
+    with session.factory.open_store() as store:
+        return StoredAccount(True, store.read([key]).accounts.get(key))
+
+
+def stored_if_readable(session: Session, key: AccountKey) -> CurrentAccount | None:
+    """An account in the store. None if the store does not have it, and if no store can be read: an
+    edit never needs one. Raises :class:`~sendroute.model.problem.InvalidSettingError` if its URL is
+    malformed."""
+    try:
+        return stored_account(session, key).account
+    except InvalidSettingError:
+        raise
+    except ProblemError:
+        return None
+
+
+def check_edit(session: Session, after: Desired, before: Desired, *, deletes: bool) -> CheckedEdit:
+    """Check the result of an edit.
+
+    An error that the manifests had before the edit is allowed, so that they can be repaired step by
+    step. Of the store counts what the next plan would report: the manifests before the edit may
+    have changes that were not applied.
+
+    Args:
+        session: settings and terminal.
+        after: the manifests with the edit.
+        before: the manifests without it.
+        deletes: the edit removes something on purpose, so that what depends on it is reassigned
+            with a warning, as for an applied tree. Otherwise every declaration counts as new.
+
+    Returns:
+        What the edit causes. The findings have no position, because the new texts are not written
+        yet.
+
+    Raises:
+        ProblemError: the edit causes an error. Or, for a malformed URL of the store, an
+            :class:`~sendroute.model.problem.InvalidSettingError`.
+    """
+    # A part of a tree cannot be planned.
+    stored = _stored_state(session) if after.platform is not None else None
+    if stored is not None:
+        compared = _planned(after, stored)
+    else:
+        compared = check_tree(after, before, measured_by="in the manifests")
+
+    def unedited() -> Sequence[Finding]:
+        return check_tree(before, before) if stored is None else _planned(before, stored)
+
+    if deletes:
+        new = _new_findings(unedited(), compared)
+    else:
+        new = _new_findings(check_tree(before), check_tree(after))
+        if stored is not None and any(map(_is_wrong, compared)):
+            _new_findings(unedited(), compared)  # raises for an error that only a store shows
+    guards, percent = _reroutes(compared)
+    return CheckedEdit(new, guards, percent)
+
+
+def _may_be_there(session: Session) -> bool:
+    url = session.settings.store
+    return url != DEFAULT_STORE or sqlite_path(url).exists()
+
+
+def _stored_state(session: Session) -> _StoredState | None:
+    """Raises as :func:`stored_if_readable`; None if no store can be read."""
+    if not _may_be_there(session):
+        return None
+    try:
+        with session.factory.open_store() as store:
+            return _StoredState(store.read(), held_changes(store.account_statuses()))
+    except InvalidSettingError:
+        raise
+    except ProblemError:
+        return None
+
+
+def _planned(desired: Desired, stored: _StoredState) -> tuple[Finding, ...]:
+    """What a plan would report. What is held back because a part of the tree is unreadable, and
+    what an apply-all needs, is left to the plan."""
+    plan = without_accepted(plan_tree(desired, stored.current, held=stored.held), desired)
+    findings = plan.all_findings
+    return tuple(item for item in findings if not has_trait(item.code, Trait.NEEDS_STORE))
+
+
+def _new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> list[Finding]:
+    """The findings that are new; raises ProblemError if one is an error."""
+    known = set(map(_identity, before))
+    new = [
+        replace(finding, where=None, related=())
+        for finding in after
+        if _identity(finding) not in known and not _is_intended(finding)
+    ]
+    if wrong := list(filter(_is_wrong, new)):
+        raise ProblemError(*wrong)
+    return new
+
+
+def _is_wrong(finding: Finding) -> bool:
+    return finding.severity in (Severity.ERROR, Severity.REFUSED)
+
+
+def _is_intended(finding: Finding) -> bool:
+    """Whether an edit is meant to have this effect. Without a store every domain counts as new, so
+    an apply-all overrides each of them. Guards protect from changes that nobody asked for; the plan
+    enforces them. A part of a tree may lose its last document."""
+    return has_trait(finding.code, Trait.BY_EDIT) or has_trait(finding.code, Trait.GUARD)
+
+
+def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
+    # An account that is defined in other files is not a new problem for each new object.
+    message = "" if finding.code == Code.UNKNOWN_ACCOUNT else finding.message
+    return finding.code, message, finding.namespace, finding.account
+
+
+def _reroutes(compared: Iterable[Finding]) -> tuple[list[Finding], int]:
+    """Warnings of what the guards would refuse for reroutes, and the limit that they need."""
+    guards = [
+        replace(finding, where=None, related=(), severity=Severity.WARNING)
+        for finding in compared
+        if finding.code == Code.TOO_MANY_CHANGES
+    ]
+    remedies = (item.remedy for item in guards)
+    limits = (remedy.percent for remedy in remedies if isinstance(remedy, RaiseLimit))
+    return guards, max(limits, default=0)
