@@ -730,7 +730,8 @@ def apply_all_runs(
     for name, domain in documents.items():
         starts_on = profile_of(domain.route if domain.route is not None else doc.default)
         created = not domain.suspended and starts_on not in skipped
-        if domain.route is not None and domain.overrides == request.id:
+        # "Without a declared route, or while it is suspended, the domain is no exception."
+        if domain.route is not None and domain.overrides == request.id and not domain.suspended:
             continue
         count += 1 if name in rows_before or created else 0
     return count <= request.confirm

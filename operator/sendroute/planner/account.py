@@ -16,7 +16,7 @@ from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.words import counted, first_of
-from sendroute.planner.apply_all import decide_apply_all
+from sendroute.planner.apply_all import ApplyAllDomains, decide_apply_all
 from sendroute.planner.default import DefaultDecision, decide_default
 from sendroute.planner.domain_changes import count_after, plan_domains, still_used
 from sendroute.planner.inputs import AccountInput, RouteContext, satisfiable_routes
@@ -44,7 +44,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     count = (
         count_after(inputs, context, requested)
         if requested is not None and requested.id not in inputs.current.completed_apply_alls
-        else 0
+        else ApplyAllDomains()
     )
     switch = decide_apply_all(inputs, context, count)
     if used := still_used(inputs, context, switch.apply_all):
@@ -53,7 +53,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     if used or inputs.claims.unmoved_profiles:
         referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)
     domain_changes = plan_domains(inputs, context, switch.apply_all)
-    account = _account_changes(inputs, default, switch.apply_all, count)
+    account = _account_changes(inputs, default, switch.apply_all, count.switches)
     findings = (
         *_suspended(inputs, domain_changes.changes),
         *referred,

@@ -1,5 +1,7 @@
 """Step 4: the one-time, confirmed switch of every domain of an account."""
 
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from sendroute.model.codes import finding
@@ -25,13 +27,27 @@ class ApplyAllDecision(Struct, frozen=True):
     skipped: bool = False
 
 
-def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) -> ApplyAllDecision:
+class ApplyAllDomains(NamedTuple):
+    """The domains that count for the confirmation: those that an apply-all ``switches``, and the
+    ``suspended`` ones, which stay on their routes."""
+
+    switches: int = 0
+    suspended: int = 0
+
+    @property
+    def confirmable(self) -> int:
+        return self.switches + self.suspended
+
+
+def decide_apply_all(
+    inputs: AccountInput, context: RouteContext, domains: ApplyAllDomains
+) -> ApplyAllDecision:
     """Decide whether the requested apply-all runs in this change.
 
     Args:
         inputs: the account.
         context: the result of steps 1 and 2.
-        domains: the number of domains that it would switch, new ones included.
+        domains: the domains that count for the confirmation, new ones included.
 
     Returns:
         The apply-all that runs, and the findings.
@@ -65,22 +81,30 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
     return _confirmed(inputs, requested, domains)
 
 
-def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> ApplyAllDecision:
+def _confirmed(
+    inputs: AccountInput, requested: ApplyAll, domains: ApplyAllDomains
+) -> ApplyAllDecision:
+    stay, total = "", domains.confirmable
+    if domains.suspended:
+        verb = "stays" if domains.suspended == 1 else "stay"
+        stay = (
+            f" {counted(domains.suspended, 'suspended domain')} {verb}, but must be confirmed too."
+        )
     if requested.confirm is None:
         return _refuse(
             inputs,
             "awaiting-confirmation",
-            f"The apply-all {requested.id} would switch {counted(domains, 'domain')} of account"
-            f" {inputs.key} to {requested.route}, but is not confirmed.",
-            f"To run it, add to spec.applyToAll: confirm: {{domains: {domains}}}",
+            f"The apply-all {requested.id} would switch {counted(domains.switches, 'domain')} of"
+            f" account {inputs.key} to {requested.route}, but is not confirmed.{stay}",
+            f"To run it, add to spec.applyToAll: confirm: {{domains: {total}}}",
         )
-    if domains > requested.confirm:
+    if total > requested.confirm:
         return _refuse(
             inputs,
             "confirmation-exceeded",
             f"The apply-all {requested.id} is confirmed for {counted(requested.confirm, 'domain')},"
-            f" but would switch {domains} of account {inputs.key}.",
-            f"To switch all of them, set confirm: {{domains: {domains}}}",
+            f" but would switch {domains.switches} of account {inputs.key}.{stay}",
+            f"To switch all of them, set confirm: {{domains: {total}}}",
             "confirm",
             "domains",
         )

@@ -12,7 +12,7 @@ from sendroute.model.desired import AccountKey, ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.model.route import Origin, Route
 from sendroute.model.waiting import Wait
-from sendroute.planner.apply_all import overruled, switched, unknown_override
+from sendroute.planner.apply_all import ApplyAllDomains, overruled, switched, unknown_override
 from sendroute.planner.domains import decide_domain, needs_no_decision, overrides
 from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
@@ -47,25 +47,31 @@ class DomainChanges(Struct):
     matched: int = 0
 
 
-def count_after(inputs: AccountInput, context: RouteContext, apply_all: ApplyAll) -> int:
-    """The number of the account's domains after steps 3 and 6 that an apply-all would switch: all
-    but those whose declared route overrides it."""
+def count_after(
+    inputs: AccountInput, context: RouteContext, apply_all: ApplyAll
+) -> ApplyAllDomains:
+    """The number of the account's domains after steps 3 and 6 that count for the confirmation of an
+    apply-all: all but those whose declared route overrides it. It switches those that are not
+    suspended."""
     current, claims = inputs.current.domains, inputs.claims
     declared = set()
-    count = 0
+    switches = suspended = 0
     for desired in inputs.desired.domains:
         declared.add(desired.domain)
-        if overrides(desired.route, desired.overrides, apply_all):
+        if desired.suspended:  # also one that overrides it: it stays for another reason
+            suspended += desired.domain in current
+        elif overrides(desired.route, desired.overrides, apply_all):
             continue
-        if desired.domain in current:
-            count += 1
-        elif desired.domain not in claims.denied and not desired.suspended:
-            count += decide_domain(desired, None, context) is not None
-    return count + sum(
+        elif desired.domain in current:
+            switches += 1
+        elif desired.domain not in claims.denied:
+            switches += decide_domain(desired, None, context) is not None
+    switches += sum(
         _is_retained(inputs, name) and not overrides(state.declared, state.overrides, apply_all)
         for name, state in current.items()
         if name not in declared
     )
+    return ApplyAllDomains(switches, suspended)
 
 
 def still_used(
