@@ -4,18 +4,19 @@ No edit needs a store. Without one, or with one that cannot be read, the result 
 manifests as they were before the edit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from sendroute.cli.session import Session
-from sendroute.model.codes import Code, Trait, has_trait
+from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.current import Current, CurrentAccount
-from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.finding import Finding, Severity
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredDomain
+from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.problem import InvalidSettingError, ProblemError
 from sendroute.model.remedy import RaiseLimit
+from sendroute.model.route import Route
 from sendroute.planner.accepted import without_accepted
 from sendroute.planner.guards import HeldChanges
 from sendroute.planner.offline import check_tree
@@ -91,7 +92,7 @@ def check_edit(session: Session, after: Desired, before: Desired, *, deletes: bo
 
     Returns:
         What the edit causes. The findings have no position, because the new texts are not written
-        yet.
+        yet; only what is suspended has one, which is that before the edit.
 
     Raises:
         ProblemError: the edit causes an error. Or, for a malformed URL of the store, an
@@ -114,6 +115,7 @@ def check_edit(session: Session, after: Desired, before: Desired, *, deletes: bo
         if stored is not None and any(map(_is_wrong, compared)):
             _new_findings(unedited(), compared)  # raises for an error that only a store shows
     guards, percent = _reroutes(compared)
+    new += [item for item in _suspended(before, after) if not before.accepts(item)]
     return CheckedEdit(new, guards, percent)
 
 
@@ -147,38 +149,76 @@ def _new_findings(before: Iterable[Finding], after: Iterable[Finding]) -> list[F
     """The findings that are new; raises ProblemError if one is an error."""
     known = set(map(_identity, before))
     new = [
-        replace(finding, where=None, related=())
-        for finding in after
-        if _identity(finding) not in known and not _is_intended(finding)
+        replace(item, where=None, related=())
+        for item in after
+        if _identity(item) not in known and not _is_intended(item)
     ]
     if wrong := list(filter(_is_wrong, new)):
         raise ProblemError(*wrong)
     return new
 
 
-def _is_wrong(finding: Finding) -> bool:
-    return finding.severity in (Severity.ERROR, Severity.REFUSED)
+def _is_wrong(item: Finding) -> bool:
+    return item.severity in (Severity.ERROR, Severity.REFUSED)
 
 
-def _is_intended(finding: Finding) -> bool:
+def _is_intended(item: Finding) -> bool:
     """Whether an edit is meant to have this effect. Without a store every domain counts as new, so
     an apply-all overrides each of them. Guards protect from changes that nobody asked for; the plan
     enforces them. A part of a tree may lose its last document."""
-    return has_trait(finding.code, Trait.BY_EDIT) or has_trait(finding.code, Trait.GUARD)
+    return has_trait(item.code, Trait.BY_EDIT) or has_trait(item.code, Trait.GUARD)
 
 
-def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
+def _identity(item: Finding) -> tuple[str, str, str | None, str | None]:
     # An account that is defined in other files is not a new problem for each new object.
-    message = "" if finding.code == Code.UNKNOWN_ACCOUNT else finding.message
-    return finding.code, message, finding.namespace, finding.account
+    message = "" if item.code == Code.UNKNOWN_ACCOUNT else item.message
+    return item.code, message, item.namespace, item.account
+
+
+def _suspended(before: Desired, after: Desired) -> Iterator[Finding]:
+    """Say what the edit changes, and the next apply does not, because it is suspended."""
+    for key, account in before.accounts.items():
+        edited = after.accounts.get(key)
+        if edited is None:
+            continue
+        if account.suspended and edited.suspended:
+            if _declared(account) != _declared(edited):
+                yield _not_applied(f"Account {key}", key, account.where)
+            continue
+        domains = {domain.domain: domain for domain in edited.domains}
+        for domain in account.domains:
+            now = domains.get(domain.domain, domain)
+            if domain.suspended and now.suspended and _of_domain(domain) != _of_domain(now):
+                yield _not_applied(domain.domain, key, domain.where)
+
+
+def _not_applied(subject: str, key: AccountKey, where: Where) -> Finding:
+    return finding(
+        "suspended",
+        f"{subject} is suspended, so what the manifests declare of it now is not applied.",
+        hint="To apply it, remove spec.suspend.",
+        where=where.at("spec", "suspend"),
+        account=key,
+    )
+
+
+def _declared(account: DesiredAccount) -> object:
+    """What an account declares, without the positions, which an edit moves."""
+    profiles = {name: desired.profile for name, desired in account.profiles.items()}
+    domains = sorted(map(_of_domain, account.domains), key=str)
+    return account.plan, account.default, account.apply_all, account.remove, profiles, domains
+
+
+def _of_domain(domain: DesiredDomain) -> tuple[str, Route | None, str | None]:
+    return domain.domain, domain.route, domain.overrides
 
 
 def _reroutes(compared: Iterable[Finding]) -> tuple[list[Finding], int]:
     """Warnings of what the guards would refuse for reroutes, and the limit that they need."""
     guards = [
-        replace(finding, where=None, related=(), severity=Severity.WARNING)
-        for finding in compared
-        if finding.code == Code.TOO_MANY_CHANGES
+        replace(item, where=None, related=(), severity=Severity.WARNING)
+        for item in compared
+        if item.code == Code.TOO_MANY_CHANGES
     ]
     remedies = (item.remedy for item in guards)
     limits = (remedy.percent for remedy in remedies if isinstance(remedy, RaiseLimit))
