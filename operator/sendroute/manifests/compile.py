@@ -45,7 +45,7 @@ from sendroute.model.profile import SenderAuthorization
 from sendroute.model.remedy import ShowRoutes
 from sendroute.model.route import Route, interned_route
 from sendroute.model.secret import PLATFORM_NAMESPACE
-from sendroute.model.words import counted
+from sendroute.model.words import counted, unlisted
 
 _INLINE = ("spec", "route", "newProfile")
 _RELATED = 10
@@ -379,7 +379,8 @@ class Compilation:
                 finding(
                     "documents-ignored",
                     f"Account {key} is to be removed (spec.remove), so {count} of it"
-                    f" {'is' if len(wheres) == 1 else 'are'} ignored.",
+                    f" {'is' if len(wheres) == 1 else 'are'} ignored."
+                    f"{unlisted(len(wheres) - _RELATED)}",
                     hint="Delete them with the MailAccount document after the removal.",
                     where=accounts[key].where.at("spec", "remove"),
                     related=tuple(wheres[:_RELATED]),

@@ -52,6 +52,20 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     return f"{number(count)} {singular if count == 1 else plural or singular + 's'}"
 
 
+def unlisted(count: int) -> str:
+    """Say how many positions a finding leaves out.
+
+    Args:
+        count: the number of positions that are left out; not positive for none.
+
+    Returns:
+        A sentence behind another one, with the space between; empty for none.
+    """
+    if count <= 0:
+        return ""
+    return f" {counted(count, 'further position')} {'is' if count == 1 else 'are'} left out."
+
+
 def actions_planned(counts: Mapping[Action, int] | Mapping[str, int]) -> str:
     """Count the changes of a plan.
 

@@ -20,13 +20,14 @@ the store their holders.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import chain, islice
+from itertools import chain
 
 from msgspec import Struct
 
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey, DesiredDomain
 from sendroute.model.finding import Finding, TenantText, Where
+from sendroute.model.words import unlisted
 from sendroute.planner.claim_index import NO_OTHERS, ClaimLimit, OtherAccounts, inert_among
 from sendroute.planner.inputs import ClaimEffect
 from sendroute.planner.moves import (
@@ -319,7 +320,7 @@ class _Decisions:
             self.denied.setdefault(key, set()).add(claims.domain)
             others = (other.where for k, other in claims.single.items() if k != key)
             self.findings.setdefault(key, []).append(
-                _conflict(key, desired, holder, [declared, *others])
+                _conflict(key, desired, holder, [*filter(None, [declared]), *others])
             )
 
 
@@ -403,26 +404,27 @@ def _conflict(
     key: AccountKey,
     desired: DesiredDomain,
     holder: AccountKey | None,
-    related: Iterable[Where | None],
+    others: Sequence[Where],
 ) -> Finding:
+    """``others`` are the other declarations of the domain."""
     hint = "Keep one declaration. To move the domain, remove it from the account that holds it."
-    others = (where for where in related if where is not None)
+    more = unlisted(len(others) - _MOST_RELATED)
     if holder is None:
         message = (
             f"{desired.domain} is declared by more than one account: the one that holds it in the"
             " store keeps it; if none does, no account gets it."
         )
-        for_tenant = None
+        for_tenant = TenantText(message, hint) if more else None
     else:
         belongs, consequence = f"{desired.domain} belongs to", f"account {key} does not get it."
         message = f"{belongs} account {holder}; {consequence}"
         for_tenant = TenantText(f"{belongs} another account; {consequence}", hint, (holder,))
     return finding(
         "domain-conflict",
-        message,
+        message + more,
         hint=hint,
         where=desired.where.at("spec", "domain"),
-        related=tuple(where.at("spec", "domain") for where in islice(others, _MOST_RELATED)),
+        related=tuple(where.at("spec", "domain") for where in others[:_MOST_RELATED]),
         account=key,
         for_tenant=for_tenant,
         domain=desired.domain,

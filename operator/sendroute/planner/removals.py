@@ -17,11 +17,12 @@ from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, Orphan
 from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.model.spelling import suggestions
-from sendroute.model.words import first_of
+from sendroute.model.words import first_of, unlisted
 from sendroute.planner.inputs import ClaimEffect
 from sendroute.planner.stopped import at_problems
 
 _LISTED = 5
+_POSITIONS = 10
 
 
 def remove_domain(
@@ -221,10 +222,11 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
     """Report an account without its MailAccount document, of which objects are still declared."""
     problem = finding(
         "account-not-empty",
-        f"Account {current.key} is no longer defined, but still owns {_count(orphans)}.",
+        f"Account {current.key} is no longer defined, but still owns {_count(orphans)}."
+        f"{unlisted(len(orphans) - _POSITIONS)}",
         hint="Remove these documents too, or restore the MailAccount document.",
         where=orphans[0].where.at("spec", "account"),
-        related=tuple(orphan.where.at("spec", "account") for orphan in orphans[1:10]),
+        related=tuple(orphan.where.at("spec", "account") for orphan in orphans[1:_POSITIONS]),
         account=current.key,
     )
     return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)

@@ -11,6 +11,7 @@ from sendroute.model.desired import AccountKey, DesiredAccount
 from sendroute.model.finding import Finding, whole_file
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.spelling import did_you_mean
+from sendroute.model.words import unlisted
 from sendroute.planner.inputs import AccountInput
 from sendroute.planner.profiles import decide_profiles
 from sendroute.planner.references import check_references
@@ -56,7 +57,8 @@ def at_problems(reported: Finding, problems: Sequence[Finding]) -> Finding:
         where = whole_file(where.file)
     locations = (item.position or item.where for item in others[:_RELATED])
     related = tuple(location for location in locations if location is not None)
-    return replace(reported, where=where, position=first.position, related=related)
+    message = reported.message + unlisted(len(others) - _RELATED)
+    return replace(reported, message=message, where=where, position=first.position, related=related)
 
 
 def check_stopped(
