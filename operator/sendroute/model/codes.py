@@ -455,7 +455,8 @@ class Code(StrEnum):
         ConditionOf(_ACCEPTED, Reason.ACCOUNT_NOT_FOUND),
         "An account is removed only with everything that it owns.",
         "The MailAccount document is gone, but its profiles or domains are still declared.",
-        "Remove these documents too, or restore the MailAccount document.",
+        "If the account has another name now, correct spec.account of these documents. If it is to"
+        " be removed, remove them too; otherwise restore the MailAccount document.",
         Trait.PASSING,
     )
 

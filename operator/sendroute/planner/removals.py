@@ -220,11 +220,15 @@ def _not_removed(
 
 def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
     """Report an account without its MailAccount document, of which objects are still declared."""
+    documents, pronoun = (
+        ("this document", "it") if len(orphans) == 1 else ("these documents", "them")
+    )
     problem = finding(
         "account-not-empty",
         f"Account {current.key} is no longer defined, but still owns {_count(orphans)}."
         f"{unlisted(len(orphans) - _POSITIONS)}",
-        hint="Remove these documents too, or restore the MailAccount document.",
+        hint=f"If the account has another name now, correct spec.account of {documents}. If it is"
+        f" to be removed, remove {pronoun} too; otherwise restore the MailAccount document.",
         where=orphans[0].where.at("spec", "account"),
         related=tuple(orphan.where.at("spec", "account") for orphan in orphans[1:_POSITIONS]),
         account=current.key,
