@@ -1,6 +1,7 @@
 """Long plans are shortened for people, and the counts stay complete. A pipe gets every change."""
 
 import json
+import re
 import time
 
 import pytest
@@ -111,14 +112,22 @@ def test_skipped_changes_are_grouped_and_their_reason_is_said_once(form):
     text = shown(form, skipped(0, 40))
     assert text.count("d000007.n0.example waits") <= 1
     assert text.count("Fix the profile whose test failed.") == 1
-    assert "40 changes are skipped" in text
+    assert "40 changes wait for something else; the reason is shown with them." in text
     assert (
         text.count("40 domains wait for profile bad, which was not saved: still on managed.") == 1
     )
 
 
+def test_no_finding_counts_fewer_changes_as_skipped_than_the_plan():
+    """A profile without its secret is skipped too; its reason has a finding of its own."""
+    plan = skipped(0, 2)
+    first = replace(plan.changes[0], reason="secret-missing", message="No secret.")
+    text = shown(Format.TEXT, replace(plan, changes=(first, plan.changes[1])))
+    assert re.findall(r"(\d+)(?: changes?)?(?: is| are)? skipped", text) == ["2", "2"]
+
+
 def test_one_skipped_change_is_counted_in_the_singular():
-    assert "1 change is skipped, for the reason that is shown with it." in shown(
+    assert "1 change waits for something else; the reason is shown with it." in shown(
         Format.TEXT, skipped(0, 1)
     )
 

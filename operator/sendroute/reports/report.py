@@ -86,7 +86,8 @@ class Report(Struct, frozen=True):
 
     def listed(self) -> Iterator[Finding]:
         """The findings for people. A skipped change says why it is skipped, so what such changes
-        say is not repeated: one finding counts those with the same hint."""
+        say is not repeated: one finding counts those with the same hint. It does not call them
+        skipped: others are skipped too, whose reason has a finding of its own."""
         messages = {
             change.message
             for change, _ in self.changes()
@@ -99,8 +100,8 @@ class Report(Struct, frozen=True):
             else:
                 yield finding
         for hint, count in same_hint.items():
-            verb, pronoun = ("changes are", "them") if count > 1 else ("change is", "it")
-            message = f"{count:,} {verb} skipped, for the reason that is shown with {pronoun}."
+            verb, pronoun = ("changes wait", "them") if count > 1 else ("change waits", "it")
+            message = f"{count:,} {verb} for something else; the reason is shown with {pronoun}."
             yield Finding(Code.DEPENDENCY_SKIPPED, Severity.WARNING, message, hint)
 
     def advised(self, advise: AdviseFinding) -> "Report":
