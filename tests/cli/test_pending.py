@@ -37,6 +37,25 @@ def test_explain_of_an_unknown_domain_names_what_is_left_open(sendroute: Program
     assert "1 account has changes that are not applied yet: sendroute status" in text
 
 
+@pytest.mark.usefixtures("workdir")
+def test_explain_of_an_unknown_domain_does_not_count_the_platform_as_an_account(
+    sendroute: Program,
+) -> None:
+    assert sendroute("init", "-q").status == 0
+    assert sendroute("apply", "nowhere", "--auto-approve").status == 1
+    text = sendroute("explain", "d77.example").out
+    assert text.endswith("The platform has changes that are not applied yet: sendroute status\n")
+
+
+@pytest.mark.usefixtures("waiting")
+def test_explain_of_an_unknown_domain_names_the_platform_beside_accounts(
+    sendroute: Program,
+) -> None:
+    assert sendroute("apply", "nowhere", "--auto-approve").status == 1
+    text = sendroute("explain", "d77.example").out
+    assert "The platform and 1 account have changes that are not applied yet" in text
+
+
 @pytest.mark.usefixtures("waiting")
 def test_status_reports_the_domains_that_wait_once_and_names_all(sendroute: Program) -> None:
     text = sendroute("status").out

@@ -16,7 +16,7 @@ examples:
 
 import argparse
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,10 @@ from sendroute.delivery.explain import Explanation, explain_domain, explain_null
 from sendroute.delivery.pending import PendingChange, pending_change
 from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
-from sendroute.model.owner import owner_names
+from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.userinfo import without_userinfo
-from sendroute.model.words import short_commit
+from sendroute.model.words import counted, short_commit
 from sendroute.postfix.mail_log import QUEUE_ID
 from sendroute.reports.as_json import document, finding_form
 from sendroute.reports.table import pairs
@@ -103,7 +103,8 @@ def run(arguments: Namespace, session: Session) -> int:
         is_read = bool(store.relays())
         statuses = list(store.account_statuses().values())
     pending = pending_change(answer.domain, statuses) if answer.domain else None
-    others = len(statuses) if answer.row is None and pending is None and answer.domain else 0
+    is_unknown = answer.row is None and pending is None and bool(answer.domain)
+    others = [status.key for status in statuses] if is_unknown else []
     spelling = _unwritable(arguments.sender)
 
     def show(form: str, console: Console) -> Iterable[str]:
@@ -170,9 +171,9 @@ def _pending(pending: PendingChange | None) -> dict[str, Any] | None:
 
 
 def _notes(
-    spelling: str | None, pending: PendingChange | None, others: int, console: Console
+    spelling: str | None, pending: PendingChange | None, others: Sequence[Owner], console: Console
 ) -> Iterable[str]:
-    """What is not as typed, or not as the manifests say yet. ``others``: accounts of which
+    """What is not as typed, or not as the manifests say yet. ``others``: those of whom
     something is left open, which may be about the domain."""
     texts = [spelling] if spelling is not None else []
     if pending is not None:
@@ -180,11 +181,19 @@ def _notes(
         causes = map(with_hint, pending.causes)
         texts += [f"{cause.positioned} {cause.hint or ''}".rstrip() for cause in causes]
     elif others:
-        have = "account has" if others == 1 else "accounts have"
-        command = with_given_options("sendroute status")
-        texts.append(f"{others:,} {have} changes that are not applied yet: {command}")
+        texts.append(_not_applied(others))
     for text in texts:
         yield from paragraph(text, console)
+
+
+def _not_applied(owners: Sequence[Owner]) -> str:
+    accounts = sum(owner is not PLATFORM for owner in owners)
+    subject = counted(accounts, "account")
+    if accounts < len(owners):
+        subject = f"The platform and {subject}" if accounts else "The platform"
+    verb = "has" if len(owners) == 1 else "have"
+    command = with_given_options("sendroute status")
+    return f"{subject} {verb} changes that are not applied yet: {command}"
 
 
 def _text(answer: Explanation, console: Console, *, is_read: bool) -> Iterable[str]:
