@@ -452,3 +452,81 @@ def test_an_older_tree_that_only_adds_is_applied_although_it_got_older_meanwhile
         result = clones.apply("origin")
     assert result.status == 0, result.out
     assert clones.domains() == ["base.example", "more.example"]
+
+
+@pytest.fixture
+def late_job(clones: Clones) -> Clones:
+    """A plan of a commit is saved, and then a late job applies the commit before it."""
+    clones.clone("late")
+    clones.commit("late", *BASE)
+    git(clones.top("origin"), "pull", "-q", "--no-rebase", "../late", "main")
+    clones.commit("origin", account("acme"))
+    assert clones.plan("origin", "--out", "origin.plan").status == 0
+    assert clones.apply("late").status == 0
+    return clones
+
+
+@pytest.mark.parametrize("repository", ["manifests", "working directory", "plan"])
+def test_a_saved_plan_that_contains_a_commit_applied_after_it_is_applied(
+    late_job: Clones,
+    workdir: Path,
+    sendroute: Program,
+    monkeypatch: pytest.MonkeyPatch,
+    repository: str,
+) -> None:
+    plan = workdir / "origin.plan"
+    store = ("--store", f"sqlite:///{workdir}/sendroute.db")
+    if repository != "manifests":
+        (workdir / "origin").rename(workdir / "moved")
+    if repository == "working directory":
+        monkeypatch.chdir(workdir / "moved/m")
+    elif repository == "plan":
+        plan = plan.rename(workdir / "moved/origin.plan")
+    applied = sendroute(*store, "apply", str(plan), "--auto-approve")
+    assert applied.status == 0, applied.out
+    top = workdir / ("origin" if repository == "manifests" else "moved")
+    assert [row[0] for row in late_job.recorded()] == [git(top, "rev-parse", "HEAD")]
+    rows = json.loads(sendroute(*store, "routes", "-o", "json").out)["domains"]
+    assert rows == []
+
+
+def test_a_saved_plan_without_its_repository_is_not_taken_for_newer(
+    late_job: Clones, workdir: Path, sendroute: Program
+) -> None:
+    """The message says only what is known, and planning again helps."""
+    (workdir / "origin").rename(workdir / "moved")
+    refused = sendroute("apply", "origin.plan", "--auto-approve")
+    text = " ".join(refused.out.split())
+    assert (refused.status, "refused older-tree" in text) == (3, True), refused
+    assert "does not contain" not in text
+    assert "applied after the plan was saved, and the repository of the plan is not here" in text
+    assert "Plan again, from a checkout of that repository" in text
+    assert late_job.domains() == ["base.example"]
+    assert late_job.apply("moved").status == 0
+    assert late_job.domains() == []
+
+
+def test_a_saved_plan_without_its_repository_is_applied_if_it_is_allowed(
+    late_job: Clones, workdir: Path, sendroute: Program
+) -> None:
+    (workdir / "origin").rename(workdir / "moved")
+    allowed = ("apply", "origin.plan", "--auto-approve", "--allow-older-tree")
+    assert sendroute(*allowed).status == 0
+    assert late_job.domains() == []
+    head = git(workdir / "moved", "rev-parse", "HEAD")
+    assert [row[0] for row in late_job.recorded()] == [head]
+
+
+def test_a_saved_plan_that_lacks_a_commit_applied_after_it_is_older(
+    clones: Clones, sendroute: Program
+) -> None:
+    clones.clone("newer")
+    clones.commit("newer", *BASE, domain("acme", "more.example", "{unconfigured: {}}"))
+    clones.commit("origin", account("acme"))
+    assert clones.plan("origin", "--out", "origin.plan").status == 0
+    clones.commit("newer", *BASE)
+    assert clones.apply("newer").status == 0
+    refused = sendroute("apply", "origin.plan", "--auto-approve")
+    text = " ".join(refused.out.split())
+    assert (refused.status, "and it does not contain commit" in text) == (3, True), refused
+    assert clones.domains() == ["base.example"]

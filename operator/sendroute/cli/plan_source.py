@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ from sendroute.reports.progress import waiting
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
-from sendroute.runtime.desired_tree import lock_check, tree_of_paths
+from sendroute.runtime.desired_tree import compare_again, lock_check, tree_of_paths
 from sendroute.store.record import Store
 
 _TOP = 4096
@@ -152,7 +153,15 @@ def plan_saved(
     check = lock_check((), lock, others=sorted(stale))
     others = (item for item in saved.mismatch if _lock_of(item) not in stale)
     saved = replace(saved, mismatch=tuple(others))
-    return plan_again(reconciler, saved, path, guards, check, store.history)
+    ask = partial(compare_again, paths=_paths_of(saved, path))
+    return plan_again(reconciler, saved, path, guards, check, store.history, ask)
+
+
+def _paths_of(saved: SavedPlan, path: str) -> list[str]:
+    """What may be in a checkout of the repositories that a saved plan is of: the working directory,
+    the manifests if they are still there, and the plan itself."""
+    files = dict.fromkeys(account.where.file for account in saved.accounts)
+    return ["./", saved.manifest, path, *files]
 
 
 def _stale_locks(saved: SavedPlan, written: str | None) -> set[str]:

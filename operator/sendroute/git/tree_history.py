@@ -1,7 +1,7 @@
 """The history of a tree's commit: which earlier commits it contains, and where it begins."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sendroute.files.regular import regular
@@ -87,6 +87,28 @@ def tree_history(checkout: CheckoutTop, at: FindCommit = checked_out_at) -> Tree
     """
     repository, commit = at(checkout)
     return None if commit is None else TreeHistory(commit, _runner(repository))
+
+
+def history_of(commit: str, checkouts: Iterable[CheckoutTop]) -> TreeHistory | None:
+    """The history of a commit that was checked out before, perhaps elsewhere: in every repository
+    that has a commit, it has the same one.
+
+    Args:
+        commit: the full hash of the commit.
+        checkouts: where it may be.
+
+    Returns:
+        Its history in the first repository that has it, and that git can read; None if none has.
+    """
+    for checkout in checkouts:
+        try:
+            repository, _ = checked_out_at(checkout)
+        except GitFailedError:
+            continue
+        history = TreeHistory(commit, _runner(repository))
+        if history.has(commit):
+            return history
+    return None
 
 
 def _runner(repository: Repository) -> RunGit:

@@ -29,7 +29,8 @@ class Ancestry(Struct, frozen=True):
 
     ``unanswered`` is why git cannot be asked about a working tree, a clause, and ``to_answer`` what
     to do about it. Then the tree's commit is empty, and every commit counts as missing: what is
-    unknown is not taken for newer.
+    unknown is not taken for newer. Of a saved plan the tree's commit is known, and only what was
+    applied after it was saved is missing.
     """
 
     tree: AppliedCommit

@@ -388,7 +388,7 @@ def _is_held_back(planned: Planned, ancestry: Ancestry) -> bool:
     """Whether the commits of a tree stay unrecorded because it is older. It becomes the one applied
     last only if it is allowed, or if nothing of the whole tree is held back because of its age:
     then the store has its state."""
-    if ancestry.unanswered:
+    if not ancestry.tree.commit:
         return True
     if not ancestry.missing or planned.scope.guards.allow_older_tree:
         return False

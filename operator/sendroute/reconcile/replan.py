@@ -1,6 +1,6 @@
 """A saved plan is planned again: it is applied only if the decision is the one that was shown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from msgspec.structs import replace
@@ -19,7 +19,13 @@ from sendroute.reconcile.applied_plan import History, applied_revisions, stopped
 from sendroute.reconcile.reconciler import DesiredTree, Mismatches, Planned, PlanRequest, Reconciler
 from sendroute.reconcile.saved_plan import SavedPlan, decided_by, differing
 
+AskAgain = Callable[[Sequence[AppliedCommit], Sequence[AppliedCommit]], Ancestry | None]
+"""Asks git how commits of a tree relate to those that were applied last; None if git cannot say,
+because the repository of the tree is elsewhere."""
+
 _LISTED = 5
+_UNASKED = "it was applied after the plan was saved, and the repository of the plan is not here"
+_PLAN_AGAIN = "Plan again, from a checkout of that repository."
 
 
 def plan_again(
@@ -29,6 +35,7 @@ def plan_again(
     guards: Guards,
     mismatches: Mismatches,
     history: History,
+    ask: AskAgain,
 ) -> Planned:
     """Plan a saved plan again, with the same rotated secrets and failed profiles as before.
 
@@ -44,6 +51,7 @@ def plan_again(
         guards: the guards that apply now.
         mismatches: compares lock files with the store, see :class:`DesiredTree`.
         history: reads the store's history.
+        ask: compares the plan's commits again, with what was applied after it was saved.
 
     Returns:
         The plan to commit.
@@ -61,7 +69,7 @@ def plan_again(
         saved.commit,
         saved.locate(),
         mismatches,
-        lambda applied: _with_later(saved.ancestry, applied),
+        lambda applied: _with_later(saved.ancestry, applied, ask),
     )
     request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
     planned = reconciler.plan(tree, request)
@@ -92,17 +100,34 @@ def _require_same(saved: SavedPlan, path: str, planned: Planned, history: Histor
             raise ProblemError(_stale(path, changed, applied.revisions))
 
 
-def _with_later(ancestry: Ancestry | None, applied: Sequence[AppliedCommit]) -> Ancestry | None:
-    """A saved ancestry with the commits that were applied after the plan was saved. Its repository
-    may be elsewhere, and what is unknown is not taken for older."""
+def _with_later(
+    ancestry: Ancestry | None, applied: Sequence[AppliedCommit], ask: AskAgain
+) -> Ancestry | None:
+    """A saved ancestry with the commits that were applied after the plan was saved. If git cannot
+    be asked about them, they count as missing: what is unknown is not taken for older."""
     if ancestry is None:
         return None
     known = {item.commit for item in (*ancestry.trees, *ancestry.compared)}
+    later = [item for item in applied if item.commit not in known]
+    now = ask(ancestry.trees, applied) if later else None
+    if now is not None:
+        return replace(
+            ancestry,
+            contained=(*ancestry.contained, *_among(later, now.contained)),
+            missing=(*ancestry.missing, *_among(later, now.missing)),
+            unknown=(*ancestry.unknown, *_among(later, now.unknown)),
+        )
     repositories = {None, *(tree.repository for tree in ancestry.trees)}
-    later = tuple(
-        item for item in applied if item.commit not in known and item.repository in repositories
-    )
-    return replace(ancestry, missing=(*ancestry.missing, *later)) if later else ancestry
+    unasked = tuple(item for item in later if item.repository in repositories)
+    if not unasked or ancestry.missing:
+        return replace(ancestry, missing=(*ancestry.missing, *unasked))
+    return replace(ancestry, missing=unasked, unanswered=_UNASKED, to_answer=_PLAN_AGAIN)
+
+
+def _among(
+    later: Sequence[AppliedCommit], commits: Sequence[AppliedCommit]
+) -> Iterator[AppliedCommit]:
+    return (item for item in commits if item in later)
 
 
 def _to_write(plan: Plan) -> set[str]:

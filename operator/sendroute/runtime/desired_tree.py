@@ -1,8 +1,9 @@
 """A tree as a plan needs it: with its commit, how that relates to those that were applied before,
 and the check of its lock files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
+from posixpath import dirname
 
 from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.following.relative import (
@@ -12,8 +13,8 @@ from sendroute.following.relative import (
     locate_within,
 )
 from sendroute.git.failures import GitFailedError
-from sendroute.git.repository import FindCommit, checked_out_at, is_top
-from sendroute.git.tree_history import tree_history
+from sendroute.git.repository import FindCommit, checked_out_at, find_checkout, is_top
+from sendroute.git.tree_history import history_of, tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree
 from sendroute.model.ancestry import (
@@ -97,6 +98,31 @@ def tree_of_snapshot(
         lock_check([snapshot.path], top=snapshot.root),
         ancestry,
     )
+
+
+def compare_again(
+    trees: Sequence[AppliedCommit], applied: Sequence[AppliedCommit], paths: Iterable[str]
+) -> Ancestry | None:
+    """Compare the commits of a tree that was read before with those that were applied last.
+
+    Args:
+        trees: the commits of the tree.
+        applied: the commits that were applied last.
+        paths: files and directories that may be in the repositories of the tree, in any checkout.
+
+    Returns:
+        The comparison; None if git cannot be asked about each commit of the tree.
+    """
+    directories = dict.fromkeys(path if path.endswith("/") else dirname(path) for path in paths)
+    tops = (find_checkout(directory or ".") for directory in directories)
+    checkouts = {checkout.top: checkout for checkout in tops if checkout is not None}
+    parts = []
+    for tree in trees:
+        history = history_of(tree.commit, checkouts.values())
+        if history is None:
+            return None
+        parts.append(compare(history, applied))
+    return together(parts)
 
 
 def _of_checkouts(
