@@ -88,8 +88,11 @@ Steps = tuple[str | int, ...]
 
 
 def written(lock: Lock, path: Path) -> Any:
+    """The file's content, without the digest of its text."""
     lockfile.write(lock, path)
-    return json.loads(path.read_text("utf-8"))
+    content = json.loads(path.read_text("utf-8"))
+    assert content.pop("digest")
+    return content
 
 
 def values_of(form: inspect.Type, value: Any, path: Steps = ()) -> Iterator[Steps]:

@@ -88,6 +88,7 @@ _GIT_TASKS: dict[GitTask, tuple[str, str]] = {
     GitTask.LIST_BRANCHES: ("ls-remote", "URL"),
     GitTask.EXTEND_CHECKOUT: ("sparse-checkout add", "DIRECTORY"),
     GitTask.CHECK_OUT: ("reset --hard", ""),
+    GitTask.TAKE_ONE_SIDE: ("checkout --ours --", "FILE"),
     GitTask.SIGN_COMMIT: ("commit --amend -S", ""),
     GitTask.VERIFY_COMMIT: ("verify-commit", "COMMIT"),
 }

@@ -19,7 +19,7 @@ from sendroute.cli.session import Session
 from sendroute.files.reason import reason_of
 from sendroute.manifests.sources import STDIN
 from sendroute.manifests.tree import locations_of
-from sendroute.model.codes import Code
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -165,15 +165,15 @@ def _paths_of(saved: SavedPlan, path: str) -> list[str]:
 
 
 def _stale_locks(saved: SavedPlan, written: str | None) -> set[str]:
-    """The lock files that were stale when the plan was saved, and can be compared again or are
-    written now."""
+    """The lock files that were stale or edited when the plan was saved, and can be compared again
+    or are written now."""
     locks = {lock for item in saved.mismatch if (lock := _lock_of(item))}
     rewritten = written and os.path.realpath(written)
     return {lock for lock in locks if Path(lock).is_file() or os.path.realpath(lock) == rewritten}
 
 
 def _lock_of(item: SavedFinding) -> str | None:
-    return item.file if item.code == Code.STALE_LOCK else None
+    return item.file if has_trait(item.code, Trait.REWRITTEN) else None
 
 
 def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:

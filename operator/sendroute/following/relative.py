@@ -9,7 +9,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import Desired
 from sendroute.model.finding import WHOLE_FILE, Finding, Locate, Position, Where
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import Perform, ReplaceEmptyStore
+from sendroute.model.remedy import Perform, ReplaceEmptyStore, UseGit
 
 
 def locate_within(root: str | None, locate: Locate) -> Locate:
@@ -107,6 +107,8 @@ def finding_within(root: str | None, finding: Finding) -> Finding:
         remedy = replace(remedy, subject=_without(root, remedy.subject))
     elif isinstance(remedy, ReplaceEmptyStore):
         remedy = replace(remedy, file=_without(root, remedy.file))
+    elif isinstance(remedy, UseGit) and remedy.top is not None:
+        remedy = replace(remedy, top=_without(root, f"{remedy.top}/").removesuffix("/") or None)
     return replace(
         finding,
         message=_without(root, finding.message),

@@ -57,6 +57,8 @@ class Trait(Flag):
     """The value itself cannot be read, so no other rule is checked on it."""
     PASSING = auto()
     """While the objects of one change arrive one by one, it may be true only for a moment."""
+    REWRITTEN = auto()
+    """It is gone when the lock file that it is about is written again."""
     MAY_WARN = auto()
     """An error or a refusal that a rule also reports as a warning or as information."""
 
@@ -1161,7 +1163,19 @@ class Code(StrEnum):
         "A lock file beside the manifests lacks later changes of the store.",
         "The store was changed without writing the lock file again.",
         "Write the lock file with each change, and commit it.",
-        Trait.NEEDS_STORE,
+        Trait.NEEDS_STORE | Trait.REWRITTEN,
+    )
+    EDITED_LOCK = (
+        "edited-lock",
+        _ERROR,
+        _OPERATOR,
+        _NO_OBJECT,
+        "A lock file is not as Sendroute wrote it.",
+        "The file was edited, or a merge took parts of two versions. Such a mixture is the state of"
+        " no store.",
+        "Write the lock file again from the store. If the store was lost, restore from git a"
+        " version that Sendroute wrote.",
+        Trait.MAY_WARN | Trait.REWRITTEN,
     )
     STORE_LOCKED = (
         "store-locked",

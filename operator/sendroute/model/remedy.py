@@ -69,6 +69,8 @@ class GitTask(StrEnum):
     CHECK_OUT = "check-out"
     RESTORE_SKIPPED = "restore-skipped"
     """Check out a file that git is set to skip."""
+    TAKE_ONE_SIDE = "take-one-side"
+    """Take the whole file of one side of a merge."""
     SIGN_COMMIT = "sign-commit"
     VERIFY_COMMIT = "verify-commit"
 

@@ -13,11 +13,11 @@ from msgspec import structs
 
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
-from sendroute.model.finding import Finding, whole_file
+from sendroute.model.finding import Finding, Severity, whole_file
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, ReplaceEmptyStore, Task
-from sendroute.store.lock_text import LockHeader, header_of, load
+from sendroute.store.lock_text import LockHeader, edited, header_of, is_edited, load
 
 NAME = "sendroute.lock"
 
@@ -54,11 +54,13 @@ IsTop = Callable[[str], bool]
 
 
 class LockFile(NamedTuple):
-    """A lock file; ``header`` is None if it is unreadable, and ``findings`` say why."""
+    """A lock file; ``header`` is None if it is unreadable, and ``findings`` say why.
+    ``is_edited``: it is not as it was written."""
 
     path: str
     header: LockHeader | None
     findings: tuple[Finding, ...] = ()
+    is_edited: bool = False
 
 
 def locks_of(
@@ -135,7 +137,9 @@ def _plain(path: str) -> str:
 
 def _read(path: str) -> LockFile:
     try:
-        return LockFile(path, header_of(load(path), path))
+        content = load(path)
+        header = header_of(content, path)
+        return LockFile(path, header, is_edited=is_edited(content, header))
     except ProblemError as problem:
         return LockFile(path, None, problem.findings)
 
@@ -157,15 +161,18 @@ def mismatches(
 
     Yields:
         ``wrong-store`` or ``store-empty`` for each lock file of another store, the warning
-        ``stale-lock`` for each that lacks later changes of the store, and the findings of
-        unreadable lock files.
+        ``stale-lock`` for each that lacks later changes of the store, the warning ``edited-lock``
+        for each that is not as it was written, and the findings of unreadable lock files.
     """
     rewritten = os.path.realpath(written) if written is not None else None
-    for path, header, findings in locks:
-        yield from findings
+    for lock in locks:
+        yield from lock.findings
+        path, header = lock.path, lock.header
         if header is None:
             continue
-        head = header.head
+        head, is_rewritten = header.head, os.path.realpath(path) == rewritten
+        if lock.is_edited and not is_rewritten:
+            yield edited(path, Severity.WARNING)
         if header.lineage != current.lineage:
             yield _other_store(current, header.lineage, path, commits.location)
         elif current.revision < head.revision:
@@ -174,7 +181,8 @@ def mismatches(
             yield _diverged_store(head, path)
         elif (
             current.revision > head.revision
-            and os.path.realpath(path) != rewritten
+            and not is_rewritten
+            and not lock.is_edited
             and commits.is_changed_since(head)
         ):
             yield _stale_lock(current, head, path)

@@ -3,6 +3,7 @@
 No message repeats anything of the file: a link may lead to another one.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -16,24 +17,27 @@ from sendroute.files.reason import reason_of
 from sendroute.files.regular import regular
 from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Position, whole_file
+from sendroute.model.finding import Finding, Position, Severity, whole_file
 from sendroute.model.merge_mark import conflict_in, merge_mark
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
-from sendroute.model.remedy import Perform, Task
+from sendroute.model.remedy import GitTask, Perform, Task, UseGit
 
-FORMAT_VERSION = "1.4"
+FORMAT_VERSION = "1.5"
+_FIRST_WITH_DIGEST = (1, 5)
 
 _MAX_BYTES = 512 << 20
 """Of a lock file: about two million domains, more than a store should have. A repository that is
 followed may hold any file of that name."""
 _BYTE = re.compile(r"\(byte ([0-9]+)\)")
 _RESTORE = "Restore from git the version that Sendroute wrote."
+_END = b"\n}\n"
 
 _Type = TypeVar("_Type")
 Location = str | os.PathLike[str]
 Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
 CommitId = Lineage
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 FormatVersion = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*\Z")]
 # Stored in 64 bits, with room for later increments.
 LockCount = Annotated[int, Meta(ge=0, lt=2**62)]
@@ -45,13 +49,14 @@ class _Format(Struct, frozen=True):
 
 class LockHeader(Struct, frozen=True):
     """The part of a lock file that identifies its store. The commit id is absent in format 1.0, and
-    was called ``attempt`` in 1.1."""
+    was called ``attempt`` in 1.1. ``digest`` is of the rest of the file, since format 1.5."""
 
     format_version: FormatVersion
     lineage: Lineage
     revision: LockCount
     commit_id: CommitId | None = None
     attempt: CommitId | None = None
+    digest: Digest | None = None
 
     @property
     def head(self) -> Head:
@@ -91,6 +96,45 @@ def load(path: Location) -> bytes:
             )
         )
     return without_mark(content)
+
+
+def with_digest(content: bytes) -> bytes:
+    """Add the digest of a lock file to its text: parts of two versions that a merge puts together
+    are as well-formed as each of them, and the state of no store.
+
+    Args:
+        content: the text without a digest.
+
+    Returns:
+        The text of the file.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    return content.removesuffix(_END) + _digest_line(digest) + _END
+
+
+def is_edited(content: bytes, header: LockHeader) -> bool:
+    """Whether the text of a lock file is not the one that Sendroute wrote. git may have changed the
+    ends of its lines (gitattributes(5), eol).
+
+    Args:
+        content: the content, from :func:`load`.
+        header: its header.
+
+    Returns:
+        Whether it differs. False if an earlier version of Sendroute wrote it, without a digest.
+    """
+    if header.digest is None:
+        return tuple(map(int, header.format_version.split("."))) >= _FIRST_WITH_DIGEST
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n")
+    before, _, after = content.partition(_digest_line(header.digest))
+    digest = hashlib.sha256(before)
+    digest.update(after)
+    return digest.hexdigest() != header.digest
+
+
+def _digest_line(digest: str) -> bytes:
+    return f',\n "digest": "{digest}"'.encode()
 
 
 def parse(content: bytes, path: Location, form: type[_Type]) -> _Type:
@@ -185,16 +229,37 @@ def contradictory(path: Location) -> Finding:
     return _invalid(path, f"{path} is not a valid lock file.", _RESTORE)
 
 
+def edited(path: Location, severity: Severity = Severity.ERROR) -> Finding:
+    """The finding for a lock file that is not as Sendroute wrote it.
+
+    Args:
+        path: the path of the file.
+        severity: a warning if its content is not used.
+    """
+    return finding(
+        "edited-lock",
+        f"The lock file {path} is not as Sendroute wrote it: it was edited, or a merge took parts"
+        " of two versions.",
+        hint="If its store was lost, restore from git a version that Sendroute wrote. Otherwise"
+        " write the lock file again from the store.",
+        remedy=Perform(Task.WRITE_LOCK_FILE, str(path)),
+        severity=severity,
+        where=whole_file(str(path)),
+    )
+
+
 def _fault(content: bytes, path: Location, error: Exception) -> Finding:
     text = content.decode(errors="replace")
     conflict = merge_mark(text, malformed=True)
     if conflict is not None:
+        directory, name = os.path.split(path)
         item = finding(
             "yaml-syntax",
             conflict_in(f"The lock file {path}"),
-            hint="Keep the side with the higher revision, and remove the markers. Or remove the"
-            " file and write a new one with the next change.",
-            remedy=Perform(Task.WRITE_LOCK_FILE, str(path)),
+            hint="Take no parts of both sides. If the marks were committed, restore from git a"
+            " version that Sendroute wrote. Otherwise take the whole file of one side, whichever it"
+            " is, and write the lock file again with the next change.",
+            remedy=UseGit(GitTask.TAKE_ONE_SIDE, name, directory or None),
             where=whole_file(str(path)),
         )
         return replace(item, position=_position(text[:conflict].encode(), path))

@@ -37,11 +37,15 @@ from sendroute.store.lock_text import (
     CommitId,
     Lineage,
     LockCount,
+    LockHeader,
     contradictory,
+    edited,
+    is_edited,
     load,
     parse,
     refuse_repeated_keys,
     refuse_unknown_format,
+    with_digest,
 )
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
@@ -224,7 +228,7 @@ def write(lock: Lock, path: Path) -> None:
     Raises:
         ProblemError: ``path`` is not a regular file, or it cannot be written (``unwritable``).
     """
-    text = msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n"
+    text = with_digest(msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n")
     try:
         if path.exists() and not path.is_file():  # root would replace /dev/null
             raise problem(
@@ -249,7 +253,8 @@ def read(path: Path) -> Lock:
 
     Raises:
         ProblemError: the file cannot be read (``unreadable``), has an unknown format
-            (``store-version``), or is damaged (``invalid-value``).
+            (``store-version``), is damaged (``invalid-value``), or is not as it was written
+            (``edited-lock``).
     """
     content = load(path)
     refuse_unknown_format(content, path)
@@ -262,6 +267,8 @@ def read(path: Path) -> Lock:
         _check(lock.accounts, lock.last_profile)
     except ValueError as error:
         raise ProblemError(contradictory(path)) from error
+    if is_edited(content, parse(content, path, LockHeader)):
+        raise ProblemError(edited(path))
     return lock
 
 
