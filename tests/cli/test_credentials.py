@@ -144,6 +144,17 @@ def test_a_profile_that_fails_its_test_is_not_saved_and_is_retried_by_the_next_a
     assert shop.domains() == ["plain.example.com", "shop.example.com"]
 
 
+def test_a_profile_whose_secret_lacks_its_password_is_not_said_to_have_none(
+    shop: Shop,
+) -> None:
+    (shop.secret / "password").unlink()
+    report = shop.apply(status=4)
+    [message] = (row["message"] for row in report["changes"] if row["reason"] == "secret-missing")
+    assert "is not saved: its secret is missing or incomplete;" in message
+    [missing] = (f for f in report["findings"] if f["code"] == "secret-missing")
+    assert "its password is missing" in missing["message"]
+
+
 def test_a_failed_test_with_policy_warn_is_reported_and_the_profile_is_saved(shop: Shop) -> None:
     shop.write(test="warn")
     shop.set_secret("wrong")

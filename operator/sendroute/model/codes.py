@@ -668,12 +668,12 @@ class Code(StrEnum):
         _ERROR,
         _OPERATOR,
         ConditionOf(_RESOLVED, Reason.SECRET_NOT_FOUND),
-        "The secret that the profile names does not exist.",
+        "The secret that the profile names does not exist, or lacks its username or password.",
         "The name is misspelt, or the secret was not created in the account's namespace; the"
         " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
         Trait.TRANSIENT | Trait.MAY_WARN,
-        "its secret does not exist",
+        "its secret is missing or incomplete",
     )
     SECRET_FORBIDDEN = (
         "secret-forbidden",
