@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -674,10 +675,48 @@ def test_init_from_a_file_over_an_empty_store_gives_the_whole_command(
 def test_the_command_that_replaces_an_empty_store_names_it_if_it_is_not_the_default(
     sendroute: Program, workdir: Path
 ) -> None:
-    given = ("--store", "sqlite:///./other.db")
+    manifests = write(workdir / "m/platform.yaml", PLATFORM).parent
+    first = ("--store", "sqlite:///./first.db")
+    assert sendroute(*first, "init").status == 0
+    written = sendroute(*first, "apply", str(manifests), "--auto-approve", "--write-lock", "x.lock")
+    assert written.status == 0
+    given = ("--store", "sqlite:///./other.db", "--key-file", "sendroute.key")
     assert sendroute(*given, "init").status == 0
     refused = sendroute(*given, "init", "--from-lock", "x.lock")
     assert f"sendroute init --from-lock x.lock --store sqlite:///{workdir}/other.db" in refused.err
+
+
+@pytest.mark.parametrize("option", ["--from-lock", "--from-backup"])
+@pytest.mark.parametrize("file", ["nowhere", "damaged", "the store"])
+def test_no_empty_store_is_moved_away_for_a_file_that_cannot_replace_it(
+    sendroute: Program, workdir: Path, option: str, file: str
+) -> None:
+    assert sendroute("init").status == 0
+    (workdir / "damaged").write_text("{")
+    refused = sendroute("init", option, {"the store": "sendroute.db"}.get(file, file))
+    assert (refused.status, "store-exists" in refused.err) == (3, True), refused
+    assert "mv " not in refused.err
+    if file != "the store":
+        assert re.search(rf"{file} (is|cannot)|There is no backup at \S*{file}", refused.err), (
+            refused
+        )
+
+
+@pytest.mark.parametrize("other", ["empty", "text", "directory", "link"])
+def test_init_calls_nothing_a_store_that_is_none(
+    sendroute: Program, workdir: Path, other: str
+) -> None:
+    path = workdir / "sendroute.db"
+    match other:
+        case "directory":
+            path.mkdir()
+        case "link":
+            path.symlink_to("nowhere")
+        case _:
+            path.write_text("" if other == "empty" else "text")
+    refused = sendroute("init")
+    assert (refused.status, "already exists, and is no store" in refused.err) == (3, True), refused
+    assert "Use that store" not in refused.err
 
 
 def test_init_makes_git_ignore_the_key_and_the_store(sendroute: Program, workdir: Path) -> None:

@@ -592,7 +592,7 @@ def test_set_route_back_to_the_shadowed_route_before_an_apply_leads_to_it(
 
 @pytest.mark.usefixtures("store")
 def test_a_lock_file_that_is_older_than_the_store_is_reported(
-    sendroute: Program, manifests: Path
+    sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = "manifests/sendroute.lock"
     assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
@@ -607,6 +607,13 @@ def test_a_lock_file_that_is_older_than_the_store_is_reported(
         result = sendroute(*command)
         assert (result.status, "warning stale-lock" in result.out) == (0, True), command
         assert f"sendroute apply manifests --write-lock {lock}\n" in result.out, command
+    write(manifests / "more.yaml", domain("acme", "more.example", "{unconfigured: {}}"))
+    with monkeypatch.context() as patch:
+        patch.setattr("sendroute.cli.confirm._can_ask", lambda: True)
+        patch.setattr("sendroute.cli.confirm._agreed", lambda _question: False)
+        asked = sendroute("apply", "manifests")
+    assert f"sendroute apply manifests --write-lock {lock}\n" in asked.err, "what is confirmed"
+    write(manifests / "more.yaml", domain("acme", "more.example", "{managed: {}}"))
     Path(lock).rename("sendroute.lock")
     assert "warning stale-lock" in sendroute("status").out
     rewritten = sendroute("apply", "manifests", "--write-lock", "sendroute.lock")

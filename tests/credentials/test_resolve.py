@@ -18,6 +18,7 @@ from sendroute.credentials.directory import content_of
 from sendroute.credentials.resolve import LocalSecrets, ResolvedSecret
 from sendroute.credentials.variables import KEYS, is_variable, variable
 from sendroute.model.credential import Credential
+from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
 
 from .conftest import CANARY_NAME, CANARY_WORD, HOST, PORT, SES
@@ -489,6 +490,16 @@ def test_a_missing_secret_is_reported_with_where_to_put_it(write_secret: WriteSe
     assert "was not given" in refused(look_up(None), "secret-missing")
     directory = write_secret(SecretRef("other", "x"), username=b"u", password=b"p")
     assert f"is not in {directory}" in refused(look_up(directory), "secret-missing")
+
+
+def test_the_files_are_the_last_way_that_a_hint_names_before_their_option() -> None:
+    answer = look_up(None)
+    assert isinstance(answer, SecretProblem)
+    assert answer.remedy == Configure(Setting.SECRETS)
+    assert answer.hint == (
+        "Set SENDROUTE_SECRET_ACME__SES_SMTP__USERNAME and …__PASSWORD, or write the files username"
+        " and password into acme/ses-smtp/ in the directory of secrets."
+    )
 
 
 def test_a_preset_supplies_the_username_unless_the_secret_has_it(write_secret: WriteSecret) -> None:

@@ -66,7 +66,7 @@ def apply_paths(
     plan_options = PlanOptions(only, guards, options.lock, saves=True)
     with store_of(paths, session) as store:
         planned = plan_paths(store, session, paths, plan_options)
-        return planned, *apply_planned(session, store, planned, options)
+        return planned, *apply_planned(session, store, planned, options, paths)
 
 
 def apply_saved(
@@ -83,14 +83,20 @@ def apply_saved(
 
 
 def apply_planned(
-    session: Session, store: Store, planned: Planned, options: ApplyOptions
+    session: Session,
+    store: Store,
+    planned: Planned,
+    options: ApplyOptions,
+    paths: Sequence[str] = (),
 ) -> tuple[Result, int]:
-    """Apply a plan. Returns the result, and the exit status for the signal that stopped it; 0 if no
-    signal did."""
+    """Apply a plan of the manifests in ``paths``. Returns the result, and the exit status for the
+    signal that stopped it; 0 if no signal did."""
 
     def confirm(planned: Planned) -> Finding | None:
-        locate = planned.tree.locate
-        return confirm_plan(session, APPLY, planned.plan, approved=options.approved, locate=locate)
+        locate, approved = planned.tree.locate, options.approved
+        return confirm_plan(
+            session, APPLY, planned.plan, approved=approved, locate=locate, paths=paths
+        )
 
     provenance = Provenance(datetime.now(UTC), actor(), planned.tree.commit)
     reconciler = reconciler_of(store, session, saves=True)

@@ -1,7 +1,7 @@
 """The confirmation before a store is changed."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sendroute.cli.command_line import stderr_line
@@ -44,12 +44,13 @@ def confirm_plan(
     *,
     approved: bool,
     locate: Locate = no_positions,
+    paths: Sequence[str] = (),
 ) -> Finding | None:
-    """Show a plan and ask for a confirmation, unless it is ``approved`` already. Returns None if it
-    is confirmed, else a finding."""
+    """Show a plan and ask for a confirmation, unless it is ``approved`` already. ``paths`` are what
+    it was made from. Returns None if it is confirmed, else a finding."""
     if approved:
         return None
-    return confirm(action, lambda: report_chunks(session, of_plan(plan, locate=locate)))
+    return confirm(action, lambda: report_chunks(session, of_plan(plan, locate=locate), paths))
 
 
 def shown_plan(plan: Plan, *, approved: bool, locate: Locate = no_positions) -> Report | None:

@@ -77,7 +77,11 @@ def report_on_stderr(
 def manifests_of(arguments: argparse.Namespace) -> Sequence[str]:
     """The directories and files of manifests that a command was given, to repeat in a hint: none if
     one is standard input or may be something else, such as a saved plan."""
-    paths: Sequence[str] = getattr(arguments, "paths", ())
+    return manifests_among(getattr(arguments, "paths", ()))
+
+
+def manifests_among(paths: Sequence[str]) -> Sequence[str]:
+    """The given paths, if all are directories and files of manifests; otherwise none."""
     # pathlib would be loaded for this alone when nothing is wrong.
     known = all(os.path.isdir(path) or is_manifest(path) for path in paths)  # noqa: PTH112
     return paths if known else ()
@@ -114,10 +118,11 @@ def present_report(
     return present(session, outputs_of(arguments), show)
 
 
-def report_chunks(session: Session, report: Report) -> Iterable[str]:
-    """A report as text for standard error."""
+def report_chunks(session: Session, report: Report, paths: Sequence[str] = ()) -> Iterable[str]:
+    """A report as text for standard error. ``paths`` are the manifests, if they are known."""
     console = session.terminal.console(sys.stderr)
-    return render(report.advised(with_hint), Format.TEXT, console=console)
+    advised = report.advised(partial(with_hint, paths=manifests_among(paths)))
+    return render(advised, Format.TEXT, console=console)
 
 
 def present_problem(

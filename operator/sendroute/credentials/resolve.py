@@ -148,11 +148,15 @@ class LocalSecrets(ResolvedOnce):
     def _missing(self, ref: SecretRef) -> SecretProblem:
         given = self._directory is not None
         state = f"is not in {self._directory}" if given else "was not given"
-        as_files, name = self._as_files(ref), variable(ref, USERNAME)
+        hint, name = self._as_files(ref), variable(ref, USERNAME)
+        if name and given:
+            hint = f"{hint.removesuffix('.')}, or set {name} and …__PASSWORD."
+        elif name:  # the remedy follows, and is for the files
+            hint = f"Set {name} and …__PASSWORD, or {hint[0].lower()}{hint[1:]}"
         return SecretProblem(
             "secret-missing",
             f"The secret {ref} {state}.",
-            f"{as_files.removesuffix('.')}, or set {name} and …__PASSWORD." if name else as_files,
+            hint,
             None if given else Configure(Setting.SECRETS),
         )
 

@@ -11,7 +11,7 @@ from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import StoreStatus
-from sendroute.model.remedy import ReplaceEmptyStore
+from sendroute.model.remedy import Remedy, ReplaceEmptyStore
 from sendroute.reconcile.restore import SavedState
 from sendroute.runtime.factory import Factory
 from sendroute.runtime.settings import Settings
@@ -93,22 +93,47 @@ def create_store(
 
 def _check_not_empty(settings: Settings, file: Path, *, is_backup: bool) -> None:
     """Raises ProblemError if an empty store is where one is to be created from a file: how to
-    replace it. What cannot be opened is no empty store."""
+    replace it, or why the file cannot. What cannot be opened is no empty store, and a store is no
+    copy of itself."""
     try:
         with Factory(settings).open_store() as store:
             location, is_empty = store.location, store.read(()).is_empty
     except ProblemError:
         return
-    if is_empty:
-        raise ProblemError(
-            finding(
-                "store-exists",
-                f"{location} already exists, and is an empty store. Creating a store never"
-                " overwrites anything.",
-                hint="Move the empty store away, and create the lost one from the file.",
-                remedy=ReplaceEmptyStore(location, str(file), is_backup=is_backup),
-            )
+    if not is_empty or _is_same(location, file):
+        return
+    hint = "Move the empty store away, and create the lost one from the file."
+    remedy: Remedy | None = ReplaceEmptyStore(location, str(file), is_backup=is_backup)
+    try:
+        _require_usable(file, is_backup=is_backup)
+    except ProblemError as problem:
+        fault = problem.findings[0]
+        hint, remedy = f"{fault.message} {fault.hint or ''}".rstrip(), fault.remedy
+    raise ProblemError(
+        finding(
+            "store-exists",
+            f"{location} already exists, and is an empty store. Creating a store never overwrites"
+            " anything.",
+            hint=hint,
+            remedy=remedy,
         )
+    )
+
+
+def _require_usable(file: Path, *, is_backup: bool) -> None:
+    """Raises ProblemError if no store can be created from a lock file or a backup."""
+    if is_backup:
+        with open_backup(file) as opened, damage_of_backup(file):
+            require_sound(opened)
+    else:
+        lockfile.read(file)
+
+
+def _is_same(location: str, file: Path) -> bool:
+    try:
+        return file.samefile(location)
+    except OSError:  # one is no file
+        return False
 
 
 def _given_key(file: str | None) -> str | None:

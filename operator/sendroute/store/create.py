@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 
 from sendroute.model.change import ChangeReason
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
@@ -20,7 +21,7 @@ from sendroute.store.backups import copy_file, damage_of_backup, damaged, mark, 
 from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.database import Database
-from sendroute.store.errors import WrongValueError, exists, problem
+from sendroute.store.errors import WrongValueError, exists, problem, something_else_exists
 from sendroute.store.history import add_store_entry
 from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
@@ -30,7 +31,7 @@ from sendroute.store.schema import schema_version, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import store
 from sendroute.store.translation import translated_errors
-from sendroute.store.url import BUSY_TIMEOUT, is_postgres, sqlite_path
+from sendroute.store.url import BUSY_TIMEOUT, check_file, is_postgres, sqlite_path
 
 Decrypts = Callable[[str, SecretBinding], bool]
 
@@ -108,7 +109,7 @@ def require_no_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
     if not is_postgres(url):
         path = sqlite_path(url)
         if os.path.lexists(path):
-            raise exists(str(path))
+            raise exists(str(path)) if _may_be_store(path) else something_else_exists(str(path))
         require_absent(path)
         _require_directory(path.parent)
         return
@@ -122,6 +123,15 @@ def require_no_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
     ):
         if database.has_anything(connection):
             raise exists(database.location)
+
+
+def _may_be_store(path: Path) -> bool:
+    """Whether a path leads to a store, or to something that cannot be read now."""
+    try:
+        check_file(path)
+    except ProblemError as problem:
+        return has_trait(problem.findings[0].code, Trait.TRANSIENT)
+    return True
 
 
 def _require_directory(directory: Path) -> None:

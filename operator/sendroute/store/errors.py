@@ -78,6 +78,15 @@ def exists(location: str) -> ProblemError:
     )
 
 
+def something_else_exists(location: str) -> ProblemError:
+    return problem(
+        "store-exists",
+        f"{location} already exists, and is no store. Creating a store never overwrites anything.",
+        "Move it away, or specify another location.",
+        Configure(Setting.STORE),
+    )
+
+
 def unreadable(binding: SecretBinding) -> ProblemError:
     return problem(
         "credential-unreadable",
