@@ -17,8 +17,9 @@ _IN_TEXT = re.compile(
     r"|(password=)[^\s`&;]*",
     re.IGNORECASE,
 )
-# At the end of an argument without `//`: `name:secret`, perhaps behind a scheme. The name of an ssh address is no secret
-# (git@github.com:acme/mail.git), and neither is a name in a path (team@example/x.yaml).
+# At the end of an argument without `//`: `name:secret`, perhaps behind a scheme. The name of an ssh
+# address is no secret (git@github.com:acme/mail.git), and neither is a name in a path
+# (team@example/x.yaml).
 _NAME_AND_SECRET = re.compile(r"(?:^|[\s/=,`])(?:[a-z][a-z0-9+.-]*:)?([^\s/=,`:@]+:[^/]+)\Z")
 
 _given: list[str] = []

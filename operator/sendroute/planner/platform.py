@@ -9,7 +9,7 @@ from sendroute.model.change import Action, ChangeReason, PlatformChange
 from sendroute.model.codes import Code, code_of, finding, why_not_saved
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, TenantText, Where
 from sendroute.model.owner import RELAY_TITLES, relays_of
 from sendroute.model.platform import Platform
 from sendroute.model.secret import Resave
@@ -160,7 +160,14 @@ def keep_relay(decided: PlatformDecision, users: Collection[AccountKey]) -> Plat
         " through it."
     )
     where = change.where.at("spec") if change.where is not None else None
-    waits = finding("dependency-skipped", message, hint=_NO_LONGER_USED, where=where)
+    unnamed = "The managed relay is not removed: domains are sent through it."
+    waits = finding(
+        "dependency-skipped",
+        message,
+        hint=_NO_LONGER_USED,
+        where=where,
+        for_tenant=TenantText(unnamed, _NO_LONGER_USED),
+    )
     after = replace(change.after, managed=change.before.managed)
     if after != change.before:
         change = replace(change, after=after)
