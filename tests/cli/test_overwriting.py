@@ -100,6 +100,18 @@ def test_an_output_replaces_an_output(sendroute: Program, manifests: Path, name:
             assert sendroute(*arguments).status < 64, arguments
 
 
+def test_an_output_is_no_new_manifest(sendroute: Program, manifests: Path) -> None:
+    for option in ("--out", "-ojson"):
+        name = "manifests/new/plan.yaml"
+        arguments = [option, name] if option == "--out" else [f"{option}={name}"]
+        (manifests / "new").mkdir(exist_ok=True)
+        result = sendroute("plan", "manifests", *arguments)
+        assert result.status == 64
+        assert f"`{name}` would be read as a manifest: give a file outside" in result.err
+    assert sendroute("plan", "manifests", "--out", "manifests/plan.json").status == 0
+    assert sendroute("plan", "manifests").status == 0
+
+
 def test_what_only_quotes_manifests_may_be_replaced(sendroute: Program) -> None:
     Path("report.md").write_text(f"An account:\n\n{account('acme')}")
     assert sendroute("plan", "manifests", "-o", "markdown=report.md").status == 0

@@ -150,6 +150,24 @@ def test_with_a_base_a_reference_to_a_deleted_profile_is_a_warning(
     assert git(directory, "status", "--porcelain").strip() == "M manifests/acme.yaml"
 
 
+def test_with_a_base_a_route_that_no_manifest_declares_is_not_claimed_to_be_known(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    default = account("acme", more=", defaultRoute: {profile: ses}")
+    shop = domain("acme", "shop.example.com")
+    write(manifests / "acme.yaml", default, shop, profile("acme", "ses"))
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "with its profile")
+    write(manifests / "acme.yaml", account("acme"), shop)
+    result = sendroute("validate", "manifests", "--base", "HEAD")
+    assert "Profile ses of account acme/acme is removed" in result.out
+    assert "A domain that declares no route counts as on the default in the base revision" in (
+        " ".join(result.out.split())
+    )
+
+
 def test_a_base_warns_of_the_guards_that_the_change_would_meet(
     sendroute: Program, manifests: Path
 ) -> None:

@@ -23,7 +23,7 @@ from sendroute.cli.command_line import (
 )
 from sendroute.files.regular import regular
 from sendroute.model.desired import AccountKey
-from sendroute.model.manifest_name import is_manifest
+from sendroute.model.manifest_name import is_manifest, is_yaml
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 from sendroute.planner.guards import Guards
 
@@ -136,8 +136,8 @@ def keep_secrets(arguments: argparse.Namespace, directory: str) -> None:
 
 
 def _keep_manifests(arguments: argparse.Namespace) -> None:
-    """Raises :class:`UsageError` for an output that would replace a file of manifests. Other files
-    are not read as such, so one may quote them."""
+    """Raises :class:`UsageError` for an output that would replace a file of manifests, or be read
+    as one. Other files are not read as such, so one may quote them."""
     given = {os.path.realpath(path) for path in getattr(arguments, "paths", ())}
     for path in _files_to_write(arguments):
         target = os.path.realpath(path)
@@ -148,6 +148,10 @@ def _keep_manifests(arguments: argparse.Namespace) -> None:
         if holds_manifests(target):
             raise UsageError(
                 f"`{path}` holds manifests, which would be replaced: give another file."
+            )
+        if is_yaml(target) and any(target.startswith(f"{top}{os.sep}") for top in given):
+            raise UsageError(
+                f"`{path}` would be read as a manifest: give a file outside of the given paths."
             )
 
 

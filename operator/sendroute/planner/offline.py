@@ -50,12 +50,26 @@ def check_tree(
     )
     unknown = _of_unknown_routes(base)
     return tuple(
-        replace(item, severity=Severity.WARNING) if has_trait(item.code, Trait.GUARD) else item
+        _of_base(item, base, measured_by)
         for item in findings
         if not has_trait(item.code, Trait.NEEDS_STORE)
         and (base is not None or not has_trait(item.code, Trait.NEEDS_BASE))
         and (item.code != Code.TOO_MANY_CHANGES or (item.namespace, item.account) not in unknown)
     )
+
+
+def _of_base(item: Finding, base: Desired | None, measured_by: str) -> Finding:
+    """A finding after the base: no guard refuses there, and where domains are is not always
+    known."""
+    if has_trait(item.code, Trait.GUARD):
+        return replace(item, severity=Severity.WARNING)
+    if base is None or item.code != Code.PROFILE_DELETED:
+        return item
+    account = base.accounts.get(AccountKey(item.namespace or "", item.account or ""))
+    if account is None or all(domain.route is not None for domain in account.domains):
+        return item
+    unknown = f"A domain that declares no route counts as on the default {measured_by}"
+    return replace(item, hint=f"{item.hint} {unknown}; only the store knows its route.")
 
 
 def _of_unknown_routes(base: Desired | None) -> frozenset[AccountKey]:
