@@ -230,11 +230,11 @@ CLI = (
         "command_line",
         "exit_status",
         "fast_exit",
-        "given_options",
         "commands",
         "commands.edit",
         "commands.postfix",
     },
+    {"given_options"},
     {"hints", "options", "profile_options", "session"},
     {"output", "long_running", "lookup", "postfix_options"},
     {

@@ -673,7 +673,7 @@ def test_init_from_a_file_over_an_empty_store_gives_the_whole_command(
 
 
 def test_the_command_that_replaces_an_empty_store_names_it_if_it_is_not_the_default(
-    sendroute: Program, workdir: Path
+    sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifests = write(workdir / "m/platform.yaml", PLATFORM).parent
     first = ("--store", "sqlite:///./first.db")
@@ -683,6 +683,10 @@ def test_the_command_that_replaces_an_empty_store_names_it_if_it_is_not_the_defa
     given = ("--store", "sqlite:///./other.db", "--key-file", "sendroute.key")
     assert sendroute(*given, "init").status == 0
     refused = sendroute(*given, "init", "--from-lock", "x.lock")
+    kept = "sendroute --store sqlite:///./other.db --key-file sendroute.key"
+    assert f"&& {kept} init --from-lock x.lock" in refused.err
+    monkeypatch.setenv("SENDROUTE_STORE", "sqlite:///./other.db")
+    refused = sendroute("init", "--from-lock", "x.lock")
     assert f"sendroute init --from-lock x.lock --store sqlite:///{workdir}/other.db" in refused.err
 
 

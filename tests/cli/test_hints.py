@@ -261,6 +261,11 @@ def test_a_hint_keeps_the_options_that_were_given(sendroute: Program, workdir: P
     missing = sendroute("status", "--store=sqlite:///a.db", "--key-file", "k", "--secrets", "s").err
     assert "sendroute --store sqlite:///a.db --secrets s --key-file k init" in missing
     assert "once: sendroute init" in sendroute("status").err
+    Path("manifests").rename("our sendroute manifests")
+    edited = sendroute(
+        *store, "edit", "set-route", "shop.example.com", "--unconfigured", "our sendroute manifests"
+    )
+    assert f"{kept}plan 'our sendroute manifests'" in edited.out
 
 
 def test_a_hint_does_not_show_the_user_of_a_url(sendroute: Program) -> None:

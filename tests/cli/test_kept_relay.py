@@ -85,11 +85,36 @@ def test_an_account_that_cannot_change_keeps_the_relay(
     result = platform.run("apply", "manifests", "--auto-approve", *LIMITLESS)
     assert f"{STAYS} acme/acme are" in " ".join(result.out.split())
     assert ENDPOINT in platform.endpoint("a.acme.example")
+    assert STAYS in platform.run("status").out
     again = platform.run("plan", "manifests")
     assert "skip" in again.out
     platform.change("acme", new, old)
     assert platform.apply(*LIMITLESS) == 0
     assert ENDPOINT not in platform.endpoint("a.acme.example")
+
+
+def test_a_secret_of_the_bounce_relay_is_rotated_while_the_managed_relay_is_kept(
+    platform: Platform, workdir: Path
+) -> None:
+    secret = workdir / "s/sendroute-system/bounce"
+    secret.mkdir(parents=True)
+    for key, value in (("username", "u"), ("password", "one"), ("allowed-hosts", "b.example")):
+        (secret / key).write_text(value)
+    bounces = (
+        "spec:\n  bounces: {relay: {host: b.example, port: 587, encryption: starttls, "
+        "credentials: {secretRef: {name: bounce}}}}\n"
+    )
+    platform.lose_relay()
+    platform.change("platform", "spec:\n", bounces)
+    platform.change("acme", "plan: pro", "plan: pro, suspend: true")
+    secrets = ("--secrets", "s", *LIMITLESS)
+    assert platform.apply(*secrets) == 4
+    (secret / "password").write_text("two")
+    result = platform.run("apply", "manifests", "--auto-approve", *secrets)
+    rotated = "The content of the secret of the bounce relay changed."
+    assert rotated in " ".join(result.out.split())
+    assert ENDPOINT in platform.endpoint("a.acme.example")
+    assert rotated not in platform.run("plan", "manifests", *secrets).out
 
 
 def test_a_relay_that_nothing_uses_any_more_is_removed_at_once(platform: Platform) -> None:

@@ -108,7 +108,8 @@ def test_an_output_is_no_new_manifest(sendroute: Program, manifests: Path) -> No
         result = sendroute("plan", "manifests", *arguments)
         assert result.status == 64
         assert f"`{name}` would be read as a manifest: give a file outside" in result.err
-    assert sendroute("plan", "manifests", "--out", "manifests/plan.json").status == 0
+    for name in ("manifests/plan.json", "manifests/.plan.yaml"):
+        assert sendroute("plan", "manifests", "--out", name).status == 0
     assert sendroute("plan", "manifests").status == 0
 
 

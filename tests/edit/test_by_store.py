@@ -164,6 +164,20 @@ def test_a_tree_with_errors_is_repaired_step_by_step(sendroute: Program, tree: P
         assert sendroute(*next_command(done.out)).status == status
 
 
+def test_the_rest_of_an_account_that_is_gone_is_removed_step_by_step(
+    sendroute: Program, tree: Path
+) -> None:
+    """The error counts what is left, and a smaller number is no new error."""
+    (tree / "a.yaml").write_text(account("a", 2))
+    apply(sendroute)
+    rest = (tree / "a.yaml").read_text().partition("---\n")[2]
+    (tree / "a.yaml").write_text(rest)
+    assert "account-not-empty" in sendroute("plan", "m").out
+    for command in (("delete-domain", "a0.example"), ("delete-profile", "t/brevo-a")):
+        done = sendroute("edit", *command, "m")
+        assert done.status == 0, done
+
+
 def test_a_route_through_a_suspended_profile_that_the_store_does_not_have_is_refused(
     sendroute: Program, tree: Path
 ) -> None:

@@ -285,6 +285,45 @@ def test_half_of_a_file_does_not_end_the_suspension_of_an_account(workspace: Wor
     assert_half_of_the_file_changes_nothing(workspace, path, WAITS)
 
 
+def test_an_error_in_between_does_not_end_a_suspension(workspace: Workspace) -> None:
+    """What is suspended is not known of a file with errors."""
+    path = applied(workspace, "a.example.com")
+    text = path.read_text().replace("spec: {plan: pro}", "spec:\n  plan: pro\n  suspend: true")
+    path.write_text(text)
+    domain = workspace.manifests / "a.yaml"
+    domain.write_text(domain.read_text().replace("managed", "unconfigured"))
+    loop = workspace.start("--settle-destructive", "4s")
+    loop.wait_for_log("Serving the directory")
+    before = workspace.sendroute("routes", "-o", "json").stdout
+    path.write_text(text + "  suspnd: true\n")
+    loop.wait_for_log("suspnd")
+    time.sleep(6)
+    path.write_text(text.replace("  suspend: true\n", ""))
+    loop.wait_for_log(WAITS)
+    assert workspace.sendroute("routes", "-o", "json").stdout == before
+    path.write_text(text)
+    time.sleep(5)
+    assert workspace.sendroute("routes", "-o", "json").stdout == before
+    path.write_text(text.replace("  suspend: true\n", ""))
+    wait_until(lambda: "unconfigured" in workspace.sendroute("routes").stdout, "the end")
+    assert loop.stop() == 0
+
+
+def test_half_of_a_file_at_the_start_does_not_end_a_suspension(workspace: Workspace) -> None:
+    path = applied(workspace, "a.example.com")
+    text = path.read_text().replace("spec: {plan: pro}", "spec:\n  plan: pro\n  suspend: true")
+    domain = workspace.manifests / "a.yaml"
+    domain.write_text(domain.read_text().replace("managed", "unconfigured"))
+    before = workspace.sendroute("routes", "-o", "json").stdout
+    path.write_text(text.replace("  suspend: true\n", ""))
+    loop = workspace.start("--settle-destructive", "6s")
+    loop.wait_for_log(WAITS)
+    path.write_text(text)
+    time.sleep(7)
+    assert workspace.sendroute("routes", "-o", "json").stdout == before
+    assert loop.stop() == 0
+
+
 def test_half_of_a_file_does_not_end_the_suspension_of_a_domain(workspace: Workspace) -> None:
     applied(workspace, "a.example.com")
     domain = workspace.manifests / "a.yaml"
@@ -326,4 +365,20 @@ def test_the_platform_keeps_managed_until_no_domain_takes_it(workspace: Workspac
     explained = workspace.sendroute("explain", "a.example.com").stdout
     assert "relay.internal.example:587" in explained
     wait_until(lambda: "reassigned" in workspace.sendroute("routes").stdout, "the reassignment")
+    assert loop.stop() == 0
+
+
+def test_what_only_a_waiting_platform_allows_waits_with_it(workspace: Workspace) -> None:
+    applied(workspace, "a.example.com")
+    loop = workspace.start("--settle-destructive", "3s")
+    loop.wait_for_log("Serving the directory")
+    platform = workspace.manifests / "platform.yaml"
+    text = platform.read_text().replace(
+        "- {name: pro, managed: true}", "- {name: gold, managed: true}"
+    )
+    replace(platform, text)
+    workspace.write_manifest("acme", account("acme", plan="gold"))
+    loop.wait_for_log("The platform waits", "3 s")
+    wait_until(lambda: "gold" in repr(workspace.sql("select * from account")), "the new plan")
+    assert not loop.logged("failed")
     assert loop.stop() == 0

@@ -4,6 +4,7 @@ No edit needs a store. Without one, or with one that cannot be read, the result 
 manifests as they were before the edit.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.assessment import held_changes
 from sendroute.runtime.settings import DEFAULT_STORE
 from sendroute.store.url import sqlite_path
+
+_NUMBER = re.compile(r"(?<!\S)[0-9][0-9,]*(?!\S)")
 
 
 class StoredAccount(NamedTuple):
@@ -171,7 +174,8 @@ def _is_intended(item: Finding) -> bool:
 
 def _identity(item: Finding) -> tuple[str, str, str | None, str | None]:
     # An account that is defined in other files is not a new problem for each new object.
-    message = "" if item.code == Code.UNKNOWN_ACCOUNT else item.message
+    # A number that becomes smaller is no new problem either.
+    message = "" if item.code == Code.UNKNOWN_ACCOUNT else _NUMBER.sub("N", item.message)
     return item.code, message, item.namespace, item.account
 
 

@@ -5,8 +5,11 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
+from sendroute.cli.commands import COMMANDS
+
 _OPTIONS = {"--store": "store", "--secrets": "secrets", "--key-file": "key_file"}
-_COMMAND = re.compile(r"(?<![\w./-])sendroute (?=[a-z])")
+# Of a path or a name with the same word, no command follows.
+_COMMAND = re.compile(rf"(?<![\w./-])sendroute (?=(?:{'|'.join(COMMANDS)})\b)")
 
 _given: list[str] = []
 """Those of this process. One program runs in a process."""
@@ -25,7 +28,8 @@ def remember_options(words: Sequence[str], values: Mapping[str, str | None]) -> 
         value = values[name]
         if option in names and value:
             # The user of a URL may be a token, which is shown nowhere.
-            _given.append(f"{option} {'URL' if '@' in value else shlex.quote(value)}")
+            is_shown = name != "store" or "@" not in value
+            _given.append(f"{option} {shlex.quote(value) if is_shown else 'URL'}")
 
 
 def with_given_options(text: str) -> str:

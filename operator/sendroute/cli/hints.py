@@ -108,7 +108,8 @@ def with_hint(finding: _Finding, paths: Sequence[str] = ()) -> _Finding:
         if file != finding.position.file:
             finding = replace(finding, position=replace(finding.position, file=file))
     if finding.remedy is None:
-        return finding
+        hint = with_given_options(finding.hint or "")
+        return finding if hint == (finding.hint or "") else replace(finding, hint=hint)
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy, paths)}"
     return replace(finding, hint=without_userinfo(hint), remedy=None)
 

@@ -23,7 +23,7 @@ from sendroute.cli.command_line import (
 )
 from sendroute.files.regular import regular
 from sendroute.model.desired import AccountKey
-from sendroute.model.manifest_name import is_manifest, is_yaml
+from sendroute.model.manifest_name import is_hidden, is_manifest, is_yaml
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 from sendroute.planner.guards import Guards
 
@@ -149,7 +149,8 @@ def _keep_manifests(arguments: argparse.Namespace) -> None:
             raise UsageError(
                 f"`{path}` holds manifests, which would be replaced: give another file."
             )
-        if is_yaml(target) and any(target.startswith(f"{top}{os.sep}") for top in given):
+        within = (target.removeprefix(f"{top}{os.sep}") for top in given)
+        if is_yaml(target) and any(inner != target and not is_hidden(inner) for inner in within):
             raise UsageError(
                 f"`{path}` would be read as a manifest: give a file outside of the given paths."
             )

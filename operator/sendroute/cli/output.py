@@ -16,6 +16,8 @@ from sendroute.cli.hints import with_hint
 from sendroute.cli.options import REPORTS, Output, outputs_of, requested_outputs
 from sendroute.cli.session import Session
 from sendroute.files.reason import reason_of
+from sendroute.files.regular import regular
+from sendroute.manifests.own_output import HEAD, is_own_output
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.manifest_name import is_manifest
@@ -81,10 +83,22 @@ def manifests_of(arguments: argparse.Namespace) -> Sequence[str]:
 
 
 def manifests_among(paths: Sequence[str]) -> Sequence[str]:
-    """The given paths, if all are directories and files of manifests; otherwise none."""
+    """The given paths, if all are directories and files of manifests; otherwise none: one may be a
+    saved plan."""
     # pathlib would be loaded for this alone when nothing is wrong.
-    known = all(os.path.isdir(path) or is_manifest(path) for path in paths)  # noqa: PTH112
+    known = all(
+        os.path.isdir(path) or (is_manifest(path) and not _is_own_output(path))  # noqa: PTH112
+        for path in paths
+    )
     return paths if known else ()
+
+
+def _is_own_output(path: str) -> bool:
+    try:
+        with open(path, "rb", opener=regular) as file:
+            return is_own_output(file.read(HEAD))
+    except OSError:
+        return False
 
 
 def present_report(

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.served_trees import Candidate, ServedTrees, changed
-from sendroute.model.change import Plan
+from sendroute.model.change import AccountPlan, Action, Plan, PlatformChange
 from sendroute.model.codes import Code
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
@@ -173,11 +173,23 @@ def _not_settled(trees: ServedTrees, candidate: Candidate, plan: Plan) -> frozen
     destructive: set[Owner] = {
         account.key
         for account in plan.accounts
-        if is_destructive(account) or (account.changes and trees.is_resumed(account.key))
+        if is_destructive(account) or _ends_suspension(trees, account)
     }
-    if plan.platform is not None and (takes_managed(plan.platform) or trees.is_resumed(PLATFORM)):
+    if _platform_waits(trees, plan.platform):
         destructive.add(PLATFORM)
     return frozenset(owner for owner in destructive if not trees.is_settled(candidate, owner))
+
+
+def _platform_waits(trees: ServedTrees, change: PlatformChange | None) -> bool:
+    if change is None or change.before is None:
+        return False
+    return takes_managed(change) or trees.is_resumed(PLATFORM, is_stored=True)
+
+
+def _ends_suspension(trees: ServedTrees, account: AccountPlan) -> bool:
+    if account.stopped or all(change.action is Action.SKIP for change in account.changes):
+        return False
+    return trees.is_resumed(account.key, is_stored=account.revision > 0)
 
 
 def _result(

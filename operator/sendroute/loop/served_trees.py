@@ -8,13 +8,7 @@ from msgspec.structs import replace
 
 from sendroute.following.follower import Follower, SourceSnapshot
 from sendroute.model.codes import Trait, finding, has_trait
-from sendroute.model.desired import (
-    AccountKey,
-    Desired,
-    DesiredAccount,
-    DesiredPlatform,
-    ProfileName,
-)
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount, ProfileName
 from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError
@@ -52,6 +46,8 @@ class _Ages:
         self._last: Desired | None = None
         self._last_fingerprint = ""
         self._resumed: set[Owner] = set()
+        self._unseen: set[Owner] = set()
+        self._suspended: dict[Owner, frozenset[str]] = {}
         self._all_since = 0.0
         self._namespaces: dict[str, float] = {}
         self._accounts: dict[AccountKey, float] = {}
@@ -60,7 +56,7 @@ class _Ages:
     def read(self, desired: Desired, snapshot: SourceSnapshot, since: float) -> None:
         before, self._last = self._last, desired
         edited = changed(before, desired)
-        self._note_resumed(before, edited)
+        self._note_resumed(before, desired, edited)
         self._last_fingerprint = snapshot.fingerprint
         if before is None or edited is None:
             self._all_since = since
@@ -86,19 +82,32 @@ class _Ages:
         """Whether a tree was seen for long enough with what it has of an account."""
         return self._seen.get(fingerprint, 0.0) - self.since(owner) >= self.settle
 
-    def is_resumed(self, owner: Owner) -> bool:
+    def is_resumed(self, owner: Owner, *, is_stored: bool) -> bool:
         """Whether a suspension of an account, or of the platform, ended since it had settled. A
-        file that lacks its last lines may lack the suspension."""
-        return owner in self._resumed
+        file that lacks its last lines may lack it. Of what the store has, it may also have ended
+        just before the first read."""
+        return owner in self._resumed or (is_stored and owner in self._unseen)
 
-    def _note_resumed(self, before: Desired | None, edited: frozenset[AccountKey] | None) -> None:
-        if before is None or self._last is None:
-            return
-        owners: Set[Owner] = {PLATFORM, *before.accounts} if edited is None else edited
-        old, new = _suspended(before, owners), _suspended(self._last, owners)
-        last = self._last_fingerprint
-        self._resumed -= {owner for owner in owners if self.is_settled(owner, last)}
-        self._resumed |= {owner for owner in owners if not old[owner] <= new[owner]}
+    def _note_resumed(
+        self, before: Desired | None, after: Desired, edited: frozenset[AccountKey] | None
+    ) -> None:
+        """What was suspended is known only of manifests without errors: an account that is absent,
+        or stopped, is as it was when it was read last."""
+        owners: Set[Owner] = {PLATFORM, *after.accounts} if edited is None else edited
+        if before is None:
+            self._unseen.update(owners)
+        for owner in owners:
+            was_sound = before is not None and _is_sound(before, owner)
+            if was_sound and self.is_settled(owner, self._last_fingerprint):
+                self._resumed.discard(owner)
+                self._unseen.discard(owner)
+            if not _is_sound(after, owner):
+                continue
+            now = _suspended(after, owner)
+            if not self._suspended.pop(owner, frozenset()) <= now:
+                self._resumed.add(owner)
+            if now:
+                self._suspended[owner] = now
 
 
 class ServedTrees:
@@ -205,16 +214,17 @@ class ServedTrees:
         snapshot = candidate.snapshot
         return snapshot.changed_at is None or self._ages.is_settled(owner, snapshot.fingerprint)
 
-    def is_resumed(self, owner: Owner) -> bool:
+    def is_resumed(self, owner: Owner, *, is_stored: bool) -> bool:
         """Decide whether nothing of an account may be applied before it has settled.
 
         Args:
             owner: the account, or the platform.
+            is_stored: the store has it already.
 
         Returns:
-            Whether it, or something of it, was suspended before.
+            Whether it, or something of it, was or may have been suspended before.
         """
-        return self._ages.is_resumed(owner)
+        return self._ages.is_resumed(owner, is_stored=is_stored)
 
     @property
     def settles_at(self) -> float:
@@ -358,21 +368,24 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
     )
 
 
-def _suspended(desired: Desired, owners: Collection[Owner]) -> dict[Owner, frozenset[str]]:
-    """What of each account, or of the platform, is suspended: the domains, the names of the
-    profiles, and an empty text for itself."""
-    suspended: dict[Owner, frozenset[str]] = dict.fromkeys(owners, frozenset())
-    for owner in owners:
-        if owner is PLATFORM:
-            itself: DesiredPlatform | DesiredAccount | None = desired.platform
-        else:
-            itself = desired.accounts.get(owner)
-        names = [""] if itself is not None and itself.suspended else []
-        if isinstance(itself, DesiredAccount):
-            names += [item.domain for item in itself.domains if item.suspended]
-            names += [name for name, item in itself.profiles.items() if item.suspended]
-        suspended[owner] = frozenset(names)
-    return suspended
+def _is_sound(desired: Desired, owner: Owner) -> bool:
+    """Whether all documents of an account, or that of the platform, could be read."""
+    if owner is PLATFORM:
+        return desired.platform is not None
+    return owner in desired.accounts and owner not in desired.stopped
+
+
+def _suspended(desired: Desired, owner: Owner) -> frozenset[str]:
+    """What of an account, or of the platform, is suspended: the domains, the names of the profiles,
+    and an empty text for itself."""
+    if owner is PLATFORM:
+        platform = desired.platform
+        return frozenset({""} if platform is not None and platform.suspended else ())
+    account = desired.accounts[owner]
+    names = [""] if account.suspended else []
+    names += [item.domain for item in account.domains if item.suspended]
+    names += [name for name, item in account.profiles.items() if item.suspended]
+    return frozenset(names)
 
 
 def _lost_claims(key: AccountKey, before: Desired, after: Desired) -> bool:

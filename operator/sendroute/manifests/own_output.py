@@ -12,7 +12,8 @@ _OUTPUT = re.compile(
     rb'|"format"\s*:\s*"sendroute-saved-plan")'
 )
 _SARIF = re.compile(rb'\s*\{\s*"\$schema".{,400}"driver"\s*:\s*\{\s*"name"\s*:\s*"sendroute"', re.S)
-_HEAD = 1024
+HEAD = 1024
+"""Bytes that :func:`is_own_output` reads."""
 
 
 def is_own_output(data: bytes) -> bool:
@@ -21,5 +22,5 @@ def is_own_output(data: bytes) -> bool:
     Args:
         data: the content of the file.
     """
-    head = data[:_HEAD]
+    head = data[:HEAD]
     return (_OUTPUT.match(head) or _SARIF.match(head)) is not None

@@ -119,7 +119,8 @@ def plan_accounts(
         plans, groups = plan_dependent_accounts(context, chosen)
     if loses_relay(decided.change):
         users = scope.others.on_managed | frozenset(_on_managed(stored, plans))
-        decided = keep_relay(decided, users)
+        if users:
+            decided = keep_relay(desired, current, relay_failed, relay_rotated, users)
 
     general = (
         *desired.findings,

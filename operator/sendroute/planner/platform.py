@@ -139,42 +139,52 @@ def loses_relay(change: PlatformChange | None) -> bool:
     return change.before.managed is not None and change.after.managed is None
 
 
-def keep_relay(decided: PlatformDecision, users: Collection[AccountKey]) -> PlatformDecision:
-    """Keep the managed relay, which a change removes, while domains are sent through it: their
-    account is not planned or may not change, and their mail would go nowhere.
+def keep_relay(
+    desired: Desired,
+    current: Current,
+    failed: Mapping[str, str],
+    rotated: Mapping[str, Resave],
+    users: Collection[AccountKey],
+) -> PlatformDecision:
+    """Decide the platform's change without the removal of the managed relay, because domains are
+    sent through it: their account is not planned or may not change, and their mail would go
+    nowhere.
 
     Args:
-        decided: the decision, with a change that removes the relay.
+        desired: the manifests, in which the platform has no managed relay.
+        current: the store, in which it has one.
+        failed: as for :func:`decide_platform`.
+        rotated: as for :func:`decide_platform`.
         users: the accounts with such domains after the plan.
 
     Returns:
-        The decision; the same one if there are no such accounts.
+        The decision.
     """
-    change = decided.change
-    if not users or change is None or change.before is None or change.after is None:
-        return decided
+    before, declared = current.platform, desired.platform
+    if before is None or declared is None:
+        raise AssertionError("there is no relay to keep")
+    with_relay = replace(declared.platform, managed=before.managed)
+    desired = replace(desired, platform=replace(declared, platform=with_relay))
+    decided = decide_platform(desired, current, failed, rotated)
     names = [str(key) for key in sorted(users)]
     message = (
         "The managed relay is not removed: domains of"
         f" {'account' if len(names) == 1 else 'accounts'} {first_of(names, _LISTED)} are sent"
         " through it."
     )
-    where = change.where.at("spec") if change.where is not None else None
     unnamed = "The managed relay is not removed: domains are sent through it."
     waits = finding(
         "dependency-skipped",
         message,
         hint=_NO_LONGER_USED,
-        where=where,
+        where=declared.where.at("spec"),
         for_tenant=TenantText(unnamed, _NO_LONGER_USED),
     )
-    after = replace(change.after, managed=change.before.managed)
-    if after != change.before:
-        change = replace(change, after=after)
-    else:
-        skip = (Action.SKIP, after, after, Code.DEPENDENCY_SKIPPED, message, change.where)
+    change = decided.change
+    if change is None:
+        skip = (Action.SKIP, before, before, Code.DEPENDENCY_SKIPPED, message, declared.where)
         change = PlatformChange(*skip)
-    return PlatformDecision(after, change, (*decided.findings, waits))
+    return PlatformDecision(with_relay, change, (*decided.findings, waits))
 
 
 def _never_recorded(where: Where) -> Finding:

@@ -258,10 +258,14 @@ def _platform_status(result: Result, context: StatusContext) -> AccountStatus | 
 
 
 def _is_platform_left_open(result: Result) -> bool:
-    """Whether the platform's own change was not committed."""
+    """Whether the platform's own change, or a part of it, was not committed."""
     change = result.plan.platform
     skipped = change is not None and change.action is Action.SKIP
-    return skipped or result.platform in (Outcome.FAILED, Outcome.REFUSED)
+    kept = (
+        finding.account is None and has_trait(finding.code, Trait.SKIPPED)
+        for finding in result.plan.findings
+    )
+    return skipped or any(kept) or result.platform in (Outcome.FAILED, Outcome.REFUSED)
 
 
 def _report(

@@ -45,6 +45,7 @@ def plan_without(
         ProblemError: the store, a key or the secrets are unavailable.
     """
     waiting: frozenset[Owner] = frozenset()
+    sound: frozenset[Owner] | None = None
     while True:
         request = request_for(due)
         if waiting:  # they are outside, so nothing moves from or to them
@@ -52,6 +53,11 @@ def plan_without(
             request = replace(request, linked=False, keeps_platform=keeps)
         planned = reconciler.plan(tree, request)
         early = must_wait(planned.plan)
+        stopped = {account.key for account in planned.plan.accounts if account.stopped}
+        if sound is None:
+            sound = frozenset(account.key for account in planned.plan.accounts) - stopped
+        elif PLATFORM in waiting:  # what only the new platform allows waits with it
+            early |= stopped & sound
         if not early:
             return planned, waiting
         waiting |= early

@@ -75,6 +75,8 @@ def sqlite_path(url: str) -> Path:
             "The store's URL is one of SQLite, but seems to contain a password.",
             f"A SQLite store is a file, without a user and a password. {_HINT}",
         )
+    if path.startswith("//"):  # POSIX leaves open what two slashes mean, and pathlib keeps them
+        path = f"/{path.lstrip('/')}"
     return Path(path).absolute()
 
 
