@@ -30,6 +30,16 @@ def at(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+@pytest.mark.parametrize("slashes", ["", "/", "//"])
+def test_slashes_too_many_lead_to_the_same_file(tmp_path: Path, say: Any, slashes: str) -> None:
+    """As shells make them: sqlite:////$PWD/x.db."""
+    url = f"sqlite:///{slashes}{tmp_path}/x.db"
+    with init_store(url, say.provenance):
+        assert (tmp_path / "x.db").exists()
+    with open_store(url) as store:
+        assert store.location == str(tmp_path / "x.db")
+
+
 def test_only_the_owner_can_read_the_store_files(tmp_path: Path, say: Any) -> None:
     with init_store(at(tmp_path / "x.db"), say.provenance) as store:
         store.commit([say.start("a.example")], None, say.provenance)
