@@ -71,6 +71,14 @@ class _Ages:
         """A poll saw this state. Those of other trees than these are forgotten."""
         self._seen[fingerprint] = time.monotonic()
         self._seen = {name: at for name, at in self._seen.items() if name in trees}
+        if self._last is not None and fingerprint == self._last_fingerprint:
+            settled = {
+                owner
+                for owner in self._resumed | self._unseen
+                if _is_sound(self._last, owner) and self.is_settled(owner, fingerprint)
+            }
+            self._resumed -= settled
+            self._unseen -= settled
 
     def since(self, owner: Owner) -> float:
         if owner is PLATFORM:
@@ -97,10 +105,6 @@ class _Ages:
         if before is None:
             self._unseen.update(owners)
         for owner in owners:
-            was_sound = before is not None and _is_sound(before, owner)
-            if was_sound and self.is_settled(owner, self._last_fingerprint):
-                self._resumed.discard(owner)
-                self._unseen.discard(owner)
             if not _is_sound(after, owner):
                 continue
             now = _suspended(after, owner)
