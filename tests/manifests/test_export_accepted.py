@@ -167,6 +167,44 @@ def test_an_export_is_accepted_and_plans_no_change_that_it_did_not_report(
             assert is_reported(change, reported), change
 
 
+def object_of(kind: str, name: str, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name} if kind == "MailPlatform" else {"name": name, "namespace": "t"}
+    return {
+        "apiVersion": "sendroute.dev/v1alpha1",
+        "kind": kind,
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def test_of_two_profiles_of_one_name_the_one_that_a_domain_uses_is_written() -> None:
+    """An apply-all switched the domain, whose manifest declares another route."""
+    server = {"host": "one.example", "port": 25, "encryption": "starttls"}
+    platform = object_of("MailPlatform", "default", plans=[{"name": "nano", "managed": False}])
+    b = object_of("MailAccount", "b", plan="nano")
+    domain = object_of("SendingDomain", "b-d0", account="b", domain="d0.example")
+    switch = {"id": "one", "route": {"profile": "mailgun"}, "confirm": {"domains": 1}}
+    inline = {"newProfile": {"name": "mailgun", **server}}
+    declared = {"account": "b", "domain": "d0.example", "route": {"unconfigured": {}}}
+    both = [
+        platform,
+        object_of("MailAccount", "a", plan="nano"),
+        object_of("SendingDomain", "a-d0", account="a", domain="d0.example", route=inline),
+        object_of("MailAccount", "b", plan="nano", applyToAll=switch),
+        object_of("SMTPProfile", "mailgun", account="b", **server),
+        object_of("SendingDomain", "b-d0", **declared),
+    ]
+    current = empty_store()
+    for tree in ([platform, b, domain], both):
+        current = applied(current, tree)
+    (switched,) = current.accounts[AccountKey("t", "b")].domains.values()
+    assert str(switched.route) == "profile mailgun"
+    documents, _ = exported(current)
+    plan = plan_tree(compiled(*documents), current)
+    changes = [change for account in plan.accounts for change in account.changes]
+    assert not any(isinstance(change, DomainChange) for change in changes)
+
+
 def test_profiles_of_one_name_in_a_namespace_are_written_inline_where_they_are_declared() -> None:
     inline = {"newProfile": {"name": "ses", **RELAY}}
     documents = [platform()]

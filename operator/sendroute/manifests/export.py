@@ -80,39 +80,44 @@ _AS_DOCUMENTS = _ProfileNames({}, {})
 def _profile_names(store: StoreExport) -> dict[AccountKey, _ProfileNames]:
     """Decide how the profiles are written whose names several accounts of a namespace have. The
     domains of such a store are read twice."""
-    decided: dict[AccountKey, _ProfileNames] = {}
-    documents: dict[tuple[str, str], AccountKey] = {}
+    inlines: dict[AccountKey, dict[str, str]] = {}
+    holders: dict[tuple[str, str], list[AccountKey]] = {}
     if not store.shared_profiles:
-        return decided
+        return {}
     for account in store.accounts:
         namespace = account.key.namespace
         shared = {name for name in account.profiles if (namespace, name) in store.shared_profiles}
         if not shared:
             continue
-        inline = _defining_domains(account, shared, _WrittenRoutes(store, account))
-        left_out = {}
+        inline, used = _defining_domains(account, shared, _WrittenRoutes(store, account))
+        inlines[account.key] = inline
         for name in sorted(shared - inline.keys()):
-            holder = documents.setdefault((namespace, name), account.key)
-            if holder != account.key:
-                left_out[name] = holder
-        decided[account.key] = _ProfileNames(inline, left_out)
-    return decided
+            # The document is that of an account whose domains would lose the profile.
+            keys = holders.setdefault((namespace, name), [])
+            keys.insert(0 if name in used else len(keys), account.key)
+    left_out: dict[AccountKey, dict[str, AccountKey]] = {key: {} for key in inlines}
+    for (_, name), (holder, *others) in holders.items():
+        for key in others:
+            left_out[key][name] = holder
+    return {key: _ProfileNames(inline, left_out[key]) for key, inline in inlines.items()}
 
 
 def _defining_domains(
     account: AccountExport, shared: set[str], routes: "_WrittenRoutes"
-) -> dict[str, str]:
+) -> tuple[dict[str, str], set[str | None]]:
     """For each profile the first domain whose document declares it; else the first one that uses
-    it."""
+    it, and could define it. And the profiles that any domain uses."""
+    used = set[str | None]()
     declaring: dict[str, str] = {}
     using: dict[str, str] = {}
     for domain, state in account.domains:
+        used.add(state.route.profile)
         route = routes.declared_by(state)
         if route is not None and route.profile in shared:
             declaring.setdefault(route.profile, domain)
         elif route is None and state.route.profile in shared:
             using.setdefault(state.route.profile, domain)
-    return using | declaring
+    return using | declaring, used
 
 
 class _WrittenRoutes:
