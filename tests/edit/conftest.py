@@ -9,6 +9,20 @@ import pytest
 
 from sendroute.cli.main import main
 
+PLATFORM = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailPlatform
+metadata: {name: default}
+spec:
+  managed:
+    host: smtp.trekmail.example
+    ports: [{port: 587, encryption: starttls}]
+    relay: {host: relay.internal.example, port: 587, encryption: starttls}
+  plans:
+  - {name: nano, managed: false}
+  - {name: pro, managed: true}
+"""
+
 
 class Ran(NamedTuple):
     status: int

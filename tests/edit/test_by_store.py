@@ -5,21 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Program, files_of
+from .conftest import PLATFORM, Program, files_of
 
-PLATFORM = """\
-apiVersion: sendroute.dev/v1alpha1
-kind: MailPlatform
-metadata: {name: default}
-spec:
-  managed:
-    host: smtp.trekmail.example
-    ports: [{port: 587, encryption: starttls}]
-    relay: {host: relay.internal.example, port: 587, encryption: starttls}
-  plans:
-  - {name: nano, managed: false}
-  - {name: pro, managed: true}
-"""
 PROFILE = """\
 ---
 apiVersion: sendroute.dev/v1alpha1

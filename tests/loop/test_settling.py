@@ -151,6 +151,27 @@ def test_what_waits_outlasts_a_tree_that_cannot_be_used(workspace: Workspace) ->
     assert loop.stop() == 0
 
 
+def assert_removed_only_for_good(
+    loop: LoopProcess,
+    workspace: Workspace,
+    path: Path,
+    text: str,
+    before: list[tuple[object, ...]],
+    *,
+    left: int,
+) -> None:
+    """A file is gone now. If it comes back in time nothing was removed; otherwise ``left`` of
+    acme's domains stay."""
+    loop.wait_for_log(WAITS, "acme/acme")
+    assert stored(workspace) == before
+    path.write_text(text)
+    time.sleep(6)
+    assert stored(workspace) == before
+    path.unlink()
+    wait_until(lambda: len(stored(workspace)) == left, "the removal")
+    assert loop.stop() == 0
+
+
 def test_what_could_not_be_read_may_vanish_only_when_that_settled(workspace: Workspace) -> None:
     """A writer that empties a file, and then replaces it; or a stale mount that is unmounted."""
     loop, path, text = started(workspace, "5s")
@@ -159,14 +180,7 @@ def test_what_could_not_be_read_may_vanish_only_when_that_settled(workspace: Wor
     loop.wait_for_log("empty")
     time.sleep(6)
     path.unlink()
-    loop.wait_for_log(WAITS, "acme/acme")
-    assert stored(workspace) == before
-    path.write_text(text)
-    time.sleep(6)
-    assert stored(workspace) == before
-    path.unlink()
-    wait_until(lambda: not stored(workspace), "the removal")
-    assert loop.stop() == 0
+    assert_removed_only_for_good(loop, workspace, path, text, before, left=0)
 
 
 def test_a_claim_of_another_account_may_vanish_only_when_that_settled(workspace: Workspace) -> None:
@@ -187,14 +201,7 @@ def test_a_claim_of_another_account_may_vanish_only_when_that_settled(workspace:
     text = moving.read_text()
     moving.unlink()
     loop.wait_for_log("Serving the directory", "2 domains")
-    loop.wait_for_log(WAITS, "acme/acme")
-    assert stored(workspace) == before
-    moving.write_text(text)
-    time.sleep(6)
-    assert stored(workspace) == before
-    moving.unlink()
-    wait_until(lambda: len(stored(workspace)) == 2, "the removal")
-    assert loop.stop() == 0
+    assert_removed_only_for_good(loop, workspace, moving, text, before, left=2)
 
 
 class OneState(DirectoryFollower):

@@ -5,8 +5,8 @@ manifests as they were before the edit.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -25,6 +25,8 @@ from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.assessment import held_changes
 from sendroute.runtime.settings import DEFAULT_STORE
 from sendroute.store.url import sqlite_path
+
+_T = TypeVar("_T")
 
 _NUMBER = re.compile(r"(?<!\S)[0-9][0-9,]*(?!\S)")
 
@@ -71,12 +73,7 @@ def stored_if_readable(session: Session, key: AccountKey) -> CurrentAccount | No
     """An account in the store. None if the store does not have it, and if no store can be read: an
     edit never needs one. Raises :class:`~sendroute.model.problem.InvalidSettingError` if its URL is
     malformed."""
-    try:
-        return stored_account(session, key).account
-    except InvalidSettingError:
-        raise
-    except ProblemError:
-        return None
+    return _if_readable(lambda: stored_account(session, key).account)
 
 
 def check_edit(session: Session, after: Desired, before: Desired, *, deletes: bool) -> CheckedEdit:
@@ -131,9 +128,17 @@ def _stored_state(session: Session) -> _StoredState | None:
     """Raises as :func:`stored_if_readable`; None if no store can be read."""
     if not _may_be_there(session):
         return None
-    try:
+
+    def read() -> _StoredState:
         with session.factory.open_store() as store:
             return _StoredState(store.read(), held_changes(store.account_statuses()))
+
+    return _if_readable(read)
+
+
+def _if_readable(read: Callable[[], _T]) -> _T | None:
+    try:
+        return read()
     except InvalidSettingError:
         raise
     except ProblemError:

@@ -21,7 +21,7 @@ from sendroute.cli.command_line import (
     require_utf8,
     suggestion,
 )
-from sendroute.files.regular import regular
+from sendroute.files.regular import head_of
 from sendroute.model.desired import AccountKey
 from sendroute.model.manifest_name import is_hidden, is_manifest, is_yaml
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
@@ -109,11 +109,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 def _keep_stores(arguments: argparse.Namespace) -> None:
     """Raises :class:`UsageError` for an output that would replace a store, a backup or a key."""
     for path in _files_to_write(arguments):
-        try:
-            with open(path, "rb", opener=regular) as file:
-                head = file.read(_KEY_LENGTH)
-        except OSError:
-            continue
+        head = head_of(path, _KEY_LENGTH)
         held = "a database" if head.startswith(_DATABASE) else "a key" if _KEY.match(head) else None
         if held is not None:
             raise UsageError(f"`{path}` holds {held}, which would be replaced: give another file.")

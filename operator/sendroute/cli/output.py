@@ -16,7 +16,7 @@ from sendroute.cli.hints import with_hint
 from sendroute.cli.options import REPORTS, Output, outputs_of, requested_outputs
 from sendroute.cli.session import Session
 from sendroute.files.reason import reason_of
-from sendroute.files.regular import regular
+from sendroute.files.regular import head_of
 from sendroute.manifests.own_output import HEAD, is_own_output
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
@@ -87,18 +87,11 @@ def manifests_among(paths: Sequence[str]) -> Sequence[str]:
     saved plan."""
     # pathlib would be loaded for this alone when nothing is wrong.
     known = all(
-        os.path.isdir(path) or (is_manifest(path) and not _is_own_output(path))  # noqa: PTH112
+        os.path.isdir(path)  # noqa: PTH112
+        or (is_manifest(path) and not is_own_output(head_of(path, HEAD)))
         for path in paths
     )
     return paths if known else ()
-
-
-def _is_own_output(path: str) -> bool:
-    try:
-        with open(path, "rb", opener=regular) as file:
-            return is_own_output(file.read(HEAD))
-    except OSError:
-        return False
 
 
 def present_report(

@@ -17,6 +17,7 @@ from sendroute.cli.lookup import accounts_named, nowhere, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.files.reason import reason_of
+from sendroute.files.regular import head_of
 from sendroute.manifests.sources import STDIN
 from sendroute.manifests.tree import locations_of
 from sendroute.model.codes import Trait, has_trait
@@ -73,15 +74,7 @@ def reconciler_of(
 
 def is_saved_plan_file(path: str) -> bool:
     """Whether a file is a saved plan, valid or not, by its first bytes."""
-    if path == STDIN:
-        return False
-    try:
-        if not Path(path).is_file():
-            return False
-        with Path(path).open("rb") as stream:
-            return is_saved_plan(stream.read(_TOP))
-    except (OSError, ValueError):
-        return False
+    return path != STDIN and is_saved_plan(head_of(path, _TOP))
 
 
 def refuse_saved_plans(paths: Sequence[str]) -> None:

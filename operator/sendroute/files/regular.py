@@ -49,3 +49,20 @@ def read_regular(path: str, most: int) -> bytes:
     if len(content) > most:
         raise ValueError("it is too large")
     return content
+
+
+def head_of(path: str, size: int) -> bytes:
+    """Read the first bytes of a regular file.
+
+    Args:
+        path: the path of the file.
+        size: how many bytes, at most.
+
+    Returns:
+        These bytes; none if it is no regular file, or cannot be read.
+    """
+    try:
+        with open(path, "rb", opener=regular) as file:
+            return file.read(size)
+    except (OSError, ValueError):  # ValueError: the path has a null byte
+        return b""

@@ -16,8 +16,9 @@ from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import PlanScope
+from sendroute.planner.platform import takes_managed
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
-from sendroute.reconcile.deferral import is_destructive, plan_without, takes_managed
+from sendroute.reconcile.deferral import is_destructive, plan_without
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import VerifierFor
 from sendroute.reconcile.rounds import (

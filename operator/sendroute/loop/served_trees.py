@@ -53,11 +53,11 @@ class _Ages:
         self._accounts: dict[AccountKey, float] = {}
         self._seen: dict[str, float] = {}
 
-    def read(self, desired: Desired, snapshot: SourceSnapshot, since: float) -> None:
+    def read(self, desired: Desired, fingerprint: str, since: float) -> None:
         before, self._last = self._last, desired
         edited = changed(before, desired)
         self._note_resumed(before, desired, edited)
-        self._last_fingerprint = snapshot.fingerprint
+        self._last_fingerprint = fingerprint
         if before is None or edited is None:
             self._all_since = since
             self._namespaces.clear()
@@ -291,7 +291,7 @@ class ServedTrees:
             return False
         self._fingerprint = snapshot.fingerprint
         if snapshot.changed_at is not None:
-            self._ages.read(tree.desired, snapshot, snapshot.changed_at)
+            self._ages.read(tree.desired, snapshot.fingerprint, snapshot.changed_at)
         self._unfit = faults(tree)
         self._newest = None if self._unfit else Candidate(snapshot, tree)
         return not self._unfit

@@ -139,6 +139,23 @@ def loses_relay(change: PlatformChange | None) -> bool:
     return change.before.managed is not None and change.after.managed is None
 
 
+def takes_managed(change: PlatformChange) -> bool:
+    """Decide whether a change of the platform takes managed sending from an account.
+
+    Args:
+        change: the change.
+
+    Returns:
+        Whether domains may be reassigned because of it.
+    """
+    before, after = change.before, change.after
+    if before is None or after is None:
+        return False
+    managed = {plan.name for plan in after.plans if plan.managed}
+    lost = (plan for plan in before.plans if plan.managed and plan.name not in managed)
+    return loses_relay(change) or any(lost)
+
+
 def keep_relay(
     desired: Desired,
     current: Current,

@@ -5,14 +5,7 @@ from collections.abc import Callable, Collection, Set
 
 from msgspec.structs import replace
 
-from sendroute.model.change import (
-    AccountChange,
-    AccountPlan,
-    Action,
-    DomainChange,
-    Plan,
-    PlatformChange,
-)
+from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange, Plan
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.route import Origin
 from sendroute.reconcile.reconciler import DesiredTree, Planned, PlanRequest, Reconciler
@@ -95,21 +88,3 @@ def _is_given_back(change: DomainChange) -> bool:
         return True
     state = change.before if change.before is not None else change.written
     return state.origin is Origin.DECLARED and state.shadow is None
-
-
-def takes_managed(change: PlatformChange) -> bool:
-    """Decide whether a change of the platform takes managed sending from an account.
-
-    Args:
-        change: the change.
-
-    Returns:
-        Whether domains may be reassigned because of it.
-    """
-    before, after = change.before, change.after
-    if before is None or after is None:
-        return before is not None
-    if before.managed is not None and after.managed is None:
-        return True
-    managed = {plan.name for plan in after.plans if plan.managed}
-    return any(plan.managed and plan.name not in managed for plan in before.plans)
